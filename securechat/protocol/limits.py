@@ -1,0 +1,45 @@
+"""Every limit of the wire, with its reason. Sizes are bytes, times are seconds."""
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+"""The version this code speaks; Hello carries the list of those a side knows."""
+
+ALPN: Final = "securechat/1"
+"""The only application protocol the listener takes (RFC 7301)."""
+
+MAX_FRAME_BEFORE_LOGIN: Final = 4 * 1024
+"""A stranger may make us hold this much: a registration fits, nothing larger does."""
+
+MAX_FRAME: Final = 256 * 1024
+"""After login: the largest request (a Create with three bodies of 64 KiB) fits."""
+
+MAX_BODY: Final = 64 * 1024
+"""A body carried inside a frame; what may be larger is a blob."""
+
+MAX_CHUNK: Final = 64 * 1024
+"""One piece of a blob or a tree."""
+
+MAX_BLOB: Final = 16 * 1024 * 1024
+"""A cold commit or a tree of 1,000 post-quantum leaves is 3 MB; attachments come later with a quota."""
+
+MAX_ENTRIES: Final = 512
+"""Log entries in one answer or push; bytes bound it first, this bounds the objects."""
+
+MAX_KEY_PACKAGES: Final = 100
+"""Key packages a client may have waiting at the server; a month of invitations."""
+
+MAX_CLIENTS_PER_USER: Final = 10
+"""Devices of one account: the leaves one user may have in a group (rules.md B)."""
+
+MAX_GROUP_CLIENTS: Final = 1_000
+"""Leaves of a group: the size our trees are measured at."""
+
+ANSWERS_KEPT: Final = 1_024
+"""Last answers the server keeps per client for requests that are sent twice."""
+
+PING_AFTER: Final = 25
+"""A client that said nothing for so long sends a Ping."""
+
+SILENCE_LIMIT: Final = 60
+"""A connection on which nothing came for so long is dead (Q-04)."""

@@ -1,0 +1,498 @@
+"""What client and server say: one frozen Struct per frame, request, answer and push.
+
+The wire is msgpack in map form; the field ``type`` is the tag. Unknown fields are ignored,
+unknown tags and bad types end the connection (`frames.py` makes one error of them).
+The law, field by field, is docs/protocol.md; limits are in `limits.py`.
+
+Two numbers travel with a request. ``id`` belongs to the connection: it rises by one and the
+answer carries it back. ``name`` belongs to the client for ever: it rises by one with every
+request that changes something, is decided together with the change in one transaction, and
+makes a repeat harmless (same name and bytes: same answer; same name, other bytes: conflict).
+Requests that change nothing have name 0.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Raw, Struct
+
+from securechat.protocol.limits import MAX_BLOB, MAX_BODY, MAX_CHUNK, MAX_ENTRIES, MAX_KEY_PACKAGES
+
+UInt64 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+"""Counters, sequences, epochs and seconds since 1970: what an SQLite integer holds."""
+
+UserName = Annotated[str, Meta(min_length=1, max_length=32)]
+"""The local part of a user, folded (names.py holds the grammar)."""
+
+ClientId = Annotated[str, Meta(min_length=16, max_length=32, pattern=r"^[a-z0-9]+$")]
+"""The local part of a client's URI, chosen at random by the client."""
+
+GroupId = Annotated[bytes, Meta(min_length=16, max_length=64)]
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Nonce = Annotated[bytes, Meta(min_length=32, max_length=32)]
+PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Salt = Annotated[bytes, Meta(min_length=16, max_length=16)]
+UploadId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+BlobName = Annotated[bytes, Meta(min_length=32, max_length=32)]
+SmallBytes = Annotated[bytes, Meta(max_length=2048)]
+KeyPackageBytes = Annotated[bytes, Meta(max_length=4096)]
+Label = Annotated[str, Meta(max_length=64)]
+Text = Annotated[str, Meta(max_length=512)]
+
+
+class Carried(Struct, frozen=True, omit_defaults=True):
+    """Sealed bytes of any size: inside the frame, or a blob by its SHA-256.
+
+    Exactly one of ``body`` and ``blob`` is set; ``size`` is the blob's length.
+    """
+
+    body: Annotated[bytes, Meta(max_length=MAX_BODY)] = b""
+    blob: Annotated[bytes, Meta(max_length=32)] = b""
+    size: Annotated[int, Meta(ge=0, le=MAX_BLOB)] = 0
+
+
+# --- requests before login -----------------------------------------------------------------------
+
+
+class PasswordParameters(Struct, frozen=True, tag="password_parameters"):
+    """Ask with which salt a user's password is stretched. Unknown users get an answer too."""
+
+    user: UserName
+
+
+class Register(Struct, frozen=True, tag="register"):
+    """Make an account with its first client. Repeated with the same keys it is answered the same."""
+
+    user: UserName
+    client: ClientId
+    salt: Salt
+    login_key: PublicKey
+    account_key: PublicKey
+    device_key: PublicKey
+    credential: SmallBytes
+    statement: SmallBytes
+    client_nonce: Nonce
+    login_signature: Signature
+    device_signature: Signature
+    invite: Label = ""
+
+
+class LogInWithPassword(Struct, frozen=True, tag="log_in_with_password"):
+    """Prove the password: the login key and its signature over LoginTBS (rules.md B)."""
+
+    user: UserName
+    login_key: PublicKey
+    client_nonce: Nonce
+    signature: Signature
+
+
+class LogIn(Struct, frozen=True, tag="log_in"):
+    """Prove a known client: the device key's signature over LoginTBS. No Argon2."""
+
+    user: UserName
+    client: ClientId
+    client_nonce: Nonce
+    signature: Signature
+
+
+# --- requests after login ------------------------------------------------------------------------
+
+
+class Ping(Struct, frozen=True, tag="ping"):
+    """Say that one is alive."""
+
+
+class GetAccount(Struct, frozen=True, tag="get_account"):
+    user: UserName
+
+
+class PublishKeyPackages(Struct, frozen=True, tag="publish_key_packages"):
+    """Add key packages of one's own client; ``last_resort`` replaces the earlier one."""
+
+    packages: Annotated[list[KeyPackageBytes], Meta(max_length=MAX_KEY_PACKAGES)] = []
+    last_resort: KeyPackageBytes = b""
+
+
+class CountKeyPackages(Struct, frozen=True, tag="count_key_packages"):
+    pass
+
+
+class ClaimKeyPackages(Struct, frozen=True, tag="claim_key_packages"):
+    """Take one key package per client of a user, each handed out once, else the last resort."""
+
+    user: UserName
+    suite: Annotated[int, Meta(ge=1, le=0xFFFF)]
+
+
+class CreateGroup(Struct, frozen=True, tag="create_group"):
+    """Open a log: epoch 0 with one leaf; for a direct conversation with its first commit."""
+
+    group: GroupId
+    group_info: Carried
+    tree: Carried
+    commit: Carried | None = None
+    commit_group_info: Carried | None = None
+    welcome: Carried | None = None
+    supersedes: Annotated[bytes, Meta(max_length=64)] = b""
+
+
+class CommitGroup(Struct, frozen=True, tag="commit"):
+    """Append a commit if the epoch and the handshake head are still those the sender saw."""
+
+    group: GroupId
+    epoch: UInt64
+    handshake_head: UInt64
+    commit: Carried
+    group_info: Carried
+    welcome: Carried | None = None
+
+
+class Propose(Struct, frozen=True, tag="propose"):
+    group: GroupId
+    epoch: UInt64
+    proposal: Annotated[bytes, Meta(max_length=MAX_BODY)]
+
+
+class SendMessage(Struct, frozen=True, tag="send"):
+    """Append a PrivateMessage if the group is still in its epoch."""
+
+    group: GroupId
+    epoch: UInt64
+    message: Annotated[bytes, Meta(max_length=MAX_BODY)]
+
+
+class Sync(Struct, frozen=True, tag="sync"):
+    """Ask where the client's groups stand, in order of group id, after one of them."""
+
+    after: Annotated[bytes, Meta(max_length=64)] = b""
+
+
+class Fetch(Struct, frozen=True, tag="fetch"):
+    """Read a group's log from a sequence on."""
+
+    group: GroupId
+    start: UInt64
+
+
+class FetchInbox(Struct, frozen=True, tag="fetch_inbox"):
+    start: UInt64
+
+
+class GetGroupInfo(Struct, frozen=True, tag="get_group_info"):
+    group: GroupId
+
+
+class GetTree(Struct, frozen=True, tag="get_tree"):
+    """Read the ratchet tree of an epoch in chunks (present epoch, or that of a waiting Welcome)."""
+
+    group: GroupId
+    epoch: UInt64
+    offset: UInt64 = 0
+
+
+class PutChunk(Struct, frozen=True, tag="put_chunk"):
+    """Add bytes to an upload; a chunk at the wrong offset is answered with the right one."""
+
+    upload: UploadId
+    offset: UInt64
+    total: Annotated[int, Meta(ge=1, le=MAX_BLOB)]
+    data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
+
+
+class GetBlob(Struct, frozen=True, tag="get_blob"):
+    blob: BlobName
+    offset: UInt64 = 0
+
+
+Before = PasswordParameters | Register | LogInWithPassword | LogIn
+"""What may be asked before login."""
+
+Reading = (
+    Ping
+    | GetAccount
+    | CountKeyPackages
+    | Sync
+    | Fetch
+    | FetchInbox
+    | GetGroupInfo
+    | GetTree
+    | PutChunk
+    | GetBlob
+)
+"""Requests without a name: repeating them changes nothing."""
+
+Changing = PublishKeyPackages | ClaimKeyPackages | CreateGroup | CommitGroup | Propose | SendMessage
+"""Requests with a name: decided once, whatever is sent twice."""
+
+RequestBody = Before | Reading | Changing
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+class Done(Struct, frozen=True, tag="done"):
+    pass
+
+
+class PasswordSalt(Struct, frozen=True, tag="password_salt"):
+    """Argon2id parameters of the client's stretching; weaker ones than rules.md B are refused."""
+
+    salt: Salt
+    passes: Annotated[int, Meta(ge=1, le=64)]
+    memory_kib: Annotated[int, Meta(ge=1, le=4 * 1024 * 1024)]
+    lanes: Annotated[int, Meta(ge=1, le=16)]
+
+
+class LoggedIn(Struct, frozen=True, tag="logged_in"):
+    """``high_water`` is the last name the server decided for this client (0: none yet)."""
+
+    user: UserName
+    client: Annotated[str, Meta(max_length=32)]
+    high_water: UInt64
+    incarnation: UInt64
+    inbox_head: UInt64
+    inbox_cursor: UInt64
+    time: UInt64
+
+
+class Account(Struct, frozen=True, tag="account"):
+    user: UserName
+    statement: SmallBytes
+
+
+class KeyPackageCount(Struct, frozen=True, tag="key_package_count"):
+    fresh: UInt64
+    last_resort: bool
+
+
+class ClaimedKeyPackage(Struct, frozen=True):
+    client: ClientId
+    key_package: KeyPackageBytes
+
+
+class ClaimedKeyPackages(Struct, frozen=True, tag="claimed_key_packages"):
+    user: UserName
+    packages: Annotated[list[ClaimedKeyPackage], Meta(max_length=64)]
+
+
+class Appended(Struct, frozen=True, tag="appended"):
+    """The entry is on disk: its place in the group's log."""
+
+    sequence: UInt64
+
+
+class GroupStatus(Struct, frozen=True, omit_defaults=True):
+    """A stay of the client in a group: readable are the entries start..min(end, head)."""
+
+    group: GroupId
+    epoch: UInt64
+    head: UInt64
+    handshake_head: UInt64
+    start: UInt64
+    cursor: UInt64
+    end: UInt64 = 0
+    """0 while the client is a member, else the sequence of the commit that removed it."""
+
+
+class Synced(Struct, frozen=True, tag="synced"):
+    groups: Annotated[list[GroupStatus], Meta(max_length=1024)]
+    more: bool = False
+
+
+class Entry(Struct, frozen=True, omit_defaults=True, tag="entry"):
+    """One place in a group's log. ``sender`` is who the server says sent it: MLS proves it."""
+
+    sequence: UInt64
+    kind: Annotated[str, Meta(max_length=16)]
+    epoch: UInt64
+    sender: ClientId
+    time: UInt64
+    body: Annotated[bytes, Meta(max_length=MAX_BODY)] = b""
+    blob: Annotated[bytes, Meta(max_length=32)] = b""
+    size: Annotated[int, Meta(ge=0, le=MAX_BLOB)] = 0
+
+
+class Gap(Struct, frozen=True, tag="gap"):
+    """Entries first..last have expired; their SHA-256 keep the chain checkable."""
+
+    first: UInt64
+    last: UInt64
+    hashes: Annotated[list[Digest], Meta(max_length=MAX_ENTRIES)]
+
+
+class Entries(Struct, frozen=True, tag="entries"):
+    group: GroupId
+    entries: Annotated[list[Entry | Gap], Meta(max_length=MAX_ENTRIES)]
+    head: UInt64
+
+
+class InboxEntry(Struct, frozen=True, omit_defaults=True):
+    """A Welcome: ``start`` is the first log sequence the new member may read."""
+
+    sequence: UInt64
+    group: GroupId
+    epoch: UInt64
+    start: UInt64
+    sender: ClientId
+    welcome: Carried
+    time: UInt64
+
+
+class InboxEntries(Struct, frozen=True, tag="inbox_entries"):
+    entries: Annotated[list[InboxEntry], Meta(max_length=MAX_ENTRIES)]
+    head: UInt64
+
+
+class StoredGroupInfo(Struct, frozen=True, tag="group_info"):
+    group: GroupId
+    epoch: UInt64
+    head: UInt64
+    handshake_head: UInt64
+    group_info: Carried
+
+
+class Chunk(Struct, frozen=True, tag="chunk"):
+    """``total`` is the length of the whole; the reader asks again from offset + len(data)."""
+
+    total: Annotated[int, Meta(ge=0, le=MAX_BLOB)]
+    offset: UInt64
+    data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
+
+
+class Uploaded(Struct, frozen=True, tag="uploaded"):
+    """``received`` bytes are stored; once all are, ``blob`` is the name of the whole."""
+
+    received: UInt64
+    blob: Annotated[bytes, Meta(max_length=32)] = b""
+
+
+Answer = (
+    Done
+    | PasswordSalt
+    | LoggedIn
+    | Account
+    | KeyPackageCount
+    | ClaimedKeyPackages
+    | Appended
+    | Synced
+    | Entries
+    | InboxEntries
+    | StoredGroupInfo
+    | Chunk
+    | Uploaded
+)
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+REFUSALS: Final[dict[str, str]] = {
+    "bad_request": "the request breaks a rule of the wire",
+    "not_logged_in": "log in first",
+    "wrong_credentials": "unknown user, wrong password or unknown device",
+    "name_taken": "this user name is taken",
+    "name_refused": "this user name is outside the grammar",
+    "registration_closed": "this server does not take new accounts",
+    "busy": "the server has too much to do; try again later",
+    "unknown_user": "there is no such user here",
+    "no_group": "there is no such group for you",
+    "not_member": "you are not a member of this group",
+    "forbidden": "you may not do this here",
+    "stale_epoch": "the group has moved on; head says where it is",
+    "behind": "there are proposals you have not seen; head says where the group is",
+    "exists": "this exists already; detail names it",
+    "refused_commit": "the commit breaks a rule of the room; text says which",
+    "refused_message": "the message is not what it claims to be; text says why",
+    "conflict": "another request has this name: this client runs twice or was restored",
+    "out_of_order": "the name does not follow the last one; head is the last one decided",
+    "forgotten": "the answer to this name is no longer kept",
+    "no_blob": "there is no such blob for you",
+    "gone": "this is no longer kept",
+    "quota": "a limit is reached; text says which",
+    "internal": "the server failed; the text has an id for its log",
+}
+"""Every code a refusal may carry, with the sentence shown when the refusal brings none."""
+
+
+class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
+    """A definite no: nothing was or will be appended under this request's name.
+
+    Except ``busy``, ``internal`` and ``out_of_order``, which decide nothing: the same bytes
+    may be sent again under the same name.
+    """
+
+    id: UInt64
+    code: Label
+    text: Text = ""
+    head: UInt64 = 0
+    detail: Annotated[bytes, Meta(max_length=64)] = b""
+    retry_after: UInt64 = 0
+
+
+# --- frames --------------------------------------------------------------------------------------
+
+
+class ClientHello(Struct, frozen=True, tag="client_hello"):
+    versions: Annotated[list[int], Meta(min_length=1, max_length=16)]
+    features: Annotated[list[Label], Meta(max_length=32)] = []
+    agent: Label = ""
+
+
+class ServerHello(Struct, frozen=True, tag="server_hello"):
+    """``identity_signature`` is by ``identity_key`` over the TLS key seen on this connection."""
+
+    version: int
+    domain: Annotated[str, Meta(min_length=1, max_length=253)]
+    identity_key: PublicKey
+    identity_signature: Signature
+    nonce: Nonce
+    features: Annotated[list[Label], Meta(max_length=32)] = []
+    agent: Label = ""
+    registration: Label = "open"
+
+
+class Request(Struct, frozen=True, omit_defaults=True, tag="request"):
+    """``body`` is one of RequestBody, kept as it came: its bytes are what a name stands for."""
+
+    id: UInt64
+    body: Raw
+    name: UInt64 = 0
+
+
+class Response(Struct, frozen=True, tag="response"):
+    id: UInt64
+    body: Raw
+
+
+class Acknowledged(Struct, frozen=True):
+    """Everything up to ``sequence`` is stored by the client. An empty group is the inbox."""
+
+    group: Annotated[bytes, Meta(max_length=64)]
+    sequence: UInt64
+
+
+class Acknowledge(Struct, frozen=True, tag="acknowledge"):
+    """Cumulative, one way: no answer, a repeat is harmless, a smaller one is ignored."""
+
+    acks: Annotated[list[Acknowledged], Meta(max_length=1024)]
+
+
+class Delivered(Struct, frozen=True, tag="delivered"):
+    """A push: entries appended while the client is connected, in order, no hole inside."""
+
+    group: GroupId
+    entries: Annotated[list[Entry], Meta(max_length=MAX_ENTRIES)]
+
+
+class InboxDelivered(Struct, frozen=True, tag="inbox_delivered"):
+    entries: Annotated[list[InboxEntry], Meta(max_length=MAX_ENTRIES)]
+
+
+class Goodbye(Struct, frozen=True, tag="goodbye"):
+    """The last frame a side sends; ``code`` is a word (docs/protocol.md lists them)."""
+
+    code: Label
+    text: Text = ""
+
+
+ClientFrame = ClientHello | Request | Acknowledge | Goodbye
+ServerFrame = ServerHello | Response | Refused | Delivered | InboxDelivered | Goodbye

@@ -1,0 +1,5 @@
+"""`python -m securechat` is the command `securechat`."""
+
+from securechat.cli.main import main
+
+main()

@@ -1,0 +1,132 @@
+"""What a typed line means: pure, so that every form is a test.
+
+``@bob: hello`` and ``@bob hello`` address bob, ``#team: hello`` a room; ``@bob`` or ``#team`` alone turns to
+them without sending; plain text goes to the last one addressed. ``exit`` leaves. A slash begins
+a command, two a literal slash. What looks like a command and is none is never sent as text.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+USER_MARK: Final = "@"
+ROOM_MARK: Final = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send ``text`` to a conversation; an empty ``target`` is the last one addressed."""
+
+    target: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Address a conversation without sending anything yet."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A slash command by its canonical name, its words as typed."""
+
+    name: str
+    words: tuple[str, ...]
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The person wants to go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """An empty line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """A line that is not sent; ``sentence`` says why."""
+
+    sentence: str
+
+
+Line = Say | Turn | Command | Leave | Nothing | Mistake
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "help": ("/help", "this list"),
+    "msg": ("/msg @user TEXT", "send to someone, or to #room"),
+    "create": ("/create #room [announce] [TOPIC]", "make a room; with `announce` only admins speak"),
+    "invite": ("/invite @user [#room]", "add someone to a room"),
+    "join": ("/join #room", "accept an invitation"),
+    "leave": ("/leave [#room]", "leave a room"),
+    "remove": ("/remove @user [#room]", "take someone out of a room"),
+    "rooms": ("/rooms", "your conversations"),
+    "members": ("/members [#room]", "who is in it"),
+    "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),
+    "status": ("/status", "connection, encryption, queue"),
+    "quit": ("/quit", "leave (or: exit)"),
+}
+"""Canonical commands: usage, help."""
+
+ALIASES: Final[dict[str, str]] = {
+    "h": "help",
+    "?": "help",
+    "query": "msg",
+    "pm": "msg",
+    "dm": "msg",
+    "accept": "join",
+    "part": "leave",
+    "kick": "remove",
+    "list": "rooms",
+    "who": "members",
+    "names": "members",
+    "verify": "fingerprint",
+    "exit": "quit",
+    "q": "quit",
+}
+"""What fingers type that know another client (field.md)."""
+
+
+def read_line(line: str) -> Line:
+    """Say what ``line`` means; total: every string has exactly one meaning."""
+    text = line.strip()
+    if not text:
+        return Nothing()
+    if text == "exit":
+        return Leave()
+    if text.startswith("//"):
+        return Say("", text[1:])
+    if text.startswith("/"):
+        return _command(text[1:])
+    if text[0] in {USER_MARK, ROOM_MARK} and len(text) > 1 and not text[1].isspace():
+        return _addressed(text)
+    return Say("", text)
+
+
+def _command(text: str) -> Line:
+    word, _, rest = text.partition(" ")
+    name = ALIASES.get(word.lower(), word.lower())
+    if name == "quit":
+        return Leave()
+    if name not in COMMANDS:
+        return Mistake(f"no command /{word}; nothing was sent (/help lists them, // sends a slash)")
+    return Command(name, tuple(rest.split()), rest.strip())
+
+
+def _addressed(text: str) -> Line:
+    """``@bob: text``, ``@bob:text``, ``@bob text``, ``@bob``: the name ends at a colon or a space."""
+    ends = [at for at in (text.find(":"), _first_space(text)) if at != -1]
+    if not ends:
+        return Turn(text)
+    end = min(ends)
+    said = text[end + 1 :].strip()
+    if text[end] != ":" and said.startswith(":"):
+        said = said[1:].strip()
+    return Say(text[:end], said) if said else Turn(text[:end])
+
+
+def _first_space(text: str) -> int:
+    return next((at for at, character in enumerate(text) if character.isspace()), -1)

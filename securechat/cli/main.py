@@ -1,0 +1,115 @@
+"""The command `securechat`: what there is, and how anything that goes wrong ends.
+
+A command's room is imported only when it is called, so that ``--help`` and ``--version`` cost
+little more than Python itself. Exit codes are the contract of docs/cli.md: 0 well, 1 something
+the caller can mend (usage included), 2 a fault of ours, 3 network or server, 4 a key that is not
+trusted or has changed, 5 a rate or quota, 6 not a member or not allowed, 7 cannot decrypt,
+8 nothing within the timeout, 75 try again later, 130 interrupted.
+"""
+
+import importlib
+import os
+import sys
+from typing import Final
+
+import click
+
+from securechat.errors import SecureChatError
+from securechat.version import __version__
+
+EXIT_USAGE: Final = 1
+EXIT_INTERNAL: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "server": ("securechat.cli.server", "Start the server."),
+    "register": ("securechat.cli.account", "Make an account and this device's keys."),
+    "chat": ("securechat.cli.chat", "Open the conversation."),
+    "send": ("securechat.cli.messages", "Send one message and wait for the server's word."),
+    "receive": ("securechat.cli.messages", "Print messages that were not printed yet."),
+    "rooms": ("securechat.cli.messages", "List conversations."),
+    "demo": ("securechat.cli.demo", "See the whole thing work, in a temporary folder."),
+    "cert": ("securechat.cli.cert", "Make a certificate, or show a fingerprint."),
+}
+"""Each command: the module that has it under its own name, and one line of help."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and help, and imports one when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _help = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{cmd_name} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_module, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="securechat %(version)s")
+def cli() -> None:
+    """End-to-end encrypted chat for people who run their own server.
+
+    \b
+    securechat server --cert certs/server.pem     start a server
+    securechat register alice                     make an account
+    securechat chat alice                         talk:  @bob: hello
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit code. Every expected failure is one sentence on stderr."""
+    try:
+        result = cli.main(arguments, prog_name="securechat", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    except click.ClickException as problem:
+        complain(problem.format_message(), hint=_usage_hint(problem))
+        return EXIT_USAGE
+    except SecureChatError as problem:
+        complain(str(problem))
+        return int(getattr(problem, "exit_code", EXIT_USAGE))
+    except BrokenPipeError:
+        return _quiet_pipe()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def complain(sentence: str, *, hint: str = "") -> None:
+    """Say on stderr what went wrong. Remote text in it has gone through the sanitiser already."""
+    click.echo(f"securechat: {sentence}", err=True)
+    if hint:
+        click.echo(hint, err=True)
+
+
+def _usage_hint(problem: click.ClickException) -> str:
+    context = getattr(problem, "ctx", None)
+    if isinstance(problem, click.UsageError) and context is not None:
+        return f"Try: {context.command_path} --help"
+    return ""
+
+
+def _quiet_pipe() -> int:
+    """The reader of our output has gone (`| head`): end without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -38,6 +38,21 @@ MAX_GROUP_CLIENTS: Final = 1_000
 ANSWERS_KEPT: Final = 1_024
 """Last answers the server keeps per client for requests that are sent twice."""
 
+MAX_IN_FLIGHT: Final = 64
+"""Unanswered requests of one connection: enough to keep a long line busy, little to hold."""
+
+MAX_IN_FLIGHT_BEFORE_LOGIN: Final = 1
+"""A stranger asks one thing at a time."""
+
+HANDSHAKE_SECONDS: Final = 5
+"""From the first byte to the end of the TLS handshake."""
+
+LOGIN_SECONDS: Final = 30
+"""From the TLS handshake to a login: a person has typed the password before."""
+
+MAX_QUEUED: Final = 1024 * 1024
+"""Bytes that wait for a slow reader; then it is disconnected and the messages wait in the log."""
+
 PING_AFTER: Final = 25
 """A client that said nothing for so long sends a Ping."""
 

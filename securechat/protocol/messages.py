@@ -11,7 +11,7 @@ makes a repeat harmless (same name and bytes: same answer; same name, other byte
 Requests that change nothing have name 0.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from msgspec import Meta, Raw, Struct
 
@@ -225,6 +225,9 @@ Changing = PublishKeyPackages | ClaimKeyPackages | CreateGroup | CommitGroup | P
 """Requests with a name: decided once, whatever is sent twice."""
 
 RequestBody = Before | Reading | Changing
+
+BEFORE: Final = frozenset(get_args(Before))
+CHANGING: Final = frozenset(get_args(Changing))
 
 
 # --- answers -------------------------------------------------------------------------------------
@@ -487,8 +490,20 @@ class InboxDelivered(Struct, frozen=True, tag="inbox_delivered"):
     entries: Annotated[list[InboxEntry], Meta(max_length=MAX_ENTRIES)]
 
 
+GOODBYES: Final[dict[str, str]] = {
+    "bye": "the side that says it has nothing more to say",
+    "protocol_error": "the other side broke a rule of the wire; text says which",
+    "replaced": "a newer connection of the same client has taken over",
+    "stopping": "the server stops or starts again; come back",
+    "slow": "more than a limit waited for this reader; the messages wait in the log",
+    "silent": "nothing came for too long",
+    "internal": "the server failed; come back",
+}
+"""Every word a Goodbye may carry; ``lost`` is what a side calls an end without one."""
+
+
 class Goodbye(Struct, frozen=True, tag="goodbye"):
-    """The last frame a side sends; ``code`` is a word (docs/protocol.md lists them)."""
+    """The last frame a side sends; ``code`` is one of GOODBYES."""
 
     code: Label
     text: Text = ""

@@ -1,0 +1,229 @@
+"""The server's end of a connection: which frame may come when, without socket or clock.
+
+A connection greets, serves a stranger (one request at a time, small frames), then a client that
+has logged in, and ends with a Goodbye. ``NEXT_STATE`` is the whole order; the code looks up.
+Requests are numbered from 1 without a hole, so that an answer can never meet the wrong question.
+"""
+
+from enum import Enum, auto
+from typing import Final, assert_never
+
+from msgspec import Raw, Struct
+
+from securechat.protocol.errors import LocalProtocolError, RemoteProtocolError
+from securechat.protocol.frames import (
+    FrameReader,
+    decode_client_frame,
+    decode_request,
+    encode_frame,
+    encode_value,
+)
+from securechat.protocol.limits import (
+    MAX_FRAME,
+    MAX_FRAME_BEFORE_LOGIN,
+    MAX_IN_FLIGHT,
+    MAX_IN_FLIGHT_BEFORE_LOGIN,
+    PROTOCOL_VERSION,
+)
+from securechat.protocol.messages import (
+    BEFORE,
+    CHANGING,
+    Acknowledge,
+    Acknowledged,
+    Answer,
+    ClientFrame,
+    ClientHello,
+    Goodbye,
+    Refused,
+    Request,
+    RequestBody,
+    Response,
+    ServerHello,
+)
+
+
+class State(Enum):
+    GREETING = auto()
+    STRANGER = auto()
+    LOGGED_IN = auto()
+    CLOSED = auto()
+
+
+NEXT_STATE: Final[dict[tuple[State, type[ClientFrame]], State]] = {
+    (State.GREETING, ClientHello): State.STRANGER,
+    (State.GREETING, Goodbye): State.CLOSED,
+    (State.STRANGER, Request): State.STRANGER,
+    (State.STRANGER, Goodbye): State.CLOSED,
+    (State.LOGGED_IN, Request): State.LOGGED_IN,
+    (State.LOGGED_IN, Acknowledge): State.LOGGED_IN,
+    (State.LOGGED_IN, Goodbye): State.CLOSED,
+}
+"""Every step a client may take. What is not here ends the connection."""
+
+IN_FLIGHT: Final = {State.STRANGER: MAX_IN_FLIGHT_BEFORE_LOGIN, State.LOGGED_IN: MAX_IN_FLIGHT}
+"""How many requests may wait for their answers. More ends the connection."""
+
+
+class Greeted(Struct, frozen=True):
+    hello: ClientHello
+
+
+class Requested(Struct, frozen=True):
+    """A request to decide. ``raw`` are the bytes its name stands for."""
+
+    id: int
+    name: int
+    body: RequestBody
+    raw: Raw
+
+
+class Acked(Struct, frozen=True):
+    acks: list[Acknowledged]
+
+
+class Closed(Struct, frozen=True):
+    """The last event. ``code`` is the word of the Goodbye that was sent or came, or ``lost``."""
+
+    code: str
+    text: str = ""
+
+
+Event = Greeted | Requested | Acked | Closed
+
+
+class ServerConnection:
+    """Give it what the network gives, write what it asks, act on the events it returns."""
+
+    __slots__ = ("_last_id", "_outgoing", "_reader", "_unanswered", "state")
+
+    def __init__(self) -> None:
+        self.state = State.GREETING
+        self._reader = FrameReader(MAX_FRAME_BEFORE_LOGIN)
+        self._outgoing: list[bytes] = []
+        self._last_id = 0
+        self._unanswered: set[int] = set()
+
+    def greet(self, hello: ServerHello) -> None:
+        """Answer the client's Hello; the first frame the server sends."""
+        self._must_be(State.STRANGER)
+        self._outgoing.append(encode_frame(hello))
+
+    def logged_in(self) -> None:
+        """From here on frames may be large, and pushes flow."""
+        self._must_be(State.STRANGER)
+        self.state = State.LOGGED_IN
+        self._reader.limit = MAX_FRAME
+
+    def respond(self, request_id: int, answer: Answer) -> None:
+        self.respond_encoded(request_id, encode_value(answer))
+
+    def respond_encoded(self, request_id: int, answer: bytes) -> None:
+        """Answer with bytes that were kept: a repeated request gets the same answer."""
+        self._take_out(request_id)
+        self._outgoing.append(encode_frame(Response(request_id, Raw(answer))))
+
+    def refuse(self, refusal: Refused) -> None:
+        """Answer ``refusal.id`` with a no."""
+        self._take_out(refusal.id)
+        self._outgoing.append(encode_frame(refusal))
+
+    def deliver(self, frame: bytes) -> None:
+        """Push a frame that was encoded once for all who get it."""
+        self._must_be(State.LOGGED_IN)
+        self._outgoing.append(frame)
+
+    def close(self, code: str, text: str = "") -> None:
+        """Say goodbye; nothing is sent or taken after it. Closing twice says it once."""
+        if self.state is not State.CLOSED:
+            self._outgoing.append(encode_frame(Goodbye(code, text)))
+            self._end()
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take bytes from the network; return what they mean, in order."""
+        if self.state is State.CLOSED:
+            return []
+        events: list[Event] = []
+        payloads, error = self._reader.receive(data)
+        try:
+            for payload in payloads:
+                event = self._take(decode_client_frame(payload))
+                if event is not None:
+                    events.append(event)
+                if type(event) is Closed:
+                    return events
+            if error is not None:
+                raise error
+        except RemoteProtocolError as broken:
+            events.append(self._fail(broken))
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        if self.state is State.CLOSED:
+            return []
+        self._end()
+        return [Closed("lost", "the connection ended without a goodbye")]
+
+    def data_to_send(self) -> bytes:
+        """What has gathered since the last call, in one piece."""
+        if not self._outgoing:
+            return b""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def _take(self, frame: ClientFrame) -> Event | None:
+        state = NEXT_STATE.get((self.state, type(frame)))
+        if state is None:
+            raise RemoteProtocolError(f"{type(frame).__name__} while {self.state.name}")
+        self.state = state
+        match frame:
+            case Request():
+                return self._take_request(frame)
+            case Acknowledge():
+                return Acked(frame.acks)
+            case ClientHello():
+                if PROTOCOL_VERSION not in frame.versions:
+                    raise RemoteProtocolError(f"no common version; this server speaks {PROTOCOL_VERSION}")
+                return Greeted(frame)
+            case Goodbye():
+                self._end()
+                return Closed(frame.code, frame.text)
+            case _:
+                assert_never(frame)
+
+    def _take_request(self, request: Request) -> Event | None:
+        if request.id != self._last_id + 1:
+            raise RemoteProtocolError(f"request {request.id} after {self._last_id}")
+        if len(self._unanswered) >= IN_FLIGHT[self.state]:
+            raise RemoteProtocolError(f"more than {IN_FLIGHT[self.state]} requests at once")
+        body = decode_request(request.body)
+        if (type(body) in CHANGING) != (request.name > 0):
+            raise RemoteProtocolError(
+                f"a name is for requests that change something, not {type(body).__name__}"
+            )
+        self._last_id = request.id
+        self._unanswered.add(request.id)
+        if self.state is State.STRANGER and type(body) not in BEFORE:
+            self.refuse(Refused(request.id, "not_logged_in"))
+            return None
+        if self.state is State.LOGGED_IN and type(body) in BEFORE:
+            self.refuse(Refused(request.id, "bad_request", "this connection has logged in already"))
+            return None
+        return Requested(request.id, request.name, body, request.body)
+
+    def _take_out(self, request_id: int) -> None:
+        if self.state is State.CLOSED or request_id not in self._unanswered:
+            raise LocalProtocolError(f"request {request_id} does not wait for an answer")
+        self._unanswered.discard(request_id)
+
+    def _must_be(self, state: State) -> None:
+        if self.state is not state:
+            raise LocalProtocolError(f"that needs {state.name}, this is {self.state.name}")
+
+    def _fail(self, error: RemoteProtocolError) -> Closed:
+        self.close("protocol_error", str(error)[:512])
+        return Closed("protocol_error", str(error))
+
+    def _end(self) -> None:
+        self.state = State.CLOSED
+        self._unanswered.clear()

@@ -1,0 +1,80 @@
+"""One well-formed value of everything the wire can carry."""
+
+from msgspec import Raw
+
+from securechat.protocol import messages as m
+from securechat.protocol.frames import encode_value
+
+KEY, HASH, SIGNATURE, GROUP = b"k" * 32, b"h" * 32, b"s" * 64, b"g" * 16
+CLIENT = "c" * 20
+
+REQUESTS: tuple[m.RequestBody, ...] = (
+    m.PasswordParameters("alice"),
+    m.Register(
+        "alice", CLIENT, b"a" * 16, KEY, KEY, KEY, b"credential", b"statement", KEY, SIGNATURE, SIGNATURE
+    ),
+    m.LogInWithPassword("alice", KEY, KEY, SIGNATURE),
+    m.LogIn("alice", CLIENT, KEY, SIGNATURE),
+    m.Ping(),
+    m.GetAccount("bob"),
+    m.CountKeyPackages(),
+    m.Sync(),
+    m.Fetch(GROUP, 1),
+    m.FetchInbox(1),
+    m.GetGroupInfo(GROUP),
+    m.GetTree(GROUP, 0),
+    m.PutChunk(b"u" * 16, 0, 4, b"data"),
+    m.GetBlob(HASH),
+    m.PublishKeyPackages([b"one"]),
+    m.ClaimKeyPackages("bob", 3),
+    m.CreateGroup(GROUP, m.Carried(b"info"), m.Carried(b"tree")),
+    m.CommitGroup(GROUP, 0, 0, m.Carried(b"commit"), m.Carried(b"info")),
+    m.Propose(GROUP, 0, b"proposal"),
+    m.SendMessage(GROUP, 0, b"sealed"),
+)
+
+ENTRY = m.Entry(1, "message", 0, CLIENT, 5, b"sealed")
+INBOX_ENTRY = m.InboxEntry(1, GROUP, 1, 2, CLIENT, m.Carried(b"welcome"), 5)
+
+ANSWERS: tuple[m.Answer, ...] = (
+    m.Done(),
+    m.PasswordSalt(b"a" * 16, 3, 65536, 4),
+    m.LoggedIn("alice", CLIENT, 0, 1, 0, 0, 5),
+    m.Account("bob", b"statement"),
+    m.KeyPackageCount(1, last_resort=False),
+    m.ClaimedKeyPackages("bob", [m.ClaimedKeyPackage(CLIENT, b"package")]),
+    m.Appended(1),
+    m.Synced([m.GroupStatus(GROUP, 0, 1, 0, 1, 0)]),
+    m.Entries(GROUP, [m.Gap(1, 1, [HASH]), ENTRY], 1),
+    m.InboxEntries([INBOX_ENTRY], 1),
+    m.StoredGroupInfo(GROUP, 0, 1, 0, m.Carried(b"info")),
+    m.Chunk(4, 0, b"data"),
+    m.Uploaded(4, HASH),
+)
+
+SERVER_HELLO = m.ServerHello(1, "example.org", KEY, SIGNATURE, KEY)
+
+
+def request(body: m.RequestBody, number: int = 1, name: int = 0) -> m.Request:
+    return m.Request(number, Raw(encode_value(body)), name)
+
+
+def response(answer: m.Answer, number: int = 1) -> m.Response:
+    return m.Response(number, Raw(encode_value(answer)))
+
+
+CLIENT_FRAMES: tuple[m.ClientFrame, ...] = (
+    m.ClientHello([1]),
+    *(request(body, name=int(type(body) in m.CHANGING)) for body in REQUESTS),
+    m.Acknowledge([m.Acknowledged(GROUP, 1)]),
+    m.Goodbye("bye"),
+)
+
+SERVER_FRAMES: tuple[m.ServerFrame, ...] = (
+    SERVER_HELLO,
+    *(response(answer) for answer in ANSWERS),
+    m.Refused(1, "quota", "too much", 1, GROUP, 5),
+    m.Delivered(GROUP, [ENTRY]),
+    m.InboxDelivered([INBOX_ENTRY]),
+    m.Goodbye("stopping"),
+)

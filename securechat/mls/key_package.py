@@ -1,0 +1,116 @@
+"""Key packages (RFC 9420 section 10): what a client leaves at the server so that it can be added."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from securechat.mls.cipher_suite import CipherSuite, cipher_suite
+from securechat.mls.codec import Opaque, Uint8, Uint16, WireStruct, decode, encode, encode_before
+from securechat.mls.credential import Credential
+from securechat.mls.errors import DecodeError, UsageError
+from securechat.mls.extensions import Extension, Extensions, carries_last_resort_mark, last_resort_mark
+from securechat.mls.nodes import Capabilities, LeafIndex, LeafNode, Lifetime, ProtocolVersion, sign_leaf_node
+from securechat.mls.signature import SigningKey
+
+
+class KeyPackage(WireStruct, frozen=True):
+    version: Uint16
+    cipher_suite: Uint16
+    init_key: Opaque
+    leaf_node: LeafNode
+    extensions: tuple[Extension, ...] = ()
+    signature: Opaque = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client is in a group, and the key it signs with."""
+
+    credential: Credential
+    signature_key: SigningKey
+    capabilities: Capabilities
+    leaf_extensions: Extensions = ()
+
+
+class _StoredBundle(WireStruct, frozen=True):
+    version: Uint8
+    key_package: KeyPackage
+    init_key: Opaque
+    encryption_key: Opaque
+
+
+_BUNDLE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPackageBundle:
+    """A key package with its two private keys. Drop it when it has been used."""
+
+    key_package: KeyPackage
+    init_key: bytes = field(repr=False)
+    encryption_key: bytes = field(repr=False)
+
+    @property
+    def reference(self) -> bytes:
+        """The KeyPackageRef by which a Welcome names it (section 5.2)."""
+        return key_package_reference(self.key_package)
+
+    def to_bytes(self) -> bytes:
+        """Return bytes to keep, private keys among them."""
+        return encode(_StoredBundle(_BUNDLE_VERSION, self.key_package, self.init_key, self.encryption_key))
+
+    @staticmethod
+    def from_bytes(data: bytes) -> "KeyPackageBundle":
+        """Return what ``to_bytes`` gave; DecodeError if it is broken or of another version."""
+        stored = decode(_StoredBundle, data)
+        if stored.version != _BUNDLE_VERSION:
+            raise DecodeError(f"a stored key package of version {stored.version}")
+        return KeyPackageBundle(stored.key_package, stored.init_key, stored.encryption_key)
+
+
+def make_key_package(
+    identity: Identity, suite: CipherSuite, *, lifetime: Lifetime, last_resort: bool = False
+) -> KeyPackageBundle:
+    """Return a fresh key package of ``identity``, valid during ``lifetime``."""
+    signer = identity.signature_key
+    if signer.scheme is not suite.signature:
+        raise UsageError(f"a key of {signer.scheme.name} does not sign for {suite.name}")
+    init_key, encryption_key = suite.kem.generate(), suite.kem.generate()
+    leaf = LeafNode(
+        encryption_key=encryption_key.public,
+        signature_key=signer.public,
+        credential=identity.credential,
+        capabilities=identity.capabilities,
+        origin=lifetime,
+        extensions=identity.leaf_extensions,
+    )
+    unsigned = KeyPackage(
+        version=ProtocolVersion.MLS10,
+        cipher_suite=suite.number,
+        init_key=init_key.public,
+        leaf_node=sign_leaf_node(leaf, signer, group_id=b"", leaf_index=LeafIndex(0)),
+        extensions=(last_resort_mark(),) if last_resort else (),
+    )
+    signature = signer.sign_with_label("KeyPackageTBS", encode_before(unsigned, "signature"))
+    key_package = msgspec.structs.replace(unsigned, signature=signature)
+    return KeyPackageBundle(key_package, init_key.private, encryption_key.private)
+
+
+def key_package_reference(key_package: KeyPackage) -> bytes:
+    """Return MakeKeyPackageRef of section 5.2, with the key package's own suite."""
+    return cipher_suite(key_package.cipher_suite).key_package_reference(encode(key_package))
+
+
+def key_package_signature_holds(key_package: KeyPackage, suite: CipherSuite) -> bool:
+    """Whether the key package is signed by its leaf's key (section 10.1)."""
+    return suite.verify_with_label(
+        key_package.leaf_node.signature_key,
+        "KeyPackageTBS",
+        encode_before(key_package, "signature"),
+        signature=key_package.signature,
+    )
+
+
+def is_last_resort(key_package: KeyPackage) -> bool:
+    """Whether this key package may be used more than once (draft-ietf-mls-extensions)."""
+    return carries_last_resort_mark(key_package.extensions)

@@ -1,0 +1,200 @@
+"""What the engine tells its owner: frozen values, made of text that is already safe to show.
+
+Every string from outside passed `securechat.text` before it came in here. A value says what
+is so; it holds no key and no handle, so that it may be printed, queued or sent as JSON
+(the tag is the JSON ``type``).
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Kind(StrEnum):
+    """What a conversation is; fixed for its life (rules.md C)."""
+
+    DIRECT = "direct"
+    ROOM = "room"
+    ANNOUNCEMENT = "announcement"
+
+
+class Standing(StrEnum):
+    """Where one stands in a conversation.
+
+    ``opening``: nothing is at the server yet. ``held``: nothing is sealed to it until the
+    matter is settled; what others send is still read.
+    """
+
+    OPENING = "opening"
+    INVITED = "invited"
+    JOINED = "joined"
+    LEFT = "left"
+    REMOVED = "removed"
+    HELD = "held"
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    SENT = "sent"
+    REFUSED = "refused"
+    RECEIVED = "received"
+    UNREADABLE = "unreadable"
+    """Could not be decrypted; kept as a placeholder with its place and a code."""
+    NOT_SHOWN = "not_shown"
+    """From someone without the right to speak, or something this version does not show."""
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One message. ``id`` is the MIMI message id in hex (empty until sealed for the first time);
+    ``timestamp`` is seconds since 1970: the server's for what others sent, ours for our own.
+    """
+
+    id: str
+    local_id: int
+    conversation: str
+    sender: str
+    own: bool
+    text: str
+    timestamp: int
+    sequence: int
+    epoch: int
+    state: MessageState
+    verified: str
+    code: str = ""
+
+
+class Member(Struct, frozen=True):
+    user: str
+    role: str
+    devices: int
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """A conversation as it stands: what a list of rooms shows."""
+
+    name: str
+    kind: Kind
+    state: Standing
+    epoch: int
+    suite: str
+    members: tuple[Member, ...]
+    title: str
+    topic: str
+    invited_by: str
+    may_speak: bool
+    held_code: str = ""
+    held_text: str = ""
+
+
+class Fingerprint(Struct, frozen=True):
+    """Codes to compare outside the chat: of two people, and of a group's present epoch."""
+
+    conversation: str
+    safety_number: str | None
+    epoch_code: str | None
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    user: str
+    server: str
+    domain: str
+    fingerprint: str
+    connected: bool
+    encryption: str
+    conversations: int
+    queued: int
+    undecryptable: int
+    unprinted: int
+
+
+class Connected(Struct, frozen=True, tag="connected"):
+    user: str
+    server: str
+    domain: str
+    fingerprint: str
+    encryption: str
+
+
+class Disconnected(Struct, frozen=True, tag="disconnected"):
+    """``retry_in`` is in seconds; None if there will be no further attempt."""
+
+    reason: str
+    retry_in: float | None
+
+
+class MessageReceived(Struct, frozen=True, tag="message"):
+    message: Message
+
+
+class MessageAcknowledged(Struct, frozen=True, tag="acknowledged"):
+    """The server has it on disk."""
+
+    message: Message
+
+
+class MessageRefused(Struct, frozen=True, tag="refused"):
+    message: Message
+    code: str
+    text: str
+
+
+class Invited(Struct, frozen=True, tag="invited"):
+    conversation: str
+    by: str
+
+
+class Joined(Struct, frozen=True, tag="joined"):
+    conversation: str
+
+
+class MembersChanged(Struct, frozen=True, tag="members"):
+    conversation: str
+    by: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class Removed(Struct, frozen=True, tag="removed"):
+    """One is no longer in the conversation; what was said stays readable."""
+
+    conversation: str
+    by: str
+
+
+class Undecryptable(Struct, frozen=True, tag="undecryptable"):
+    conversation: str
+    sender: str
+    epoch: int
+    code: str
+
+
+class Held(Struct, frozen=True, tag="held"):
+    conversation: str
+    code: str
+    text: str
+
+
+class Released(Struct, frozen=True, tag="released"):
+    conversation: str
+
+
+class Notice(Struct, frozen=True, tag="notice"):
+    code: str
+    text: str
+
+
+Event = (
+    Connected
+    | Disconnected
+    | MessageReceived
+    | MessageAcknowledged
+    | MessageRefused
+    | Invited
+    | Joined
+    | MembersChanged
+    | Removed
+    | Undecryptable
+    | Held
+    | Released
+    | Notice
+)

@@ -5,10 +5,9 @@ between its two subtrees, so the number of trailing one bits of an index is the 
 Every ``leaf_count`` here is such a power of two.
 """
 
-from typing import Final, NewType
+from typing import Final
 
-LeafIndex = NewType("LeafIndex", int)
-NodeIndex = NewType("NodeIndex", int)
+from securechat.mls.nodes import LeafIndex, NodeIndex
 
 MAX_LEAVES: Final = 2**24
 """No index from the wire may reach this: a hostile 32-bit index would make us build the tree up to it."""

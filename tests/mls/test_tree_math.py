@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.mls import tree_math
-from securechat.mls.tree_math import LeafIndex, NodeIndex
+from securechat.mls.nodes import LeafIndex, NodeIndex
 
 leaf_counts = st.integers(0, 12).map(lambda depth: 1 << depth)
 

@@ -1,0 +1,285 @@
+"""What can go wrong on the client's side, each with the exit code a command ends with.
+
+SecureChatError
+└── ClientError
+    ├── BadAddress, BadServerName            what was typed is no server
+    ├── NoProfile, ProfileExists             there is no such account here, or it is here already
+    ├── WrongPassword                        the profile stays shut; nothing was changed
+    ├── ProfileBusy                          another process owns the profile: exit 75
+    ├── UnsafeFile                           a link, or somebody else's file, where ours should be
+    ├── StoreError
+    │   ├── StoreDamaged                     bytes on disk are not what was written
+    │   ├── StoreFailed                      the disk is full, read-only or broken
+    │   └── StoreTooNew                      written by a newer securechat
+    ├── ServerUntrusted, ServerChanged       exit 4: not a byte of a credential was sent
+    ├── IdentityChanged, UntrustedKeys       exit 4: a contact's keys are not those we knew
+    ├── Unreachable, Disconnected            exit 3: the network
+    ├── Replaced                             a newer connection of this very client took over
+    ├── RefusedByServer                      a definite no, by its code
+    │   ├── UnknownUser
+    │   ├── NameTaken
+    │   └── Forbidden                        exit 6
+    ├── UnknownConversation, NotAMember      no such conversation here; not in it: exit 6
+    ├── HolderRefused                        the process that holds the profile said no
+    └── NoHolder                             nobody holds the profile, and no password was given
+
+The codes are those of docs/cli.md: 1 what the user can mend, 2 ours, 3 network or server,
+4 untrusted or changed key, 5 rate or quota, 6 not a member or forbidden, 7 cannot decrypt,
+8 timeout, 75 try again later. Names say what happened, hence no suffix "Error" on each.
+"""
+# ruff: noqa: N818 - the names say what happened, as the module's text explains
+
+from enum import IntEnum
+from typing import ClassVar, Final
+
+from securechat.errors import SecureChatError
+from securechat.protocol.messages import REFUSALS
+from securechat.text import sanitise
+
+
+class ExitCode(IntEnum):
+    """How a command ends; the numbers are a promise to scripts."""
+
+    OK = 0
+    USAGE = 1
+    INTERNAL = 2
+    NETWORK = 3
+    UNTRUSTED = 4
+    QUOTA = 5
+    FORBIDDEN = 6
+    UNDECRYPTABLE = 7
+    TIMEOUT = 8
+    RETRY_LATER = 75
+
+
+class ClientError(SecureChatError):
+    """Anything the client raises knowingly; its text is one sentence for a person."""
+
+    default_exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that meets this error ends with."""
+        return self.default_exit_code
+
+
+# --- what was typed, and the profile -------------------------------------------------------------
+
+
+class BadAddress(ClientError):
+    """What was given is not host:port."""
+
+
+class NoProfile(ClientError):
+    def __init__(self, user: str) -> None:
+        super().__init__(
+            f"there is no account {user} in this folder; make one with: securechat register {user}"
+        )
+        self.user = user
+
+
+class ProfileExists(ClientError):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"the account {user} is in this folder already")
+        self.user = user
+
+
+class WrongPassword(ClientError):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"the password of {user} is wrong")
+        self.user = user
+
+
+class ProfileBusy(ClientError):
+    """One process owns a profile for its life (rules: one owner per account on a machine)."""
+
+    default_exit_code = ExitCode.RETRY_LATER
+
+    def __init__(self, user: str, holder_pid: int | None) -> None:
+        holder = f"process {holder_pid}" if holder_pid else "another process"
+        super().__init__(f"{user} is in use by {holder}")
+        self.user = user
+        self.holder_pid = holder_pid
+
+
+class UnsafeFile(ClientError):
+    """A symbolic link, a foreign owner or open permissions where a private file should be (L-01)."""
+
+
+class StoreError(ClientError):
+    default_exit_code = ExitCode.INTERNAL
+
+
+class StoreDamaged(StoreError):
+    """Checksums or seals do not hold: nothing of it is believed (C-05)."""
+
+
+class StoreFailed(StoreError):
+    """The disk did not do what was asked; nothing was acknowledged (C-04)."""
+
+
+class StoreTooNew(StoreError):
+    """The schema is of a later release; an older one would only break it."""
+
+    default_exit_code = ExitCode.USAGE
+
+
+# --- the server ----------------------------------------------------------------------------------
+
+
+class ServerUntrusted(ClientError):
+    """Nothing says that this is the server we mean. ``fingerprint`` is None if it never came so far."""
+
+    default_exit_code = ExitCode.UNTRUSTED
+
+    def __init__(self, text: str, *, fingerprint: str | None = None) -> None:
+        super().__init__(text)
+        self.fingerprint = fingerprint
+
+
+class ServerChanged(ClientError):
+    """The pinned identity key is not the one that was shown: a hard stop (T-05)."""
+
+    default_exit_code = ExitCode.UNTRUSTED
+
+    def __init__(self, text: str, *, old: str, new: str) -> None:
+        super().__init__(text)
+        self.old = old
+        self.new = new
+
+
+class Unreachable(ClientError):
+    """No connection came about, or what answered does not speak our protocol."""
+
+    default_exit_code = ExitCode.NETWORK
+
+
+class Disconnected(ClientError):
+    """The connection went while something was under way; whether it was done is not known."""
+
+    default_exit_code = ExitCode.NETWORK
+
+
+class Replaced(ClientError):
+    """Another connection of this client took over; reconnecting would only fight it."""
+
+    default_exit_code = ExitCode.RETRY_LATER
+
+
+_REFUSAL_EXIT: Final[dict[str, ExitCode]] = {
+    "name_taken": ExitCode.USAGE,
+    "name_refused": ExitCode.USAGE,
+    "unknown_user": ExitCode.USAGE,
+    "registration_closed": ExitCode.FORBIDDEN,
+    "forbidden": ExitCode.FORBIDDEN,
+    "not_member": ExitCode.FORBIDDEN,
+    "no_group": ExitCode.FORBIDDEN,
+    "refused_commit": ExitCode.FORBIDDEN,
+    "wrong_credentials": ExitCode.USAGE,
+    "quota": ExitCode.QUOTA,
+    "busy": ExitCode.RETRY_LATER,
+}
+"""Everything else a server may refuse is a matter of network and server: 3."""
+
+
+class RefusedByServer(ClientError):
+    """A refusal as it came: ``code`` is a word of REFUSALS, the text is made safe to show."""
+
+    def __init__(
+        self, code: str, text: str = "", *, head: int = 0, detail: bytes = b"", retry_after: int = 0
+    ) -> None:
+        super().__init__(sanitise(text) or REFUSALS.get(code, f"the server refused: {sanitise(code)}"))
+        self.code = code
+        self.head = head
+        self.detail = detail
+        self.retry_after = retry_after
+
+    @property
+    def exit_code(self) -> int:
+        return _REFUSAL_EXIT.get(self.code, ExitCode.NETWORK)
+
+
+class UnknownUser(RefusedByServer):
+    pass
+
+
+class NameTaken(RefusedByServer):
+    pass
+
+
+class Forbidden(RefusedByServer):
+    pass
+
+
+_REFUSAL_CLASSES: Final[dict[str, type[RefusedByServer]]] = {
+    "unknown_user": UnknownUser,
+    "name_taken": NameTaken,
+    "forbidden": Forbidden,
+    "registration_closed": Forbidden,
+}
+
+
+def refusal(
+    code: str, text: str = "", *, head: int = 0, detail: bytes = b"", retry_after: int = 0
+) -> RefusedByServer:
+    """Return the error that stands for a refusal of the wire."""
+    kind = _REFUSAL_CLASSES.get(code, RefusedByServer)
+    return kind(code, text, head=head, detail=detail, retry_after=retry_after)
+
+
+# --- people and conversations --------------------------------------------------------------------
+
+
+class UnknownConversation(ClientError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no conversation {name} here")
+        self.name = name
+
+
+class NotAMember(ClientError):
+    default_exit_code = ExitCode.FORBIDDEN
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"you are not a member of {name}")
+        self.name = name
+
+
+class IdentityChanged(ClientError):
+    """A contact's account key is not the one we pinned; nothing is sent until the user settles it (D-04)."""
+
+    default_exit_code = ExitCode.UNTRUSTED
+
+    def __init__(self, user: str) -> None:
+        super().__init__(
+            f"the keys of {user} have changed; nothing is sent to {user} until you have checked them"
+        )
+        self.user = user
+
+
+class UntrustedKeys(ClientError):
+    """Keys that the account did not sign, or that break a rule of the room (D-03)."""
+
+    default_exit_code = ExitCode.UNTRUSTED
+
+
+# --- the process that holds the profile ----------------------------------------------------------
+
+
+class NoHolder(ClientError):
+    """Nobody serves this profile's socket."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"no running securechat holds {user}, so the password is needed")
+        self.user = user
+
+
+class HolderRefused(ClientError):
+    """What the holder answered, with the exit code it gave."""
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(sanitise(text))
+        self._exit_code = exit_code
+
+    @property
+    def exit_code(self) -> int:
+        return self._exit_code

@@ -99,21 +99,21 @@ StructT = TypeVar("StructT", bound=WireStruct)
 class Shape(Generic[T]):
     """The encoding of something that is not one structure: a select, a vector, an optional."""
 
-    __slots__ = ("_annotation",)
+    __slots__ = ("annotation",)
 
     def __init__(self, annotation: object) -> None:
-        self._annotation = annotation
+        self.annotation = annotation
 
     def encode(self, value: T) -> bytes:
-        return _written(_writer(self._annotation), value)
+        return _written(_writer(self.annotation), value)
 
     def decode(self, data: bytes) -> T:
-        value: T = _read_all(_reader(self._annotation), data)
+        value: T = _read_all(_reader(self.annotation), data)
         return value
 
     def decode_from(self, data: bytes, start: int) -> tuple[T, int]:
         """Decode one value that begins at ``start``; return it and where it ends."""
-        value, end = _reader(self._annotation)(data, start, len(data))
+        value, end = _reader(self.annotation)(data, start, len(data))
         return value, end
 
 

@@ -1,0 +1,244 @@
+"""The keys of a profile: what the password opens, and what it opens them from.
+
+``account.json`` says in the clear who and where this is, and holds the store's random key sealed
+under Argon2id(password, local salt). Everything else lies in the encrypted store: the device key,
+and the account key sealed once more, under the vault key, so that an open store does not open it
+(rules.md B). A wrong password changes nothing and opens nothing.
+"""
+
+import hashlib
+import hmac
+import secrets
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+import msgspec
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from securechat.client.config import ProfileFolder, ServerAddress
+from securechat.client.errors import BadAddress, NoProfile, StoreDamaged, StoreTooNew, WrongPassword
+from securechat.client.private_files import check_private_folder, create_file, read_file
+from securechat.client.store import KEY_SIZE, ClientStore
+
+ACCOUNT_FILE_VERSION: Final = 1
+SALT_SIZE: Final = 16
+NONCE_SIZE: Final = 12
+CHECK_SIZE: Final = 8
+"""Tells a damaged file from a wrong password; against anyone who means it the seal stands."""
+
+LOCAL_PASSES: Final = 3
+LOCAL_MEMORY_KIB: Final = 64 * 1024
+LOCAL_LANES: Final = 4
+"""Argon2id of version 1 of the file, as for the vault key (rules.md B): the file can't ask for less."""
+
+
+class AccountFile(msgspec.Struct, frozen=True, kw_only=True):
+    """``account.json``. Nothing in it is secret; its fields are bound to the seal on the key."""
+
+    version: int
+    user: str
+    server: str
+    domain: str
+    salt: bytes
+    wrapped_key: bytes = b""
+    check: bytes = b""
+
+    @property
+    def address(self) -> ServerAddress:
+        return ServerAddress.parse(self.server)
+
+    def bound(self) -> bytes:
+        """What the seal covers beside the key."""
+        return msgspec.json.encode(msgspec.structs.replace(self, wrapped_key=b"", check=b""))
+
+    def checksum(self) -> bytes:
+        return hashlib.sha256(self.bound() + self.wrapped_key).digest()[:CHECK_SIZE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The profile's one row: this client, its account, and the server it was made at."""
+
+    user: str
+    client: str
+    domain: str
+    server: ServerAddress
+    server_key: bytes
+    login_salt: bytes
+    device_key: Ed25519PrivateKey = field(repr=False)
+    account_key: bytes
+    account_key_sealed: bytes = field(repr=False)
+    credential: bytes
+    statement: bytes
+    registered: bool = False
+
+
+def read_account(profile: ProfileFolder) -> AccountFile:
+    """Read what is known of an account without its password.
+
+    :raises NoProfile: there is none
+    :raises StoreDamaged: the file is not what was written
+    """
+    try:
+        check_private_folder(profile.folder)
+        data = read_file(profile.account)
+    except FileNotFoundError:
+        raise NoProfile(profile.user) from None
+    damaged = StoreDamaged(f"{profile.account} is damaged; restore the folder from a backup")
+    try:
+        account = msgspec.json.decode(data, type=AccountFile)
+        known = account.version == ACCOUNT_FILE_VERSION
+        if known and not hmac.compare_digest(account.check, account.checksum()):
+            raise damaged
+        _ = account.address
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, BadAddress) as problem:
+        raise damaged from problem
+    if not known:
+        raise StoreTooNew("this account was made by a newer securechat; update it first")
+    if account.user != profile.user:
+        raise StoreDamaged(f"{profile.account} is of {account.user!r}: the folder was renamed or mixed up")
+    return account
+
+
+def create_account(
+    profile: ProfileFolder, server: ServerAddress, domain: str, password: str, key: bytes
+) -> None:
+    """Write ``account.json``: from here on the profile exists. Costs one Argon2id.
+
+    :raises FileExistsError: there is one already
+    """
+    account = AccountFile(
+        version=ACCOUNT_FILE_VERSION,
+        user=profile.user,
+        server=str(server),
+        domain=domain,
+        salt=secrets.token_bytes(SALT_SIZE),
+    )
+    wrapped = _seal(_local_key(password, account.salt), key, account.bound())
+    account = msgspec.structs.replace(account, wrapped_key=wrapped)
+    account = msgspec.structs.replace(account, check=account.checksum())
+    create_file(profile.account, msgspec.json.format(msgspec.json.encode(account)) + b"\n")
+
+
+def unlock(profile: ProfileFolder, password: str) -> bytes:
+    """Return the store's key. Costs one Argon2id, some 130 ms: call it in a thread.
+
+    :raises NoProfile, StoreDamaged, StoreTooNew: as `read_account`
+    :raises WrongPassword: nothing was changed
+    """
+    account = read_account(profile)
+    try:
+        key = _open(_local_key(password, account.salt), account.wrapped_key, account.bound())
+    except InvalidTag as problem:
+        raise WrongPassword(profile.user) from problem
+    if len(key) != KEY_SIZE:
+        raise StoreDamaged(f"{profile.account} is damaged; restore the folder from a backup")
+    return key
+
+
+def seal_account_key(vault_key: bytes, account_key: Ed25519PrivateKey, *, domain: str, user: str) -> bytes:
+    """Seal the account's private key under the vault key."""
+    return _seal(vault_key, account_key.private_bytes_raw(), _account_label(domain, user))
+
+
+def open_account_key(vault_key: bytes, sealed: bytes, *, domain: str, user: str) -> Ed25519PrivateKey:
+    """Open the account's private key.
+
+    :raises WrongPassword: the vault key is another password's
+    """
+    try:
+        return Ed25519PrivateKey.from_private_bytes(_open(vault_key, sealed, _account_label(domain, user)))
+    except InvalidTag as problem:
+        raise WrongPassword(user) from problem
+
+
+def save_keys(db: apsw.Connection, keys: Keys) -> None:
+    """Store the profile's row, in the caller's transaction."""
+    db.execute(
+        "INSERT INTO profile (id, user, client, domain, server_host, server_port, server_key, login_salt,"
+        " device_key, account_key, account_key_sealed, credential, statement, registered)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            keys.user,
+            keys.client,
+            keys.domain,
+            keys.server.host,
+            keys.server.port,
+            keys.server_key,
+            keys.login_salt,
+            keys.device_key.private_bytes_raw(),
+            keys.account_key,
+            keys.account_key_sealed,
+            keys.credential,
+            keys.statement,
+            int(keys.registered),
+        ),
+    )
+
+
+def load_keys(store: ClientStore) -> Keys:
+    """Read the profile's row.
+
+    :raises StoreDamaged: there is none
+    """
+    row = store.row(
+        "SELECT user, client, domain, server_host, server_port, server_key, login_salt, device_key,"
+        " account_key, account_key_sealed, credential, statement, registered FROM profile"
+    )
+    if row is None:
+        raise StoreDamaged("the store knows no account; restore the folder from a backup")
+    user, client, domain, host, port, server_key, login_salt, device_key, account_key, sealed, *rest = row
+    credential, statement, registered = rest
+    return Keys(
+        user=user,
+        client=client,
+        domain=domain,
+        server=ServerAddress(host, port),
+        server_key=server_key,
+        login_salt=login_salt,
+        device_key=Ed25519PrivateKey.from_private_bytes(device_key),
+        account_key=account_key,
+        account_key_sealed=sealed,
+        credential=credential,
+        statement=statement,
+        registered=bool(registered),
+    )
+
+
+def mark_registered(db: apsw.Connection) -> None:
+    """Note that the server has the account, in the caller's transaction."""
+    db.execute("UPDATE profile SET registered = 1")
+
+
+def _local_key(password: str, salt: bytes) -> bytes:
+    """Stretch the password with the profile's own salt; nothing else is derived from this one."""
+    prepared = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return hash_secret_raw(
+        prepared,
+        salt,
+        time_cost=LOCAL_PASSES,
+        memory_cost=LOCAL_MEMORY_KIB,
+        parallelism=LOCAL_LANES,
+        hash_len=KEY_SIZE,
+        type=Type.ID,
+    )
+
+
+def _account_label(domain: str, user: str) -> bytes:
+    return b"securechat/1 account key\0" + domain.encode() + b"\0" + user.encode()
+
+
+def _seal(key: bytes, secret: bytes, bound: bytes) -> bytes:
+    nonce = secrets.token_bytes(NONCE_SIZE)
+    return nonce + ChaCha20Poly1305(key).encrypt(nonce, secret, bound)
+
+
+def _open(key: bytes, sealed: bytes, bound: bytes) -> bytes:
+    if len(sealed) < NONCE_SIZE:
+        raise InvalidTag
+    return ChaCha20Poly1305(key).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], bound)

@@ -16,7 +16,7 @@ from securechat.mls import tree_hash, tree_math
 from securechat.mls.census import Census
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.codec import Shape, encode, encode_opaque, read_varint
-from securechat.mls.errors import DecodeError, UsageError, ValidationError
+from securechat.mls.errors import DecodeError, ValidationError
 from securechat.mls.nodes import LeafIndex, LeafNode, NodeIndex, ParentNode
 
 Node = LeafNode | ParentNode
@@ -324,7 +324,7 @@ class TreeDraft:
     def _extend(self) -> None:
         """Double the leaves: a blank root, and a blank subtree to its right (7.7)."""
         if self._leaf_count >= MAX_MEMBERS:
-            raise UsageError(f"a group has at most {MAX_MEMBERS} members")
+            raise ValidationError("group-size", "7.7", f"a tree has at most {MAX_MEMBERS} leaves here")
         blank = [None] * (len(self._nodes) + 1)
         self._nodes += blank
         self._encoded += blank

@@ -18,7 +18,6 @@ def check_parents(tree: RatchetTree) -> None:
     check_unmerged_sorted(tree)
     check_unmerged_below(tree)
     check_unmerged_without_gaps(tree)
-    check_encryption_keys_unique(tree)
     check_parent_hashes(tree)
 
 
@@ -48,18 +47,6 @@ def check_unmerged_without_gaps(tree: RatchetTree) -> None:
                     break
                 if between in listed and leaf not in listed[between]:
                     raise ValidationError("unmerged-gap", "12.4.3.1", f"leaf {leaf} at node {between}")
-
-
-def check_encryption_keys_unique(tree: RatchetTree) -> None:
-    """7.3 and 12.4.3.1: no two nodes of a tree, leaves or parents, have the same encryption key."""
-    if any(count > 1 for count in tree.census.encryption_keys.values()):
-        raise ValidationError("duplicate-encryption-key", "7.3", "two nodes have one encryption key")
-
-
-def check_signature_keys_unique(tree: RatchetTree) -> None:
-    """7.3: no two members have the same signature key."""
-    if any(count > 1 for count in tree.census.signature_keys.values()):
-        raise ValidationError("duplicate-signature-key", "7.3", "two members have one signature key")
 
 
 def check_parent_hashes(tree: RatchetTree) -> None:

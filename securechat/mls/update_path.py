@@ -28,6 +28,7 @@ _LABEL: Final = "UpdatePathNode"
 class _StoredKey(WireStruct, frozen=True):
     node: Uint32
     private: Opaque
+    public: Opaque
 
 
 class _StoredPrivate(WireStruct, frozen=True):
@@ -41,31 +42,37 @@ _STORED_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class TreePrivate:
-    """The private keys of a tree that one member holds: its leaf's, and some of the nodes' above."""
+    """The key pairs of a tree that one member holds: its leaf's, and some of the nodes' above."""
 
     leaf_index: LeafIndex
-    keys: Mapping[NodeIndex, bytes] = field(repr=False)
+    keys: Mapping[NodeIndex, KeyPair]
 
     @classmethod
-    def of(cls, leaf_index: LeafIndex, leaf_key: bytes) -> "TreePrivate":
+    def of(cls, leaf_index: LeafIndex, leaf_key: KeyPair) -> "TreePrivate":
         return cls(leaf_index, MappingProxyType({tree_math.node_of(leaf_index): leaf_key}))
 
-    def with_keys(self, keys: Mapping[NodeIndex, bytes]) -> "TreePrivate":
+    def with_keys(self, keys: Mapping[NodeIndex, KeyPair]) -> "TreePrivate":
         """Return these keys and the old ones at other nodes."""
         return TreePrivate(self.leaf_index, MappingProxyType({**self.keys, **keys}))
 
-    def with_leaf_key(self, leaf_key: bytes) -> "TreePrivate":
+    def with_leaf_key(self, leaf_key: KeyPair) -> "TreePrivate":
         """Return the keys after one's own Update has been applied."""
         return self.with_keys({tree_math.node_of(self.leaf_index): leaf_key})
 
-    def retained(self, old: RatchetTree, new: RatchetTree) -> "TreePrivate":
-        """Return the keys that still belong to the tree: 7.5 asks to delete the outdated ones."""
-        kept = {index: key for index, key in self.keys.items() if _same_key(old, new, index)}
+    def within(self, tree: RatchetTree) -> "TreePrivate":
+        """Return the keys that belong to this tree: 7.5 asks to delete those that don't any more."""
+        kept = {index: pair for index, pair in self.keys.items() if _public_key(tree, index) == pair.public}
+        return TreePrivate(self.leaf_index, MappingProxyType(kept))
+
+    def without_path_of(self, sender: LeafIndex, tree: RatchetTree) -> "TreePrivate":
+        """Return the keys that a path of that sender does not replace or blank."""
+        path = tree_math.direct_path(tree_math.node_of(sender), tree.leaf_count)
+        kept = {index: pair for index, pair in self.keys.items() if index not in path}
         return TreePrivate(self.leaf_index, MappingProxyType(kept))
 
     def to_bytes(self) -> bytes:
         """Encode for the member's own store."""
-        keys = tuple(_StoredKey(index, key) for index, key in sorted(self.keys.items()))
+        keys = tuple(_StoredKey(index, key.private, key.public) for index, key in sorted(self.keys.items()))
         return encode(_StoredPrivate(_STORED_VERSION, self.leaf_index, keys))
 
     @classmethod
@@ -74,7 +81,7 @@ class TreePrivate:
         stored = decode(_StoredPrivate, data)
         if stored.version != _STORED_VERSION:
             raise DecodeError(f"private keys of version {stored.version} are not known")
-        keys = {NodeIndex(key.node): key.private for key in stored.keys}
+        keys = {NodeIndex(key.node): KeyPair(key.private, key.public) for key in stored.keys}
         return cls(LeafIndex(stored.leaf_index), MappingProxyType(keys))
 
 
@@ -125,11 +132,10 @@ def create_update_path(
     context = msgspec.structs.replace(context, tree_hash=new_tree.tree_hash())
     path = UpdatePath(leaf, _sealed_nodes(tree, filtered, pairs, secrets, encode(context), added))
     indices = [index for index, _ in filtered]
-    keys = {index: pair.private for index, pair in zip(indices, pairs, strict=True)}
     return CreatedPath(
         tree=new_tree,
         update_path=path,
-        private=TreePrivate.of(leaf_index, leaf_pair.private).with_keys(keys),
+        private=TreePrivate.of(leaf_index, leaf_pair).with_keys(dict(zip(indices, pairs, strict=True))),
         commit_secret=commit_secret,
         path_secrets=MappingProxyType(dict(zip(indices, secrets, strict=True))),
         context=context,
@@ -170,6 +176,7 @@ def open_update_path(
     ``tree`` and ``private`` are those with the proposals applied, ``context`` the provisional one with
     the merged tree's hash. SecretError where the path is not for us or not what it says.
     """
+    private = private.within(tree)
     filtered = tree.filtered_direct_path(sender)
     place = _place_of(filtered, private.leaf_index)
     recipients = _recipients(tree, filtered[place][1], added)
@@ -177,7 +184,7 @@ def open_update_path(
     if position is None:
         raise SecretError("path-no-key", "7.5", "none of our keys opens the path")
     secret = tree.suite.decrypt_with_label(
-        private.keys[recipients[position]],
+        private.keys[recipients[position]].private,
         _LABEL,
         encode(context),
         path.nodes[place].encrypted_path_secret[position],
@@ -185,7 +192,7 @@ def open_update_path(
     indices = [index for index, _ in filtered[place:]]
     publics = [node.encryption_key for node in path.nodes[place:]]
     keys, commit_secret = _derived_keys(tree.suite, secret, indices, publics)
-    return OpenedPath(private.with_keys(keys), commit_secret)
+    return OpenedPath(private.without_path_of(sender, tree).with_keys(keys), commit_secret)
 
 
 def private_from_welcome(
@@ -230,15 +237,15 @@ def _node_key_pair(suite: CipherSuite, path_secret: bytes) -> KeyPair:
 
 def _derived_keys(
     suite: CipherSuite, first: bytes, indices: Sequence[NodeIndex], publics: Sequence[bytes]
-) -> tuple[dict[NodeIndex, bytes], bytes]:
-    """Return the private keys for these nodes and the commit secret, if the public keys agree (7.5)."""
+) -> tuple[dict[NodeIndex, KeyPair], bytes]:
+    """Return the key pairs for these nodes and the commit secret, if the public keys agree (7.5)."""
     secrets, commit_secret = _path_secrets(suite, first, len(indices))
     keys = {}
     for index, public, secret in zip(indices, publics, secrets, strict=True):
         pair = _node_key_pair(suite, secret)
         if pair.public != public:
             raise SecretError("path-secret-key", "7.5", f"the secret of node {index} gives another key")
-        keys[index] = pair.private
+        keys[index] = pair
     return keys, commit_secret
 
 
@@ -289,8 +296,8 @@ def _sealed_nodes(
     nodes = []
     for (_, child), pair, secret in zip(filtered, pairs, secrets, strict=True):
         sealed = [
-            tree.suite.encrypt_with_label(key, _LABEL, context, secret)
-            for key in (_public_key(tree, index) for index in _recipients(tree, child, added))
+            tree.suite.encrypt_with_label(_public_key(tree, index), _LABEL, context, secret)
+            for index in _recipients(tree, child, added)
         ]
         nodes.append(UpdatePathNode(pair.public, tuple(sealed)))
     return tuple(nodes)
@@ -314,14 +321,6 @@ def _place_of(filtered: Sequence[tuple[NodeIndex, NodeIndex]], own: LeafIndex) -
 
 
 def _public_key(tree: RatchetTree, index: NodeIndex) -> bytes:
-    node = tree.node(index)
-    if node is None:
-        raise ValidationError("resolution-blank", "4.1.1", f"node {index} is unmerged and blank")
-    return node.encryption_key
-
-
-def _same_key(old: RatchetTree, new: RatchetTree, index: NodeIndex) -> bool:
-    if index >= len(new.nodes) or index >= len(old.nodes):
-        return False
-    before, after = old.node(index), new.node(index)
-    return before is not None and after is not None and before.encryption_key == after.encryption_key
+    """The key of a node; empty, which is nobody's key, where there is none."""
+    node = tree.node(index) if index < len(tree.nodes) else None
+    return b"" if node is None else node.encryption_key

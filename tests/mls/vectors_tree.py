@@ -11,6 +11,7 @@ from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import decode
 from securechat.mls.commit import UpdatePath
 from securechat.mls.group_context import GroupContext
+from securechat.mls.hpke import KeyPair
 from securechat.mls.key_package import Identity
 from securechat.mls.nodes import Epoch, LeafIndex, NodeIndex, ProtocolVersion, leaf_signature_holds
 from securechat.mls.proposals import PROPOSAL, Add, Remove, Update
@@ -79,15 +80,16 @@ def check_treekem(case: dict[str, Any]) -> None:
 
 
 def _private_state(tree: RatchetTree, entry: dict[str, Any]) -> TreePrivate:
-    private = TreePrivate.of(LeafIndex(entry["index"]), bytes.fromhex(entry["encryption_priv"]))
+    private = bytes.fromhex(entry["encryption_priv"])
+    leaf_key = KeyPair(private, tree.suite.kem.public_key(private))
+    own = TreePrivate.of(LeafIndex(entry["index"]), leaf_key)
     keys = {}
     for secret in entry["path_secrets"]:
         pair = path_secret_key_pair(tree.suite, bytes.fromhex(secret["path_secret"]))
-        node = tree.node(NodeIndex(secret["node"]))
-        assert node is not None
-        assert node.encryption_key == pair.public
-        keys[NodeIndex(secret["node"])] = pair.private
-    return TreePrivate.from_bytes(private.with_keys(keys).to_bytes())
+        keys[NodeIndex(secret["node"])] = pair
+    own = own.with_keys(keys)
+    assert own.within(tree) == own
+    return TreePrivate.from_bytes(own.to_bytes())
 
 
 def _context(case: dict[str, Any], tree: RatchetTree) -> GroupContext:
@@ -119,8 +121,8 @@ def _check_given_path(
         assert opened.commit_secret.hex() == update["commit_secret"]
         secret = bytes.fromhex(update["path_secrets"][index])
         node = tree_math.common_ancestor(LeafIndex(index), sender)
-        assert opened.private.keys[node] == path_secret_key_pair(tree.suite, secret).private
-        assert opened.private.retained(merged, merged) == opened.private
+        assert opened.private.keys[node] == path_secret_key_pair(tree.suite, secret)
+        assert opened.private.within(merged) == opened.private
 
 
 def _check_own_path(

@@ -1,0 +1,86 @@
+"""The log can't be doctored: what a sender had seen, said in every message (rules.md A).
+
+C_0 is the confirmed transcript hash of the epoch, C_i = SHA-256(C_{i-1} || SHA-256(entry_i)) over
+the group's log entries of that epoch. Each application message carries (i, first 16 bytes of C_i)
+in its authenticated data; a receiver compares with its own chain.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Final
+
+from securechat.mls.codec import FixedBytes, Uint32, WireStruct, decode, encode
+from securechat.mls.errors import DecodeError
+
+VALUE_BYTES: Final = 16
+"""Of 32: a doctor of the log would have to find a second preimage of 128 bits, for one message."""
+
+
+class LogMark(WireStruct, frozen=True):
+    """What a sender claims: after ``count`` entries of this epoch its chain had this value."""
+
+    count: Uint32
+    value: Annotated[bytes, FixedBytes(VALUE_BYTES)]
+
+    def to_bytes(self) -> bytes:
+        """Return the ``authenticated_data`` of an application message."""
+        return encode(self)
+
+
+class Verdict(Enum):
+    """What a receiver finds when it compares a claim with its own chain."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+    """Something was withheld, inserted or reordered among the first ``count`` entries."""
+    AHEAD = "ahead"
+    """The sender had seen entries that are not in the log before its message."""
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class LogChain:
+    """The chain over a group's log in one epoch, after ``count`` entries."""
+
+    count: int
+    digest: bytes
+
+    @classmethod
+    def start(cls, confirmed_transcript_hash: bytes) -> "LogChain":
+        """Begin an epoch."""
+        return cls(0, confirmed_transcript_hash)
+
+    def add(self, entry_hash: bytes) -> "LogChain":
+        """Return the chain with one more entry, given by the SHA-256 of its bytes."""
+        return LogChain(self.count + 1, hashlib.sha256(self.digest + entry_hash).digest())
+
+    @property
+    def value(self) -> bytes:
+        return self.digest[:VALUE_BYTES].ljust(VALUE_BYTES, b"\0")
+
+    @property
+    def mark(self) -> LogMark:
+        return LogMark(self.count, self.value)
+
+
+def read_mark(authenticated_data: bytes) -> LogMark | None:
+    """Return a message's claim; None if it carries none that decodes."""
+    try:
+        return decode(LogMark, authenticated_data)
+    except DecodeError:
+        return None
+
+
+def compare(mark: LogMark | None, history: Sequence[bytes]) -> Verdict:
+    """Compare a message's claim with one's own chain.
+
+    :param history: the chain's values of this epoch before the message: ``history[i]`` after i
+        entries, so it has at least one
+    """
+    if mark is None:
+        return Verdict.UNREADABLE
+    if mark.count >= len(history):
+        return Verdict.AHEAD
+    return Verdict.AGREES if history[mark.count] == mark.value else Verdict.DIFFERS

@@ -106,6 +106,10 @@ class Home:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        # Absolute from here on, whatever the process does later; resolve() would follow links.
+        object.__setattr__(self, "path", Path(os.path.abspath(self.path.expanduser())))  # noqa: PTH100
+
     @property
     def pins(self) -> Path:
         return self.path / "pins.json"
@@ -136,12 +140,7 @@ class Home:
 def default_home() -> Home:
     """Return the folder of SECURECHAT_HOME, else the one the system has for a user's data."""
     named = os.environ.get(HOME_VARIABLE)
-    return home_at(Path(named) if named else Path(platformdirs.user_data_dir("securechat", appauthor=False)))
-
-
-def home_at(path: Path) -> Home:
-    """Return the home at a path as typed: ``~`` opened, and absolute from here on."""
-    return Home(Path(os.path.abspath(path.expanduser())))  # noqa: PTH100 - resolve() would follow links
+    return Home(Path(named or platformdirs.user_data_dir("securechat", appauthor=False)))
 
 
 def short_socket_folder() -> Path:

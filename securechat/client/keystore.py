@@ -9,13 +9,11 @@ and the account key sealed once more, under the vault key, so that an open store
 import hashlib
 import hmac
 import secrets
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
 
 import apsw
 import msgspec
-from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -24,17 +22,12 @@ from securechat.client.config import ProfileFolder, ServerAddress
 from securechat.client.errors import BadAddress, NoProfile, StoreDamaged, StoreTooNew, WrongPassword
 from securechat.client.private_files import check_private_folder, create_file, read_file
 from securechat.client.store import KEY_SIZE, ClientStore
+from securechat.membership.passwords import SALT_BYTES, PasswordRefused, stretch_local
 
 ACCOUNT_FILE_VERSION: Final = 1
-SALT_SIZE: Final = 16
 NONCE_SIZE: Final = 12
 CHECK_SIZE: Final = 8
 """Tells a damaged file from a wrong password; against anyone who means it the seal stands."""
-
-LOCAL_PASSES: Final = 3
-LOCAL_MEMORY_KIB: Final = 64 * 1024
-LOCAL_LANES: Final = 4
-"""Argon2id of version 1 of the file, as for the vault key (rules.md B): the file can't ask for less."""
 
 
 class AccountFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,9 +110,9 @@ def create_account(
         user=profile.user,
         server=str(server),
         domain=domain,
-        salt=secrets.token_bytes(SALT_SIZE),
+        salt=secrets.token_bytes(SALT_BYTES),
     )
-    wrapped = _seal(_local_key(password, account.salt), key, account.bound())
+    wrapped = _seal(stretch_local(password, salt=account.salt), key, account.bound())
     account = msgspec.structs.replace(account, wrapped_key=wrapped)
     account = msgspec.structs.replace(account, check=account.checksum())
     create_file(profile.account, msgspec.json.format(msgspec.json.encode(account)) + b"\n")
@@ -133,8 +126,9 @@ def unlock(profile: ProfileFolder, password: str) -> bytes:
     """
     account = read_account(profile)
     try:
-        key = _open(_local_key(password, account.salt), account.wrapped_key, account.bound())
-    except InvalidTag as problem:
+        key = _open(stretch_local(password, salt=account.salt), account.wrapped_key, account.bound())
+    except (InvalidTag, PasswordRefused) as problem:
+        # What the rules refuse (too long, characters unknown here) never was the password.
         raise WrongPassword(profile.user) from problem
     if len(key) != KEY_SIZE:
         raise StoreDamaged(f"{profile.account} is damaged; restore the folder from a backup")
@@ -213,20 +207,6 @@ def load_keys(store: ClientStore) -> Keys:
 def mark_registered(db: apsw.Connection) -> None:
     """Note that the server has the account, in the caller's transaction."""
     db.execute("UPDATE profile SET registered = 1")
-
-
-def _local_key(password: str, salt: bytes) -> bytes:
-    """Stretch the password with the profile's own salt; nothing else is derived from this one."""
-    prepared = unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
-    return hash_secret_raw(
-        prepared,
-        salt,
-        time_cost=LOCAL_PASSES,
-        memory_cost=LOCAL_MEMORY_KIB,
-        parallelism=LOCAL_LANES,
-        hash_len=KEY_SIZE,
-        type=Type.ID,
-    )
 
 
 def _account_label(domain: str, user: str) -> bytes:

@@ -9,7 +9,6 @@ from securechat.client.config import (
     Home,
     ServerAddress,
     default_home,
-    home_at,
     short_socket_folder,
 )
 from securechat.client.errors import BadAddress
@@ -88,7 +87,7 @@ def test_the_home_is_named_by_the_environment_or_by_the_system(monkeypatch: pyte
 
     monkeypatch.delenv("SECURECHAT_HOME")
     assert default_home().path.name == "securechat"
-    assert home_at(Path("~")).path == Path.home()
+    assert Home(Path("~")).path == Path.home()
 
 
 def test_a_socket_whose_path_is_too_long_has_a_short_name(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from securechat.client import keystore
 from securechat.client.config import Home, ProfileFolder, ServerAddress
 from securechat.client.errors import NoProfile, StoreDamaged, StoreTooNew, UnsafeFile, WrongPassword
 from securechat.client.keystore import (
@@ -21,6 +20,7 @@ from securechat.client.keystore import (
 )
 from securechat.client.private_files import create_file
 from securechat.client.store import ClientStore, create_store
+from securechat.membership import passwords
 
 PASSWORD = "canary staple battery horse"
 KEY = bytes(range(32))
@@ -31,7 +31,7 @@ ACCOUNT_KEY = Ed25519PrivateKey.generate()
 
 @pytest.fixture(autouse=True)
 def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keystore, "LOCAL_MEMORY_KIB", 64)
+    monkeypatch.setattr(passwords, "PARAMETERS", passwords.Parameters(1, 64, 1))
 
 
 @pytest.fixture

@@ -16,6 +16,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
+def new_store(path: Path) -> ClientStore:
+    store = create_store(path, KEY)
+    with store.transaction() as db:
+        db.execute("CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER CHECK (value >= 0)) STRICT")
+    return store
+
+
 def note(store: ClientStore, name: str, value: int) -> None:
     with store.transaction() as db:
         db.execute("INSERT INTO counter (name, value) VALUES (?, ?)", (name, value))
@@ -29,7 +36,7 @@ def read_all(path: Path) -> None:
 
 
 def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
-    with create_store(path, KEY) as store:
+    with new_store(path) as store:
         note(store, "seen", 7)
 
     with ClientStore(path, KEY) as store:
@@ -39,7 +46,7 @@ def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
-    with create_store(path, KEY) as store:
+    with new_store(path) as store:
         with pytest.raises(apsw.ConstraintError), store.transaction() as db:
             db.execute("INSERT INTO counter VALUES ('half', 1); INSERT INTO counter VALUES ('negative', -1)")
 
@@ -48,7 +55,7 @@ def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
 
 
 def test_a_transaction_is_on_the_disk_before_it_returns(path: Path) -> None:
-    with create_store(path, KEY) as store:
+    with new_store(path) as store:
         assert store.value("PRAGMA synchronous") == 2
         assert store.value("PRAGMA journal_mode") == "wal"
         assert store.value("PRAGMA secure_delete") == 1
@@ -64,7 +71,7 @@ def test_a_second_store_of_one_name_is_not_made(path: Path) -> None:
 
 def test_nothing_of_it_can_be_read_on_the_disk(path: Path) -> None:
     """L-02."""
-    with create_store(path, KEY) as store:
+    with new_store(path) as store:
         with store.transaction() as db:
             db.execute("INSERT INTO counter (name, value) VALUES (?, 1)", (CANARY.decode(),))
         files = list(path.parent.iterdir())
@@ -95,7 +102,7 @@ def test_a_link_in_its_place_is_refused(path: Path, tmp_path: Path) -> None:
 
 def test_a_flipped_bit_is_an_error_and_not_data(path: Path) -> None:
     """C-05: wherever the bit is, the store says so, by its one error."""
-    with create_store(path, KEY) as store:
+    with new_store(path) as store:
         for i in range(200):
             note(store, f"row {i}", i)
     whole = path.read_bytes()
@@ -108,7 +115,7 @@ def test_a_flipped_bit_is_an_error_and_not_data(path: Path) -> None:
 
 def test_a_full_disk_is_said_and_nothing_is_changed(path: Path) -> None:
     """C-04."""
-    with create_store(path, KEY) as store:
+    with new_store(path) as store:
         pages = store.value("PRAGMA page_count")
         store.value(f"PRAGMA max_page_count = {pages}")
 
@@ -121,7 +128,7 @@ def test_a_full_disk_is_said_and_nothing_is_changed(path: Path) -> None:
 
 
 def test_a_store_of_a_later_release_is_left_alone(path: Path) -> None:
-    with create_store(path, KEY) as store, store.transaction() as db:
+    with new_store(path) as store, store.transaction() as db:
         db.execute("PRAGMA user_version = 9000")
 
     with pytest.raises(StoreTooNew, match="newer securechat"):
@@ -153,7 +160,7 @@ def test_a_migration_that_fails_leaves_the_version_before_it() -> None:
 
 
 def test_a_removed_store_leaves_nothing_beside_it(path: Path) -> None:
-    store = create_store(path, KEY)
+    store = new_store(path)
     note(store, "x", 1)
 
     remove_store(path)

@@ -16,11 +16,3 @@ CREATE TABLE profile (
     statement BLOB NOT NULL,             -- AccountStatement, serial 0
     registered INTEGER NOT NULL DEFAULT 0 CHECK (registered IN (0, 1))
 ) STRICT;
-
--- Numbers that only rise. request_name: the last name given to a request that changes something (rules.md A).
-CREATE TABLE counter (
-    name TEXT PRIMARY KEY,
-    value INTEGER NOT NULL CHECK (value >= 0)
-) STRICT;
-
-INSERT INTO counter (name, value) VALUES ('request_name', 0);

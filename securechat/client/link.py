@@ -1,0 +1,299 @@
+"""One connection to the server: TLS, our ALPN, Hello; then requests, answers and pushes.
+
+The link moves bytes between a transport and the sans-IO ``ClientConnection`` and gives each answer
+to whoever asked. It knows nothing of retries, passwords or conversations.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final, Self
+
+from securechat.client.config import ServerAddress
+from securechat.client.errors import (
+    ClientError,
+    Disconnected,
+    Replaced,
+    Unreachable,
+    refusal,
+)
+from securechat.client.tls import (
+    Certificate,
+)
+from securechat.protocol.client_connection import (
+    ClientConnection,
+    Closed,
+    DeliveredEvent,
+    Event,
+    Greeted,
+    InboxEvent,
+    RefusedEvent,
+    Responded,
+)
+from securechat.protocol.limits import ALPN, PROTOCOL_VERSION
+from securechat.protocol.messages import Acknowledged, Answer, ClientHello, RequestBody, ServerHello
+from securechat.text import sanitise
+from securechat.version import __version__
+
+CONNECT_SECONDS: Final = 15
+"""For the name, the TCP connection and the TLS handshake over a bad line."""
+
+NEXT_ADDRESS_SECONDS: Final = 0.25
+"""How long one address of a host may hold up the next (RFC 8305, section 5)."""
+
+GREETING_SECONDS: Final = 10
+"""From the TLS handshake to the server's Hello."""
+
+GOODBYE_SECONDS: Final = 2
+"""For the last frame and TLS's own goodbye; then the connection is cut."""
+
+Push = DeliveredEvent | InboxEvent
+
+
+class Link(asyncio.Protocol):
+    """One connection, from TLS to its end. Made by `connect`; `connect.open_trusted` judges it."""
+
+    def __init__(self, address: ServerAddress, push: Callable[[Push], None] | None = None) -> None:
+        self._address = address
+        self._push = push
+        self._loop = asyncio.get_running_loop()
+        self._connection = ClientConnection(
+            ClientHello([PROTOCOL_VERSION], agent=f"securechat/{__version__}")
+        )
+        self._transport: asyncio.Transport | None = None
+        self._certificate: Certificate | None = None
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._greeted: asyncio.Future[ServerHello] = self._loop.create_future()
+        self._ended: asyncio.Future[ClientError] = self._loop.create_future()
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._flushing = False
+        self.last_sent = self.last_received = self._loop.time()
+
+    # --- for the owner ---------------------------------------------------------------------------
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate that was served on this connection."""
+        assert self._certificate is not None  # noqa: S101 - a link is handed out after the handshake
+        return self._certificate
+
+    @property
+    def hello(self) -> ServerHello:
+        return self._greeted.result()
+
+    @property
+    def is_open(self) -> bool:
+        return not self._ended.done()
+
+    async def request(self, body: RequestBody) -> Answer:
+        """Ask something that changes nothing (or a step of the login) and wait for the answer.
+
+        :raises RefusedByServer: a definite no
+        :raises Disconnected: the connection went before the answer came
+        """
+        return await self._expect(lambda: self._connection.request(body))
+
+    def send_named(self, name: int, body: bytes) -> "asyncio.Future[Answer]":
+        """Send a stored request, byte for byte; the future has its answer, or raises as `request`."""
+        return self._expect(lambda: self._connection.request_encoded(body, name))
+
+    def acknowledge(self, acks: list[Acknowledged]) -> None:
+        """Say what is stored; on a connection that has ended it says nothing."""
+        if self.is_open:
+            self._connection.acknowledge(acks)
+            self._flush_soon()
+
+    def ping(self) -> None:
+        """Ask for a sign of life; whatever comes counts as one."""
+        if self.is_open:
+            answer = self._expect(self._connection.ping)
+            answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def pause(self) -> None:
+        """Stop reading: the owner has more than it can take."""
+        if self._transport is not None and self.is_open:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and self.is_open:
+            self._transport.resume_reading()
+
+    async def ended(self) -> ClientError:
+        """Wait for the end; return why."""
+        return await asyncio.shield(self._ended)
+
+    def fail(self, reason: ClientError) -> None:
+        """End the connection for a reason of ours."""
+        self._connection.close()
+        self._flush()
+        self._end(reason)
+
+    async def close(self) -> None:
+        """Say goodbye and wait until the connection is gone. Closing twice is harmless."""
+        self.fail(Disconnected("the connection was closed"))
+        if self._transport is None:
+            return
+        try:
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await asyncio.shield(self._gone)
+        except TimeoutError:
+            self._transport.abort()
+            await self._gone
+
+    async def greeted(self) -> ServerHello:
+        """Wait for the server's Hello.
+
+        :raises Unreachable: what answers does not speak our protocol
+        """
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                return await asyncio.shield(self._greeted)
+        except TimeoutError:
+            raise Unreachable(f"what answers at {self._address} says nothing of ours") from None
+
+    # --- for the transport -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio promises it
+        self._transport = transport
+        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+        # A server without our ALPN completes the handshake all the same (T-03).
+        if tls.selected_alpn_protocol() != ALPN:
+            self._end(Unreachable(f"what answers at {self._address} is not a securechat server"))
+            return
+        self._certificate = Certificate(tls.getpeercert(binary_form=True) or b"")
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        self.last_received = self._loop.time()
+        for event in self._connection.receive_data(data):
+            self._take(event)
+        self._flush_soon()
+
+    def eof_received(self) -> None:
+        for event in self._connection.receive_eof():
+            self._take(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        text = f": {exc.strerror}" if isinstance(exc, OSError) and exc.strerror else ""
+        self._end(Disconnected(f"the connection to {self._address} was lost{text}"))
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    # --- inside ----------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Greeted():
+                if not self._greeted.done():
+                    self._greeted.set_result(event.hello)
+            case Responded():
+                if (answer := self._answers.pop(event.id, None)) and not answer.done():
+                    answer.set_result(event.answer)
+            case RefusedEvent():
+                if (answer := self._answers.pop(event.id, None)) and not answer.done():
+                    answer.set_exception(_refused(event))
+            case DeliveredEvent() | InboxEvent():
+                if self._push is not None:
+                    self._push(event)
+            case Closed():
+                self._flush()
+                self._end(_farewell(self._address, event))
+
+    def _expect(self, ask: Callable[[], int]) -> "asyncio.Future[Answer]":
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        if self._ended.done():
+            answer.set_exception(Disconnected(f"there is no connection to {self._address}"))
+            return answer
+        self._answers[ask()] = answer
+        self._flush_soon()
+        return answer
+
+    def _flush_soon(self) -> None:
+        """One write per tick, however many requests were made in it."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        data = self._connection.data_to_send()
+        if data and self._transport is not None and not self._ended.done():
+            self.last_sent = self._loop.time()
+            self._transport.write(data)
+
+    def _end(self, reason: ClientError) -> None:
+        """The one place where a link ends: everybody who waits is told why."""
+        if self._ended.done():
+            return
+        self._ended.set_result(reason)
+        if not self._greeted.done():
+            self._greeted.set_exception(_before_hello(self._address, reason))
+            self._greeted.exception()  # nobody may be waiting any more
+        answers, self._answers = self._answers, {}
+        for answer in answers.values():
+            if not answer.done():
+                answer.set_exception(Disconnected(str(reason)))
+        if self._transport is not None:
+            self._transport.close()
+
+    @classmethod
+    async def connect(
+        cls, address: ServerAddress, context: ssl.SSLContext, push: Callable[[Push], None] | None = None
+    ) -> Self:
+        """Connect and shake hands; nothing but ClientHello is sent.
+
+        :raises ssl.SSLCertVerificationError: the context asks for an authority, and none vouches
+        :raises Unreachable: there is no server, or not one of ours
+        """
+        link = cls(address, push)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await link._loop.create_connection(
+                    lambda: link,
+                    address.host,
+                    address.port,
+                    ssl=context,
+                    server_hostname=address.host,
+                    happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
+                )
+        except ssl.SSLCertVerificationError:
+            raise
+        except (OSError, ssl.SSLError, TimeoutError) as problem:
+            raise Unreachable(f"cannot reach {address}: {_network_reason(problem)}") from problem
+        return link
+
+
+def _refused(event: RefusedEvent) -> ClientError:
+    no = event.refusal
+    return refusal(no.code, no.text, head=no.head, detail=no.detail, retry_after=no.retry_after)
+
+
+def _farewell(address: ServerAddress, closed: Closed) -> ClientError:
+    """Say what a connection's last event means to its owner."""
+    if closed.code == "replaced":
+        return Replaced("this device connected a second time; this connection gives way to the newer one")
+    said = sanitise(closed.text) or sanitise(closed.code)
+    return Disconnected(f"the connection to {address} ended: {said}")
+
+
+def _before_hello(address: ServerAddress, reason: ClientError) -> ClientError:
+    if isinstance(reason, Unreachable):
+        return reason
+    return Unreachable(f"no securechat server greets at {address} ({reason})")
+
+
+def _network_reason(problem: Exception) -> str:
+    match problem:
+        case TimeoutError():
+            return "nothing answers in time"
+        case socket.gaierror():
+            return "there is no host of this name"
+        case ssl.SSLError():
+            return "what answers there does not speak TLS 1.3 as we do"
+        case OSError() if "Connect call failed" in str(problem):
+            return "nothing listens there"  # so asyncio says it, of one address or of several
+        case _:
+            reason = problem.strerror if isinstance(problem, OSError) else None
+            return (reason or "the connection failed").lower()

@@ -1,0 +1,314 @@
+"""The client's standing connection: log in, keep alive, lose it, come back.
+
+The session owns one link at a time and a task that renews it. It knows the login, not the
+conversations: answers go to who asked, pushes into a queue, in order. What was under way when a
+link broke is told `Disconnected`; to ask again is the owner's business (it alone knows what was
+stored). Some ends are final: the server is not the one we mean, it does not know this device, or
+a newer connection of this very client took over; fighting that one would only make noise (Q-03).
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from securechat.client.backoff import Backoff
+from securechat.client.config import Home, ServerAddress
+from securechat.client.connect import open_trusted
+from securechat.client.errors import (
+    ClientError,
+    Disconnected,
+    RefusedByServer,
+    Replaced,
+    ServerChanged,
+    ServerUntrusted,
+    Unreachable,
+)
+from securechat.client.keystore import Keys
+from securechat.client.link import Link, Push
+from securechat.client.trust import Pin, Trust
+from securechat.errors import SecureChatError
+from securechat.membership.login import Purpose, fingerprint, login_to_sign
+from securechat.protocol.client_connection import DeliveredEvent
+from securechat.protocol.limits import PING_AFTER, SILENCE_LIMIT
+from securechat.protocol.messages import (
+    Acknowledged,
+    Answer,
+    Delivered,
+    InboxDelivered,
+    LoggedIn,
+    LogIn,
+    RequestBody,
+    ServerHello,
+)
+
+LOGIN_SECONDS: Final = 30
+"""For the server's answer to a login; it may have a queue."""
+
+QUEUE_HIGH: Final = 256
+QUEUE_LOW: Final = 64
+"""Pushes that wait for the owner before reading stops, and goes on: 16 MiB at the very most."""
+
+log = logging.getLogger("securechat.client.session")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReady:
+    """Logged in: requests are taken from here on."""
+
+    logged_in: LoggedIn
+    hello: ServerHello
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.hello.identity_key)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLost:
+    """No connection. ``retry_in`` is in seconds; None: there will be no further attempt."""
+
+    error: ClientError
+    retry_in: float | None
+
+
+SessionEvent = SessionReady | SessionLost | Delivered | InboxDelivered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a known device logs in with, and the server it belongs to."""
+
+    user: str
+    client: str
+    server: Pin
+    device_key: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def of(cls, keys: Keys) -> "Credentials":
+        return cls(
+            user=keys.user,
+            client=keys.client,
+            server=Pin(keys.server_key, keys.domain),
+            device_key=keys.device_key,
+        )
+
+
+class EventQueue(asyncio.Queue[SessionEvent]):
+    """What the session tells its owner. The queue says when the owner has caught up."""
+
+    def __init__(self, caught_up: Callable[[], None]) -> None:
+        super().__init__()
+        self._caught_up = caught_up
+
+    def _get(self) -> SessionEvent:
+        event = super()._get()
+        if self.qsize() == QUEUE_LOW:
+            self._caught_up()
+        return event
+
+
+class Session:
+    """Starts with `start`, ends with `close`; in between it is there or on its way back."""
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        trust: Trust,
+        home: Home,
+        credentials: Credentials,
+        *,
+        source: random.Random | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Prepare a session; nothing is connected yet.
+
+        :param source: of the jitter
+        :param pause: waits so many seconds: between attempts, and between looks at the clock
+        """
+        self.events: EventQueue = EventQueue(self._caught_up)
+        self._address = address
+        self._trust = trust
+        self._home = home
+        self._credentials = credentials
+        self._pause = pause
+        self._backoff = Backoff(source or random.SystemRandom())
+        self._link: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to connect, in the background."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"session of {self._credentials.user}")
+
+    async def close(self) -> None:
+        """Say goodbye; no event follows. Closing twice is harmless."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def is_ready(self) -> bool:
+        return self._link is not None and self._link.is_open
+
+    async def request(self, body: RequestBody) -> Answer:
+        """Ask something that changes nothing.
+
+        :raises RefusedByServer: a definite no
+        :raises Disconnected: there is no connection, or it went before the answer came
+        """
+        return await self._ready_link().request(body)
+
+    def send_named(self, name: int, body: bytes) -> "asyncio.Future[Answer]":
+        """Send a stored request, byte for byte. The future has its answer, or raises as `request`."""
+        try:
+            return self._ready_link().send_named(name, body)
+        except Disconnected as gone:
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            future.set_exception(gone)
+            return future
+
+    def acknowledge(self, group: bytes, sequence: int) -> None:
+        """Say that everything of a group (or the inbox: empty) up to here is stored.
+
+        Without a connection nothing is said: the next login shows the server's own cursor.
+        """
+        if self._link is not None:
+            self._link.acknowledge([Acknowledged(group, sequence)])
+
+    async def _run(self) -> None:
+        try:
+            while (delay := await self._live_once()) is not None:
+                await self._pause(delay)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # a task's root: the owner must hear that it is over
+            log.exception("the session broke")
+            self._tell(SessionLost(Disconnected("the connection failed by a fault of ours"), None))
+
+    async def _live_once(self) -> float | None:
+        """Connect, log in and stay until the end; return when to try again, if ever."""
+        error: ClientError
+        try:
+            link = await self._open()
+            try:
+                logged_in = await self._log_in(link)
+                self._backoff.reset()
+                self._link = link
+                self._tell(SessionReady(logged_in, link.hello))
+                error = await self._stay(link)
+            finally:
+                self._link = None
+                await link.close()
+        except ClientError as problem:
+            error = problem
+        delay = None if _is_final(error) else self._backoff.next(at_least=_asked_delay(error))
+        self._tell(SessionLost(error, delay))
+        return delay
+
+    async def _open(self) -> Link:
+        try:
+            return await open_trusted(
+                self._address,
+                self._home,
+                self._trust,
+                account_pin=self._credentials.server,
+                push=self._take,
+            )
+        except ClientError:
+            raise
+        except SecureChatError as problem:
+            raise Unreachable(str(problem)) from problem
+
+    async def _log_in(self, link: Link) -> LoggedIn:
+        """Prove the device, bound to this connection's certificate (T-06)."""
+        own = self._credentials
+        if link.hello.domain != own.server.domain:
+            # The key may have been replaced on purpose; another domain is another place.
+            raise ServerUntrusted(
+                f"the server at {self._address} is {link.hello.domain}; "
+                f"the account {own.user} belongs to {own.server.domain}",
+                fingerprint=fingerprint(link.hello.identity_key),
+            )
+        nonce = secrets.token_bytes(32)
+        signature = own.device_key.sign(
+            login_to_sign(
+                purpose=Purpose.DEVICE,
+                domain=own.server.domain,
+                user=own.user,
+                client=own.client,
+                server_nonce=link.hello.nonce,
+                client_nonce=nonce,
+                certificate_hash=link.certificate.hash,
+            )
+        )
+        try:
+            async with asyncio.timeout(LOGIN_SECONDS):
+                answer = await link.request(LogIn(own.user, own.client, nonce, signature))
+        except TimeoutError:
+            raise Unreachable(f"the server at {self._address} does not answer a login") from None
+        assert isinstance(answer, LoggedIn)  # noqa: S101 - the connection holds answers to their kinds
+        return answer
+
+    async def _stay(self, link: Link) -> ClientError:
+        """Keep a link alive until it ends; silence for too long is an end too (Q-04)."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.ensure_future(link.ended())
+        try:
+            while not ended.done():
+                now = loop.time()
+                if now - link.last_received >= SILENCE_LIMIT:
+                    link.fail(Disconnected(f"the server at {self._address} has gone silent"))
+                elif now - link.last_sent >= PING_AFTER:
+                    link.ping()
+                await self._until(ended, min(PING_AFTER, SILENCE_LIMIT) / 5)
+        finally:
+            ended.cancel()
+        return ended.result()
+
+    async def _until(self, ended: "asyncio.Future[ClientError]", seconds: float) -> None:
+        waiting = asyncio.ensure_future(self._pause(seconds))
+        try:
+            await asyncio.wait((ended, waiting), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+
+    def _ready_link(self) -> Link:
+        if self._link is None or not self._link.is_open:
+            raise Disconnected(f"there is no connection to {self._address}")
+        return self._link
+
+    def _take(self, push: Push) -> None:
+        if isinstance(push, DeliveredEvent):
+            self._tell(Delivered(push.group, push.entries))
+        else:
+            self._tell(InboxDelivered(push.entries))
+        if self.events.qsize() >= QUEUE_HIGH and self._link is not None:
+            self._link.pause()
+
+    def _caught_up(self) -> None:
+        if self._link is not None:
+            self._link.resume()
+
+    def _tell(self, event: SessionEvent) -> None:
+        self.events.put_nowait(event)
+
+
+def _is_final(error: ClientError) -> bool:
+    """Whether trying again can only do harm, or ask for the same refusal for ever."""
+    match error:
+        case ServerUntrusted() | ServerChanged() | Replaced():
+            return True
+        case RefusedByServer():
+            return error.code not in {"busy", "internal"}
+        case _:
+            return False
+
+
+def _asked_delay(error: ClientError) -> float:
+    return float(error.retry_after) if isinstance(error, RefusedByServer) else 0.0

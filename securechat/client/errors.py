@@ -4,6 +4,7 @@ SecureChatError
 └── ClientError
     ├── BadAddress, BadServerName            what was typed is no server
     ├── NoProfile, ProfileExists             there is no such account here, or it is here already
+    ├── Unfinished                           a registration without its answer, begun otherwise
     ├── WrongPassword                        the profile stays shut; nothing was changed
     ├── ProfileBusy                          another process owns the profile: exit 75
     ├── UnsafeFile                           a link, or somebody else's file, where ours should be
@@ -80,8 +81,15 @@ class NoProfile(ClientError):
 
 class ProfileExists(ClientError):
     def __init__(self, user: str) -> None:
-        super().__init__(f"the account {user} is in this folder already")
+        super().__init__(
+            f"the account {user} is in this folder already "
+            "(if its registration was interrupted, it goes on with its own password)"
+        )
         self.user = user
+
+
+class Unfinished(ClientError):
+    """An earlier registration waits for its answer, and this one does not fit it."""
 
 
 class WrongPassword(ClientError):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import ProfileBusy
+from securechat.client.errors import NoProfile, ProfileBusy
 from securechat.client.private_files import open_private
 
 _FAR: Final = 1 << 30
@@ -61,19 +61,28 @@ class FileLock:
         self.release()
 
     def _take(self, *, block: bool) -> bool:
-        if self._descriptor is not None:
-            return True
-        descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
+        while self._descriptor is None:
+            descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
+            try:
+                taken = _lock(descriptor, block=block)
+                # The last owner may have removed the file while we stood before it.
+                current = taken and self._is_current(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if current:
+                self._descriptor = descriptor
+                continue
+            os.close(descriptor)
+            if not taken:
+                return False
+        return True
+
+    def _is_current(self, descriptor: int) -> bool:
         try:
-            taken = _lock(descriptor, block=block)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        if taken:
-            self._descriptor = descriptor
-        else:
-            os.close(descriptor)
-        return taken
+            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
+        except FileNotFoundError:
+            return False
 
 
 class ProfileLock:
@@ -87,8 +96,13 @@ class ProfileLock:
         """Become the owner.
 
         :raises ProfileBusy: somebody else is; it names the process
+        :raises NoProfile: there is no folder to own
         """
-        if not self._lock.acquire():
+        try:
+            taken = self._lock.acquire()
+        except FileNotFoundError:
+            raise NoProfile(self._profile.user) from None
+        if not taken:
             raise ProfileBusy(self._profile.user, holder_pid(self._profile))
         self._lock.write(b"%d\n" % os.getpid())
 

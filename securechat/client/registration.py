@@ -1,0 +1,260 @@
+"""Make an account: keys first, on this disk, then the server's word.
+
+Everything that Register carries is stored and sealed before it is sent. If the answer is lost,
+the same command sends the same keys again and is answered as if nothing had happened; if the
+server says no, the half-made profile goes away without a trace.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from securechat.client.config import Home, ProfileFolder, ServerAddress
+from securechat.client.connect import open_trusted
+from securechat.client.errors import (
+    ProfileExists,
+    RefusedByServer,
+    ServerUntrusted,
+    Unfinished,
+    Unreachable,
+    WrongPassword,
+)
+from securechat.client.keystore import (
+    Keys,
+    create_account,
+    load_keys,
+    mark_registered,
+    read_account,
+    save_keys,
+    seal_account_key,
+    unlock,
+)
+from securechat.client.link import Link
+from securechat.client.lock import ProfileLock
+from securechat.client.private_files import check_private_folder, make_folder
+from securechat.client.session import LOGIN_SECONDS
+from securechat.client.store import KEY_SIZE, ClientStore, create_store, remove_store
+from securechat.client.trust import Pin, Trust, pin_of
+from securechat.membership.identity import make_client_credential, new_local_id
+from securechat.membership.login import Purpose, fingerprint, login_to_sign
+from securechat.membership.passwords import SALT_BYTES, PasswordKeys, check_password, stretch
+from securechat.membership.signing import new_key, public_of
+from securechat.membership.statement import Device, make_statement
+from securechat.mls.cipher_suite import SUITE_3
+from securechat.names import client_uri, fold_user, user_uri
+from securechat.protocol.messages import Register
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An account that the server has."""
+
+    user: str
+    domain: str
+    server: ServerAddress
+    fingerprint: str
+    suite: str
+
+
+async def register(
+    home: Home,
+    server: ServerAddress,
+    user: str,
+    password: str,
+    trust: Trust,
+    *,
+    invite: str = "",
+) -> Registered:
+    """Make an account at a server and this device's keys.
+
+    :raises NameRefused, PasswordRefused: before anything is connected
+    :raises ProfileExists: it is finished already
+    :raises WrongPassword, Unfinished: an unanswered registration was begun otherwise
+    :raises ServerUntrusted, ServerChanged, RefusedByServer, Unreachable, Disconnected: nothing is left
+        behind, unless the answer was lost: then the same call continues
+    """
+    name = fold_user(user)
+    check_password(password, user=name)
+    home.make()
+    profile = home.profile(name)
+    make_folder(profile.folder)
+    check_private_folder(profile.folder)
+    with ProfileLock(profile):
+        store = await _continued(profile, server, password)
+        try:
+            return await _register(home, profile, server, password, trust, invite=invite, store=store)
+        finally:
+            _remove_if_empty(profile)
+
+
+async def _register(
+    home: Home,
+    profile: ProfileFolder,
+    server: ServerAddress,
+    password: str,
+    trust: Trust,
+    *,
+    invite: str,
+    store: ClientStore | None,
+) -> Registered:
+    begun = None if store is None else load_keys(store)
+    known = None if begun is None else Pin(begun.server_key, begun.domain)
+    try:
+        link = await open_trusted(server, home, trust, account_pin=known)
+        try:
+            salt = secrets.token_bytes(SALT_BYTES) if begun is None else begun.login_salt
+            stretched = await asyncio.to_thread(
+                stretch, password, domain=link.hello.domain, user=profile.user, salt=salt
+            )
+            if store is None:
+                keys = _new_keys(profile.user, server, pin_of(link.hello), salt, stretched)
+                store = await asyncio.to_thread(_begin, profile, keys, password)
+            await _ask(link, store, stretched.login_key, invite)
+            shown = fingerprint(link.hello.identity_key)
+            return Registered(profile.user, link.hello.domain, server, shown, SUITE_3.name)
+        except RefusedByServer as no:
+            # What was sent before may have been decided; a "busy" now says nothing about it.
+            if begun is None or no.code not in {"busy", "internal"}:
+                _abandon(profile)
+            raise
+        finally:
+            await link.close()
+    finally:
+        if store is not None:
+            store.close()
+
+
+async def _continued(profile: ProfileFolder, server: ServerAddress, password: str) -> ClientStore | None:
+    """Open what an earlier registration left whose answer never came; None if there is none."""
+    if not profile.exists:
+        # A store without its account file was never sent: the file is written last.
+        remove_store(profile.database)
+        return None
+    account = read_account(profile)
+    try:
+        key = await asyncio.to_thread(unlock, profile, password)
+    except WrongPassword as wrong:
+        # Whether it is finished is known to the store alone, and that stays shut.
+        raise ProfileExists(profile.user) from wrong
+    store = ClientStore(profile.database, key)
+    if load_keys(store).registered:
+        store.close()
+        raise ProfileExists(profile.user)
+    if account.address != server:
+        store.close()
+        raise Unfinished(
+            f"the registration of {profile.user} at {account.server} is not answered yet; "
+            f"finish it with --server {account.server}, or remove {profile.folder}"
+        )
+    return store
+
+
+def _begin(profile: ProfileFolder, keys: Keys, password: str) -> ClientStore:
+    """Put new keys on the disk, sealed. Costs an Argon2id: runs in a thread."""
+    store_key = secrets.token_bytes(KEY_SIZE)
+    store = create_store(profile.database, store_key)
+    try:
+        with store.transaction() as db:
+            save_keys(db, keys)
+        # Last: a profile exists once this file does.
+        create_account(profile, keys.server, keys.domain, password, store_key)
+    except BaseException:
+        store.close()
+        _abandon(profile)
+        raise
+    return store
+
+
+def _new_keys(user: str, server: ServerAddress, known: Pin, salt: bytes, stretched: PasswordKeys) -> Keys:
+    account_key, device_key = new_key(), new_key()
+    client = new_local_id()
+    device = Device(client_uri(known.domain, client).encode(), public_of(device_key))
+    return Keys(
+        user=user,
+        client=client,
+        domain=known.domain,
+        server=server,
+        server_key=known.identity_key,
+        login_salt=salt,
+        device_key=device_key,
+        account_key=public_of(account_key),
+        account_key_sealed=seal_account_key(stretched.vault_key, account_key, domain=known.domain, user=user),
+        credential=make_client_credential(
+            domain=known.domain,
+            user=user,
+            client=client,
+            account_key=account_key,
+            signature_key_public=public_of(device_key),
+            suites=(SUITE_3.number,),
+        ),
+        statement=make_statement(
+            account_key,
+            user=user_uri(known.domain, user),
+            devices=(device,),
+            issued_at=int(time.time()),
+        ),
+    )
+
+
+async def _ask(link: Link, store: ClientStore, login_key: Ed25519PrivateKey, invite: str) -> None:
+    keys = load_keys(store)
+    if link.hello.domain != keys.domain:
+        raise ServerUntrusted(
+            f"the registration of {keys.user} was begun with {keys.domain}, "
+            f"and the server is now {link.hello.domain}",
+            fingerprint=fingerprint(link.hello.identity_key),
+        )
+    try:
+        async with asyncio.timeout(LOGIN_SECONDS):
+            await link.request(_request(link, keys, login_key, invite))
+    except TimeoutError:
+        raise Unreachable("the server does not answer; run the same command again to go on") from None
+    with store.transaction() as db:
+        mark_registered(db)
+
+
+def _request(link: Link, keys: Keys, login_key: Ed25519PrivateKey, invite: str) -> Register:
+    """Both keys sign the same challenge: who registers holds the password and the device."""
+    nonce = secrets.token_bytes(32)
+    challenge = login_to_sign(
+        purpose=Purpose.REGISTER,
+        domain=keys.domain,
+        user=keys.user,
+        client=keys.client,
+        server_nonce=link.hello.nonce,
+        client_nonce=nonce,
+        certificate_hash=link.certificate.hash,
+    )
+    return Register(
+        user=keys.user,
+        client=keys.client,
+        salt=keys.login_salt,
+        login_key=public_of(login_key),
+        account_key=keys.account_key,
+        device_key=public_of(keys.device_key),
+        credential=keys.credential,
+        statement=keys.statement,
+        client_nonce=nonce,
+        login_signature=login_key.sign(challenge),
+        device_signature=keys.device_key.sign(challenge),
+        invite=invite,
+    )
+
+
+def _abandon(profile: ProfileFolder) -> None:
+    """Take back a profile that no server has: its account file first, so that it does not exist."""
+    profile.account.unlink(missing_ok=True)
+    remove_store(profile.database)
+
+
+def _remove_if_empty(profile: ProfileFolder) -> None:
+    """Leave no folder behind where there is no account. Whoever waits for its lock finds it gone."""
+    if profile.exists or profile.database.exists():
+        return
+    with contextlib.suppress(OSError):
+        profile.lock.unlink(missing_ok=True)
+        profile.folder.rmdir()

@@ -1,0 +1,511 @@
+"""A member's group (RFC 9420): the present epoch, what is pending, and the verbs.
+
+A group moves in two steps. ``stage_commit`` (or ``examine`` and ``process`` for somebody else's
+commit) returns the next epoch as a value and changes nothing; ``merge`` makes it the present one.
+So does a message: whatever fails a check leaves the group exactly as it was.
+
+``epoch_bytes`` changes with merge, accept and propose_update; ``secrets_bytes`` with every
+message encrypted or decrypted, and must be stored before that message is sent or acknowledged.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from securechat.mls import key_schedule, protection, serialization
+from securechat.mls.cipher_suite import CipherSuite
+from securechat.mls.commit_facts import VerifiedProposal
+from securechat.mls.epoch import EpochState, Reading, check_message_signature, open_message
+from securechat.mls.errors import UsageError, ValidationError
+from securechat.mls.examining import (
+    Examined,
+    ExaminedCommit,
+    ExaminedProposal,
+    check_membership,
+    check_place,
+    examine,
+)
+from securechat.mls.extensions import Extensions
+from securechat.mls.framing import (
+    ContentValue,
+    FramedContent,
+    GroupInfo,
+    Member,
+    PrivateMessage,
+    WireFormat,
+    decode_message,
+    encode_message,
+)
+from securechat.mls.joining import FirstEpoch, Origin, create_group, join_by_welcome, join_externally
+from securechat.mls.key_package import Identity, KeyPackage, KeyPackageBundle
+from securechat.mls.nodes import Epoch, FromUpdate, LeafIndex, LeafNode, sign_leaf_node
+from securechat.mls.processing import OwnUpdate, ReceivedCommit, process_commit
+from securechat.mls.proposals import Add, ProposalValue, Remove, SelfRemove, Update
+from securechat.mls.protection import Padding, no_padding
+from securechat.mls.psk import ExternalPsk, PskSource, ResumptionPsk, no_psks
+from securechat.mls.public_group import PublicGroup
+from securechat.mls.ratchet_tree import RatchetTree
+from securechat.mls.secret_tree import Ratchet, SecretTree
+from securechat.mls.serialization import Past, Snapshot
+from securechat.mls.signature import SigningKey
+from securechat.mls.staging import CommitPlan, StagedCommit, published_group_info, stage_commit
+
+MAX_RESUMPTION: Final = 16
+"""How many epochs back a resumption key can be asked for (section 8.6 wants a limit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecryptedMessage:
+    """An application message that is authentic: from whom, and what it says."""
+
+    sender: LeafIndex
+    content: bytes
+    authenticated_data: bytes
+    generation: int
+    sender_leaf: LeafNode
+    """The sender's leaf in the message's own epoch."""
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A group that a Welcome has led into."""
+
+    group: "Group"
+    group_info: GroupInfo
+    """What the Welcome encrypted; its extensions may carry data of the application."""
+
+
+class Group:
+    """One member's group. Not for several threads or tasks at once: it has one owner."""
+
+    __slots__ = ("_identity", "_now", "_removed")
+
+    def __init__(self, now: Snapshot, identity: Identity) -> None:
+        """For this package: use ``create``, ``join``, ``from_staged`` or ``from_bytes``."""
+        self._now = now
+        self._identity = identity
+        self._removed = False
+
+    def __repr__(self) -> str:
+        return f"<Group {self.group_id.hex()[:16]} epoch {self.epoch} leaf {self.own_leaf}>"
+
+    @classmethod
+    def create(
+        cls,
+        identity: Identity,
+        *,
+        suite: CipherSuite,
+        group_id: bytes,
+        extensions: Extensions = (),
+    ) -> "Group":
+        """Begin a group with oneself as its only member (section 11)."""
+        first = create_group(identity, suite=suite, group_id=group_id, extensions=extensions)
+        return cls._begin(first, identity)
+
+    @classmethod
+    def join(
+        cls,
+        welcome: bytes,
+        bundle: KeyPackageBundle,
+        identity: Identity,
+        *,
+        tree: bytes | None = None,
+        psks: PskSource = no_psks,
+        known_group_ids: Container[bytes] = (),
+        origin: "Group | None" = None,
+    ) -> Joined:
+        """Join by a Welcome (section 12.4.3.1), all its checks made; ``bundle`` is used up.
+
+        ``known_group_ids`` are those of the groups we are in; ``origin`` is the old group, when the
+        Welcome says that the new one continues it.
+        """
+        if bundle.key_package.leaf_node.signature_key != identity.signature_key.public:
+            raise UsageError("the key package is not of this identity")
+        source = psks if origin is None else origin.psk_source(psks)
+        first = join_by_welcome(
+            welcome,
+            bundle,
+            tree=tree,
+            psks=source,
+            known_group_ids=known_group_ids,
+            origin=None if origin is None else Origin(origin.public, origin.state.reinit),
+        )
+        if first.group_info is None:
+            raise UsageError("a Welcome brings a GroupInfo")
+        return Joined(cls._begin(first, identity), first.group_info)
+
+    @staticmethod
+    def join_externally(
+        group_info: bytes,
+        tree: bytes,
+        identity: Identity,
+        *,
+        remove: LeafIndex | None = None,
+        self_removes: Sequence[bytes] = (),
+        authenticated_data: bytes = b"",
+    ) -> StagedCommit:
+        """Make an external commit (section 12.4.3.2); when it is taken, ``from_staged`` is the group.
+
+        ``remove`` is one's own old leaf (resync); ``self_removes`` are the pending SelfRemoves,
+        all of which have to be taken up.
+        """
+        return join_externally(
+            group_info,
+            tree,
+            identity,
+            remove=remove,
+            self_removes=self_removes,
+            authenticated_data=authenticated_data,
+        )
+
+    @classmethod
+    def from_staged(cls, staged: StagedCommit, identity: Identity) -> "Group":
+        """Return the group that an external commit of ours has led into."""
+        if not staged.external:
+            raise UsageError("a member's commit is merged into its group")
+        if staged.signature_key != identity.signature_key:
+            raise UsageError("the commit was made by another identity")
+        return cls._begin(FirstEpoch(staged.state, staged.encryption_secret), identity)
+
+    @classmethod
+    def _begin(cls, first: FirstEpoch, identity: Identity) -> "Group":
+        secrets = SecretTree(first.state.suite, first.encryption_secret, first.state.public.tree.leaf_count)
+        return cls(Snapshot(first.state, secrets), identity)
+
+    @property
+    def public(self) -> PublicGroup:
+        return self._now.state.public
+
+    @property
+    def state(self) -> EpochState:
+        """The present epoch."""
+        return self._now.state
+
+    @property
+    def identity(self) -> Identity:
+        """Who we are in the present epoch."""
+        return self._identity
+
+    @property
+    def suite(self) -> CipherSuite:
+        return self._now.state.suite
+
+    @property
+    def group_id(self) -> bytes:
+        return self._now.state.context.group_id
+
+    @property
+    def epoch(self) -> Epoch:
+        return self._now.state.context.epoch
+
+    @property
+    def own_leaf(self) -> LeafIndex:
+        return self._now.state.own_leaf
+
+    @property
+    def epoch_authenticator(self) -> bytes:
+        """The same for all members, if nobody is in the middle (section 8.7)."""
+        return self._now.state.secrets.epoch_authenticator
+
+    @property
+    def own_generation(self) -> int:
+        """How many application messages we have encrypted in this epoch."""
+        return self._now.secrets.next_generation(self.own_leaf, Ratchet.APPLICATION)
+
+    @property
+    def pending(self) -> tuple[VerifiedProposal, ...]:
+        """The epoch's proposals; section 12.4 wants them committed before anything is encrypted."""
+        return self._now.pending
+
+    @property
+    def active(self) -> bool:
+        """Whether the group can be used: we were not removed, and it was not reinitialised."""
+        return not self._removed and self._now.state.reinit is None
+
+    @property
+    def removed(self) -> bool:
+        return self._removed
+
+    def stage_commit(self, plan: CommitPlan, *, psks: PskSource = no_psks) -> StagedCommit:
+        """Make a commit (section 12.4.1); nothing changes until it is merged."""
+        self._check_active()
+        return stage_commit(
+            self._now.state, self._identity, plan, pending=self._now.pending, psks=self.psk_source(psks)
+        )
+
+    def load_staged(self, data: bytes) -> StagedCommit:
+        """Return a stored commit of ours; it must have been staged in the present epoch."""
+        return serialization.load_staged(data, self.public)
+
+    def examine(self, message: bytes) -> Examined:
+        """Return what a message is, every public rule of its kind checked; nothing changes."""
+        self._check_member()
+        return examine(self._now.state, self._now.secrets, self._now.pending, message)
+
+    def process(self, examined: ExaminedCommit, *, psks: PskSource = no_psks) -> ReceivedCommit:
+        """Check a commit with our secrets (section 12.4.2); nothing changes until it is merged.
+
+        SecretError if its membership tag, path or confirmation tag doesn't hold.
+        """
+        self._check_member()
+        self._check_present(examined.facts.old_context.epoch)
+        check_membership(self._now.state, examined.public)
+        return process_commit(
+            self._now.state,
+            examined.verified,
+            self._identity.signature_key,
+            own_updates=self._now.own_updates,
+            psks=self.psk_source(psks),
+        )
+
+    def merge(self, commit: StagedCommit | ReceivedCommit) -> None:
+        """Make the epoch that ``commit`` leads to the present one; the old one's secrets go."""
+        self._check_member()
+        if commit.facts.old_context != self._now.state.context:
+            raise UsageError("the commit was made in another epoch")
+        if commit.state is None:
+            self._removed = True
+            self._now = replace(self._now, pending=(), own_updates={}, resumption={}, past=())
+            return
+        self._identity = _identity_of(commit.state, commit.signature_key, self._identity)
+        self._now = Snapshot(
+            state=commit.state,
+            secrets=SecretTree(self.suite, commit.encryption_secret, commit.state.public.tree.leaf_count),
+            resumption=self._resumption_after(),
+            past_limit=self._now.past_limit,
+            past=self._past_after(),
+        )
+
+    def propose(self, proposal: ProposalValue, *, authenticated_data: bytes = b"") -> bytes:
+        """Return a proposal as a PublicMessage. It is pending, for us too, when it has been accepted."""
+        self._check_active()
+        if isinstance(proposal, Update):
+            raise UsageError("an Update is proposed with propose_update, which keeps its key")
+        return self._proposed(proposal, authenticated_data)
+
+    def propose_add(self, key_package: KeyPackage) -> bytes:
+        return self.propose(Add(key_package))
+
+    def propose_remove(self, leaf: LeafIndex) -> bytes:
+        return self.propose(Remove(leaf))
+
+    def propose_self_remove(self) -> bytes:
+        """Ask to leave (draft-ietf-mls-extensions); at most once in an epoch."""
+        if any(
+            each.sender == self.own_leaf and isinstance(each.proposal, SelfRemove) for each in self.pending
+        ):
+            raise UsageError("we have asked to leave in this epoch already")
+        return self.propose(SelfRemove())
+
+    def propose_update(self, new_leaf: Identity | None = None, *, authenticated_data: bytes = b"") -> bytes:
+        """Propose fresh keys for our leaf; the private ones are kept and saved with the epoch."""
+        self._check_active()
+        identity = new_leaf or self._identity
+        key_pair = self.suite.kem.generate()
+        leaf = LeafNode(
+            encryption_key=key_pair.public,
+            signature_key=identity.signature_key.public,
+            credential=identity.credential,
+            capabilities=identity.capabilities,
+            origin=FromUpdate(),
+            extensions=identity.leaf_extensions,
+        )
+        signed = sign_leaf_node(
+            leaf, identity.signature_key, group_id=self.group_id, leaf_index=self.own_leaf
+        )
+        message = self._proposed(Update(signed), authenticated_data)
+        update = OwnUpdate(key_pair, identity.signature_key)
+        self._now = replace(self._now, own_updates={**self._now.own_updates, key_pair.public: update})
+        return message
+
+    def accept(self, examined: ExaminedProposal) -> None:
+        """Take a proposal among the pending ones; SecretError if its membership tag doesn't hold."""
+        self._check_active()
+        self._check_present(examined.verified.epoch)
+        check_membership(self._now.state, examined.public)
+        if examined.key is not None:
+            self._now.secrets.consume(examined.key)
+        known = {each.reference for each in self._now.pending}
+        if examined.verified.reference not in known:
+            self._now = replace(self._now, pending=(*self._now.pending, examined.verified))
+
+    def encrypt(
+        self, content: bytes, *, authenticated_data: bytes = b"", padding: Padding = no_padding
+    ) -> bytes:
+        """Return an application message (section 15). Store ``secrets_bytes`` before sending it."""
+        self._check_active()
+        state = self._now.state
+        signed = protection.sign(
+            self._framed(content, authenticated_data),
+            WireFormat.PRIVATE_MESSAGE,
+            context=state.context_bytes,
+            signer=self._identity.signature_key,
+        )
+        key = self._now.secrets.find_next(state.own_leaf, Ratchet.APPLICATION)
+        sealed = protection.seal_private(
+            state.suite,
+            signed,
+            sender_data_secret=state.secrets.sender_data_secret,
+            key=key,
+            padding=padding,
+        )
+        message = encode_message(sealed)
+        self._now.secrets.consume(key)
+        return message
+
+    def decrypt(self, message: bytes) -> DecryptedMessage:
+        """Open an application message; its key is gone after that, and only after that.
+
+        StaleEpoch for an epoch that is not kept; SecretError if it does not open, or was opened
+        before; ValidationError ``message-signature`` if another member made it up.
+        """
+        private = decode_message(message)
+        if not isinstance(private, PrivateMessage):
+            raise ValidationError("wire-format", "6", "application messages are encrypted")
+        reading, secrets = self._reading(private)
+        opened = open_message(reading, secrets, private)
+        content = opened.content.content.content
+        if not isinstance(content, bytes):
+            raise ValidationError("content-type", "6", "this is no application message")
+        check_message_signature(reading, opened)
+        secrets.consume(opened.key)
+        return DecryptedMessage(
+            sender=opened.key.leaf,
+            content=content,
+            authenticated_data=private.authenticated_data,
+            generation=opened.key.generation,
+            sender_leaf=opened.sender_leaf,
+            epoch=private.epoch,
+        )
+
+    def group_info(self) -> bytes:
+        """Return the present epoch's GroupInfo, for external commits: signed, without the tree."""
+        self._check_active()
+        return encode_message(published_group_info(self._now.state, self._identity.signature_key))
+
+    def tree_bytes(self) -> bytes:
+        """Return the ratchet tree as the ratchet_tree extension has it (section 12.4.3.3)."""
+        return self.public.tree.to_bytes()
+
+    def export(self, label: str, context: bytes, length: int) -> bytes:
+        """MLS-Exporter (section 8.5)."""
+        self._check_member()
+        return key_schedule.export(self.suite, self._now.state.secrets, label, context, length)
+
+    def keep_past_epochs(self, count: int) -> None:
+        """Keep the message secrets of ``count`` epochs that are over, to read late messages."""
+        self._now = replace(self._now, past_limit=count, past=self._now.past[-count:] if count else ())
+
+    def epoch_bytes(self) -> bytes:
+        """Return what changes with merge, accept and propose_update, to keep."""
+        self._check_member()
+        return serialization.store_epoch(self._now, tree=self.tree_bytes())
+
+    def epoch_bytes_without_tree(self) -> bytes:
+        """The same for a store that keeps the tree apart, a row for each node (``changed_nodes``)."""
+        self._check_member()
+        return serialization.store_epoch(self._now, tree=b"")
+
+    def secrets_bytes(self) -> bytes:
+        """Return the message secrets that are left, to keep: small, and new after each message."""
+        self._check_member()
+        return serialization.store_secrets(self._now)
+
+    @classmethod
+    def from_bytes(
+        cls, epoch: bytes, secrets: bytes, identity: Identity, *, tree: RatchetTree | None = None
+    ) -> "Group":
+        """Return the group that was stored in two parts; DecodeError if they are broken."""
+        now = serialization.load(epoch, secrets, tree)
+        leaf = now.state.public.tree.member(now.state.own_leaf)
+        if leaf.signature_key != identity.signature_key.public:
+            raise UsageError("the group is not of this identity")
+        return cls(now, identity)
+
+    def _proposed(self, proposal: ProposalValue, authenticated_data: bytes) -> bytes:
+        state = self._now.state
+        signed = protection.sign(
+            self._framed(proposal, authenticated_data),
+            WireFormat.PUBLIC_MESSAGE,
+            context=state.context_bytes,
+            signer=self._identity.signature_key,
+        )
+        message = encode_message(
+            protection.seal_public(
+                state.suite,
+                signed,
+                membership_key=state.secrets.membership_key,
+                context=state.context_bytes,
+            )
+        )
+        state.public.verify_proposal(message)  # 12.1: what we propose keeps the rules ourselves
+        return message
+
+    def _framed(self, content: ContentValue, authenticated_data: bytes) -> FramedContent:
+        context = self._now.state.context
+        return FramedContent(
+            context.group_id, context.epoch, Member(self.own_leaf), authenticated_data, content
+        )
+
+    def _reading(self, message: PrivateMessage) -> tuple[Reading, SecretTree]:
+        """Return what reads the epoch of ``message``: the present one, or a past one that is kept."""
+        self._check_member()
+        for past in self._now.past:
+            if (past.reading.context.group_id, past.reading.context.epoch) == (
+                message.group_id,
+                message.epoch,
+            ):
+                return past.reading, past.secrets
+        check_place(self._now.state, message)
+        return self._now.state.reading, self._now.secrets
+
+    def psk_source(self, others: PskSource = no_psks) -> PskSource:
+        """Know our own resumption keys, and ask ``others`` for the rest."""
+
+        def source(name: ExternalPsk | ResumptionPsk) -> bytes | None:
+            if isinstance(name, ResumptionPsk) and name.psk_group_id == self.group_id:
+                if name.psk_epoch == self.epoch:
+                    return self._now.state.secrets.resumption_psk
+                if name.psk_epoch in self._now.resumption:
+                    return self._now.resumption[name.psk_epoch]
+            return others(name)
+
+        return source
+
+    def _resumption_after(self) -> dict[int, bytes]:
+        known = {**self._now.resumption, self.epoch: self._now.state.secrets.resumption_psk}
+        return {epoch: known[epoch] for epoch in sorted(known)[-MAX_RESUMPTION:]}
+
+    def _past_after(self) -> tuple[Past, ...]:
+        if not self._now.past_limit:
+            return ()
+        over = Past(self._now.state.reading, self._now.secrets)
+        return (*self._now.past, over)[-self._now.past_limit :]
+
+    def _check_present(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            raise UsageError("it was examined in another epoch")
+
+    def _check_member(self) -> None:
+        if self._removed:
+            raise UsageError("we are no longer a member of this group")
+
+    def _check_active(self) -> None:
+        self._check_member()
+        if self._now.state.reinit is not None:  # section 12.4.2
+            raise UsageError("the group was reinitialised; it goes on under another id")
+
+
+def _identity_of(state: EpochState, signature_key: SigningKey, old: Identity) -> Identity:
+    """Return who we are in an epoch: what our leaf says, with its signature key."""
+    leaf = state.public.tree.member(state.own_leaf)
+    if leaf.signature_key != signature_key.public:
+        raise UsageError("the signature key is not our leaf's")
+    return replace(
+        old,
+        credential=leaf.credential,
+        signature_key=signature_key,
+        capabilities=leaf.capabilities,
+        leaf_extensions=leaf.extensions,
+    )

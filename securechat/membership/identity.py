@@ -24,10 +24,11 @@ from securechat.mls.codec import (
 )
 from securechat.mls.credential import BasicCredential, CredentialType
 from securechat.mls.errors import DecodeError, ValidationError
-from securechat.mls.key_package import KeyPackage, key_package_signature_holds
-from securechat.mls.nodes import LeafIndex, LeafNode, ProtocolVersion, leaf_signature_holds
+from securechat.mls.key_package import KeyPackage
+from securechat.mls.nodes import LeafNode
 from securechat.mls.proposals import ProposalType
 from securechat.mls.randomness import random_bytes
+from securechat.mls.validation import check_key_package
 from securechat.names import NameRefused, client_uri, parse_client_uri, parse_user_uri, user_uri
 
 VERSION: Final = 1
@@ -185,9 +186,11 @@ def key_package_refusal(key_package: KeyPackage, *, domain: str, suite: int, now
 
     For those who act, the adder and the server: the clock (``now``, seconds since 1970) counts.
     """
-    refusal = _key_package_problem(key_package, suite) or leaf_refusal(
-        key_package.leaf_node, domain=domain, suite=suite, from_key_package=True
-    )
+    try:
+        check_key_package(key_package, cipher_suite(suite))
+    except ValidationError as problem:
+        return f"The key package breaks a rule of MLS: {problem}."
+    refusal = leaf_refusal(key_package.leaf_node, domain=domain, suite=suite, from_key_package=True)
     lifetime = key_package.leaf_node.lifetime
     if refusal is not None or lifetime is None:
         return refusal
@@ -205,22 +208,6 @@ def succession_problem(old: ClientCredential, new: ClientCredential) -> str | No
     if new.generation < old.generation:
         return "The new leaf's generation is lower than the old one's."
     return None
-
-
-def _key_package_problem(key_package: KeyPackage, suite: int) -> str | None:
-    """RFC 9420 section 10.1, what can be said of a key package by itself."""
-    leaf = key_package.leaf_node
-    if key_package.version != ProtocolVersion.MLS10 or key_package.cipher_suite != suite:
-        return "The key package is for another version or cipher suite."
-    try:
-        row = cipher_suite(suite)
-    except ValidationError:
-        return "The key package is for a cipher suite that is not offered here."
-    if not key_package_signature_holds(key_package, row):
-        return "The key package is not signed by its leaf."
-    if not leaf_signature_holds(leaf, row, group_id=b"", leaf_index=LeafIndex(0)):
-        return "The key package's leaf is not signed by itself."
-    return "The key package uses one key twice." if key_package.init_key == leaf.encryption_key else None
 
 
 def _certified(credential: ClientCredential, signature_key: bytes) -> bytes:

@@ -5,6 +5,7 @@ picture are not in it, only the salted hash of their `profile`.
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Collection
 from typing import Final
 
@@ -113,10 +114,14 @@ class Room(WireStruct, frozen=True):
 
     def role(self, user: str) -> Role:
         """Return the role of a user, given by URI, as the entries have it."""
-        return self.entries.get(user, self.default_role.role)
+        wanted = user.encode()
+        place = bisect_left(self.roles, wanted, key=lambda entry: entry.user)
+        found = place < len(self.roles) and self.roles[place].user == wanted
+        return self.roles[place].role if found else self.default_role.role
 
     @property
     def entries(self) -> dict[str, Role]:
+        """The roles by user's URI: a new dictionary each time."""
         return {entry.user.decode(): entry.role for entry in self.roles}
 
 

@@ -72,6 +72,11 @@ class ClientStore:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @property
+    def db(self) -> apsw.Connection:
+        """The connection, to read from; what changes something goes through `transaction`."""
+        return self._db
+
     def rows(self, sql: str, bindings: Bindings = ()) -> list[Row]:
         """Read all rows of a query."""
         with self._told():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from securechat.mls.cipher_suite import SUITES
-from tests.mls import vectors_messages, vectors_tree
+from tests.mls import vectors_messages, vectors_passive, vectors_tree
 
 Check = Callable[[dict[str, Any]], None]
 
@@ -63,6 +63,7 @@ FORMATS: Final = (
     _format("tree-math", "n_leaves sibling", vectors_tree.check_tree_math),
     _format("tree-operations", "tree_before proposal", vectors_tree.check_tree_operations),
     _format("tree-validation", "tree tree_hashes resolutions", vectors_tree.check_tree_validation),
+    _format("passive-client", "welcome init_priv epochs key_package", vectors_passive.check_passive_client),
     _format("treekem", "leaves_private update_paths", vectors_tree.check_treekem),
 )
 

@@ -39,6 +39,13 @@ CREATE TABLE chain (                                    -- C_count of the presen
     PRIMARY KEY (conversation, count)
 ) STRICT;
 
+CREATE TABLE pending_proposal (                         -- proposals of the present epoch, as they came
+    conversation    INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
+    sequence        INTEGER NOT NULL,
+    message         BLOB NOT NULL,
+    PRIMARY KEY (conversation, sequence)
+) STRICT;
+
 CREATE TABLE intent (                                   -- what the user wants, judged anew after a lost race
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     conversation    INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
@@ -111,9 +118,4 @@ CREATE TABLE contact (                                  -- pins: what we know of
     generation      INTEGER NOT NULL,
     first_seen      INTEGER NOT NULL,
     changed_to      BLOB                                -- a key that was seen later and not accepted
-) STRICT;
-
-CREATE TABLE engine (                                   -- counters of the engine
-    name            TEXT PRIMARY KEY,
-    value           INTEGER NOT NULL
 ) STRICT;

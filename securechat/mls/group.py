@@ -12,10 +12,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from securechat.mls import key_schedule, protection, serialization
+from securechat.mls import key_schedule, serialization
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.commit_facts import VerifiedProposal
-from securechat.mls.epoch import EpochState, Reading, check_message_signature, open_message
+from securechat.mls.epoch import EpochState, Reading
 from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.examining import (
     Examined,
@@ -27,19 +27,22 @@ from securechat.mls.examining import (
 )
 from securechat.mls.extensions import Extensions
 from securechat.mls.framing import (
-    ContentValue,
-    FramedContent,
     GroupInfo,
-    Member,
     PrivateMessage,
-    WireFormat,
     decode_message,
     encode_message,
 )
 from securechat.mls.joining import FirstEpoch, Origin, create_group, join_by_welcome, join_externally
 from securechat.mls.key_package import Identity, KeyPackage, KeyPackageBundle
-from securechat.mls.nodes import Epoch, FromUpdate, LeafIndex, LeafNode, sign_leaf_node
-from securechat.mls.processing import OwnUpdate, ReceivedCommit, process_commit
+from securechat.mls.messaging import (
+    DecryptedMessage,
+    decrypt_application,
+    encrypt_application,
+    make_proposal,
+    make_update,
+)
+from securechat.mls.nodes import Epoch, LeafIndex
+from securechat.mls.processing import ReceivedCommit, process_commit
 from securechat.mls.proposals import Add, ProposalValue, Remove, SelfRemove, Update
 from securechat.mls.protection import Padding, no_padding
 from securechat.mls.psk import ExternalPsk, PskSource, ResumptionPsk, no_psks
@@ -52,19 +55,6 @@ from securechat.mls.staging import CommitPlan, StagedCommit, published_group_inf
 
 MAX_RESUMPTION: Final = 16
 """How many epochs back a resumption key can be asked for (section 8.6 wants a limit)."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecryptedMessage:
-    """An application message that is authentic: from whom, and what it says."""
-
-    sender: LeafIndex
-    content: bytes
-    authenticated_data: bytes
-    generation: int
-    sender_leaf: LeafNode
-    """The sender's leaf in the message's own epoch."""
-    epoch: Epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +226,7 @@ class Group:
 
     def load_staged(self, data: bytes) -> StagedCommit:
         """Return a stored commit of ours; it must have been staged in the present epoch."""
-        return serialization.load_staged(data, self.public)
+        return StagedCommit.from_bytes(data, self.public)
 
     def examine(self, message: bytes) -> Examined:
         """Return what a message is, every public rule of its kind checked; nothing changes."""
@@ -282,7 +272,8 @@ class Group:
         self._check_active()
         if isinstance(proposal, Update):
             raise UsageError("an Update is proposed with propose_update, which keeps its key")
-        return self._proposed(proposal, authenticated_data)
+        signer = self._identity.signature_key
+        return make_proposal(self._now.state, signer, proposal, authenticated_data=authenticated_data)
 
     def propose_add(self, key_package: KeyPackage) -> bytes:
         return self.propose(Add(key_package))
@@ -301,22 +292,12 @@ class Group:
     def propose_update(self, new_leaf: Identity | None = None, *, authenticated_data: bytes = b"") -> bytes:
         """Propose fresh keys for our leaf; the private ones are kept and saved with the epoch."""
         self._check_active()
-        identity = new_leaf or self._identity
-        key_pair = self.suite.kem.generate()
-        leaf = LeafNode(
-            encryption_key=key_pair.public,
-            signature_key=identity.signature_key.public,
-            credential=identity.credential,
-            capabilities=identity.capabilities,
-            origin=FromUpdate(),
-            extensions=identity.leaf_extensions,
+        update, own = make_update(self._now.state, new_leaf or self._identity)
+        message = make_proposal(
+            self._now.state, self._identity.signature_key, update, authenticated_data=authenticated_data
         )
-        signed = sign_leaf_node(
-            leaf, identity.signature_key, group_id=self.group_id, leaf_index=self.own_leaf
-        )
-        message = self._proposed(Update(signed), authenticated_data)
-        update = OwnUpdate(key_pair, identity.signature_key)
-        self._now = replace(self._now, own_updates={**self._now.own_updates, key_pair.public: update})
+        key = update.leaf_node.encryption_key
+        self._now = replace(self._now, own_updates={**self._now.own_updates, key: own})
         return message
 
     def accept(self, examined: ExaminedProposal) -> None:
@@ -335,24 +316,14 @@ class Group:
     ) -> bytes:
         """Return an application message (section 15). Store ``secrets_bytes`` before sending it."""
         self._check_active()
-        state = self._now.state
-        signed = protection.sign(
-            self._framed(content, authenticated_data),
-            WireFormat.PRIVATE_MESSAGE,
-            context=state.context_bytes,
-            signer=self._identity.signature_key,
-        )
-        key = self._now.secrets.find_next(state.own_leaf, Ratchet.APPLICATION)
-        sealed = protection.seal_private(
-            state.suite,
-            signed,
-            sender_data_secret=state.secrets.sender_data_secret,
-            key=key,
+        return encrypt_application(
+            self._now.state,
+            self._now.secrets,
+            self._identity.signature_key,
+            content,
+            authenticated_data=authenticated_data,
             padding=padding,
         )
-        message = encode_message(sealed)
-        self._now.secrets.consume(key)
-        return message
 
     def decrypt(self, message: bytes) -> DecryptedMessage:
         """Open an application message; its key is gone after that, and only after that.
@@ -364,20 +335,7 @@ class Group:
         if not isinstance(private, PrivateMessage):
             raise ValidationError("wire-format", "6", "application messages are encrypted")
         reading, secrets = self._reading(private)
-        opened = open_message(reading, secrets, private)
-        content = opened.content.content.content
-        if not isinstance(content, bytes):
-            raise ValidationError("content-type", "6", "this is no application message")
-        check_message_signature(reading, opened)
-        secrets.consume(opened.key)
-        return DecryptedMessage(
-            sender=opened.key.leaf,
-            content=content,
-            authenticated_data=private.authenticated_data,
-            generation=opened.key.generation,
-            sender_leaf=opened.sender_leaf,
-            epoch=private.epoch,
-        )
+        return decrypt_application(reading, secrets, private)
 
     def group_info(self) -> bytes:
         """Return the present epoch's GroupInfo, for external commits: signed, without the tree."""
@@ -422,31 +380,6 @@ class Group:
         if leaf.signature_key != identity.signature_key.public:
             raise UsageError("the group is not of this identity")
         return cls(now, identity)
-
-    def _proposed(self, proposal: ProposalValue, authenticated_data: bytes) -> bytes:
-        state = self._now.state
-        signed = protection.sign(
-            self._framed(proposal, authenticated_data),
-            WireFormat.PUBLIC_MESSAGE,
-            context=state.context_bytes,
-            signer=self._identity.signature_key,
-        )
-        message = encode_message(
-            protection.seal_public(
-                state.suite,
-                signed,
-                membership_key=state.secrets.membership_key,
-                context=state.context_bytes,
-            )
-        )
-        state.public.verify_proposal(message)  # 12.1: what we propose keeps the rules ourselves
-        return message
-
-    def _framed(self, content: ContentValue, authenticated_data: bytes) -> FramedContent:
-        context = self._now.state.context
-        return FramedContent(
-            context.group_id, context.epoch, Member(self.own_leaf), authenticated_data, content
-        )
 
     def _reading(self, message: PrivateMessage) -> tuple[Reading, SecretTree]:
         """Return what reads the epoch of ``message``: the present one, or a past one that is kept."""

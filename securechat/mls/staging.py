@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from securechat.mls import key_schedule, protection, transcript
 from securechat.mls.apply import PreparedCommit
-from securechat.mls.codec import encode
+from securechat.mls.codec import Opaque, Uint8, WireStruct, decode, encode
 from securechat.mls.commit import Commit, UpdatePath
 from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, VerifiedProposal
 from securechat.mls.epoch import EpochState
@@ -25,7 +25,7 @@ from securechat.mls.framing import (
     encode_message,
 )
 from securechat.mls.key_package import Identity, KeyPackage
-from securechat.mls.key_schedule import NewEpoch
+from securechat.mls.key_schedule import EpochSecrets, NewEpoch
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposal_choice import choose_pending
 from securechat.mls.proposal_rules import path_required
@@ -42,6 +42,17 @@ from securechat.mls.psk import ExternalPsk, PreSharedKeyID, PskSource, Resumptio
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
 from securechat.mls.randomness import random_bytes
 from securechat.mls.signature import SigningKey
+from securechat.mls.stored import (
+    VERSION,
+    Kind,
+    StoredProposal,
+    StoredPublic,
+    check_head,
+    load_proposal,
+    load_public,
+    store_proposal,
+    store_public,
+)
 from securechat.mls.update_path import CreatedPath, TreePrivate, create_update_path
 from securechat.mls.welcome import NewMember, seal_welcome, sign_group_info
 
@@ -65,6 +76,28 @@ class CommitPlan:
     authenticated_data: bytes = b""
     new_leaf: Identity | None = None
     """The committer's credential, capabilities or signature key from the next epoch on."""
+
+
+class _StoredWelcome(WireStruct, frozen=True):
+    welcome: Opaque
+
+
+class _Staged(WireStruct, frozen=True):
+    kind: Kind
+    version: Uint8
+    before: StoredPublic | None
+    message: Opaque
+    welcome: _StoredWelcome | None
+    group_info: Opaque
+    references: tuple[StoredProposal, ...]
+    secrets: EpochSecrets
+    private: Opaque
+    reinit: ReInit | None
+    encryption_secret: Opaque
+    signature_key: Opaque
+
+    def __repr__(self) -> str:
+        return "<stored staged commit>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +127,54 @@ class StagedCommit:
     @property
     def external(self) -> bool:
         return self.facts.external
+
+    def to_bytes(self) -> bytes:
+        """Return bytes to keep: without the tree, but for an external commit, which has no group yet."""
+        before = store_public(self.before, self.before.tree.to_bytes()) if self.external else None
+        return encode(
+            _Staged(
+                kind=Kind.STAGED_COMMIT,
+                version=VERSION,
+                before=before,
+                message=self.message,
+                welcome=None if self.welcome is None else _StoredWelcome(self.welcome),
+                group_info=self.group_info,
+                references=tuple(store_proposal(proposal) for proposal in self.references),
+                secrets=self.state.secrets,
+                private=self.state.private.to_bytes(),
+                reinit=self.state.reinit,
+                encryption_secret=self.encryption_secret,
+                signature_key=self.signature_key.private,
+            )
+        )
+
+    @staticmethod
+    def from_bytes(data: bytes, before: PublicGroup | None = None) -> "StagedCommit":
+        """Return what ``to_bytes`` gave; DecodeError if it is broken.
+
+        ``before`` is the epoch that it was staged in, ``group.public``; an external commit
+        brings its own. The commit is verified again, which gives its facts.
+        """
+        stored = decode(_Staged, data)
+        check_head(stored.kind, stored.version, Kind.STAGED_COMMIT)
+        if stored.before is not None:
+            before = load_public(stored.before, None)
+        if before is None:
+            raise UsageError("a member's staged commit is read with the epoch that it was staged in")
+        references = tuple(load_proposal(proposal) for proposal in stored.references)
+        verified = before.verify_commit(stored.message, references)
+        private = TreePrivate.from_bytes(stored.private)
+        return StagedCommit(
+            message=stored.message,
+            welcome=None if stored.welcome is None else stored.welcome.welcome,
+            group_info=stored.group_info,
+            before=before,
+            verified=verified,
+            references=references,
+            state=EpochState(verified.following, stored.secrets, private, stored.reinit),
+            encryption_secret=stored.encryption_secret,
+            signature_key=before.suite.signature.load(stored.signature_key),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Our own application messages and proposals, and how an epoch reads others' (RFC 9420 sections 6, 12.1, 15)."""
+"""Our own messages and proposals, and reading others' messages (RFC 9420 sections 6, 12.1 and 15)."""
 
 from dataclasses import dataclass
 

@@ -224,10 +224,6 @@ class Group:
             self._now.state, self._identity, plan, pending=self._now.pending, psks=self.psk_source(psks)
         )
 
-    def load_staged(self, data: bytes) -> StagedCommit:
-        """Return a stored commit of ours; it must have been staged in the present epoch."""
-        return StagedCommit.from_bytes(data, self.public)
-
     def examine(self, message: bytes) -> Examined:
         """Return what a message is, every public rule of its kind checked; nothing changes."""
         self._check_member()

@@ -134,6 +134,7 @@ def check_proposal_list(
     proposals: Sequence[ResolvedProposal], tree: RatchetTree, *, committer: LeafIndex | None
 ) -> None:
     """12.2: the rules about a list; ``committer`` is None for an external commit."""
+    check_self_removes_by_reference(proposals)
     if committer is None:
         check_external_list(proposals)
     else:
@@ -141,7 +142,6 @@ def check_proposal_list(
         check_committer_stays(proposals, committer)
         check_committer_does_not_update(proposals, committer)
         check_reinit_alone(proposals)
-    check_self_removes_by_reference(proposals)
     check_one_change_per_leaf(proposals)
     check_adds_distinct(proposals)
     check_psks_distinct(proposals)

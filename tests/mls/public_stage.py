@@ -207,6 +207,12 @@ class Stage:
             self.actors[added.leaf_index] = Actor(who, private)
         return verified
 
+    def forged(
+        self, actor: Actor, entries: Sequence[ProposalValue | ProposalRef], path: UpdatePath | None
+    ) -> bytes:
+        """A well-signed commit of whatever is given."""
+        return self.message(Member(actor.leaf), Commit(tuple(entries), path), actor.identity.signature_key)
+
     def join_externally(
         self, who: Identity, *, remove: LeafIndex | None = None, references: Sequence[VerifiedProposal] = ()
     ) -> VerifiedCommit:

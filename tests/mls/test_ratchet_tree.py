@@ -1,0 +1,208 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.codec import encode_opaque
+from securechat.mls.errors import DecodeError, ValidationError
+from securechat.mls.nodes import LeafIndex, Lifetime, NodeIndex, ParentNode
+from securechat.mls.ratchet_tree import RatchetTree, TreeDraft, changed_nodes
+from securechat.mls.tree_validation import check_parents
+from tests.mls.tree_histories import History
+
+seeds = st.integers(0, 2**32)
+
+
+def history(seed: int) -> History:
+    return History(random.Random(seed))
+
+
+def warm_tree(size: int) -> RatchetTree:
+    """A tree without blank nodes; its parent hashes are made up."""
+    told = history(size)
+    draft = TreeDraft(told.fast)
+    for _ in range(size - 1):
+        draft.add(told.leaf(Lifetime(0, 1)))
+    for index in range(1, 2 * size - 1, 2):
+        draft.put(NodeIndex(index), ParentNode(told.source.randbytes(32), b"", ()))
+    return draft.freeze()
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, st.integers(1, 60))
+def test_the_fast_tree_is_the_slow_one(seed: int, steps: int) -> None:
+    told = history(seed)
+    for _ in range(steps):
+        told.step()
+        values, spots = told.slow.values(), told.slow.spots()
+        assert list(told.fast.nodes) == values
+        assert told.fast.tree_hash() == told.slow.tree_hash(told.slow.head)
+        for index, spot in enumerate(spots):
+            found = [spots[node] for node in told.fast.resolution(NodeIndex(index))]
+            assert found == told.slow.resolution(spot)
+    assert told.slow.is_valid()
+    check_parents(told.fast)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, st.integers(1, 60))
+def test_a_change_leaves_the_old_tree_as_it_was(seed: int, steps: int) -> None:
+    told = history(seed)
+    past: list[tuple[RatchetTree, bytes, bytes]] = []
+    for _ in range(steps):
+        past.append((told.fast, told.fast.to_bytes(), told.fast.tree_hash()))
+        told.step()
+    for tree, data, tree_hash in past:
+        assert tree.to_bytes() == data
+        assert RatchetTree.from_bytes(SUITE_3, data) == tree
+        assert RatchetTree.from_bytes(SUITE_3, data).tree_hash() == tree_hash
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.integers(1, 60))
+def test_the_census_follows_each_change(seed: int, steps: int) -> None:
+    told = history(seed)
+    for _ in range(steps):
+        told.step()
+        counted = RatchetTree.from_bytes(SUITE_3, told.fast.to_bytes()).census
+        assert told.fast.census.encryption_keys == counted.encryption_keys
+        assert told.fast.census.signature_keys == counted.signature_keys
+        assert told.fast.census.profiles == counted.profiles
+
+
+@settings(deadline=None, max_examples=40)
+@given(seeds, st.integers(1, 60))
+def test_a_store_that_keeps_rows_has_the_same_tree(seed: int, steps: int) -> None:
+    told = history(seed)
+    rows = dict(told.fast.rows())
+    for _ in range(steps):
+        before = told.fast
+        told.step()
+        for index, data in changed_nodes(before, told.fast):
+            if data is None:
+                rows.pop(index, None)
+            else:
+                rows[index] = data
+        assert RatchetTree.from_rows(SUITE_3, rows.items()) == told.fast
+
+
+@settings(deadline=None, max_examples=150)
+@given(seeds, st.integers(10, 50), st.data())
+def test_one_corrupted_field_gets_the_same_verdict(seed: int, steps: int, data: st.DataObject) -> None:
+    told = history(seed)
+    for _ in range(steps):
+        told.step()
+    bent = list(told.fast.nodes)
+    places = [index for index, node in enumerate(bent) if isinstance(node, ParentNode)]
+    if not places:
+        return
+    place = NodeIndex(data.draw(st.sampled_from(places)))
+    bent[place] = data.draw(corruptions(told.fast, place))
+    told.slow.spots()[place].value = bent[place]
+    told.fast = RatchetTree(SUITE_3, bent, [None] * len(bent), [None] * len(bent), None)
+    assert accepts(told.fast) == told.slow.is_valid()
+
+
+def accepts(tree: RatchetTree) -> bool:
+    try:
+        check_parents(tree)
+    except ValidationError:
+        return False
+    return True
+
+
+@st.composite
+def corruptions(draw: st.DrawFn, tree: RatchetTree, place: NodeIndex) -> ParentNode | None:
+    """The node at ``place`` with one field changed, or gone; now and then changed to what it was."""
+    node = tree.parent(place)
+    assert node is not None
+    key, above, unmerged = node.encryption_key, node.parent_hash, list(node.unmerged_leaves)
+    leaves = st.integers(0, tree.leaf_count).map(LeafIndex)
+    kinds = ["key", "copied key", "hash", "no hash", "more", "blank"]
+    match draw(st.sampled_from(kinds + ["less", "order"] * (len(unmerged) > 0))):
+        case "key":
+            key = key[::-1]
+        case "copied key":
+            key = draw(st.sampled_from([other.encryption_key for other in tree.nodes if other is not None]))
+        case "hash":
+            above = above[1:] + b"?"
+        case "no hash":
+            above = b""
+        case "less":
+            unmerged.remove(draw(st.sampled_from(unmerged)))
+        case "more":
+            unmerged = sorted([*unmerged, draw(leaves)])
+        case "order":
+            unmerged.reverse()
+        case "blank":
+            return None
+    return ParentNode(key, above, tuple(unmerged))
+
+
+def test_an_update_in_a_warm_tree_of_1000_hashes_eleven_nodes() -> None:
+    tree = warm_tree(1000)
+    tree.tree_hash()
+    draft = TreeDraft(tree)
+    draft.update(LeafIndex(500), history(0).leaf(Lifetime(0, 1)))
+    changed = draft.freeze()
+    unknown = [index for index, known in enumerate(changed._hashes) if known is None]
+    assert len(unknown) == 11
+    assert changed.tree_hash() == RatchetTree.from_bytes(SUITE_3, changed.to_bytes()).tree_hash()
+
+
+def test_the_tree_of_section_4_1_1_resolves_as_the_text_says() -> None:
+    told = history(1)
+    leaves = [told.leaf(Lifetime(0, 1)) for _ in range(8)]
+    nodes: list[object] = [None] * 15
+    for index in (0, 1, 3, 4, 5, 7):
+        nodes[2 * index] = leaves[index]
+    nodes[1] = ParentNode(b"X", b"", (LeafIndex(1),))
+    nodes[9] = ParentNode(b"Y", b"", ())
+    tree = RatchetTree(SUITE_3, nodes, [None] * 15, [None] * 15, None)  # type: ignore[arg-type]
+    assert tree.resolution(NodeIndex(1)) == [1, 2]
+    assert tree.resolution(NodeIndex(4)) == []
+    # The picture has D at leaf 3 too, which the text forgets.
+    assert tree.resolution(tree.root) == [1, 2, 6, 9, 14]
+
+
+def test_the_tree_grows_and_shrinks_by_halves() -> None:
+    told = history(2)
+    sizes = [told.fast.leaf_count]
+    for _ in range(4):
+        told.add()
+        sizes.append(told.fast.leaf_count)
+    draft = TreeDraft(told.fast)
+    draft.remove(LeafIndex(4))
+    draft.remove(LeafIndex(2))
+    shrunk = draft.freeze()
+    assert sizes == [1, 2, 4, 4, 8]
+    assert (shrunk.leaf_count, shrunk.leftmost_blank()) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",  # no node at all
+        b"\x01\x00",  # one blank node
+        b"\x01\x02",  # a presence byte of 2
+        encode_opaque(b"\x01\x02\x00\x00\x00"),  # a parent where the first leaf belongs
+    ],
+)
+def test_what_is_no_tree_is_refused(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        RatchetTree.from_bytes(SUITE_3, data)
+
+
+def test_a_tree_does_not_end_in_a_blank_node() -> None:
+    inside = history(3).fast.to_bytes()[2:]
+    assert RatchetTree.from_bytes(SUITE_3, encode_opaque(inside)).leaf_count == 1
+    with pytest.raises(DecodeError, match="last node"):
+        RatchetTree.from_bytes(SUITE_3, encode_opaque(inside + b"\x00"))
+
+
+def test_bytes_after_the_tree_are_refused() -> None:
+    with pytest.raises(DecodeError):
+        RatchetTree.from_bytes(SUITE_3, history(4).fast.to_bytes() + b"\x00")

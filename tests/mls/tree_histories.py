@@ -1,0 +1,77 @@
+"""Random histories of a ratchet tree, played on the fast tree and on the slow one side by side.
+
+Keys are made up and nothing is signed: this is about the shape of trees and their hashes.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.commit import UpdatePath, UpdatePathNode
+from securechat.mls.credential import BasicCredential
+from securechat.mls.hpke import HPKECiphertext
+from securechat.mls.nodes import Capabilities, FromCommit, FromUpdate, LeafIndex, LeafNode, Lifetime
+from securechat.mls.ratchet_tree import RatchetTree, TreeDraft
+from securechat.mls.update_path import merge_update_path
+from tests.mls.slow_tree import SlowTree
+
+Origin = Lifetime | FromUpdate | FromCommit
+
+
+@dataclass
+class History:
+    """Both trees, and a source of made-up keys that repeats for a seed."""
+
+    source: random.Random
+    fast: RatchetTree = field(init=False)
+    slow: SlowTree = field(init=False)
+
+    def __post_init__(self) -> None:
+        leaf = self.leaf(FromCommit(b""))
+        self.fast = RatchetTree.of(SUITE_3, leaf)
+        self.slow = SlowTree.of([leaf])
+
+    def leaf(self, origin: Origin) -> LeafNode:
+        key = self.source.randbytes
+        capabilities = Capabilities(credentials=(1,))
+        return LeafNode(key(32), key(32), BasicCredential(b"somebody"), capabilities, origin)
+
+    def members(self) -> list[LeafIndex]:
+        return [index for index, _ in self.fast.leaves()]
+
+    def step(self) -> None:
+        """One random change to both trees."""
+        kinds = [self.add] * 3 + [self.path] * 6 + [self.update]
+        if len(self.members()) > self.source.randint(1, 25):
+            kinds += [self.remove] * 5
+        self.source.choice(kinds)()
+
+    def add(self) -> None:
+        leaf = self.leaf(Lifetime(0, 1))
+        draft = TreeDraft(self.fast)
+        assert draft.add(leaf) == self.slow.add(leaf)
+        self.fast = draft.freeze()
+
+    def update(self) -> None:
+        index, leaf = self.source.choice(self.members()), self.leaf(FromUpdate())
+        draft = TreeDraft(self.fast)
+        draft.update(index, leaf)
+        self.slow.update(index, leaf)
+        self.fast = draft.freeze()
+
+    def remove(self) -> None:
+        index = self.source.choice(self.members())
+        draft = TreeDraft(self.fast)
+        draft.remove(index)
+        self.slow.remove(index)
+        self.fast = draft.freeze()
+
+    def path(self) -> None:
+        """Apply a path whose parent hash the slow tree has computed; the fast one checks it."""
+        index = self.source.choice(self.members())
+        sealed = [tuple(HPKECiphertext(b"", b"") for _ in spots) for spots in self.slow.recipients(index)]
+        keys = [self.source.randbytes(32) for _ in sealed]
+        leaf = self.leaf(FromCommit(self.slow.apply_path(index, keys)))
+        nodes = tuple(UpdatePathNode(key, entry) for key, entry in zip(keys, sealed, strict=True))
+        self.slow.leaves()[index].value = leaf
+        self.fast = merge_update_path(self.fast, index, UpdatePath(leaf, nodes))

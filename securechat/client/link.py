@@ -110,15 +110,6 @@ class Link(asyncio.Protocol):
             answer = self._expect(self._connection.ping)
             answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def pause(self) -> None:
-        """Stop reading: the owner has more than it can take."""
-        if self._transport is not None and self.is_open:
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        if self._transport is not None and self.is_open:
-            self._transport.resume_reading()
-
     async def ended(self) -> ClientError:
         """Wait for the end; return why."""
         return await asyncio.shield(self._ended)

@@ -50,9 +50,13 @@ from securechat.protocol.messages import (
 LOGIN_SECONDS: Final = 30
 """For the server's answer to a login; it may have a queue."""
 
-QUEUE_HIGH: Final = 256
-QUEUE_LOW: Final = 64
-"""Pushes that wait for the owner before reading stops, and goes on: 16 MiB at the very most."""
+MAX_WAITING: Final = 32 * 1024 * 1024
+"""Bytes of pushes that wait for the owner. More, and the connection ends: what was pushed stays in
+the server's log, and after the next login it is fetched piece by piece. Not reading on instead
+would hold up the very answers that the owner may be waiting for."""
+
+_ENTRY_OVERHEAD: Final = 512
+"""What a decoded entry costs beside its body, generously."""
 
 log = logging.getLogger("securechat.client.session")
 
@@ -100,16 +104,18 @@ class Credentials:
 
 
 class EventQueue(asyncio.Queue[SessionEvent]):
-    """What the session tells its owner. The queue says when the owner has caught up."""
+    """What the session tells its owner, and how much of it waits."""
 
-    def __init__(self, caught_up: Callable[[], None]) -> None:
-        super().__init__()
-        self._caught_up = caught_up
+    waiting = 0
+    """Bytes, roughly."""
+
+    def _put(self, item: SessionEvent) -> None:
+        self.waiting += _weight(item)
+        super()._put(item)
 
     def _get(self) -> SessionEvent:
         event = super()._get()
-        if self.qsize() == QUEUE_LOW:
-            self._caught_up()
+        self.waiting -= _weight(event)
         return event
 
 
@@ -131,7 +137,7 @@ class Session:
         :param source: of the jitter
         :param pause: waits so many seconds: between attempts, and between looks at the clock
         """
-        self.events: EventQueue = EventQueue(self._caught_up)
+        self.events = EventQueue()
         self._address = address
         self._trust = trust
         self._home = home
@@ -139,6 +145,7 @@ class Session:
         self._pause = pause
         self._backoff = Backoff(source or random.SystemRandom())
         self._link: Link | None = None
+        self._early: list[Push] = []
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -199,11 +206,11 @@ class Session:
             try:
                 logged_in = await self._log_in(link)
                 self._backoff.reset()
-                self._link = link
-                self._tell(SessionReady(logged_in, link.hello))
+                self._begin(link, logged_in)
                 error = await self._stay(link)
             finally:
                 self._link = None
+                self._early.clear()
                 await link.close()
         except ClientError as problem:
             error = problem
@@ -283,20 +290,36 @@ class Session:
             raise Disconnected(f"there is no connection to {self._address}")
         return self._link
 
+    def _begin(self, link: Link, logged_in: LoggedIn) -> None:
+        """Tell the owner, first of the login and then of what came together with its answer."""
+        self._link = link
+        self._tell(SessionReady(logged_in, link.hello))
+        early, self._early = self._early, []
+        for push in early:
+            self._take(push)
+
     def _take(self, push: Push) -> None:
-        if isinstance(push, DeliveredEvent):
+        if self._link is None:
+            self._early.append(push)
+        elif isinstance(push, DeliveredEvent):
             self._tell(Delivered(push.group, push.entries))
         else:
             self._tell(InboxDelivered(push.entries))
-        if self.events.qsize() >= QUEUE_HIGH and self._link is not None:
-            self._link.pause()
-
-    def _caught_up(self) -> None:
-        if self._link is not None:
-            self._link.resume()
+        if self.events.waiting > MAX_WAITING and self._link is not None:
+            self._link.fail(Disconnected("more came than could be dealt with; the rest is fetched anew"))
 
     def _tell(self, event: SessionEvent) -> None:
         self.events.put_nowait(event)
+
+
+def _weight(event: SessionEvent) -> int:
+    match event:
+        case Delivered():
+            return sum(_ENTRY_OVERHEAD + len(entry.body) for entry in event.entries)
+        case InboxDelivered():
+            return sum(_ENTRY_OVERHEAD + len(entry.welcome.body) for entry in event.entries)
+        case _:
+            return 0
 
 
 def _is_final(error: ClientError) -> bool:

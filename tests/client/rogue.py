@@ -53,6 +53,7 @@ class Rogue:
     alpn: tuple[str, ...] = (ALPN,)
     script: Script = welcome
     greets: bool = True
+    with_login: bytes = b""
     received: bytearray = field(default_factory=bytearray)
     asked: list[RequestBody] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
@@ -131,6 +132,8 @@ class Rogue:
                 connection.respond(request.id, answer)
                 if isinstance(answer, LoggedIn):
                     connection.logged_in()
+                    if self.with_login:
+                        connection.deliver(self.with_login)
         return True
 
 

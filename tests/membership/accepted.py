@@ -1,6 +1,7 @@
 """Commits that are valid, each at the edge of what somebody may do."""
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.membership import signing
 from securechat.membership.identity import certify, make_rotation
@@ -191,12 +192,13 @@ def an_owner_resets_a_user_who_lost_the_key() -> Play:
     return world.play(world.of("alice"), plan)
 
 
-def rotated(device: Device) -> Identity:
+def rotated(device: Device, new_key: Ed25519PrivateKey | None = None) -> Identity:
     """Return the device's identity certified by a rotated account key."""
-    new_key = signing.new_key()
-    old = device.credential
+    new_key = new_key or signing.new_key()
     rotation = make_rotation(user=device.uri, old_key=device.account_key, new_key=signing.public_of(new_key))
-    unsigned = msgspec.structs.replace(old, account_key=rotation.new_key, rotations=(rotation,), generation=2)
+    unsigned = msgspec.structs.replace(
+        device.credential, account_key=rotation.new_key, rotations=(rotation,), generation=2
+    )
     certificate = certify(unsigned, new_key, device.identity.signature_key.public)
     return device.but(certificate).identity
 

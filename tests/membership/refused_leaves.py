@@ -99,13 +99,12 @@ def a_key_package_that_lives_too_long_is_added() -> Play:
 @case("leaf")
 def a_broken_chain_of_rotations_is_added() -> Play:
     erin = make_device("erin")
-    identity = rotated(erin)
-    credential = replace(erin, identity=identity).credential
-    (rotation,) = credential.rotations
+    new_key = signing.new_key()
+    good = replace(erin, identity=rotated(erin, new_key)).credential
+    (rotation,) = good.rotations
     broken = msgspec.structs.replace(rotation, signature=bytes(64))
-    key = signing.new_key()
-    unsigned = msgspec.structs.replace(credential, rotations=(broken,), account_key=rotation.new_key)
-    return added(erin.but(certify(unsigned, key, identity.signature_key.public)))
+    unsigned = msgspec.structs.replace(good, rotations=(broken,))
+    return added(erin.but(certify(unsigned, new_key, erin.identity.signature_key.public)))
 
 
 @case("leaf")

@@ -52,6 +52,6 @@ def leave(world: World, device: Device) -> None:
     world.propose(device, world.groups[device.client].propose_self_remove())
 
 
-def second_device(device: Device, **changes: int) -> Device:
+def second_device(device: Device, *, generation: int = 1) -> Device:
     """Return another device of the same account."""
-    return make_device(device.user, device.account_key, **changes)
+    return make_device(device.user, device.account_key, generation=generation)

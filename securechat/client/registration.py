@@ -117,8 +117,8 @@ async def _register(
             shown = fingerprint(link.hello.identity_key)
             return Registered(profile.user, link.hello.domain, server, shown, SUITE_3.name)
         except RefusedByServer as no:
-            # What was sent before may have been decided; a "busy" now says nothing about it.
-            if begun is None or no.code not in {"busy", "internal"}:
+            # What was sent before may have been decided: only a name that is somebody else's says no to it.
+            if begun is None or no.code == "name_taken":
                 _abandon(profile)
             raise
         finally:

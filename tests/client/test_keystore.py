@@ -20,7 +20,6 @@ from securechat.client.keystore import (
 )
 from securechat.client.private_files import create_file
 from securechat.client.store import ClientStore, create_store
-from securechat.membership import passwords
 
 PASSWORD = "canary staple battery horse"
 KEY = bytes(range(32))
@@ -29,9 +28,7 @@ DEVICE_KEY = Ed25519PrivateKey.generate()
 ACCOUNT_KEY = Ed25519PrivateKey.generate()
 
 
-@pytest.fixture(autouse=True)
-def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "PARAMETERS", passwords.Parameters(1, 64, 1))
+pytestmark = pytest.mark.usefixtures("cheap_argon2")
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class Rogue:
     script: Script = welcome
     greets: bool = True
     with_login: bytes = b""
+    nonces: list[bytes] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)
     asked: list[RequestBody] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
@@ -86,9 +87,9 @@ class Rogue:
 
     def hello(self) -> ServerHello:
         to_sign = server_identity_to_sign(spki=self.signed_spki or self.spki, domain=self.own_domain)
-        return ServerHello(
-            1, self.own_domain, public_of(self.identity), self.identity.sign(to_sign), secrets.token_bytes(32)
-        )
+        self.nonces.append(secrets.token_bytes(32))
+        proof = self.identity.sign(to_sign)
+        return ServerHello(1, self.own_domain, public_of(self.identity), proof, self.nonces[-1])
 
     def hang_up(self, code: str) -> None:
         """Say goodbye on the newest connection."""

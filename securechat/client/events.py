@@ -45,8 +45,10 @@ class MessageState(StrEnum):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One message. ``id`` is the MIMI message id in hex (empty until sealed for the first time);
-    ``timestamp`` is seconds since 1970: the server's for what others sent, ours for our own.
+    """One message.
+
+    ``id`` is the MIMI message id in hex (empty if it could not be read); ``timestamp`` is seconds
+    since 1970: the server's for what others sent, ours for our own.
     """
 
     id: str

@@ -1,0 +1,220 @@
+"""What the server's answers to stored requests mean: one table, purpose -> what is done.
+
+Runs inside the change that forgets the request. A refusal is definite (the outbox keeps those
+that are not): the commit or ciphertext under it is thrown away, the intent or the content stays.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from securechat.client import history, intents, log_chain, queued, records, staged
+from securechat.client.change import Change
+from securechat.client.contacts import meet_all
+from securechat.client.device import SUITE, Clock, Device
+from securechat.client.errors import (
+    ClientError,
+    IdentityChanged,
+    RefusedByServer,
+    UntrustedKeys,
+)
+from securechat.client.events import Joined, Notice, Standing
+from securechat.client.groups import Groups
+from securechat.client.handshakes import hold
+from securechat.client.intents import Intent, Step, What
+from securechat.client.outbox import Purpose, StoredRequest
+from securechat.client.people import credential_of
+from securechat.client.planner import Planner
+from securechat.client.reading import Reader
+from securechat.client.records import ConversationRecord
+from securechat.membership.identity import key_package_refusal
+from securechat.mls.codec import decode
+from securechat.mls.errors import MLSError
+from securechat.mls.key_package import KeyPackage
+from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages
+
+_LOG: Final = logging.getLogger(__name__)
+
+LOST_RACE: Final = frozenset({"stale_epoch", "behind"})
+"""The group has moved on: judge the intent, or seal the content, anew."""
+
+SEAL_AGAIN: Final = LOST_RACE | {"forgotten", "conflict", "refused_message"}
+"""The content goes out again under another name; receivers drop a double by its id."""
+
+NO_PACKAGES_WAIT: Final = 15.0
+"""Seconds until the next attempt when a user has left no key package at the server."""
+
+Result = Answer | RefusedByServer
+
+
+@dataclass(slots=True)
+class Answers:
+    device: Device
+    groups: Groups
+    planner: Planner
+    reader: Reader
+    clock: Clock
+    heads: dict[int, int]
+    """The last sequence the server told of, per conversation; shared with sync."""
+
+    def take(self, change: Change, request: StoredRequest, result: Result) -> None:
+        if isinstance(result, RefusedByServer) and result.code == "conflict":
+            change.tell(Notice("conflict", "this device was used elsewhere, or its folder was restored"))
+        if request.purpose is Purpose.PUBLISH:
+            return
+        record = records.by_id(change.db, request.conversation)
+        if isinstance(result, Appended):
+            self.heads[record.id] = max(self.heads.get(record.id, 0), result.sequence)
+        elif isinstance(result, RefusedByServer) and result.code in LOST_RACE:
+            self.heads[record.id] = max(self.heads.get(record.id, 0), result.head)
+        change.wake(record.id)
+        TAKERS[request.purpose](self, change, record, request, result)
+
+    def claimed(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        intent = intents.get(change.db, request.ref)
+        if intent is None:
+            return
+        if isinstance(result, RefusedByServer):
+            self._claim_refused(change, record, intent, result)
+            return
+        packages = result.packages if isinstance(result, ClaimedKeyPackages) else []
+        if not packages:
+            change.db.execute(
+                "UPDATE intent SET step = 'wanted', not_before = ? WHERE id = ?",
+                (int((self.clock() + NO_PACKAGES_WAIT) * 1000), intent.id),
+            )
+            return
+        error = self._judge_packages(change, intent.subject, [each.key_package for each in packages])
+        if error is None:
+            kept = msgspec.msgpack.encode([each.key_package for each in packages])
+            intents.step_to(change.db, intent.id, Step.CLAIMED, packages=kept)
+            return
+        change.tell(Notice("untrusted_keys", str(error)))
+        if intent.what is What.OPEN:
+            code = "identity_changed" if isinstance(error, IdentityChanged) else "untrusted_keys"
+            record = hold(change, record, code, who=intent.subject, why=str(error))
+        self.planner.give_up(change, record, intent, error)
+
+    def _claim_refused(
+        self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
+    ) -> None:
+        if intent.what is What.OPEN:
+            queued.refuse(change, record.id, result.code, str(result))
+        self.planner.give_up(change, record, intent, result)
+
+    def _judge_packages(self, change: Change, user: str, packages: list[bytes]) -> ClientError | None:
+        """Check each leaf before anything is encrypted to it (D-03); one bad leaf refuses them all."""
+        credentials = []
+        for data in packages:
+            try:
+                package = decode(KeyPackage, data)
+            except MLSError as problem:
+                return UntrustedKeys(f"a key package of {user} does not decode: {problem}")
+            refused = key_package_refusal(
+                package, domain=self.device.domain, suite=SUITE.number, now=int(self.clock())
+            )
+            if refused is not None:
+                return UntrustedKeys(f"the server offered a device of {user} that is not theirs: {refused}")
+            credentials.append(credential_of(package.leaf_node))
+        if any(each.user_name != user for each in credentials):
+            return UntrustedKeys(f"the server offered somebody else's device as one of {user}")
+        if len({each.account_key for each in credentials}) > 1:
+            return UntrustedKeys(f"the server offered devices of {user} with different account keys")
+        changed = meet_all(change.db, credentials, now=int(self.clock()))
+        return IdentityChanged(user) if changed else None
+
+    def created(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        intent = intents.get(change.db, request.ref)
+        group = self.groups.group(change.db, record.id)
+        if intent is None or group is None or record.state is not Standing.OPENING:
+            return  # the other side's Welcome came first, and its group is the one
+        change.touched.add(record.id)
+        own = staged.get(change.db, record.id)
+        if isinstance(result, Appended):
+            if own is not None:
+                group.merge(own.load(group))
+                staged.drop(change.db, record.id)
+            self.groups.keep(change, record.id, group)
+            log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
+            record = records.update(
+                change.db,
+                record.id,
+                state=Standing.JOINED,
+                cursor=result.sequence,
+                handshake_head=result.sequence,
+                epoch=group.epoch,
+                epoch_since=int(self.clock()),
+            )
+            intents.remove(change.db, intent.id)
+            change.settle(intent.id)
+            change.tell(Joined(record.name))
+        elif isinstance(result, RefusedByServer) and result.code == "exists":
+            # Both opened at once and the other was first: its Welcome is in the inbox (rules.md A).
+            self.planner.give_up(change, record, intent, result)
+        elif isinstance(result, RefusedByServer):
+            queued.refuse(change, record.id, result.code, str(result))
+            self.planner.give_up(change, record, intent, result)
+
+    def committed(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        own = staged.get(change.db, record.id)
+        if own is None or own.intent != request.ref:
+            return  # its echo came first
+        if isinstance(result, Appended):
+            staged.place(change.db, record.id, result.sequence)
+            return
+        staged.drop(change.db, record.id)
+        intent = intents.get(change.db, request.ref)
+        if intent is None or not isinstance(result, RefusedByServer):
+            return
+        if result.code in SEAL_AGAIN:
+            intents.again(change.db, intent, now=self.clock())
+        elif intent.what is What.RESYNC:
+            _LOG.warning("joining anew was refused: %s", result.code)
+            intents.again(change.db, intent, now=self.clock())
+        else:
+            self.planner.give_up(change, record, intent, result)
+
+    def proposed(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        intent = intents.get(change.db, request.ref)
+        if intent is None:
+            return
+        if isinstance(result, Appended):
+            records.update(change.db, record.id, state=Standing.LEFT)
+            intents.remove(change.db, intent.id)
+            change.settle(intent.id)
+        elif isinstance(result, RefusedByServer) and result.code in SEAL_AGAIN:
+            intents.again(change.db, intent, now=self.clock())
+        elif isinstance(result, RefusedByServer):
+            self.planner.give_up(change, record, intent, result)
+
+    def sent(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        if isinstance(result, Appended):
+            self.reader.place_own(change, record, request.ref, result.sequence)
+        elif isinstance(result, RefusedByServer) and result.code in SEAL_AGAIN:
+            history.unseal(change.db, request.ref)
+        elif isinstance(result, RefusedByServer):
+            queued.refuse_one(change, request.ref, result.code, str(result))
+
+
+Taker = Callable[[Answers, Change, ConversationRecord, StoredRequest, Result], None]
+
+TAKERS: Final[dict[Purpose, Taker]] = {
+    Purpose.CLAIM: Answers.claimed,
+    Purpose.CREATE: Answers.created,
+    Purpose.COMMIT: Answers.committed,
+    Purpose.PROPOSE: Answers.proposed,
+    Purpose.SEND: Answers.sent,
+}

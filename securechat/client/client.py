@@ -1,0 +1,359 @@
+"""The public face of the library: one account on this machine, online or not.
+
+    async with await Client.open(home, "alice", password, trust=trust) as client:
+        message = await client.send("@bob", "hello")
+        async for event in client.events(): ...
+
+Everything is stored before it is sent, so a call that returned is not lost. One process owns a
+profile at a time (`lock`); others go through its socket (`local_socket`).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Self, TypeVar
+
+from securechat.client import history, intents, outbox, records, rooms
+from securechat.client.change import Change
+from securechat.client.compose import conversation_for, fold_name, queue_text, why_held
+from securechat.client.config import Home, ServerAddress
+from securechat.client.contacts import accept_change
+from securechat.client.device import Clock
+from securechat.client.engine import ENCRYPTION, Engine, Listener
+from securechat.client.errors import (
+    Forbidden,
+    NotAMember,
+    Unfinished,
+    UnknownConversation,
+    Unreachable,
+    refusal,
+)
+from securechat.client.events import (
+    Conversation,
+    Fingerprint,
+    Joined,
+    Kind,
+    Message,
+    MessageReceived,
+    MessageState,
+    Released,
+    Standing,
+    Status,
+)
+from securechat.client.intents import What
+from securechat.client.keystore import Keys, load_keys, unlock
+from securechat.client.lock import ProfileLock
+from securechat.client.records import ConversationRecord
+from securechat.client.session import Credentials, Session
+from securechat.client.store import ClientStore
+from securechat.client.trust import Trust
+from securechat.client.verification import fingerprint
+from securechat.client.views import view
+from securechat.mls.codec import encode
+
+Found = TypeVar("Found")
+
+SETTLE_SECONDS: Final = 30.0
+"""How long a change of a group may take before its caller is told that it is still under way."""
+
+
+class Client:
+    """One account. Open it with `open`; close it, or use it as an async context manager."""
+
+    def __init__(self, engine: Engine, lock: ProfileLock) -> None:
+        self._engine = engine
+        self._lock = lock
+
+    @classmethod
+    async def open(
+        cls,
+        home: Home,
+        user: str,
+        password: str,
+        *,
+        trust: Trust,
+        server: ServerAddress | None = None,
+        clock: Clock = time.time,
+    ) -> Self:
+        """Own the profile, open its store, and begin to connect in the background.
+
+        :raises NoProfile, ProfileBusy, WrongPassword, StoreDamaged, Unfinished: it can't be opened
+        """
+        profile = home.profile(user)
+        lock = ProfileLock(profile)
+        lock.acquire()
+        try:
+            key = await asyncio.to_thread(unlock, profile, password)
+            store = ClientStore(profile.database, key)
+            try:
+                keys = _confirmed(load_keys(store))
+                session = Session(server or keys.server, trust, home, Credentials.of(keys))
+                engine = Engine(store, session, keys, clock)
+            except BaseException:
+                store.close()
+                raise
+        except BaseException:
+            lock.release()
+            raise
+        engine.start()
+        return cls(engine, lock)
+
+    async def close(self) -> None:
+        """Say goodbye and let go of the profile. What is queued goes out next time."""
+        try:
+            await self._engine.close()
+        finally:
+            self._lock.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.close()
+
+    def events(self) -> Listener:
+        """Return what happens from now on, in order; the first listener also hears what did since `open`."""
+        return self._engine.listen()
+
+    def conversations(self) -> list[Conversation]:
+        """Return all conversations, by name."""
+        found = [record for record in records.every(self._engine.store.db) if self._is_shown(record)]
+        return [self._view(record) for record in found]
+
+    def conversation(self, name: str) -> Conversation:
+        """Return one conversation.
+
+        :raises UnknownConversation: there is none of this name
+        """
+        return self._view(self._record(name))
+
+    def messages(self, name: str, limit: int = 50) -> list[Message]:
+        """Return the last messages of a conversation, oldest first."""
+        return history.latest(self._engine.store.db, self._record(name).id, limit)
+
+    async def send(self, to: str, text: str, *, key: str | None = None) -> Message:
+        """Store a message and send it as soon as that can be done.
+
+        :param to: ``@user`` (opens the conversation when needed) or ``#room``
+        :param key: the caller's own name for it; repeated, it returns the first result
+        :raises UnknownConversation, NotAMember, Forbidden, NameRefused: nothing was stored
+        """
+        name = fold_name(to)
+        with self._engine.changes.change() as change:
+            known = history.by_key(change.db, key) if key is not None else None
+            if known is not None:
+                return known
+            record = conversation_for(change, self._engine.device, name)
+            self._check_may_speak(record)
+            if record.state is Standing.OPENING and record.held_code == "untrusted_keys":
+                record = self._release(change, record)  # written again on purpose: the server is asked again
+            message = queue_text(
+                change, self._engine.device, record, text, now=int(self._engine.clock()), key=key
+            )
+            change.wake(record.id)
+        return message
+
+    async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - the contract's name
+        """Wait until the server has a message on its disk.
+
+        :raises TimeoutError: it is still queued, and goes out later
+        :raises RefusedByServer, IdentityChanged, UntrustedKeys: it was not, or is not to be, sent
+        """
+
+        def settled() -> Message | None:
+            message = history.message(self._engine.store.db, local_id)
+            if message.state is MessageState.REFUSED:
+                raise refusal(message.code)
+            if message.state is not MessageState.QUEUED:
+                return message
+            record = self._record(message.conversation)
+            if record.held:
+                raise why_held(record)
+            return None
+
+        async with asyncio.timeout(timeout):
+            return await self._until(settled)
+
+    async def drained(self, timeout: float) -> bool:  # noqa: ASYNC109 - the contract's name
+        """Wait until everything that was sent is acknowledged; False if it is not by then."""
+
+        def empty() -> bool | None:
+            db = self._engine.store.db
+            return (history.queued(db) == 0 and outbox.unanswered(db) == 0) or None
+
+        try:
+            async with asyncio.timeout(timeout):
+                return bool(await self._until(empty))
+        except TimeoutError:
+            return False
+
+    async def create_room(self, name: str, *, announcement: bool = False, topic: str = "") -> Conversation:
+        """Make a room. If one of that name is here already, this one is called ``#name-2``.
+
+        :raises Unreachable: not done yet; it is, once the server is there
+        """
+        wanted = fold_name(name)
+        if not wanted.startswith("#"):
+            raise UnknownConversation(name)
+        kind = Kind.ANNOUNCEMENT if announcement else Kind.ROOM
+        device = self._engine.device
+        title = wanted.removeprefix("#")
+        with self._engine.changes.change() as change:
+            record = records.insert(
+                change.db,
+                name=records.free_name(change.db, wanted),
+                kind=kind,
+                state=Standing.OPENING,
+                room=rooms.new_room_uri(device),
+                title=title,
+                topic=rooms.shown(topic.encode()),
+                profile=encode(rooms.new_profile(title, topic)),
+            )
+            settled = self._want(change, record, What.CREATE)
+        await self._settled(settled)
+        return self.conversation(record.name)
+
+    async def invite(self, room: str, user: str) -> None:
+        """Add all devices of a user to a room.
+
+        :raises UnknownUser, Forbidden, UntrustedKeys, IdentityChanged: the user is not added
+        :raises Unreachable: not done yet; it is, once the server is there
+        """
+        await self._do(room, What.ADD, fold_name(user).removeprefix("@"))
+
+    async def remove(self, room: str, user: str) -> None:
+        """Remove a user from a room; raises as `invite`."""
+        await self._do(room, What.REMOVE, fold_name(user).removeprefix("@"))
+
+    async def join(self, room: str) -> None:
+        """Enter a room one is invited to; until then nothing of ours goes to it.
+
+        :raises NotAMember: there is no invitation
+        """
+        with self._engine.changes.change() as change:
+            record = self._record(room)
+            if record.state is Standing.JOINED:
+                return
+            if record.state is not Standing.INVITED:
+                raise NotAMember(record.name)
+            record = records.update(change.db, record.id, state=Standing.JOINED)
+            change.tell(Joined(record.name))
+            for message in history.received_after(change.db, record.id, 0):
+                if message.state is MessageState.RECEIVED:
+                    change.tell(MessageReceived(message))
+            change.wake(record.id)
+
+    async def leave(self, room: str) -> None:
+        """Leave a room (or decline an invitation); what was said stays readable.
+
+        :raises Forbidden: a conversation of two is not left
+        """
+        record = self._record(room)
+        if record.kind is Kind.DIRECT:
+            raise Forbidden("forbidden", "a conversation of two is not left; just write no more")
+        if record.state not in (Standing.JOINED, Standing.INVITED):
+            raise NotAMember(record.name)
+        with self._engine.changes.change() as change:
+            settled = self._want(change, record, What.LEAVE)
+        await self._settled(settled)
+
+    async def accept_identity(self, user: str) -> None:
+        """Take a contact's changed account key as theirs: the user has compared the safety number."""
+        name = fold_name(user).removeprefix("@")
+        with self._engine.changes.change() as change:
+            accept_change(change.db, name)
+            for record in records.every(change.db):
+                if record.held_code == "identity_changed":
+                    self._release(change, record)
+
+    def unprinted(self, limit: int) -> list[Message]:
+        """Return what others said and `receive` has not printed, oldest first."""
+        return history.unprinted(self._engine.store.db, limit)
+
+    def mark_printed(self, local_ids: list[int]) -> None:
+        with self._engine.changes.change() as change:
+            history.mark_printed(change.db, local_ids)
+
+    def fingerprint(self, name: str) -> Fingerprint:
+        """Return the codes to compare outside the chat."""
+        engine = self._engine
+        return fingerprint(
+            engine.store.db, engine.device, engine.keys.account_key, engine.groups, self._record(name)
+        )
+
+    def status(self) -> Status:
+        engine = self._engine
+        connected = engine.connected
+        return Status(
+            user=engine.keys.user,
+            server=str(engine.keys.server),
+            domain=engine.keys.domain,
+            fingerprint=connected.fingerprint if connected is not None else "",
+            connected=connected is not None,
+            encryption=ENCRYPTION,
+            conversations=len(self.conversations()),
+            queued=history.queued(engine.store.db),
+            undecryptable=history.unreadable(engine.store.db),
+            unprinted=len(self.unprinted(1000)),
+        )
+
+    def _record(self, name: str) -> ConversationRecord:
+        folded = fold_name(name)
+        record = records.by_name(self._engine.store.db, folded)
+        if record is None:
+            raise UnknownConversation(folded)
+        return record
+
+    def _view(self, record: ConversationRecord) -> Conversation:
+        return view(self._engine.store.db, self._engine.device, self._engine.groups, record)
+
+    def _is_shown(self, record: ConversationRecord) -> bool:
+        """An attempt to open a conversation that came to nothing is not one."""
+        return record.state is not Standing.OPENING or bool(
+            history.to_seal(self._engine.store.db, record.id, limit=1)
+            or intents.of(self._engine.store.db, record.id)
+        )
+
+    def _check_may_speak(self, record: ConversationRecord) -> None:
+        if record.state is Standing.JOINED and not self._view(record).may_speak and not record.held:
+            raise Forbidden("forbidden", f"only some may speak in {record.name}, and you are not among them")
+
+    def _release(self, change: Change, record: ConversationRecord) -> ConversationRecord:
+        change.tell(Released(record.name))
+        change.wake(record.id)
+        return records.update(change.db, record.id, held_code="", held_text="")
+
+    async def _do(self, room: str, what: What, subject: str) -> None:
+        record = self._record(room)
+        if record.kind is Kind.DIRECT:
+            raise Forbidden("forbidden", "a conversation of two stays one; make a room for more")
+        if record.state is not Standing.JOINED:
+            raise NotAMember(record.name)
+        with self._engine.changes.change() as change:
+            settled = self._want(change, record, what, subject)
+        await self._settled(settled)
+
+    def _want(
+        self, change: Change, record: ConversationRecord, what: What, subject: str = ""
+    ) -> "asyncio.Future[None]":
+        intent = intents.add_once(change.db, record.id, what, subject=subject)
+        change.wake(record.id)
+        return self._engine.expect(intent)
+
+    async def _settled(self, settled: "asyncio.Future[None]") -> None:
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await asyncio.shield(settled)
+        except TimeoutError:
+            raise Unreachable("the server has not confirmed it yet; it will be done when it does") from None
+
+    async def _until(self, find: Callable[[], Found | None]) -> Found:
+        while (found := find()) is None:
+            await self._engine.changed()
+        return found
+
+
+def _confirmed(keys: Keys) -> Keys:
+    if not keys.registered:
+        raise Unfinished(f"the server has not confirmed {keys.user} yet; register again to go on")
+    return keys

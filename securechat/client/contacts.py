@@ -1,0 +1,73 @@
+"""What we know of other users: their account keys, pinned when we first met (rules.md B).
+
+A pin is local. It decides whether we go on *sending*, never whether a commit is valid:
+otherwise honest clients would refuse different commits and the group would fork.
+"""
+
+import hmac
+from collections.abc import Iterable
+from enum import Enum, auto
+
+import apsw
+from msgspec import Struct
+
+from securechat.membership.identity import ClientCredential
+
+
+class Contact(Struct, frozen=True):
+    user: str
+    account_key: bytes
+    generation: int
+    changed_to: bytes | None
+
+
+class Seen(Enum):
+    """What meeting an account key means."""
+
+    NEW = auto()
+    KNOWN = auto()
+    CHANGED = auto()
+
+
+def contact(db: apsw.Connection, user: str) -> Contact | None:
+    row = db.execute(
+        "SELECT user, account_key, generation, changed_to FROM contact WHERE user = ?", (user,)
+    ).fetchone()
+    return None if row is None else Contact(*row)
+
+
+def meet(db: apsw.Connection, credential: ClientCredential, *, now: int) -> Seen:
+    """Compare a credential with the pin of its user; pin it if there is none."""
+    user = credential.user_name
+    known = contact(db, user)
+    if known is None:
+        db.execute(
+            "INSERT INTO contact (user, account_key, generation, first_seen) VALUES (?, ?, ?, ?)",
+            (user, credential.account_key, credential.generation, now),
+        )
+        return Seen.NEW
+    if not hmac.compare_digest(known.account_key, credential.account_key):
+        db.execute("UPDATE contact SET changed_to = ? WHERE user = ?", (credential.account_key, user))
+        return Seen.CHANGED
+    if credential.generation > known.generation:
+        db.execute("UPDATE contact SET generation = ? WHERE user = ?", (credential.generation, user))
+    return Seen.KNOWN
+
+
+def meet_all(db: apsw.Connection, credentials: Iterable[ClientCredential], *, now: int) -> list[str]:
+    """Meet several; return the users whose key is not the pinned one, each once, in order."""
+    changed: dict[str, None] = {}
+    for credential in credentials:
+        if meet(db, credential, now=now) is Seen.CHANGED:
+            changed[credential.user_name] = None
+    return list(changed)
+
+
+def accept_change(db: apsw.Connection, user: str) -> bool:
+    """Take the key that was seen later as the user's; whether there was one."""
+    db.execute(
+        "UPDATE contact SET account_key = changed_to, changed_to = NULL"
+        " WHERE user = ? AND changed_to IS NOT NULL",
+        (user,),
+    )
+    return bool(db.changes())

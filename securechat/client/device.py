@@ -1,0 +1,67 @@
+"""The client of this account on this machine, as its groups see it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from securechat.client.keystore import Keys
+from securechat.membership.room import capabilities
+from securechat.mls.cipher_suite import SUITE_3, CipherSuite
+from securechat.mls.codec import encode_opaque
+from securechat.mls.credential import BasicCredential
+from securechat.mls.key_package import Identity
+from securechat.names import client_uri, room_uri, user_uri
+
+SUITE: Final[CipherSuite] = SUITE_3
+"""The suite of new conversations."""
+
+Clock = Callable[[], float]
+"""Seconds since 1970; an argument, so that a test can hold it."""
+
+_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Who we are: names, and the identity that signs for us."""
+
+    user: str
+    client: str
+    domain: str
+    identity: Identity
+
+    @property
+    def user_uri(self) -> str:
+        return user_uri(self.domain, self.user)
+
+    @property
+    def client_uri(self) -> str:
+        return client_uri(self.domain, self.client)
+
+    def uri_of(self, user: str) -> str:
+        return user_uri(self.domain, user)
+
+    def direct_room(self, peer: str) -> str:
+        """Return the room URI of the conversation of two users: both know it without asking.
+
+        So a message has its id before the group exists, and both sides that open at once mean
+        the same room.
+        """
+        pair = sorted([self.user_uri.encode(), self.uri_of(peer).encode()])
+        digest = hashlib.sha256(
+            b"securechat/1 direct" + b"".join(encode_opaque(uri) for uri in pair)
+        ).digest()
+        return room_uri(self.domain, spell(digest[:16]))
+
+
+def device_of(keys: Keys) -> Device:
+    signer = SUITE.signature.load(keys.device_key.private_bytes_raw())
+    identity = Identity(BasicCredential(keys.credential), signer, capabilities())
+    return Device(keys.user, keys.client, keys.domain, identity)
+
+
+def spell(data: bytes) -> str:
+    """Write bytes in the letters of identifiers (names.py), five bits each."""
+    number, count = int.from_bytes(data, "big"), -(-len(data) * 8 // 5)
+    return "".join(_ALPHABET[number >> 5 * i & 31] for i in range(count))

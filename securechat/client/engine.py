@@ -1,0 +1,219 @@
+"""The engine of one account: the rooms of the client, wired; their events, handed on.
+
+It owns the order of things after a change (send, acknowledge, tell) and the loop that listens to
+the session. What a conversation does is in ``work.py``, what the log does to it in ``reading.py``.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+from securechat.client.answers import Answers
+from securechat.client.change import Change, Changes
+from securechat.client.device import Clock, device_of
+from securechat.client.errors import ClientError, RefusedByServer, Replaced
+from securechat.client.events import (
+    Connected,
+    Disconnected,
+    Event,
+    Notice,
+)
+from securechat.client.groups import Groups
+from securechat.client.joining import Joiner
+from securechat.client.keystore import Keys
+from securechat.client.outbox import Outbox, StoredRequest
+from securechat.client.planner import Planner
+from securechat.client.reading import Reader
+from securechat.client.session import Session, SessionLost, SessionReady
+from securechat.client.store import ClientStore
+from securechat.client.sync import Syncer
+from securechat.client.tasks import Tasks
+from securechat.client.work import Work
+from securechat.protocol.messages import Answer, Delivered, InboxDelivered
+from securechat.text import sanitise
+
+ENCRYPTION: Final = "MLS (RFC 9420), ChaCha20-Poly1305, X25519, Ed25519; over TLS 1.3"
+
+MAX_EVENTS: Final = 10_000
+"""Events that wait for a slow listener; the store has everything that is dropped here."""
+
+
+class Listener:
+    """One listener's events, in order. The oldest are dropped, and that is said, if it sleeps too long."""
+
+    def __init__(self, earlier: list[Event]) -> None:
+        self._waiting: deque[Event | None] = deque(earlier)
+        self._arrived = asyncio.Event()
+        self._dropped = False
+        if earlier:
+            self._arrived.set()
+
+    def put(self, event: Event | None) -> None:
+        if len(self._waiting) >= MAX_EVENTS:
+            self._waiting.popleft()
+            self._dropped = True
+        self._waiting.append(event)
+        self._arrived.set()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        if self._dropped:
+            self._dropped = False
+            return Notice("events_dropped", "some events were dropped here; the messages are in the store")
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        event = self._waiting.popleft()
+        if event is None:
+            self._waiting.append(None)
+            raise StopAsyncIteration
+        return event
+
+
+class Engine:
+    """Wiring. Start it, close it; in between it follows the session."""
+
+    def __init__(self, store: ClientStore, session: Session, keys: Keys, clock: Clock = time.time) -> None:
+        self.store = store
+        self.keys = keys
+        self.device = device_of(keys)
+        self.clock = clock
+        self.connected: Connected | None = None
+        self._session = session
+        self._heads: dict[int, int] = {}
+        self._early: list[Event] | None = []
+        self._listeners: list[Listener] = []
+        self._intents: dict[int, asyncio.Future[None]] = {}
+        self._news = asyncio.Event()
+        self._tasks = Tasks(self._failed)
+        self.changes = Changes(store, done=self._done, undone=self._undone)
+        self.groups = Groups(self.device)
+        self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
+        planner = Planner(self.device, self.groups, self.outbox, clock)
+        reader = Reader(self.device, self.groups, clock)
+        self._answers = Answers(self.device, self.groups, planner, reader, clock, self._heads)
+        self._sync = Syncer(
+            self.changes,
+            session,
+            self._tasks,
+            outbox=self.outbox,
+            groups=self.groups,
+            device=self.device,
+            reader=reader,
+            joiner=Joiner(self.device, self.groups, clock),
+            planner=planner,
+            work=Work(self.device, self.groups, planner, self.outbox, clock),
+            heads=self._heads,
+            clock=clock,
+        )
+
+    def start(self) -> None:
+        """Begin to listen to the session, and let it connect."""
+        self._tasks.spawn(self._listen(), "engine")
+        self._session.start()
+
+    async def close(self) -> None:
+        self.outbox.offline()
+        self._sync.offline()
+        await self._session.close()
+        await self._tasks.close()
+        for listener in self._listeners:
+            listener.put(None)
+        self.store.close()
+
+    def listen(self) -> Listener:
+        """Return a listener; the first one also gets what happened before it came."""
+        listener = Listener(self._early or [])
+        self._early = None
+        self._listeners.append(listener)
+        return listener
+
+    def expect(self, intent: int) -> "asyncio.Future[None]":
+        """Return what is done when an intent comes to its end, and raises if it can't."""
+        return self._intents.setdefault(intent, asyncio.get_running_loop().create_future())
+
+    async def changed(self) -> None:
+        """Wait for the next change."""
+        await self._news.wait()
+
+    def _done(self, change: Change) -> None:
+        """After the commit: speak."""
+        for group, sequence in change.acknowledged.items():
+            self._session.acknowledge(group, sequence)
+        if change.requested:
+            self.outbox.kick()
+        for conversation in change.woken:
+            self._sync.wake(conversation)
+        for intent, error in change.settled:
+            self._settle(intent, error)
+        for event in change.events:
+            self._tell(event)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def _undone(self, change: Change) -> None:
+        for conversation in change.touched:
+            self.groups.forget(conversation)
+
+    def _settle(self, intent: int, error: ClientError | None) -> None:
+        waiting = self._intents.pop(intent, None)
+        if waiting is None or waiting.done():
+            return
+        if error is None:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(error)
+
+    def _tell(self, event: Event) -> None:
+        if self._early is not None and len(self._early) < MAX_EVENTS:
+            self._early.append(event)
+        for listener in self._listeners:
+            listener.put(event)
+
+    def _answered(self, change: Change, request: StoredRequest, answer: Answer | RefusedByServer) -> None:
+        self._answers.take(change, request, answer)
+
+    def _failed(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
+        self._tell(Notice("internal", sanitise(text)))
+
+    async def _listen(self) -> None:
+        while True:
+            event = await self._session.events.get()
+            match event:
+                case SessionReady():
+                    self._on_ready(event)
+                case SessionLost():
+                    self._on_lost(event)
+                case Delivered():
+                    self._sync.delivered(event)
+                case InboxDelivered():
+                    self._sync.inbox_delivered(event)
+
+    def _on_ready(self, ready: SessionReady) -> None:
+        self.connected = Connected(
+            self.keys.user,
+            str(self.keys.server),
+            ready.hello.domain,
+            ready.fingerprint,
+            ENCRYPTION,
+        )
+        self._tell(self.connected)
+        if self.outbox.online(ready.logged_in.high_water):
+            self._tell(Notice("conflict", "this device was used elsewhere, or its folder was restored"))
+        self._tasks.spawn(self._sync.catch_up(), "catching up")
+
+    def _on_lost(self, lost: SessionLost) -> None:
+        self.outbox.offline()
+        self._sync.offline()
+        self.connected = None
+        reason = (
+            "another connection of this device took over"
+            if isinstance(lost.error, Replaced)
+            else str(lost.error)
+        )
+        self._tell(Disconnected(sanitise(reason), lost.retry_in))

@@ -1,0 +1,265 @@
+"""Proposals and commits from the log: judged, applied, and what they mean for us.
+
+Judge and do are two steps: `_verdict` says what everybody can see about a commit, `process`
+what only a member can, and only then is anything changed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from securechat.client import intents, log_chain, pending, records, staged
+from securechat.client.change import Change
+from securechat.client.contacts import meet_all
+from securechat.client.device import Clock, Device
+from securechat.client.errors import NotAMember
+from securechat.client.events import Held, MembersChanged, Notice, Removed, Standing
+from securechat.client.groups import Groups
+from securechat.client.intents import What
+from securechat.client.people import credential_of, user_of, users_in
+from securechat.client.records import ConversationRecord
+from securechat.client.sentences import HOLDS
+from securechat.membership.judge import judge, judge_proposal
+from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
+from securechat.mls.errors import MLSError, SecretError
+from securechat.mls.examining import ExaminedCommit, ExaminedProposal
+from securechat.mls.framing import PublicMessage, decode_message
+from securechat.mls.group import Group
+from securechat.mls.nodes import LeafNode
+from securechat.mls.proposals import SelfRemove
+from securechat.mls.public_group import PublicGroup, VerifiedCommit
+from securechat.mls.staging import StagedCommit
+from securechat.protocol.messages import Entry
+
+SWEEP_WITHIN: Final = 2.0
+"""Seconds within which one of those who stay commits that somebody left; drawn at random."""
+
+
+class PubliclyInvalid(Exception):  # noqa: N818 (a verdict: it stops the reading of one log)
+    """An entry that no honest server lets through (rules.md D)."""
+
+
+@dataclass(slots=True)
+class Handshakes:
+    """Applies handshakes. Everything it changes in memory is saved in the same change."""
+
+    device: Device
+    groups: Groups
+    clock: Clock
+
+    def proposal(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
+        public = self._public(change, record)
+        try:
+            verified = public.verify_proposal(entry.body)
+        except MLSError as error:
+            raise PubliclyInvalid(str(error)) from error
+        refusal = judge_proposal(public.context, public.tree, verified.proposal, verified.sender)
+        if refusal is not None:
+            raise PubliclyInvalid(refusal.text)
+        pending.add(change.db, record.id, entry.sequence, entry.body)
+        group = self.groups.group(change.db, record.id)
+        if group is not None:
+            self._accept(change, record, group, entry)
+        if isinstance(verified.proposal, SelfRemove):
+            self._somebody_leaves(change, record, verified, public)
+        return records.update(change.db, record.id, handshake_head=entry.sequence)
+
+    def commit(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
+        public = self._public(change, record)
+        verified = self._verdict(change, record, public, entry)
+        group = self.groups.group(change.db, record.id)
+        own = _own_commit(change, record, group, verified)
+        if own is not None:
+            group = self._merge_own(change, record, group, own)
+        elif group is None:
+            self.groups.follow(change, record.id, public.apply(verified))
+        elif _removes(verified.facts, group):
+            return self._removed(change, record, verified.facts, entry)
+        else:
+            group = self._process(change, record, group, verified, entry)
+        return self._entered(change, record, verified.facts, entry, group)
+
+    def _public(self, change: Change, record: ConversationRecord) -> PublicGroup:
+        public = self.groups.public(change.db, record.id)
+        if public is None:
+            raise LookupError(record.id)
+        return public
+
+    def _accept(self, change: Change, record: ConversationRecord, group: Group, entry: Entry) -> None:
+        """Take a proposal among the pending, if it passes what only members can check."""
+        examined = group.examine(entry.body)
+        if not isinstance(examined, ExaminedProposal):
+            raise PubliclyInvalid("a proposal that is none")
+        try:
+            group.accept(examined)
+        except SecretError as error:
+            change.tell(
+                Notice("refused_proposal", f"a proposal in {record.name} was not taken: {error.rule}")
+            )
+            return
+        self.groups.keep(change, record.id, group)
+
+    def _somebody_leaves(
+        self, change: Change, record: ConversationRecord, verified: VerifiedProposal, public: PublicGroup
+    ) -> None:
+        leaver = public.tree.leaf(verified.sender) if verified.sender is not None else None
+        if leaver is None or user_of(leaver) == self.device.user or record.state is not Standing.JOINED:
+            return
+        wait = intents.jitter(SWEEP_WITHIN)
+        intents.add_once(change.db, record.id, What.SWEEP, not_before=int((self.clock() + wait) * 1000))
+        change.wake(record.id)
+
+    def _verdict(
+        self, change: Change, record: ConversationRecord, public: PublicGroup, entry: Entry
+    ) -> VerifiedCommit:
+        try:
+            proposals = [public.verify_proposal(each) for each in pending.messages(change.db, record.id)]
+            verified = public.verify_commit(entry.body, proposals)
+        except MLSError as error:
+            raise PubliclyInvalid(str(error)) from error
+        refusal = judge(verified.facts, pending=proposals)
+        if refusal is not None:
+            raise PubliclyInvalid(refusal.text)
+        return verified
+
+    def _merge_own(
+        self, change: Change, record: ConversationRecord, group: Group | None, own: "OwnCommit"
+    ) -> Group:
+        if group is None:
+            group = Group.from_staged(own.commit, self.device.identity)
+        else:
+            group.merge(own.commit)
+        staged.drop(change.db, record.id)
+        intents.remove(change.db, own.intent)
+        change.settle(own.intent)
+        self.groups.keep(change, record.id, group)
+        return group
+
+    def _process(
+        self,
+        change: Change,
+        record: ConversationRecord,
+        group: Group,
+        verified: VerifiedCommit,
+        entry: Entry,
+    ) -> Group | None:
+        """Apply another's commit; None if only its public part could be applied (rules.md D, row 2)."""
+        message = decode_message(entry.body)
+        if not isinstance(message, PublicMessage):
+            raise PubliclyInvalid("a commit that is sealed")
+        try:
+            received = group.process(ExaminedCommit(verified, message, None))
+        except SecretError as error:
+            by = user_of(verified.facts.committer_leaf)
+            text = (
+                f"a change of {record.name} by {by} could not be opened "
+                f"({error.rule}, entry {entry.sequence}); joining the group anew"
+            )
+            change.tell(Notice("refused_commit", text))
+            self.groups.follow(change, record.id, verified.following)
+            return None
+        group.merge(received)
+        self.groups.keep(change, record.id, group)
+        return group
+
+    def _removed(
+        self, change: Change, record: ConversationRecord, facts: CommitFacts, entry: Entry
+    ) -> ConversationRecord:
+        """We are out: the group's state goes, history stays."""
+        by = user_of(facts.committer_leaf)
+        self.groups.drop(change, record.id)
+        left = record.state is Standing.LEFT or by == self.device.user
+        for intent in intents.of(change.db, record.id):
+            change.settle(intent.id, None if intent.what is What.LEAVE else NotAMember(record.name))
+            intents.remove(change.db, intent.id)
+        staged.drop(change.db, record.id)
+        pending.clear(change.db, record.id)
+        if not left:
+            change.tell(Removed(record.name, by))
+        state = Standing.LEFT if left else Standing.REMOVED
+        return records.update(change.db, record.id, state=state, handshake_head=entry.sequence)
+
+    def _entered(
+        self,
+        change: Change,
+        record: ConversationRecord,
+        facts: CommitFacts,
+        entry: Entry,
+        group: Group | None,
+    ) -> ConversationRecord:
+        """A new epoch has begun: the chain starts anew, pins are compared, the user is told."""
+        log_chain.restart(change.db, record.id, facts.new_context.confirmed_transcript_hash)
+        pending.clear(change.db, record.id)
+        intents.remove_kind(change.db, record.id, What.SWEEP)
+        changes: dict[str, str | int | bytes | None] = {
+            "epoch": facts.new_context.epoch,
+            "handshake_head": entry.sequence,
+        }
+        if facts.path and facts.committer_leaf.signature_key == self.device.identity.signature_key.public:
+            changes |= {"epoch_since": int(self.clock()), "last_resort": 0}
+        if group is None:
+            intents.add_once(change.db, record.id, What.RESYNC)
+        record = records.update(change.db, record.id, **changes)
+        self._tell_members(change, record, facts)
+        change.wake(record.id)
+        return self._compare_pins(change, record, facts)
+
+    def _compare_pins(
+        self, change: Change, record: ConversationRecord, facts: CommitFacts
+    ) -> ConversationRecord:
+        leaves: list[LeafNode] = [each.leaf_node for each in facts.added]
+        leaves += [each.new for each in facts.updated]
+        leaves.append(facts.committer_leaf)
+        others = [each for each in map(credential_of, leaves) if each.user_uri != self.device.user_uri]
+        changed = meet_all(change.db, others, now=int(self.clock()))
+        if not changed:
+            return record
+        return hold(change, record, "identity_changed", who=", ".join(changed))
+
+    def _tell_members(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
+        if record.state is Standing.INVITED:
+            return
+        before, after = users_in(facts.old_tree), users_in(facts.new_tree)
+        added = tuple(user for user in after if user not in before)
+        removed = tuple(user for user in before if user not in after)
+        if added or removed:
+            change.tell(MembersChanged(record.name, user_of(facts.committer_leaf), added, removed))
+
+
+def hold(
+    change: Change, record: ConversationRecord, code: str, *, who: str = "", why: str = ""
+) -> ConversationRecord:
+    """Stop sending to a conversation until the matter is settled, and say so."""
+    text = HOLDS[code].format(who=who, why=why)
+    if record.held_code == code:
+        return record
+    change.tell(Held(record.name, code, text))
+    return records.update(change.db, record.id, held_code=code, held_text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCommit:
+    """A commit of ours that the log has brought back."""
+
+    intent: int
+    commit: StagedCommit
+
+
+def _own_commit(
+    change: Change, record: ConversationRecord, group: Group | None, verified: VerifiedCommit
+) -> OwnCommit | None:
+    """Return our staged commit if this is it: the next epoch it comes to is ours, tag and all.
+
+    Not the bytes are compared: a server may have broken the membership tag, which is no part
+    of what the group agrees on, and those who can't open it join anew (rules.md D).
+    """
+    own = staged.get(change.db, record.id)
+    if own is None or own.external != (group is None) or own.epoch != verified.facts.old_context.epoch:
+        return None
+    commit = own.load(group)
+    ours, theirs = commit.state.public, verified.following
+    same = ours.context == theirs.context and ours.confirmation_tag == theirs.confirmation_tag
+    return OwnCommit(own.intent, commit) if same else None
+
+
+def _removes(facts: CommitFacts, group: Group) -> bool:
+    return any(removed.leaf_index == group.own_leaf for removed in facts.removed)

@@ -1,0 +1,237 @@
+"""What was said: the table ``message``, our own words from the moment they are typed.
+
+A message that cannot be decrypted has its row too (Q-06), and one that was shown is known by
+its MIMI id for good, so that it is shown once however often it comes (Q-03, M-11).
+"""
+
+from typing import Final
+
+import apsw
+from msgspec import Struct
+
+from securechat.client.events import Message, MessageState
+
+KNOWN: Final = "known"
+"""How far a sender is verified: by the account key pinned when we first met."""
+
+_COLUMNS: Final = (
+    "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code"
+)
+_SELECT: Final = f"SELECT {_COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
+
+_SHOWN_STATES: Final = "('received', 'unreadable')"
+
+
+class Outgoing(Struct, frozen=True):
+    """A message of ours that the server has not acknowledged: content, and what is in flight."""
+
+    local_id: int
+    text: str
+    content: bytes
+    timestamp: int
+    sealed: bytes | None
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """A message of ours, ready to be stored."""
+
+    sender: str
+    text: str
+    content: bytes
+    mimi_id: bytes
+    timestamp: int
+    key: str | None
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """What came from the log at a place of it, opened or not."""
+
+    sender: str
+    own: bool = False
+    state: MessageState
+    content: bytes = b""
+    mimi_id: bytes | None = None
+    text: str
+    timestamp: int
+    sequence: int
+    epoch: int
+    code: str = ""
+
+
+def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Message:
+    db.execute(
+        "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, key) "
+        "VALUES (?, ?, ?, 1, 'queued', ?, ?, ?, ?)",
+        (
+            conversation,
+            draft.mimi_id,
+            draft.sender,
+            draft.content,
+            draft.text,
+            draft.timestamp,
+            draft.key,
+        ),
+    )
+    return message(db, db.last_insert_rowid())
+
+
+def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Message | None:
+    """Keep what came from the log; None if a message of this MIMI id is known already."""
+    db.execute(
+        "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, sequence,"
+        " epoch, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (conversation, mimi_id) DO NOTHING",
+        (
+            conversation,
+            arrival.mimi_id,
+            arrival.sender,
+            int(arrival.own),
+            arrival.state,
+            arrival.content,
+            arrival.text,
+            arrival.timestamp,
+            arrival.sequence,
+            arrival.epoch,
+            arrival.code,
+        ),
+    )
+    return message(db, db.last_insert_rowid()) if db.changes() else None
+
+
+def message(db: apsw.Connection, local_id: int) -> Message:
+    row = db.execute(f"{_SELECT} WHERE m.id = ?", (local_id,)).fetchone()
+    if row is None:
+        raise LookupError(local_id)
+    return _message(row)
+
+
+def by_key(db: apsw.Connection, key: str) -> Message | None:
+    row = db.execute(f"{_SELECT} WHERE m.key = ?", (key,)).fetchone()
+    return None if row is None else _message(row)
+
+
+def latest(db: apsw.Connection, conversation: int, limit: int) -> list[Message]:
+    """Return the last messages of a conversation, oldest first."""
+    rows = db.execute(
+        f"{_SELECT} WHERE m.conversation = ? AND m.state <> 'not_shown' ORDER BY m.id DESC LIMIT ?",
+        (conversation, limit),
+    ).fetchall()
+    return [_message(row) for row in reversed(rows)]
+
+
+def received_after(db: apsw.Connection, conversation: int, local_id: int) -> list[Message]:
+    """Return what others said in a conversation after a place: what a newly joined one has waiting."""
+    rows = db.execute(
+        f"{_SELECT} WHERE m.conversation = ? AND m.id > ? AND m.own = 0"
+        f" AND m.state IN {_SHOWN_STATES} ORDER BY m.id",
+        (conversation, local_id),
+    )
+    return [_message(row) for row in rows]
+
+
+def unprinted(db: apsw.Connection, limit: int) -> list[Message]:
+    """Return what others said and ``receive`` has not printed, oldest first; nothing of rooms not joined."""
+    rows = db.execute(
+        f"{_SELECT} WHERE m.printed = 0 AND m.own = 0 AND m.state IN {_SHOWN_STATES}"
+        " AND c.state NOT IN ('invited', 'opening') ORDER BY m.id LIMIT ?",
+        (limit,),
+    )
+    return [_message(row) for row in rows]
+
+
+def mark_printed(db: apsw.Connection, local_ids: list[int]) -> None:
+    db.executemany("UPDATE message SET printed = 1 WHERE id = ?", [(local_id,) for local_id in local_ids])
+
+
+def to_seal(db: apsw.Connection, conversation: int, limit: int) -> list[Outgoing]:
+    """Return queued messages that are not in flight, in the order they were written."""
+    rows = db.execute(
+        "SELECT id, text, content, timestamp, sealed FROM message"
+        " WHERE conversation = ? AND state = 'queued' AND sealed IS NULL ORDER BY id LIMIT ?",
+        (conversation, limit),
+    )
+    return [Outgoing(*row) for row in rows]
+
+
+def in_flight(db: apsw.Connection, conversation: int) -> int:
+    return _count(db, "conversation = ? AND state = 'queued' AND sealed IS NOT NULL", conversation)
+
+
+def queued(db: apsw.Connection) -> int:
+    return _count(db, "state = ?", "queued")
+
+
+def unreadable(db: apsw.Connection) -> int:
+    return _count(db, "state = ?", "unreadable")
+
+
+def mark_sealed(db: apsw.Connection, local_id: int, *, sealed: bytes, epoch: int) -> None:
+    db.execute("UPDATE message SET sealed = ?, epoch = ? WHERE id = ?", (sealed, epoch, local_id))
+
+
+def unseal(db: apsw.Connection, local_id: int) -> None:
+    """Put a message back: its ciphertext was refused for good, its content is sealed anew (rules.md A)."""
+    db.execute("UPDATE message SET sealed = NULL WHERE id = ? AND state = 'queued'", (local_id,))
+
+
+def unseal_all(db: apsw.Connection, conversation: int) -> None:
+    db.execute(
+        "UPDATE message SET sealed = NULL WHERE conversation = ? AND state = 'queued'", (conversation,)
+    )
+
+
+def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int) -> Message | None:
+    """The server has it; None if that was known."""
+    db.execute(
+        "UPDATE message SET state = 'sent', sequence = ? WHERE id = ? AND state = 'queued'",
+        (sequence, local_id),
+    )
+    return message(db, local_id) if db.changes() else None
+
+
+def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | None:
+    db.execute(
+        "UPDATE message SET state = 'refused', code = ?, sealed = NULL WHERE id = ? AND state = 'queued'",
+        (code, local_id),
+    )
+    return message(db, local_id) if db.changes() else None
+
+
+def own_sealed(db: apsw.Connection, conversation: int, sealed: bytes) -> int | None:
+    """Return our message whose ciphertext has this SHA-256."""
+    row = db.execute(
+        "SELECT id FROM message WHERE conversation = ? AND sealed = ? AND own = 1", (conversation, sealed)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def own_at(db: apsw.Connection, conversation: int, sequence: int) -> bytes | None:
+    """Return the SHA-256 of our own ciphertext at this place of the log, if the server told us so."""
+    row = db.execute(
+        "SELECT sealed FROM message WHERE conversation = ? AND sequence = ? AND own = 1 AND state = 'sent'",
+        (conversation, sequence),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _count(db: apsw.Connection, condition: str, argument: str | int) -> int:
+    row = db.execute(f"SELECT count(*) FROM message WHERE {condition}", (argument,)).fetchone()  # noqa: S608
+    return int(row[0]) if row else 0
+
+
+def _message(row: tuple[object, ...]) -> Message:
+    local_id, mimi_id, name, sender, own, text, timestamp, sequence, epoch, state, code = row
+    return Message(
+        id=mimi_id.hex() if isinstance(mimi_id, bytes) else "",
+        local_id=int(str(local_id)),
+        conversation=str(name),
+        sender=str(sender),
+        own=bool(own),
+        text=str(text),
+        timestamp=int(str(timestamp)),
+        sequence=int(str(sequence)),
+        epoch=int(str(epoch)),
+        state=MessageState(str(state)),
+        verified=KNOWN,
+        code=str(code),
+    )

@@ -1,0 +1,110 @@
+"""One application message from the log: opened, checked, kept, told.
+
+Nothing is dropped in silence: what cannot be opened keeps its place with a code (Q-06), what
+someone without the right says is kept and not shown (rules.md C).
+"""
+
+from typing import Final
+
+from securechat.client import history, log_chain
+from securechat.client.change import Change
+from securechat.client.device import Device
+from securechat.client.events import MessageReceived, MessageState, Standing, Undecryptable
+from securechat.client.people import user_of, user_of_client
+from securechat.client.records import ConversationRecord
+from securechat.client.sentences import unreadable
+from securechat.content.errors import ContentError
+from securechat.content.message import shown_text
+from securechat.content.mimi import decode, message_id
+from securechat.membership.room import may_speak, room_of
+from securechat.mls.errors import MLSError, RuleError
+from securechat.mls.group import Group
+from securechat.mls.ratchet_tree import RatchetTree
+from securechat.protocol.messages import Entry
+from securechat.text import sanitise
+
+MAX_SHOWN: Final = 64 * 1024
+"""Code points of one message on screen: more than any content of 64 KiB has."""
+
+
+def keep_unreadable(
+    change: Change, record: ConversationRecord, entry: Entry, code: str, *, sender: str
+) -> None:
+    """Give a message that cannot be opened its place in the history."""
+    kept = history.add_received(
+        change.db,
+        record.id,
+        history.Arrival(
+            sender=sender,
+            state=MessageState.UNREADABLE,
+            text=unreadable(code),
+            timestamp=entry.time,
+            sequence=entry.sequence,
+            epoch=entry.epoch,
+            code=code,
+        ),
+    )
+    if kept is not None and record.state is Standing.JOINED:
+        change.tell(Undecryptable(record.name, sender, entry.epoch, code))
+
+
+def receive(
+    change: Change, device: Device, record: ConversationRecord, group: Group, entry: Entry
+) -> str | None:
+    """Open a message of the present epoch; the group's secrets have moved on when this returns.
+
+    Returns the sender's name if its claim about the log does not hold (rules.md A), else None.
+    """
+    tree = group.public.tree
+    if entry.epoch != group.epoch:
+        keep_unreadable(change, record, entry, "wrong_epoch", sender=named(tree, entry))
+        return None
+    try:
+        opened = group.decrypt(entry.body)
+    except MLSError as error:
+        code = "own_lost" if entry.sender == device.client else code_of(error)
+        keep_unreadable(change, record, entry, code, sender=named(tree, entry))
+        return None
+    sender = user_of(opened.sender_leaf)
+    doubtful = not log_chain.agrees(change.db, record.id, opened.authenticated_data)
+    uri = device.uri_of(sender)
+    state, code = MessageState.RECEIVED, ""
+    try:
+        mimi_id = message_id(opened.content, sender_uri=uri, room_uri=record.room)
+        text = sanitise(shown_text(decode(opened.content)), multiline=True, limit=MAX_SHOWN)
+    except ContentError:
+        keep_unreadable(change, record, entry, "content", sender=sender)
+        return sender if doubtful else None
+    if not may_speak(room_of(group.public.context), uri):
+        state, code = MessageState.NOT_SHOWN, "may_not_speak"
+    elif record.state is Standing.LEFT:
+        state, code = MessageState.NOT_SHOWN, "left"
+    kept = history.add_received(
+        change.db,
+        record.id,
+        history.Arrival(
+            sender=sender,
+            own=sender == device.user,
+            state=state,
+            content=opened.content,
+            mimi_id=mimi_id,
+            text=text,
+            timestamp=entry.time,
+            sequence=entry.sequence,
+            epoch=entry.epoch,
+            code=code,
+        ),
+    )
+    if kept is not None and state is MessageState.RECEIVED and record.state is Standing.JOINED:
+        change.tell(MessageReceived(kept))
+    return sender if doubtful else None
+
+
+def named(tree: RatchetTree, entry: Entry) -> str:
+    """Return whom the server names as the sender: shown as such, proven by nothing."""
+    return user_of_client(tree, entry.sender)
+
+
+def code_of(error: MLSError) -> str:
+    """Return a short stable word for why a message could not be opened."""
+    return error.rule.replace("-", "_") if isinstance(error, RuleError) else type(error).__name__.lower()

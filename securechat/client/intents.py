@@ -1,0 +1,137 @@
+"""What is to be done to a group, as rows: "add carol", never the commit that does it.
+
+A commit that lost its race is thrown away; the intent stays and is judged anew against the
+group as it is then (rules.md A, Crash).
+"""
+
+import secrets
+from enum import StrEnum
+from typing import Final
+
+import apsw
+from msgspec import Struct
+
+
+class What(StrEnum):
+    OPEN = "open"
+    """Make the direct conversation with ``subject``: group and first commit together."""
+    CREATE = "create"
+    """Make the room."""
+    ADD = "add"
+    REMOVE = "remove"
+    LEAVE = "leave"
+    UPDATE = "update"
+    """Give our own leaf fresh keys."""
+    SWEEP = "sweep"
+    """Commit what others proposed: somebody leaves."""
+    RESYNC = "resync"
+    """Replace our own leaf from outside, because the epoch's secrets are lost."""
+
+
+class Step(StrEnum):
+    WANTED = "wanted"
+    CLAIMING = "claiming"
+    """Key packages are asked for."""
+    CLAIMED = "claimed"
+    """They are here, in the row."""
+    SENT = "sent"
+    """The request is stored; it is answered, or its echo comes."""
+
+
+NEEDS_KEY_PACKAGES: Final = frozenset({What.OPEN, What.ADD})
+
+RETRY_FIRST: Final = 0.2
+RETRY_LONGEST: Final = 20.0
+"""Back-off after a lost race, in seconds, with full jitter."""
+
+
+class Intent(Struct, frozen=True):
+    id: int
+    conversation: int
+    what: What
+    subject: str
+    step: Step
+    packages: bytes
+    attempts: int
+    not_before: int
+    """Milliseconds since 1970."""
+
+
+_SELECT: Final = "SELECT id, conversation, kind, subject, step, packages, attempts, not_before FROM intent"
+
+
+def add(db: apsw.Connection, conversation: int, what: What, *, subject: str = "", not_before: int = 0) -> int:
+    db.execute(
+        "INSERT INTO intent (conversation, kind, subject, step, not_before) VALUES (?, ?, ?, 'wanted', ?)",
+        (conversation, what, subject, not_before),
+    )
+    return db.last_insert_rowid()
+
+
+def add_once(
+    db: apsw.Connection, conversation: int, what: What, *, subject: str = "", not_before: int = 0
+) -> int:
+    """Return the intent that is there already, or a new one."""
+    row = db.execute(
+        "SELECT id FROM intent WHERE conversation = ? AND kind = ? AND subject = ?",
+        (conversation, what, subject),
+    ).fetchone()
+    if row is not None:
+        return int(row[0])
+    return add(db, conversation, what, subject=subject, not_before=not_before)
+
+
+def get(db: apsw.Connection, intent: int) -> Intent | None:
+    row = db.execute(f"{_SELECT} WHERE id = ?", (intent,)).fetchone()
+    return None if row is None else _intent(row)
+
+
+def of(db: apsw.Connection, conversation: int) -> list[Intent]:
+    """Return a conversation's intents in the order they were formed."""
+    rows = db.execute(f"{_SELECT} WHERE conversation = ? ORDER BY id", (conversation,))
+    return [_intent(row) for row in rows]
+
+
+def step_to(db: apsw.Connection, intent: int, step: Step, *, packages: bytes | None = None) -> None:
+    db.execute(
+        "UPDATE intent SET step = ?, packages = coalesce(?, packages) WHERE id = ?", (step, packages, intent)
+    )
+
+
+def again(db: apsw.Connection, intent: Intent, *, now: float) -> None:
+    """Put an intent back after a lost race; claimed key packages stay good."""
+    longest = min(RETRY_LONGEST, RETRY_FIRST * 2 ** min(intent.attempts, 10))
+    delay = jitter(longest)
+    db.execute(
+        "UPDATE intent SET step = ?, attempts = attempts + 1, not_before = ? WHERE id = ?",
+        (Step.CLAIMED if intent.packages else Step.WANTED, int((now + delay) * 1000), intent.id),
+    )
+
+
+def jitter(longest: float) -> float:
+    """Return a wait of 0 to ``longest`` seconds: full jitter, so that those who raced don't race again."""
+    return secrets.SystemRandom().uniform(0, longest)
+
+
+def remove(db: apsw.Connection, intent: int) -> None:
+    db.execute("DELETE FROM intent WHERE id = ?", (intent,))
+
+
+def remove_kind(db: apsw.Connection, conversation: int, what: What) -> None:
+    db.execute(
+        "DELETE FROM intent WHERE conversation = ? AND kind = ? AND step = 'wanted'", (conversation, what)
+    )
+
+
+def _intent(row: tuple[object, ...]) -> Intent:
+    identity, conversation, what, subject, step, packages, attempts, not_before = row
+    return Intent(
+        int(str(identity)),
+        int(str(conversation)),
+        What(str(what)),
+        str(subject),
+        Step(str(step)),
+        bytes(packages) if isinstance(packages, bytes) else b"",
+        int(str(attempts)),
+        int(str(not_before)),
+    )

@@ -1,0 +1,158 @@
+"""Joining by a Welcome from the inbox: who invites, to what, and whether all of it holds.
+
+Nothing of a Welcome is believed before the whole tree passed the same judgement that every
+member's commits pass (D-03, M-06). What is refused is told and skipped; the inbox goes on.
+"""
+
+from dataclasses import dataclass
+
+from securechat.client import history, intents, key_packages, log_chain, pending, records, rooms, staged
+from securechat.client.change import Change
+from securechat.client.contacts import meet_all
+from securechat.client.device import Clock, Device
+from securechat.client.events import Invited, Joined, Kind, Notice, Standing
+from securechat.client.groups import Groups
+from securechat.client.handshakes import hold
+from securechat.client.people import credential_of, user_of, users_in
+from securechat.client.records import ConversationRecord
+from securechat.errors import SecureChatError
+from securechat.membership.judge import judge_tree
+from securechat.membership.room import Room, read_profile, room_of
+from securechat.mls.codec import encode
+from securechat.mls.framing import Welcome, decode_message
+from securechat.mls.group import Group
+from securechat.mls.group import Joined as JoinedGroup
+from securechat.mls.key_package import is_last_resort
+from securechat.protocol.messages import InboxEntry
+
+INBOX: str = "inbox"
+
+
+class WelcomeRefused(Exception):  # noqa: N818 (an outcome, told as a notice)
+    """A Welcome that is not taken; the text says why."""
+
+
+@dataclass(slots=True)
+class Joiner:
+    device: Device
+    groups: Groups
+    clock: Clock
+
+    def take(self, change: Change, entry: InboxEntry, welcome: bytes, tree: bytes | None) -> None:
+        """Join the group, or say why not; either way the entry is done with."""
+        try:
+            self._join(change, entry, welcome, tree)
+        except (WelcomeRefused, SecureChatError) as refused:
+            change.tell(Notice("welcome_refused", f"an invitation was not taken: {refused}"))
+        records.set_counter(change.db, INBOX, entry.sequence)
+        change.acknowledged[b""] = entry.sequence
+
+    def _join(self, change: Change, entry: InboxEntry, welcome: bytes, tree: bytes | None) -> None:
+        known = records.by_group(change.db, entry.group)
+        if known is not None and self._is_live(change, known) and known.state is not Standing.OPENING:
+            raise WelcomeRefused(f"it is for {known.name}, which is here already")
+        message = decode_message(welcome)
+        if not isinstance(message, Welcome):
+            raise WelcomeRefused("it is no Welcome")
+        bundle = key_packages.find(change.db, [each.new_member for each in message.secrets])
+        if bundle is None:
+            raise WelcomeRefused("it was made for keys that are not here")
+        if tree is None:
+            raise WelcomeRefused("the server has no tree for it")
+        last_resort = is_last_resort(bundle.key_package)
+        key_packages.used(change.db, bundle, last_resort=last_resort)
+        joined = Group.join(welcome, bundle, self.device.identity, tree=tree)
+        public = joined.group.public
+        if public.context.group_id != entry.group or public.context.epoch != entry.epoch:
+            raise WelcomeRefused("it is not for the group it came for")
+        refused = judge_tree(public.context, public.tree)
+        if refused is not None:
+            raise WelcomeRefused(refused.text)
+        room = room_of(public.context)
+        if room.domain != self.device.domain:
+            raise WelcomeRefused("its room is of another server")
+        record = self._record(change, joined, room)
+        self._enter(change, record, joined.group, entry, last_resort=last_resort)
+
+    def _is_live(self, change: Change, record: ConversationRecord) -> bool:
+        return self.groups.public(change.db, record.id) is not None
+
+    def _record(self, change: Change, joined: JoinedGroup, room: Room) -> ConversationRecord:
+        kind = rooms.SHOWN_KINDS[room.kind]
+        inviter = user_of(joined.group.public.tree.member(joined.group_info.signer))
+        if kind is Kind.DIRECT:
+            return self._direct_record(change, joined.group, room, inviter)
+        profile = read_profile(joined.group_info.extensions, room)
+        about: dict[str, str | int | bytes | None] = {
+            "invited_by": inviter,
+            "title": rooms.shown(profile.profile.name) if profile is not None else "",
+            "topic": rooms.shown(profile.profile.topic) if profile is not None else "",
+            "profile": encode(profile) if profile is not None else b"",
+        }
+        record = records.by_room(change.db, str(room.uri))
+        if record is None:
+            name = records.free_name(change.db, rooms.alias_for(profile))
+            record = records.insert(
+                change.db, name=name, kind=kind, state=Standing.INVITED, room=str(room.uri)
+            )
+        elif self._is_live(change, record):
+            raise WelcomeRefused(f"its room is {record.name}, which is here already")
+        record = records.update(change.db, record.id, state=Standing.INVITED, **about)
+        change.tell(Invited(record.name, inviter))
+        return record
+
+    def _direct_record(self, change: Change, group: Group, room: Room, inviter: str) -> ConversationRecord:
+        others = [user for user in users_in(group.public.tree) if user != self.device.user]
+        if others != [inviter]:
+            raise WelcomeRefused("it calls itself a conversation of two, which it is not")
+        uri = self.device.direct_room(inviter)
+        if str(room.uri) != uri:
+            raise WelcomeRefused("its room is not the one of these two")
+        name = f"@{inviter}"
+        record = records.by_name(change.db, name)
+        if record is None:
+            record = records.insert(
+                change.db, name=name, kind=Kind.DIRECT, state=Standing.OPENING, room=uri, peer=inviter
+            )
+        if record.state is Standing.OPENING:
+            # Both opened at once: the other's group is the one; ours never came about.
+            staged.drop(change.db, record.id)
+            for intent in intents.of(change.db, record.id):
+                intents.remove(change.db, intent.id)
+                change.settle(intent.id)
+        elif self._is_live(change, record):
+            raise WelcomeRefused(f"{inviter} opened another conversation; the one that is here stays")
+        change.tell(Joined(name))
+        return records.update(
+            change.db, record.id, state=Standing.JOINED, invited_by=inviter, held_code="", held_text=""
+        )
+
+    def _enter(
+        self,
+        change: Change,
+        record: ConversationRecord,
+        group: Group,
+        entry: InboxEntry,
+        *,
+        last_resort: bool,
+    ) -> None:
+        pending.clear(change.db, record.id)
+        history.unseal_all(change.db, record.id)
+        self.groups.keep(change, record.id, group)
+        log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
+        record = records.update(
+            change.db,
+            record.id,
+            group_id=entry.group,
+            cursor=entry.start - 1,
+            handshake_head=entry.start - 1,
+            epoch=group.epoch,
+            epoch_since=int(self.clock()),
+            last_resort=int(last_resort),
+        )
+        change.wake(record.id)
+        credentials = [credential_of(leaf) for _, leaf in group.public.tree.leaves()]
+        others = [each for each in credentials if each.user_uri != self.device.user_uri]
+        changed = meet_all(change.db, others, now=int(self.clock()))
+        if changed:
+            hold(change, record, "identity_changed", who=", ".join(changed))

@@ -1,0 +1,224 @@
+"""Durable named requests: stored before they are sent, resent byte for byte until answered.
+
+A name rises by one with each request and is decided by the server once (docs/protocol.md), so
+requests go out strictly in order, several in flight. After a reconnect everything that has no
+answer is sent again; the server answers what it decided before with the same answer (Q-05).
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from securechat.client.change import Change, Changes
+from securechat.client.errors import RefusedByServer
+from securechat.client.records import counter, set_counter
+from securechat.client.session import Session
+from securechat.client.tasks import Tasks
+from securechat.protocol.limits import MAX_BODY, MAX_CHUNK
+from securechat.protocol.messages import Answer, Carried, Changing, PutChunk, Uploaded
+
+UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
+"""Refusals that decide nothing: the same bytes are sent again under the same name."""
+
+MAX_OUTSTANDING: Final = 64
+"""Requests in flight: enough to keep a connection busy, few enough to resend at once."""
+
+RETRY_FIRST: Final = 0.5
+RETRY_LONGEST: Final = 30.0
+
+_COUNTER: Final = "request_name"
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class Purpose(StrEnum):
+    """Whose answer it is."""
+
+    PUBLISH = "publish"
+    CLAIM = "claim"
+    CREATE = "create"
+    COMMIT = "commit"
+    PROPOSE = "propose"
+    SEND = "send"
+
+
+class StoredRequest(Struct, frozen=True):
+    """``conversation`` and ``ref`` (an intent, a message) say what the answer belongs to."""
+
+    name: int
+    purpose: Purpose
+    conversation: int
+    ref: int
+    body: bytes
+
+
+class Parcel(Struct, frozen=True):
+    """Bytes of any size as a request carries them; what is too large for a frame goes up first."""
+
+    carried: Carried
+    data: bytes = b""
+
+
+def parcel(data: bytes, digest: Callable[[bytes], bytes]) -> Parcel:
+    if len(data) <= MAX_BODY:
+        return Parcel(Carried(body=data))
+    return Parcel(Carried(blob=digest(data), size=len(data)), data)
+
+
+Answered = Callable[[Change, StoredRequest, Answer | RefusedByServer], None]
+
+
+class Outbox:
+    """Owns the table ``request``. ``answered`` is called inside the change that forgets the request."""
+
+    def __init__(self, changes: Changes, session: Session, tasks: Tasks, answered: Answered) -> None:
+        self._changes = changes
+        self._session = session
+        self._tasks = tasks
+        self._answered = answered
+        self._online = False
+        self._connection = 0
+        self._sent = 0
+        self._outstanding = 0
+        self._failures = 0
+        self._sender: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(
+        self,
+        change: Change,
+        purpose: Purpose,
+        body: Changing,
+        *,
+        conversation: int = 0,
+        ref: int = 0,
+        parcels: tuple[Parcel, ...] = (),
+    ) -> int:
+        """Store a request in the caller's change; it goes out once that is on the disk."""
+        db = change.db
+        name = counter(db, _COUNTER) + 1
+        set_counter(db, _COUNTER, name)
+        db.execute(
+            "INSERT INTO request (name, purpose, conversation, ref, body) VALUES (?, ?, ?, ?, ?)",
+            (name, purpose, conversation, ref, _ENCODER.encode(body)),
+        )
+        for each in parcels:
+            if each.data:
+                db.execute(
+                    "INSERT INTO upload (id, request, data) VALUES (?, ?, ?)",
+                    (secrets.token_bytes(16), name, each.data),
+                )
+        change.requested = True
+        return name
+
+    def online(self, high_water: int) -> bool:
+        """Start sending on a new connection.
+
+        Returns whether the server decided names we never gave: another copy of this client
+        runs, or this one was restored (rules.md A, conflict).
+        """
+        with self._changes.change() as change:
+            known = counter(change.db, _COUNTER)
+            if high_water > known:
+                set_counter(change.db, _COUNTER, high_water)
+        self._online, self._sent, self._outstanding = True, 0, 0
+        self._connection += 1
+        self.kick()
+        return high_water > known
+
+    def offline(self) -> None:
+        """Send nothing until the next ``online``; what is in flight will be asked again."""
+        self._online = False
+        for pending in (self._sender, self._timer):
+            if pending is not None:
+                pending.cancel()
+        self._sender = self._timer = None
+
+    def kick(self) -> None:
+        """Send what is stored and not sent on this connection."""
+        if self._online and (self._sender is None or self._sender.done()) and self._timer is None:
+            self._sender = self._tasks.spawn(self._send(), "outbox")
+
+    async def _send(self) -> None:
+        while self._online and self._outstanding < MAX_OUTSTANDING:
+            request = self._next()
+            if request is None:
+                return
+            await self._upload(request.name)
+            future = self._session.send_named(request.name, request.body)
+            self._sent = request.name
+            self._outstanding += 1
+            future.add_done_callback(partial(self._on_answer, self._connection, request))
+
+    def _next(self) -> StoredRequest | None:
+        row = self._changes.store.row(
+            "SELECT name, purpose, conversation, ref, body FROM request WHERE name > ? ORDER BY name LIMIT 1",
+            (self._sent,),
+        )
+        return None if row is None else StoredRequest(row[0], Purpose(row[1]), *row[2:])
+
+    async def _upload(self, name: int) -> None:
+        rows = self._changes.store.rows("SELECT id, data FROM upload WHERE request = ?", (name,))
+        for upload, data in rows:
+            offset = 0
+            while True:
+                chunk = data[offset : offset + MAX_CHUNK]
+                answer = await self._session.request(PutChunk(upload, offset, len(data), chunk))
+                if not isinstance(answer, Uploaded) or answer.blob:
+                    break
+                offset = answer.received
+
+    def _on_answer(self, connection: int, request: StoredRequest, future: "asyncio.Future[Answer]") -> None:
+        if future.cancelled() or connection != self._connection:
+            return  # of a connection that is gone: asked again on the next one
+        self._outstanding -= 1
+        error = future.exception()
+        answer: Answer | RefusedByServer
+        if error is None:
+            answer = future.result()
+        elif isinstance(error, RefusedByServer):
+            answer = error
+        else:
+            return  # Disconnected: whether it was decided is not known; the next connection asks again
+        if isinstance(answer, RefusedByServer) and answer.code in UNDECIDED:
+            self._retry_from(request.name, answer.retry_after)
+            return
+        self._failures = 0
+        with self._changes.change() as change:
+            if _delete(change.db, request.name):
+                self._answered(change, request, answer)
+        self.kick()
+
+    def _retry_from(self, name: int, retry_after: float) -> None:
+        self._sent = min(self._sent, name - 1)
+        if self._timer is not None or not self._online:
+            return
+        self._failures += 1
+        longest = min(RETRY_LONGEST, RETRY_FIRST * 2 ** min(self._failures, 8))
+        delay = retry_after + secrets.SystemRandom().uniform(0, longest)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._retry)
+
+    def _retry(self) -> None:
+        self._timer = None
+        self.kick()
+
+
+def _delete(db: apsw.Connection, name: int) -> bool:
+    db.execute("DELETE FROM request WHERE name = ?", (name,))
+    return bool(db.changes())
+
+
+def waiting_any(db: apsw.Connection, purpose: Purpose) -> bool:
+    """Whether a request of this purpose has no answer yet."""
+    return db.execute("SELECT 1 FROM request WHERE purpose = ? LIMIT 1", (purpose,)).fetchone() is not None
+
+
+def unanswered(db: apsw.Connection) -> int:
+    row = db.execute("SELECT count(*) FROM request").fetchone()
+    return int(row[0]) if row else 0

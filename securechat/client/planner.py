@@ -1,0 +1,311 @@
+"""Carrying out intents: one table from (what, step) to what is done next.
+
+Everything here happens inside a change and ends in a stored request; the answers come to
+``answers.py``, the echo of a commit to ``handshakes.py``.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from securechat.client import intents, pending, records, rooms, staged
+from securechat.client.change import Change
+from securechat.client.device import SUITE, Clock, Device
+from securechat.client.errors import ClientError, NotAMember, UntrustedKeys, refusal
+from securechat.client.events import Kind, Standing
+from securechat.client.groups import Groups
+from securechat.client.intents import Intent, Step, What
+from securechat.client.outbox import Outbox, Parcel, Purpose, parcel
+from securechat.client.people import client_of, leaves_of, users_in
+from securechat.client.records import ConversationRecord
+from securechat.membership.judge import judge, judge_creation
+from securechat.membership.room import Room, SaltedProfile, extensions_for
+from securechat.mls.codec import decode
+from securechat.mls.errors import MLSError
+from securechat.mls.extensions import Extension
+from securechat.mls.group import Group
+from securechat.mls.key_package import KeyPackage
+from securechat.mls.nodes import LeafIndex
+from securechat.mls.proposals import SelfRemove
+from securechat.mls.staging import CommitPlan, StagedCommit
+from securechat.protocol.messages import ClaimKeyPackages, CommitGroup, CreateGroup, Propose
+
+GROUP_ID_BYTES: Final = 32
+
+LEAVE_TOGETHER: Final = frozenset({What.LEAVE, What.REMOVE, What.RESYNC})
+"""What may be done although the conversation is held: none of it seals anything to the group."""
+
+
+class Hopeless(Exception):  # noqa: N818 (an outcome of a plan, never seen outside)
+    """An intent that cannot come true; ``error`` says why."""
+
+    def __init__(self, error: ClientError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class AlreadySo(Exception):  # noqa: N818 (as above)
+    """An intent that needs nothing done."""
+
+
+@dataclass(slots=True)
+class Planner:
+    device: Device
+    groups: Groups
+    outbox: Outbox
+    clock: Clock
+
+    def advance(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        """Take the next step of an intent that waits for nobody."""
+        change.touched.add(record.id)
+        try:
+            STEPS[intent.what, intent.step](self, change, record, intent)
+        except AlreadySo:
+            intents.remove(change.db, intent.id)
+            change.settle(intent.id)
+            change.wake(record.id)
+        except Hopeless as hopeless:
+            self.give_up(change, record, intent, hopeless.error)
+
+    def give_up(self, change: Change, record: ConversationRecord, intent: Intent, error: ClientError) -> None:
+        intents.remove(change.db, intent.id)
+        change.settle(intent.id, error)
+        if intent.what in (What.OPEN, What.CREATE) and record.state is Standing.OPENING:
+            self.groups.drop(change, record.id)
+            staged.drop(change.db, record.id)
+            records.update(change.db, record.id, group_id=None)
+        change.wake(record.id)
+
+    def stage_external(
+        self, change: Change, record: ConversationRecord, intent: Intent, group_info: bytes
+    ) -> None:
+        """Replace our leaf from outside, on a GroupInfo that was compared with what we followed."""
+        public = self.groups.public(change.db, record.id)
+        if public is None:
+            raise LookupError(record.id)
+        change.touched.add(record.id)
+        signature_key = self.device.identity.signature_key.public
+        old = next((i for i, leaf in public.tree.leaves() if leaf.signature_key == signature_key), None)
+        if old is None:
+            self.give_up(change, record, intent, NotAMember(record.name))
+            return
+        commit = Group.join_externally(
+            group_info,
+            public.tree.to_bytes(),
+            self.device.identity,
+            remove=old,
+            self_removes=tuple(pending.messages(change.db, record.id)),
+        )
+        _judged(commit)
+        self._send_commit(change, record, intent, commit, epoch=public.context.epoch, external=True)
+
+    def claim(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        public = self.groups.public(change.db, record.id)
+        if public is not None and leaves_of(public.tree, intent.subject):
+            raise AlreadySo
+        body = ClaimKeyPackages(intent.subject, SUITE.number)
+        self.outbox.put(change, Purpose.CLAIM, body, conversation=record.id, ref=intent.id)
+        intents.step_to(change.db, intent.id, Step.CLAIMING)
+
+    def open_direct(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        group = self._new_group(rooms.new_policy(self.device, record.room, Kind.DIRECT, None))
+        commit = _stage(group, CommitPlan(add=_packages(intent)))
+        if commit.welcome is None:
+            raise AssertionError("a commit that adds somebody has a Welcome")
+        info, tree = self._parcel(group.group_info()), self._parcel(group.tree_bytes())
+        message, next_info = self._parcel(commit.message), self._parcel(commit.group_info)
+        welcome = self._parcel(commit.welcome)
+        body = CreateGroup(
+            group.group_id,
+            info.carried,
+            tree.carried,
+            message.carried,
+            next_info.carried,
+            welcome.carried,
+        )
+        staged.put(change.db, record.id, commit, intent=intent.id, external=False, epoch=group.epoch)
+        parcels = (info, tree, message, next_info, welcome)
+        self._send_creation(change, record, intent, group, body, parcels)
+
+    def create_room(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        profile = decode(SaltedProfile, record.profile)
+        group = self._new_group(rooms.new_policy(self.device, record.room, record.kind, profile))
+        info, tree = self._parcel(group.group_info()), self._parcel(group.tree_bytes())
+        body = CreateGroup(group.group_id, info.carried, tree.carried)
+        self._send_creation(change, record, intent, group, body, (info, tree))
+
+    def _new_group(self, room: Room) -> Group:
+        group = Group.create(
+            self.device.identity,
+            suite=SUITE,
+            group_id=secrets.token_bytes(GROUP_ID_BYTES),
+            extensions=extensions_for(room),
+        )
+        refused = judge_creation(group.public)
+        if refused is not None:
+            raise Hopeless(refusal("forbidden", refused.text))
+        return group
+
+    def _send_creation(
+        self,
+        change: Change,
+        record: ConversationRecord,
+        intent: Intent,
+        group: Group,
+        body: CreateGroup,
+        parcels: tuple[Parcel, ...],
+    ) -> None:
+        self.groups.keep(change, record.id, group)
+        records.update(change.db, record.id, group_id=group.group_id)
+        self.outbox.put(change, Purpose.CREATE, body, conversation=record.id, ref=intent.id, parcels=parcels)
+        intents.step_to(change.db, intent.id, Step.SENT)
+
+    def leave(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        group = self._group(change, record)
+        if len(users_in(group.public.tree)) == 1:
+            # Nobody is left who could commit it: the group simply ends with us.
+            self.groups.drop(change, record.id)
+            records.update(change.db, record.id, state=Standing.LEFT)
+            raise AlreadySo
+        message = group.propose_self_remove()
+        self.groups.keep(change, record.id, group)
+        body = Propose(group.group_id, group.epoch, message)
+        self.outbox.put(change, Purpose.PROPOSE, body, conversation=record.id, ref=intent.id)
+        intents.step_to(change.db, intent.id, Step.SENT)
+
+    def commit(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        group = self._group(change, record)
+        commit = _stage(group, self._plan(change, record, intent, group))
+        self._send_commit(change, record, intent, commit, epoch=group.epoch, external=False)
+
+    def _plan(self, change: Change, record: ConversationRecord, intent: Intent, group: Group) -> CommitPlan:
+        """Judge an intent against the group as it is now, and say which commit does it."""
+        public = group.public
+        leaving = _leaving(change, record, group)
+        add: tuple[KeyPackage, ...] = ()
+        remove: tuple[LeafIndex, ...] = ()
+        welcome: tuple[Extension, ...] = ()
+        match intent.what:
+            case What.ADD:
+                present = {client_of(leaf) for _, leaf in public.tree.leaves()}
+                add = tuple(each for each in _packages(intent) if client_of(each.leaf_node) not in present)
+                if not add:
+                    raise AlreadySo
+                if record.profile:
+                    welcome = (decode(SaltedProfile, record.profile).extension,)
+            case What.REMOVE:
+                remove = tuple(i for i in leaves_of(public.tree, intent.subject) if i not in leaving)
+                if not remove:
+                    raise AlreadySo
+            case What.SWEEP if not leaving:
+                raise AlreadySo
+            case _:
+                pass
+        return CommitPlan(
+            add=add,
+            remove=remove,
+            extensions=rooms.extensions_without(public, leaving | frozenset(remove)),
+            force_path=True,
+            welcome_extensions=welcome,
+        )
+
+    def _send_commit(
+        self,
+        change: Change,
+        record: ConversationRecord,
+        intent: Intent,
+        commit: StagedCommit,
+        *,
+        epoch: int,
+        external: bool,
+    ) -> None:
+        if record.group_id is None:
+            raise LookupError(record.id)
+        message, info = self._parcel(commit.message), self._parcel(commit.group_info)
+        welcome = self._parcel(commit.welcome) if commit.welcome is not None else None
+        body = CommitGroup(
+            record.group_id,
+            epoch,
+            record.handshake_head,
+            message.carried,
+            info.carried,
+            welcome.carried if welcome is not None else None,
+        )
+        staged.put(change.db, record.id, commit, intent=intent.id, external=external, epoch=epoch)
+        parcels = (message, info) if welcome is None else (message, info, welcome)
+        self.outbox.put(change, Purpose.COMMIT, body, conversation=record.id, ref=intent.id, parcels=parcels)
+        intents.step_to(change.db, intent.id, Step.SENT)
+
+    def _group(self, change: Change, record: ConversationRecord) -> Group:
+        group = self.groups.group(change.db, record.id)
+        if group is None:
+            raise Hopeless(NotAMember(record.name))
+        return group
+
+    @staticmethod
+    def _parcel(data: bytes) -> Parcel:
+        return parcel(data, SUITE.hash)
+
+
+Action = Callable[[Planner, Change, ConversationRecord, Intent], None]
+
+STEPS: Final[dict[tuple[What, Step], Action]] = {
+    (What.OPEN, Step.WANTED): Planner.claim,
+    (What.OPEN, Step.CLAIMED): Planner.open_direct,
+    (What.CREATE, Step.WANTED): Planner.create_room,
+    (What.ADD, Step.WANTED): Planner.claim,
+    (What.ADD, Step.CLAIMED): Planner.commit,
+    (What.REMOVE, Step.WANTED): Planner.commit,
+    (What.UPDATE, Step.WANTED): Planner.commit,
+    (What.SWEEP, Step.WANTED): Planner.commit,
+    (What.LEAVE, Step.WANTED): Planner.leave,
+}
+"""What an intent does by itself. In any other step it waits for an answer or an echo; RESYNC
+waits for the server's GroupInfo first (sync.py)."""
+
+
+def ready(record: ConversationRecord, intent: Intent) -> bool:
+    """Whether an intent may be carried out as the conversation stands."""
+    if (intent.what, intent.step) not in STEPS and (intent.what, intent.step) != (What.RESYNC, Step.WANTED):
+        return False
+    if intent.what in (What.OPEN, What.CREATE):
+        return record.state is Standing.OPENING and not record.held
+    if record.state is not Standing.JOINED:
+        return intent.what is What.LEAVE and record.state is Standing.INVITED
+    return not record.held or intent.what in LEAVE_TOGETHER
+
+
+def _stage(group: Group, plan: CommitPlan) -> StagedCommit:
+    try:
+        commit = group.stage_commit(plan)
+    except MLSError as error:
+        raise Hopeless(refusal("refused_commit", str(error))) from error
+    return _judged(commit)
+
+
+def _judged(commit: StagedCommit) -> StagedCommit:
+    """Judge our own commit by the rules everybody else will judge it by."""
+    refused = judge(commit.facts)
+    if refused is not None:
+        raise Hopeless(refusal("forbidden", refused.text))
+    return commit
+
+
+def _packages(intent: Intent) -> tuple[KeyPackage, ...]:
+    try:
+        return tuple(
+            decode(KeyPackage, each) for each in msgspec.msgpack.decode(intent.packages, type=list[bytes])
+        )
+    except MLSError as error:
+        raise Hopeless(UntrustedKeys(str(error))) from error
+
+
+def _leaving(change: Change, record: ConversationRecord, group: Group) -> frozenset[LeafIndex]:
+    """Return the leaves that proposed to leave."""
+    proposals = [group.public.verify_proposal(each) for each in pending.messages(change.db, record.id)]
+    return frozenset(
+        each.sender for each in proposals if isinstance(each.proposal, SelfRemove) and each.sender is not None
+    )

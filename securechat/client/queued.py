@@ -1,0 +1,17 @@
+"""Messages of ours that can't be sent after all: each is marked and told, none just vanishes."""
+
+from securechat.client import history
+from securechat.client.change import Change
+from securechat.client.events import MessageRefused
+
+
+def refuse(change: Change, conversation: int, code: str, text: str) -> None:
+    """Refuse all that is queued and not in flight."""
+    for waiting in history.to_seal(change.db, conversation, limit=-1):
+        refuse_one(change, waiting.local_id, code, text)
+
+
+def refuse_one(change: Change, local_id: int, code: str, text: str) -> None:
+    refused = history.mark_refused(change.db, local_id, code)
+    if refused is not None:
+        change.tell(MessageRefused(refused, code, text))

@@ -1,0 +1,135 @@
+"""Applying a conversation's log, entry by entry, inside one change.
+
+The ratchet, the plaintext, the message id and the cursor are stored together, and only then
+acknowledged (Q-03). Three verdicts about a commit are kept apart (rules.md D):
+
+- valid for everybody: it is applied, whatever we think of it; what only we know may *hold* sending;
+- invalid for everybody: only a lying server delivers that; we stop before it, keep the state, and say so;
+- refused in secret (a tag, the path): others may well have applied it; its public part is followed
+  from here on, and our leaf is replaced from outside.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from securechat.client import history, incoming, log_chain, records
+from securechat.client.change import Change
+from securechat.client.device import Clock, Device
+from securechat.client.events import MessageAcknowledged, Standing
+from securechat.client.groups import Groups
+from securechat.client.handshakes import Handshakes, PubliclyInvalid, hold
+from securechat.client.records import ConversationRecord
+from securechat.protocol.messages import Entry, Gap
+
+MESSAGE: Final = "message"
+"""The kind of entry that holds an application message; the others are handshakes."""
+
+
+@dataclass(slots=True)
+class Reader:
+    device: Device
+    groups: Groups
+    clock: Clock
+
+    def read(
+        self, change: Change, record: ConversationRecord, entries: Sequence[Entry | Gap]
+    ) -> ConversationRecord:
+        """Apply what follows the cursor, up to the first hole or the first entry that must not be."""
+        change.touched.add(record.id)
+        try:
+            for entry in entries:
+                following = self._next(change, self._own_next(change, record), entry)
+                if following is None:
+                    break
+                record = following
+            record = self._own_next(change, record)
+        except PubliclyInvalid as invalid:
+            record = hold(change, records.by_id(change.db, record.id), "invalid_entry", why=str(invalid))
+        if record.group_id is not None:
+            change.acknowledged[record.group_id] = record.cursor
+        return record
+
+    def place_own(
+        self, change: Change, record: ConversationRecord, local_id: int, sequence: int
+    ) -> ConversationRecord:
+        """Take note of our own message's place from the server's answer."""
+        self._acknowledged(change, local_id, sequence)
+        return self.read(change, record, ())
+
+    def _own_next(self, change: Change, record: ConversationRecord) -> ConversationRecord:
+        """Go on over messages of ours whose place is known: the server does not push them to us."""
+        while (sealed := history.own_at(change.db, record.id, record.cursor + 1)) is not None:
+            log_chain.add(change.db, record.id, sealed)
+            record = records.update(change.db, record.id, cursor=record.cursor + 1)
+        return record
+
+    def _next(
+        self, change: Change, record: ConversationRecord, entry: Entry | Gap
+    ) -> ConversationRecord | None:
+        """Apply one entry; None if it does not follow the cursor and reading ends here."""
+        if isinstance(entry, Gap):
+            return self._gap(change, record, entry)
+        if entry.sequence <= record.cursor:
+            return record  # delivered again
+        if entry.sequence != record.cursor + 1 or record.state is Standing.REMOVED:
+            return None
+        record = self._apply(change, record, entry)
+        return records.update(change.db, record.id, cursor=entry.sequence)
+
+    def _apply(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
+        handshakes = Handshakes(self.device, self.groups, self.clock)
+        match entry.kind:
+            case "message":
+                record = self._message(change, record, entry)
+                log_chain.add(change.db, record.id, _digest(entry))
+                return record
+            case "proposal":
+                record = handshakes.proposal(change, record, entry)
+                log_chain.add(change.db, record.id, _digest(entry))
+                return record
+            case "commit":
+                return handshakes.commit(change, record, entry)
+            case _:
+                raise PubliclyInvalid(f"an entry of the unknown kind {entry.kind!r}")
+
+    def _message(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
+        local_id = history.own_sealed(change.db, record.id, _digest(entry))
+        if local_id is not None:
+            self._acknowledged(change, local_id, entry.sequence)
+            return record
+        group = self.groups.group(change.db, record.id)
+        if group is None:
+            public = self.groups.public(change.db, record.id)
+            sender = incoming.named(public.tree, entry) if public is not None else "?"
+            incoming.keep_unreadable(change, record, entry, "no_secrets", sender=sender)
+            return record
+        doubter = incoming.receive(change, self.device, record, group, entry)
+        self.groups.keep_secrets(change, record.id, group)
+        if doubter is not None:
+            return hold(change, record, "log_altered", who=doubter)
+        return record
+
+    def _acknowledged(self, change: Change, local_id: int, sequence: int) -> None:
+        sent = history.mark_sent(change.db, local_id, sequence=sequence)
+        if sent is not None:
+            change.tell(MessageAcknowledged(sent))
+
+    def _gap(self, change: Change, record: ConversationRecord, gap: Gap) -> ConversationRecord | None:
+        """Entries that are no longer kept: the chain goes on by their hashes."""
+        if gap.last <= record.cursor:
+            return record
+        if gap.first > record.cursor + 1 or len(gap.hashes) != gap.last - gap.first + 1:
+            return None
+        for sequence, digest in enumerate(gap.hashes, gap.first):
+            if sequence <= record.cursor:
+                continue
+            log_chain.add(change.db, record.id, digest)
+            lost = Entry(sequence, MESSAGE, record.epoch, self.device.client, int(self.clock()))
+            incoming.keep_unreadable(change, record, lost, "expired", sender="?")
+        return records.update(change.db, record.id, cursor=gap.last)
+
+
+def _digest(entry: Entry) -> bytes:
+    return entry.blob or hashlib.sha256(entry.body).digest()

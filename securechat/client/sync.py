@@ -1,0 +1,272 @@
+"""Keeping up with the server: inbox, logs, and what each conversation has to do.
+
+Each conversation has at most one task. It reads its log to the head, then acts (``Work``), and
+ends when there is nothing left; whatever may give it something to do wakes it again. Pushes
+are taken in order; where one is missing the log is fetched from the cursor.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from securechat.client import intents, key_packages, records
+from securechat.client.carriage import collect, complete, tree_of
+from securechat.client.change import Changes
+from securechat.client.device import Clock, Device
+from securechat.client.groups import Groups
+from securechat.client.handshakes import hold
+from securechat.client.intents import Intent, Step
+from securechat.client.joining import INBOX, Joiner
+from securechat.client.outbox import Outbox, Purpose, waiting_any
+from securechat.client.planner import Planner
+from securechat.client.reading import Reader
+from securechat.client.records import ConversationRecord
+from securechat.client.recovery import matches
+from securechat.client.sentences import STOPPED
+from securechat.client.session import Session
+from securechat.client.tasks import Tasks
+from securechat.client.work import Work
+from securechat.protocol.messages import (
+    CountKeyPackages,
+    Delivered,
+    Entries,
+    Entry,
+    Fetch,
+    FetchInbox,
+    Gap,
+    GetGroupInfo,
+    InboxDelivered,
+    InboxEntries,
+    InboxEntry,
+    KeyPackageCount,
+    StoredGroupInfo,
+    Sync,
+    Synced,
+)
+
+MAX_BUFFERED: Final = 1024
+"""Pushed entries that wait for a conversation's turn; more are fetched again later."""
+
+UNKNOWN: Final = -1
+"""A head we have not been told: fetch."""
+
+
+@dataclass(slots=True)
+class Syncer:
+    """The network side of the engine. What it learns is applied in changes, never between them."""
+
+    changes: Changes
+    session: Session
+    tasks: Tasks
+    outbox: Outbox
+    groups: Groups
+    device: Device
+    reader: Reader
+    joiner: Joiner
+    planner: Planner
+    work: Work
+    heads: dict[int, int]
+    """The last sequence the server told of, per conversation; shared with the answers."""
+    clock: Clock
+    _pushed: dict[int, deque[Entry]] = field(default_factory=dict)
+    _woken: set[int] = field(default_factory=set)
+    _busy: set[int] = field(default_factory=set)
+    _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    _inbox: list[InboxEntry] = field(default_factory=list)
+    _inbox_busy: bool = False
+    _online: bool = False
+
+    async def catch_up(self) -> None:
+        """Read what came while we were away; called once per connection, before anything is sent."""
+        self._online = True
+        self.heads.clear()
+        self._pushed.clear()
+        await self._read_inbox()
+        after = b""
+        while True:
+            answer = await self.session.request(Sync(after))
+            if not isinstance(answer, Synced):
+                return
+            for status in answer.groups:
+                record = records.by_group(self.changes.db, status.group)
+                if record is not None:
+                    self.heads[record.id] = max(self.heads.get(record.id, 0), status.head)
+                after = status.group
+            if not answer.more:
+                break
+        for record in records.every(self.changes.db):
+            self.wake(record.id)
+        await self._top_up()
+
+    def offline(self) -> None:
+        self._online = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._woken.clear()
+
+    def delivered(self, push: Delivered) -> None:
+        record = records.by_group(self.changes.db, push.group)
+        if record is None or not push.entries:
+            return
+        waiting = self._pushed.setdefault(record.id, deque(maxlen=MAX_BUFFERED))
+        waiting.extend(push.entries)
+        self.heads[record.id] = max(self.heads.get(record.id, 0), push.entries[-1].sequence)
+        self.wake(record.id)
+
+    def inbox_delivered(self, push: InboxDelivered) -> None:
+        self._inbox.extend(push.entries)
+        if not self._inbox_busy:
+            self.tasks.spawn(self._take_inbox(), "inbox")
+
+    def wake(self, conversation: int) -> None:
+        """There may be something to do for a conversation."""
+        if not self._online:
+            return
+        self._woken.add(conversation)
+        if conversation not in self._busy:
+            self._busy.add(conversation)
+            self.tasks.spawn(self._drive(conversation), f"conversation {conversation}")
+
+    async def _drive(self, conversation: int) -> None:
+        try:
+            while self._online and conversation in self._woken:
+                self._woken.discard(conversation)
+                if await self._read_log(conversation):
+                    await self._act(conversation)
+        finally:
+            self._busy.discard(conversation)
+
+    async def _read_log(self, conversation: int) -> bool:
+        """Apply the log up to the head; whether that is where we are now."""
+        while True:
+            record = records.by_id(self.changes.db, conversation)
+            if record.group_id is None or self.groups.public(self.changes.db, conversation) is None:
+                return True
+            if record.held_code in STOPPED:
+                return False
+            head = self.heads.get(conversation, UNKNOWN)
+            entries = await self._next_entries(record, head)
+            if entries is None:
+                return True
+            with self.changes.change() as change:
+                record = records.by_id(change.db, conversation)
+                before = record.cursor
+                after = self.reader.read(change, record, entries)
+            if after.cursor == before and head <= before:
+                return False  # the server gave nothing that follows: not our turn to insist
+
+    async def _next_entries(self, record: ConversationRecord, head: int) -> list[Entry | Gap] | None:
+        """Return entries that follow the cursor, from what was pushed or else fetched; None at the head."""
+        pushed = self._pushed.get(record.id)
+        while pushed and pushed[0].sequence <= record.cursor:
+            pushed.popleft()
+        if pushed and pushed[0].sequence == record.cursor + 1:
+            entries = list(pushed)
+            pushed.clear()
+            return await complete(self.session, entries)
+        if pushed:
+            pushed.clear()
+        if head != UNKNOWN and head <= record.cursor:
+            return None
+        if record.group_id is None:
+            return None
+        answer = await self.session.request(Fetch(record.group_id, record.cursor + 1))
+        if not isinstance(answer, Entries):
+            return None
+        self.heads[record.id] = max(self.heads.get(record.id, 0), answer.head)
+        if not answer.entries:
+            return None
+        return await complete(self.session, answer.entries)
+
+    async def _act(self, conversation: int) -> None:
+        """Do what is due, now that the log is read; the outbox sends it once it is stored."""
+        with self.changes.change() as change:
+            outcome = self.work.act(change, records.by_id(change.db, conversation))
+        if outcome.resync is not None:
+            await self._resync(conversation, outcome.resync)
+        if outcome.again_in is not None:
+            self._wake_later(conversation, outcome.again_in)
+
+    async def _resync(self, conversation: int, intent: Intent) -> None:
+        """Ask for the GroupInfo of the epoch we followed the log into, and join by it."""
+        record = records.by_id(self.changes.db, conversation)
+        if record.group_id is None:
+            return
+        answer = await self.session.request(GetGroupInfo(record.group_id))
+        if not isinstance(answer, StoredGroupInfo):
+            return
+        group_info = await collect(self.session, answer.group_info)
+        with self.changes.change() as change:
+            record = records.by_id(change.db, conversation)
+            public = self.groups.public(change.db, conversation)
+            still = intents.get(change.db, intent.id)
+            if public is None or still is None or still.step is not Step.WANTED:
+                return
+            if answer.epoch > record.epoch or answer.head > record.cursor:
+                self.heads[conversation] = max(self.heads.get(conversation, 0), answer.head)
+                change.wake(conversation)
+            elif matches(public, group_info):
+                self.planner.stage_external(change, record, still, group_info)
+            else:
+                hold(
+                    change,
+                    record,
+                    "invalid_entry",
+                    why="its description of the group is not what the log says",
+                )
+
+    def _wake_later(self, conversation: int, seconds: float) -> None:
+        known = self._timers.pop(conversation, None)
+        if known is not None:
+            known.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[conversation] = loop.call_later(seconds, self.wake, conversation)
+
+    async def _read_inbox(self) -> None:
+        """Read the inbox from where we stand to its head."""
+        while True:
+            cursor = records.counter(self.changes.db, INBOX)
+            answer = await self.session.request(FetchInbox(cursor + 1))
+            if not isinstance(answer, InboxEntries) or not answer.entries:
+                return
+            self._inbox = [*answer.entries, *self._inbox]
+            await self._take_inbox()
+            if records.counter(self.changes.db, INBOX) >= answer.head:
+                return
+
+    async def _take_inbox(self) -> None:
+        if self._inbox_busy:
+            return
+        self._inbox_busy = True
+        try:
+            while self._inbox:
+                entry = self._inbox.pop(0)
+                if entry.sequence > records.counter(self.changes.db, INBOX):
+                    await self._take_welcome(entry)
+        finally:
+            self._inbox_busy = False
+
+    async def _take_welcome(self, entry: InboxEntry) -> None:
+        welcome = await collect(self.session, entry.welcome)
+        tree = await tree_of(self.session, entry.group, entry.epoch)
+        with self.changes.change() as change:
+            self.joiner.take(change, entry, welcome, tree)
+        await self._top_up()
+
+    async def _top_up(self) -> None:
+        """Have key packages at the server, so that others can add us while we are away (M-14)."""
+        answer = await self.session.request(CountKeyPackages())
+        if not isinstance(answer, KeyPackageCount):
+            return
+        with self.changes.change() as change:
+            if waiting_any(change.db, Purpose.PUBLISH):
+                return
+            now = int(self.clock())
+            key_packages.drop_lapsed(change.db, now)
+            body = key_packages.publication(
+                change.db, self.device, fresh=answer.fresh, has_last_resort=answer.last_resort, now=now
+            )
+            if body is not None:
+                self.outbox.put(change, Purpose.PUBLISH, body)

@@ -1,0 +1,130 @@
+"""What a conversation does once it has read its log to the head: one duty after the other.
+
+Sealing comes last: a message is sealed only for the epoch that the log is in, with a claim about
+all of the log (rules.md A). What is queued stays content until then.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from securechat.client import history, intents, log_chain, queued, staged
+from securechat.client.change import Change
+from securechat.client.device import Clock, Device
+from securechat.client.events import Standing
+from securechat.client.groups import Groups
+from securechat.client.intents import Intent, What
+from securechat.client.outbox import Outbox, Purpose
+from securechat.client.planner import Planner, ready
+from securechat.client.records import ConversationRecord
+from securechat.membership.room import may_speak, room_of
+from securechat.mls.group import Group
+from securechat.mls.protection import padded_to
+from securechat.protocol.limits import MAX_BODY
+from securechat.protocol.messages import SendMessage
+
+PADDING: Final = padded_to((256, 1024, 4096, 16384, MAX_BODY - 1024))
+"""Buckets of rules.md; the last leaves room for the message's own fields in a frame."""
+
+MAX_CONTENT: Final = MAX_BODY - 2048
+"""Bytes of content that fit the last bucket with the signature beside them."""
+
+MAX_SEALED: Final = 32
+"""Messages in flight per conversation: what a lost race can force us to seal again."""
+
+UPDATE_AFTER: Final = 7 * 86_400
+"""Seconds until our leaf gets fresh keys, so that a stolen state heals (rules.md A)."""
+
+UPDATE_BEFORE_GENERATION: Final = 900
+"""Messages of ours in one epoch; receivers skip at most 1,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is left: an intent that needs the network, and when to look again (seconds; None: no need)."""
+
+    resync: Intent | None = None
+    again_in: float | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    device: Device
+    groups: Groups
+    planner: Planner
+    outbox: Outbox
+    clock: Clock
+
+    def act(self, change: Change, record: ConversationRecord) -> Outcome:
+        """Do the next thing; a change wakes the conversation again if there is more."""
+        change.touched.add(record.id)
+        if staged.exists(change.db, record.id):
+            return Outcome()
+        self._want_opening(change, record)
+        due, later = self._next_intent(change, record)
+        if due is not None and due.what is What.RESYNC:
+            return Outcome(resync=due)
+        if due is not None:
+            self.planner.advance(change, record, due)
+            change.wake(record.id)
+            return Outcome()
+        group = self.groups.group(change.db, record.id)
+        if group is not None and record.may_send:
+            if self._wants_update(change, record, group):
+                intents.add_once(change.db, record.id, What.UPDATE)
+                change.wake(record.id)
+                return Outcome()
+            self._seal(change, record, group)
+        return Outcome(again_in=later)
+
+    def _want_opening(self, change: Change, record: ConversationRecord) -> None:
+        """A direct conversation with something to say, and no group yet, is opened."""
+        if record.state is not Standing.OPENING or record.held or not record.peer:
+            return
+        if history.to_seal(change.db, record.id, limit=1):
+            intents.add_once(change.db, record.id, What.OPEN, subject=record.peer)
+
+    def _next_intent(self, change: Change, record: ConversationRecord) -> tuple[Intent | None, float | None]:
+        now = self.clock() * 1000
+        waiting = [each for each in intents.of(change.db, record.id) if ready(record, each)]
+        follows = self.groups.follows(change.db, record.id)
+        if follows:
+            waiting = [each for each in waiting if each.what is What.RESYNC]
+        due = next((each for each in waiting if each.not_before <= now), None)
+        times = [(each.not_before - now) / 1000 for each in waiting if each.not_before > now]
+        return due, min(times, default=None)
+
+    def _wants_update(self, change: Change, record: ConversationRecord, group: Group) -> bool:
+        if any(each.what is What.UPDATE for each in intents.of(change.db, record.id)):
+            return False
+        return (
+            record.last_resort
+            or self.clock() - record.epoch_since > UPDATE_AFTER
+            or group.own_generation >= UPDATE_BEFORE_GENERATION
+        )
+
+    def _seal(self, change: Change, record: ConversationRecord, group: Group) -> None:
+        room = history.in_flight(change.db, record.id)
+        waiting = history.to_seal(change.db, record.id, limit=max(0, MAX_SEALED - room))
+        if not waiting:
+            return
+        if not may_speak(room_of(group.public.context), self.device.user_uri):
+            text = f"only some may speak in {record.name}, and you are not among them"
+            queued.refuse(change, record.id, "forbidden", text)
+            return
+        for message in waiting:
+            sealed = group.encrypt(
+                message.content,
+                authenticated_data=log_chain.claim(change.db, record.id),
+                padding=PADDING,
+            )
+            digest = hashlib.sha256(sealed).digest()
+            history.mark_sealed(change.db, message.local_id, sealed=digest, epoch=group.epoch)
+            self.outbox.put(
+                change,
+                Purpose.SEND,
+                SendMessage(group.group_id, group.epoch, sealed),
+                conversation=record.id,
+                ref=message.local_id,
+            )
+        self.groups.keep_secrets(change, record.id, group)

@@ -278,8 +278,8 @@ class Stage:
         return sign_group_info(info, signer.identity.signature_key)
 
 
-def stage_of(size: int, *, extensions: tuple[Extension, ...] = ()) -> Stage:
-    """A group with its creator at leaf 0 and others added in one commit."""
+def stage_of(size: int, *, extensions: tuple[Extension, ...] = (), path: bool = True) -> Stage:
+    """A group with its creator at leaf 0 and others added in one commit; without a path, no parents."""
     who = identity("creator")
     bundle = key_package(who=who)
     tree = RatchetTree.of(SUITE_3, bundle.key_package.leaf_node)
@@ -290,5 +290,5 @@ def stage_of(size: int, *, extensions: tuple[Extension, ...] = ()) -> Stage:
     stage = Stage(PublicGroup.of(context, tree, TAG), {0: creator})
     if size > 1:
         people = [identity(f"member {number}") for number in range(1, size)]
-        stage.commit(creator, newcomers=[(person, key_package(who=person)) for person in people])
+        stage.commit(creator, newcomers=[(person, key_package(who=person)) for person in people], path=path)
     return stage

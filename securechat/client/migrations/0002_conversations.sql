@@ -119,3 +119,8 @@ CREATE TABLE contact (                                  -- pins: what we know of
     first_seen      INTEGER NOT NULL,
     changed_to      BLOB                                -- a key that was seen later and not accepted
 ) STRICT;
+
+CREATE TABLE counter (                                  -- numbers that only rise: request names, the inbox cursor
+    name            TEXT PRIMARY KEY,
+    value           INTEGER NOT NULL
+) STRICT;

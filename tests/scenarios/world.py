@@ -1,0 +1,140 @@
+"""A server and some people, over real sockets: what the scenarios are told with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from securechat.client.client import Client
+from securechat.client.config import Home, ServerAddress
+from securechat.client.events import Event, MessageReceived
+from securechat.client.registration import register
+from securechat.client.trust import Trust
+from securechat.server.app import App, running
+from securechat.server.config import ServerConfig
+
+PATIENCE = 20
+"""Seconds until a step that does not happen is a failure."""
+
+E = TypeVar("E")
+
+
+class Person:
+    """Somebody with an account; opens and closes the client, and remembers what it told."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.home = Home(world.folder / f"home-{name}")
+        self.password = f"{name} has a long enough password"
+        self.events: list[Event] = []
+        self._client: Client | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+
+    @property
+    def client(self) -> Client:
+        assert self._client is not None
+        return self._client
+
+    async def register(self) -> None:
+        await register(self.home, self.world.address, self.name, self.password, self.world.trust)
+
+    async def open(self) -> None:
+        self._client = await Client.open(
+            self.home, self.name, self.password, trust=self.world.trust, server=self.world.address
+        )
+        self._watching = asyncio.create_task(self._watch(self._client))
+
+    async def close(self) -> None:
+        if self._client is None:
+            return
+        await self._client.close()
+        if self._watching is not None:
+            await self._watching
+        self._client = None
+
+    async def _watch(self, client: Client) -> None:
+        async for event in client.events():
+            async with self._news:
+                self.events.append(event)
+                self._news.notify_all()
+
+    async def sees(self, kind: type[E], matches: Callable[[E], bool] = lambda _: True) -> E:
+        """Wait for an event; those of before count too."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            while True:
+                for event in self.events:
+                    if isinstance(event, kind) and matches(event):
+                        return event
+                await self._news.wait()
+
+    async def hears(self, text: str) -> MessageReceived:
+        return await self.sees(MessageReceived, lambda event: event.message.text == text)
+
+    def heard(self) -> list[str]:
+        return [event.message.text for event in self.events if isinstance(event, MessageReceived)]
+
+    async def says(self, to: str, text: str) -> None:
+        """Send, and wait until the server has it."""
+        message = await self.client.send(to, text)
+        await self.client.acknowledged(message.local_id, PATIENCE)
+
+
+class World:
+    """A server in this process, and the people who use it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self.app: App | None = None
+        self.people: dict[str, Person] = {}
+        self._stack = AsyncExitStack()
+
+    @property
+    def address(self) -> ServerAddress:
+        return ServerAddress("127.0.0.1", self.port)
+
+    @property
+    def trust(self) -> Trust:
+        return Trust(accept_new=True)
+
+    async def start_server(self) -> App:
+        config = ServerConfig(data=self.folder / "server", host="127.0.0.1", port=self.port)
+        app = await self._stack.enter_async_context(running(config))
+        self.app, self.port = app, app.port
+        return app
+
+    async def stop_server(self) -> None:
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+
+    async def join(self, *names: str) -> list[Person]:
+        """Make accounts and open their clients."""
+        people = [Person(self, name) for name in names]
+        for person in people:
+            self.people[person.name] = person
+            await person.register()
+            await person.open()
+        return people
+
+    def stored(self) -> bytes:
+        """Everything the server has on its disk."""
+        files = sorted((self.folder / "server").rglob("*"))
+        return b"".join(file.read_bytes() for file in files if file.is_file())
+
+    async def close(self) -> None:
+        for person in self.people.values():
+            await person.close()
+        await self.stop_server()
+
+
+@asynccontextmanager
+async def a_world(folder: Path) -> AsyncIterator[World]:
+    world = World(folder)
+    await world.start_server()
+    try:
+        yield world
+    finally:
+        await world.close()

@@ -176,7 +176,7 @@ def leaf_refusal(leaf: LeafNode, *, domain: str, suite: int, from_key_package: b
         return "The leaf is of another domain."
     if suite not in credential.suites:
         return "The leaf's account does not allow the group's cipher suite."
-    if not _certificate_holds(credential, leaf.signature_key):
+    if not certificate_holds(credential, leaf.signature_key):
         return "The leaf is not signed by its user's account."
     return _lifetime_problem(leaf, from_key_package=from_key_package) or _capability_problem(leaf)
 
@@ -219,7 +219,8 @@ def _rotated(user: bytes, old_key: bytes, new_key: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)  # a leaf is checked when it is published, added, and at every member's join
-def _certificate_holds(credential: ClientCredential, signature_key: bytes) -> bool:
+def certificate_holds(credential: ClientCredential, signature_key: bytes) -> bool:
+    """Whether the account key certified this signature key for this client, through all rotations."""
     certified = _certified(credential, signature_key)
     if not verify(credential.account_key, _CERTIFICATE, certified, signature=credential.signature):
         return False

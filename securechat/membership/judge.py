@@ -177,7 +177,7 @@ def _roster_refusal(roster: Roster, room: Room) -> Refusal | None:
     twice = repeated_client(tuple(roster.members.values()))
     if twice is not None:
         return Refusal("client-twice", twice)
-    for credentials in roster.users.values():
+    for credentials in roster.by_user().values():
         problem = account_problem(credentials)
         if problem is not None:
             return Refusal("account-key", problem)

@@ -47,7 +47,7 @@ def clients_are_unique(scene: Scene) -> str | None:
 def leaves_are_few(scene: Scene) -> str | None:
     """A user has at most ten leaves."""
     for entrance in scene.entrances:
-        if len(scene.after.of_user(entrance.user)) > MAX_LEAVES_PER_USER:
+        if len(scene.beside(entrance)) > MAX_LEAVES_PER_USER:
             return f"{at(entrance.user)} would have more than {MAX_LEAVES_PER_USER} devices."
     return None
 
@@ -58,9 +58,9 @@ def accounts_are_one(scene: Scene) -> str | None:
     A reset is the exception: somebody else adds the user anew after all the old leaves went.
     """
     for entrance in scene.entrances:
-        others = scene.after.of_user(entrance.user)
+        others = scene.beside(entrance)
         if scene.direct or entrance.by == entrance.user:
-            others += scene.before.of_user(entrance.user)
+            others += scene.ahead(entrance)
         problem = newest_problem(entrance.credential, others)
         if problem is not None:
             return problem

@@ -47,10 +47,10 @@ def direct_has_two_users(scene: Scene) -> str | None:
     """A direct conversation's first commit brings in the other user; after that nobody new ever comes."""
     if not scene.direct:
         return None
-    users = scene.after.users.keys()
+    users = scene.after.users
     if scene.facts.old_context.epoch == 0:
         return None if len(users) == 2 else "A direct conversation begins with exactly two users."
-    return None if users <= scene.before.users.keys() else "Nobody can be added to a direct conversation."
+    return None if users <= scene.before.users else "Nobody can be added to a direct conversation."
 
 
 def psks_are_the_groups(scene: Scene) -> str | None:
@@ -93,7 +93,7 @@ def room_stays_itself(scene: Scene) -> str | None:
 
 def changes_are_allowed(scene: Scene) -> str | None:
     """Owners change anything else; admins roles below admin, profile and join; others only tidy up."""
-    tidy = without_absent(scene.old_room, scene.after.users.keys())
+    tidy = without_absent(scene.old_room, scene.after.users)
     if scene.new_room in (tidy, scene.old_room):
         return None
     if scene.direct:
@@ -108,7 +108,7 @@ def changes_are_allowed(scene: Scene) -> str | None:
 
 def roles_have_owners(scene: Scene) -> str | None:
     """A commit leaves no role, but bans, of a user without a leaf. A joiner cannot tidy up."""
-    if scene.facts.external or without_absent(scene.new_room, scene.after.users.keys()) == scene.new_room:
+    if scene.facts.external or without_absent(scene.new_room, scene.after.users) == scene.new_room:
         return None
     return "A role of somebody who is no longer in the room must be dropped."
 

@@ -1,6 +1,6 @@
 """Who is in a tree: users and their leaves, read out of the credentials."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,15 +25,22 @@ class Roster:
         return cls.of(tree.leaves())
 
     @cached_property
-    def users(self) -> Mapping[str, tuple[ClientCredential, ...]]:
-        """By user's URI: the credentials of the user's leaves."""
-        found: dict[str, list[ClientCredential]] = {}
-        for credential in self.members.values():
-            found.setdefault(credential.user_uri, []).append(credential)
-        return {user: tuple(credentials) for user, credentials in found.items()}
+    def users(self) -> frozenset[str]:
+        """The URIs of all users with a leaf."""
+        return frozenset(map(bytes.decode, {credential.user for credential in self.members.values()}))
 
     def of_user(self, user: str) -> tuple[ClientCredential, ...]:
-        return self.users.get(user, ())
+        """Return the credentials of a user's leaves."""
+        wanted = user.encode()
+        return tuple(credential for credential in self.members.values() if credential.user == wanted)
+
+    def by_user(self, users: Collection[bytes] | None = None) -> Mapping[bytes, tuple[ClientCredential, ...]]:
+        """Return the credentials of each user's leaves, in one pass; of some users or of all."""
+        found: dict[bytes, list[ClientCredential]] = {}
+        for credential in self.members.values():
+            if users is None or credential.user in users:
+                found.setdefault(credential.user, []).append(credential)
+        return {user: tuple(credentials) for user, credentials in found.items()}
 
     def user_of(self, leaf: LeafIndex | None) -> str | None:
         """Return the URI of a leaf's user; None where there is none."""

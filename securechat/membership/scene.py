@@ -1,6 +1,6 @@
 """A commit as the rules look at it: facts of MLS, read as users, devices, rooms and rights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +86,22 @@ class Scene:
         if self.facts.external:
             new.append((self.facts.committer, self.committer))
         return self.before.changed((r.leaf_index for r in self.facts.removed), new)
+
+    def beside(self, entrance: Entrance) -> tuple[ClientCredential, ...]:
+        """Return the leaves that the entrance's user has afterwards, this one among them."""
+        return self._after_by_user.get(entrance.credential.user, ())
+
+    def ahead(self, entrance: Entrance) -> tuple[ClientCredential, ...]:
+        """Return the leaves that the entrance's user had before."""
+        return self._before_by_user.get(entrance.credential.user, ())
+
+    @cached_property
+    def _after_by_user(self) -> Mapping[bytes, tuple[ClientCredential, ...]]:
+        return self.after.by_user({entrance.credential.user for entrance in self.entrances})
+
+    @cached_property
+    def _before_by_user(self) -> Mapping[bytes, tuple[ClientCredential, ...]]:
+        return self.before.by_user({entrance.credential.user for entrance in self.entrances})
 
     def role(self, user: str | None) -> Role:
         """Return what a user may do before this commit; admins act as owners where no owner is left."""

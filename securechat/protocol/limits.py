@@ -35,6 +35,9 @@ MAX_CLIENTS_PER_USER: Final = 10
 MAX_GROUP_CLIENTS: Final = 1_000
 """Leaves of a group: the size our trees are measured at."""
 
+MAX_ADDS: Final = 256
+"""Clients that one commit may add (rules.md A): its Welcome stays within a blob."""
+
 ANSWERS_KEPT: Final = 1_024
 """Last answers the server keeps per client for requests that are sent twice."""
 

@@ -1,0 +1,204 @@
+"""Accounts and who may log in to them (rules.md B).
+
+Every proof is a signature over LoginTBS: this domain, this connection's certificate and nonces from
+both sides. Unknown users, wrong passwords and unknown devices get the same bytes after the same
+work (A-05).
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+import apsw
+
+from securechat.errors import SecureChatError
+from securechat.membership.identity import certificate_holds, read_identity
+from securechat.membership.login import Purpose, login_to_sign
+from securechat.membership.passwords import PARAMETERS, SALT_BYTES
+from securechat.membership.signing import verify_signed
+from securechat.membership.statement import verify_statement
+from securechat.names import NameRefused, client_uri, fold_user, user_uri
+from securechat.protocol.messages import (
+    LogIn,
+    LogInWithPassword,
+    PasswordParameters,
+    PasswordSalt,
+    Register,
+)
+from securechat.server.errors import Refusal
+from securechat.server.identity import ServerIdentity
+from securechat.server.login_hash import LoginHasher
+from securechat.server.store.reader import Readers
+from securechat.server.store.writer import Writer
+from securechat.server.values import Caller, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What this connection's login signatures must cover."""
+
+    server_nonce: bytes
+    certificate_hash: bytes
+
+
+class Accounts:
+    def __init__(
+        self,
+        identity: ServerIdentity,
+        hasher: LoginHasher,
+        readers: Readers,
+        writer: Writer,
+        *,
+        now: Clock,
+        takes_accounts: bool,
+    ) -> None:
+        self._identity = identity
+        self._hasher = hasher
+        self._readers = readers
+        self._writer = writer
+        self._now = now
+        self._takes_accounts = takes_accounts
+        self._no_device = secrets.token_bytes(32)
+
+    async def password_parameters(self, body: PasswordParameters) -> PasswordSalt:
+        """The user's salt; for a user who does not exist one that is always the same."""
+        salt = await self._readers.run(lambda db: _salt(db, body.user))
+        made_up = hmac.digest(self._identity.secret, b"salt\0" + body.user.encode(), hashlib.sha256)[
+            :SALT_BYTES
+        ]
+        return PasswordSalt(
+            made_up if salt is None else salt, PARAMETERS.passes, PARAMETERS.memory_kib, PARAMETERS.lanes
+        )
+
+    async def register(self, body: Register, challenge: Challenge) -> Caller:
+        """Make an account and its first client; the same request again finds what it made."""
+        if not self._takes_accounts:
+            raise Refusal("registration_closed")
+        self._check_registration(body, challenge)
+        login_hash = await self._hasher.hash(body.login_key)
+        return await self._writer.find(lambda db: self._make(db, body, login_hash))
+
+    async def log_in_with_password(self, body: LogInWithPassword, challenge: Challenge) -> Caller:
+        signed = self._login_holds(
+            Purpose.PASSWORD, body.user, "", body.client_nonce, challenge, body.login_key, body.signature
+        )
+        found = await self._readers.run(
+            lambda db: db.execute(
+                "SELECT id, login_hash FROM account WHERE user = ?", (body.user,)
+            ).fetchone()
+        )
+        account, login_hash = (0, None) if found is None else found
+        right = await self._hasher.verify(login_hash, body.login_key)
+        if not (signed and right):
+            raise Refusal("wrong_credentials")
+        return Caller(account, body.user)
+
+    async def log_in(self, body: LogIn, challenge: Challenge) -> Caller:
+        found = await self._readers.run(lambda db: _caller(db, body.user, body.client))
+        caller, device_key = (Caller(0, body.user), self._no_device) if found is None else found
+        signed = self._login_holds(
+            Purpose.DEVICE, body.user, body.client, body.client_nonce, challenge, device_key, body.signature
+        )
+        if not signed or found is None:
+            raise Refusal("wrong_credentials")
+        return caller
+
+    def _check_registration(self, body: Register, challenge: Challenge) -> None:
+        try:
+            if fold_user(body.user) != body.user:
+                raise Refusal("name_refused", "a user name is written in lower case")
+        except NameRefused as error:
+            raise Refusal("name_refused", str(error)) from None
+        for key, signature in (
+            (body.login_key, body.login_signature),
+            (body.device_key, body.device_signature),
+        ):
+            if not self._login_holds(
+                Purpose.REGISTER, body.user, body.client, body.client_nonce, challenge, key, signature
+            ):
+                raise Refusal("wrong_credentials", "a signature of the registration does not hold")
+        try:
+            self._check_certificates(body)
+        except SecureChatError as error:
+            raise Refusal("bad_request", str(error)) from None
+
+    def _check_certificates(self, body: Register) -> None:
+        """The account key speaks for this client, in its credential and in its first statement."""
+        user = user_uri(self._identity.domain, body.user).encode()
+        client = client_uri(self._identity.domain, body.client).encode()
+        credential = read_identity(body.credential)
+        statement = verify_statement(body.statement)
+        if (credential.user, credential.client, credential.account_key) != (user, client, body.account_key):
+            raise Refusal("bad_request", "the credential is of another user, client or account key")
+        if not certificate_holds(credential, body.device_key):
+            raise Refusal("bad_request", "the device is not certified by its account")
+        devices = [(device.client, device.signature_key) for device in statement.devices]
+        if (statement.user, statement.account_key, statement.serial) != (user, body.account_key, 1):
+            raise Refusal("bad_request", "the statement is not the account's first")
+        if devices != [(client, body.device_key)]:
+            raise Refusal("bad_request", "the statement names other devices")
+
+    def _make(self, db: apsw.Connection, body: Register, login_hash: str) -> Caller:
+        found = db.execute(
+            "SELECT a.id, c.id, a.salt, a.account_key, c.device_key FROM account a "
+            "LEFT JOIN client c ON c.account = a.id AND c.name = ? WHERE a.user = ?",
+            (body.client, body.user),
+        ).fetchone()
+        if found is not None:
+            if found[2:] != (body.salt, body.account_key, body.device_key):
+                raise Refusal("name_taken")
+            return Caller(found[0], body.user, found[1], body.client)
+        if db.execute("SELECT 1 FROM client WHERE name = ?", (body.client,)).fetchone() is not None:
+            raise Refusal("exists", "this client id is taken")
+        now = self._now()
+        db.execute(
+            "INSERT INTO account (user, salt, login_hash, account_key, statement, created) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (body.user, body.salt, login_hash, body.account_key, body.statement, now),
+        )
+        account = db.last_insert_rowid()
+        db.execute(
+            "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, ?, ?)",
+            (account, body.client, body.device_key, body.credential, now),
+        )
+        return Caller(account, body.user, db.last_insert_rowid(), body.client)
+
+    def _login_holds(
+        self,
+        purpose: Purpose,
+        user: str,
+        client: str,
+        client_nonce: bytes,
+        challenge: Challenge,
+        key: bytes,
+        signature: bytes,
+    ) -> bool:
+        signed = login_to_sign(
+            purpose=purpose,
+            domain=self._identity.domain,
+            user=user,
+            client=client,
+            server_nonce=challenge.server_nonce,
+            client_nonce=client_nonce,
+            certificate_hash=challenge.certificate_hash,
+        )
+        return verify_signed(key, signed, signature=signature)
+
+
+def _salt(db: apsw.Connection, user: str) -> bytes | None:
+    found = db.execute("SELECT salt FROM account WHERE user = ?", (user,)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+def _caller(db: apsw.Connection, user: str, client: str) -> tuple[Caller, bytes] | None:
+    """A client of a user, and its device key."""
+    found = db.execute(
+        "SELECT a.id, c.id, c.device_key FROM client c JOIN account a ON a.id = c.account "
+        "WHERE a.user = ? AND c.name = ?",
+        (user, client),
+    ).fetchone()
+    if found is None:
+        return None
+    account, number, device_key = found
+    return Caller(account, user, number, client), device_key

@@ -1,0 +1,163 @@
+"""Wires a server together, runs it, and stops it so that nothing acknowledged is lost."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from securechat.server.accounts import Accounts
+from securechat.server.certificate import LOCAL_NAMES, make_if_missing, read_certificate
+from securechat.server.config import ServerConfig
+from securechat.server.errors import StoreFailed
+from securechat.server.hub import Hub
+from securechat.server.identity import load_identity
+from securechat.server.listener import Listener
+from securechat.server.login_hash import LoginHasher
+from securechat.server.riders import Riders
+from securechat.server.services import Services
+from securechat.server.session import Desk
+from securechat.server.store.reader import Readers
+from securechat.server.store.sqlite import prepare_database
+from securechat.server.store.writer import Writer
+
+DRAIN_SECONDS: Final = 5
+"""How long a stop waits for peers to take their last words."""
+
+log = logging.getLogger("securechat.server")
+
+
+def now() -> int:
+    """Seconds since 1970."""
+    return int(time.time())
+
+
+class App:
+    """A server that runs. Made by ``running``; belongs to one event loop."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        """Prepare folder, database, identity and certificate.
+
+        :raises ConfigError: an option or a file is wrong; the text says which
+        :raises StoreFailed: the database can't be used
+        """
+        self.config = config
+        path = prepare_database(config.data)
+        self.identity = load_identity(path, config.domain)
+        names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
+        self.made_certificate = make_if_missing(config.certificate_file, names)
+        self.certificate = read_certificate(config.certificate_file)
+        self.services = Services(self.identity.domain, now)
+        self.hub = Hub()
+        self.failure: StoreFailed | None = None
+        self._riders = Riders(self.services.delivery)
+        self._hasher = LoginHasher()
+        self._readers = Readers(path)
+        self._stopping = asyncio.Event()
+        self._writer = Writer(
+            path, riders=self._riders.take, on_undone=self.services.groups.undone, on_failure=self._failed
+        )
+        self._riders.go = self._writer.hand_over
+        self._desk = Desk(
+            identity=self.identity,
+            accounts=Accounts(
+                self.identity,
+                self._hasher,
+                self._readers,
+                self._writer,
+                now=now,
+                takes_accounts=config.takes_accounts,
+            ),
+            services=self.services,
+            hub=self.hub,
+            riders=self._riders,
+            readers=self._readers,
+            writer=self._writer,
+            now=now,
+            registration="open" if config.takes_accounts else "closed",
+        )
+        self._listener = Listener(self._desk, self.certificate)
+
+    @property
+    def port(self) -> int:
+        return self._listener.port
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity key's fingerprint, as it is shown and pinned."""
+        return self.identity.fingerprint
+
+    @property
+    def identity_key(self) -> bytes:
+        return self.identity.public_key
+
+    @property
+    def connections(self) -> int:
+        """How many connections have finished their TLS handshake."""
+        return len(self._desk.sessions)
+
+    async def start(self) -> None:
+        await self._listener.open(self.config.host, self.config.port)
+
+    def stop(self) -> None:
+        """Begin to stop; ``stopped`` returns."""
+        self._stopping.set()
+
+    async def stopped(self) -> None:
+        """Wait until somebody stops the server, or its database has failed.
+
+        :raises StoreFailed: the database has failed
+        """
+        await self._stopping.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def close(self) -> None:
+        """Take nothing more, answer what was asked, say goodbye, and end."""
+        self._listener.stop_listening()
+        if self.failure is None:
+            self._riders.leave()
+            await self._writer.close()
+        for session in list(self._desk.sessions):
+            session.bid_farewell("stopping" if self.failure is None else "internal")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._listener.emptied()
+        self._listener.abort()
+        self._hasher.close()
+        self._readers.close()
+
+    def _failed(self, error: StoreFailed) -> None:
+        """Nothing can be promised any more: say so to nobody, end everything (Q-02)."""
+        self.failure = error
+        self._stopping.set()
+
+
+@asynccontextmanager
+async def running(config: ServerConfig) -> AsyncIterator[App]:
+    """A server that listens, until the block ends."""
+    app = App(config)
+    try:
+        await app.start()
+        yield app
+    finally:
+        await app.close()
+
+
+async def serve(config: ServerConfig, ready: Callable[[App], None]) -> None:
+    """Run until SIGTERM or SIGINT; ``ready`` is told once the port is open.
+
+    :raises ConfigError: the server can't start like this
+    :raises StoreFailed: the database has failed
+    """
+    loop = asyncio.get_running_loop()
+    async with running(config) as app:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
+                loop.add_signal_handler(number, app.stop)
+        ready(app)
+        await app.stopped()
+        log.info("the server stops")

@@ -1,0 +1,138 @@
+"""What is larger than a body: uploaded in chunks, named by SHA-256, read in chunks (rules.md A).
+
+An upload belongs to a client; the request that uses it claims it. Who may read it is decided by
+what refers to it: a log entry, a Welcome or a GroupInfo that the reader may see.
+"""
+
+import hashlib
+from typing import Final
+
+import apsw
+
+from securechat.protocol.limits import MAX_BLOB, MAX_CHUNK
+from securechat.protocol.messages import Carried, Chunk, GetBlob, PutChunk, Uploaded
+from securechat.server.errors import Refusal
+from securechat.server.values import Caller, Clock
+
+MAX_OPEN: Final = 8
+"""Uploads of a client that no request has claimed."""
+
+KEPT_SECONDS: Final = 24 * 3600
+"""How long an upload waits to be claimed."""
+
+_READABLE: Final = """
+SELECT EXISTS (SELECT 1 FROM entry e JOIN member m ON m.conversation = e.conversation
+               WHERE e.blob = :blob AND m.client = :client
+               AND e.sequence >= m.start AND (m."end" IS NULL OR e.sequence <= m."end"))
+    OR EXISTS (SELECT 1 FROM inbox WHERE blob = :blob AND client = :client)
+    OR EXISTS (SELECT 1 FROM epoch_state s JOIN inbox i ON i.conversation = s.conversation
+               WHERE s.blob = :blob AND i.client = :client)
+    OR EXISTS (SELECT 1 FROM epoch_state s JOIN member m ON m.conversation = s.conversation
+               JOIN client c ON c.id = m.client
+               WHERE s.blob = :blob AND m."end" IS NULL AND c.account = :account)
+    OR EXISTS (SELECT 1 FROM upload WHERE name = :blob AND client = :client)
+"""
+
+
+class Blobs:
+    def __init__(self, now: Clock) -> None:
+        self._now = now
+
+    def put_chunk(self, db: apsw.Connection, caller: Caller, body: PutChunk) -> Uploaded:
+        """Append a chunk; one that does not fit where the upload stands changes nothing."""
+        upload, received, total, name = self._upload(db, caller, body)
+        if total != body.total:
+            raise Refusal("bad_request", "an upload's total does not change")
+        if name is not None or body.offset != received:
+            return Uploaded(received, name or b"")
+        if received + len(body.data) > total or not body.data:
+            raise Refusal("bad_request", "a chunk is not empty and ends within the total")
+        db.execute("INSERT INTO chunk (upload, start, data) VALUES (?, ?, ?)", (upload, received, body.data))
+        received += len(body.data)
+        if received == total:
+            name = hashlib.sha256(_content(db, upload)).digest()
+        db.execute("UPDATE upload SET received = ?, name = ? WHERE id = ?", (received, name, upload))
+        return Uploaded(received, name or b"")
+
+    def get_blob(self, db: apsw.Connection, caller: Caller, body: GetBlob) -> Chunk:
+        asked = {"blob": body.blob, "client": caller.client, "account": caller.account}
+        (readable,) = db.execute(_READABLE, asked).fetchone() or (0,)
+        found = db.execute("SELECT id, total FROM upload WHERE name = ? LIMIT 1", (body.blob,)).fetchone()
+        if not readable or found is None:
+            raise Refusal("no_blob")
+        upload, total = found
+        return (
+            cut(_content(db, upload), body.offset) if body.offset < total else Chunk(total, body.offset, b"")
+        )
+
+    def _upload(
+        self, db: apsw.Connection, caller: Caller, body: PutChunk
+    ) -> tuple[int, int, int, bytes | None]:
+        find = "SELECT id, received, total, name FROM upload WHERE client = ? AND upload = ?"
+        found = db.execute(find, (caller.client, body.upload)).fetchone()
+        if found is not None:
+            upload, received, total, name = found
+            return upload, received, total, name
+        now = self._now()
+        self._forget_old(db, caller, now)
+        (waiting,) = db.execute(
+            "SELECT count(*) FROM upload WHERE client = ? AND claimed = 0", (caller.client,)
+        ).fetchone() or (0,)
+        if waiting >= MAX_OPEN:
+            raise Refusal("quota", f"{MAX_OPEN} uploads wait to be used", retry_after=KEPT_SECONDS)
+        db.execute(
+            "INSERT INTO upload (client, upload, total, received, created) VALUES (?, ?, ?, 0, ?)",
+            (caller.client, body.upload, body.total, now),
+        )
+        return db.last_insert_rowid(), 0, body.total, None
+
+    def _forget_old(self, db: apsw.Connection, caller: Caller, now: int) -> None:
+        old = (caller.client, now - KEPT_SECONDS)
+        chosen = "SELECT id FROM upload WHERE client = ? AND claimed = 0 AND created < ?"
+        db.execute(f"DELETE FROM chunk WHERE upload IN ({chosen})", old)  # noqa: S608 - a constant of ours
+        db.execute("DELETE FROM upload WHERE client = ? AND claimed = 0 AND created < ?", old)
+
+
+def read_carried(db: apsw.Connection, caller: Caller, carried: Carried) -> bytes:
+    """The bytes of a body or of a complete upload of the caller's own.
+
+    :raises Refusal: ``no_blob``, or ``bad_request`` where it is neither or both
+    """
+    if bool(carried.body) == bool(carried.blob):
+        raise Refusal("bad_request", "exactly one of body and blob is set")
+    if carried.body:
+        return carried.body
+    found = db.execute(
+        "SELECT id, total FROM upload WHERE client = ? AND name = ?", (caller.client, carried.blob)
+    ).fetchone()
+    if found is None:
+        raise Refusal("no_blob")
+    upload, total = found
+    if total != carried.size:
+        raise Refusal("bad_request", "size is the blob's length")
+    return _content(db, upload)
+
+
+def claim(db: apsw.Connection, caller: Caller, carried: Carried) -> None:
+    """Keep the blob that a request uses."""
+    if carried.blob:
+        db.execute(
+            "UPDATE upload SET claimed = 1 WHERE client = ? AND name = ?", (caller.client, carried.blob)
+        )
+        if db.changes() == 0:
+            raise Refusal("no_blob")
+
+
+def cut(whole: bytes, offset: int) -> Chunk:
+    """One piece of something large; past its end the piece is empty."""
+    return Chunk(len(whole), offset, whole[offset : offset + MAX_CHUNK])
+
+
+def _content(db: apsw.Connection, upload: int) -> bytes:
+    parts = [
+        data for (data,) in db.execute("SELECT data FROM chunk WHERE upload = ? ORDER BY start", (upload,))
+    ]
+    whole = b"".join(parts)
+    if len(whole) > MAX_BLOB:
+        raise Refusal("internal", "a blob is larger than blobs are")
+    return whole

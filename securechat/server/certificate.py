@@ -1,0 +1,120 @@
+"""The server's TLS certificate: read from one PEM file with its key, made where there is none.
+
+A self-signed certificate is enough because clients pin the server's identity key, which signs the
+certificate's key (rules.md B); where a name is public, put an authority's certificate here instead.
+"""
+
+import datetime as dt
+import hashlib
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from securechat.server.errors import ConfigError
+from securechat.server.private_files import create_private_file
+
+LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
+DAYS: Final = 397
+"""What browsers accept of a server certificate; the identity key carries trust over a renewal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as connections see it: its file, and what a login and the identity sign."""
+
+    path: Path = field(repr=False)
+    spki: bytes = field(repr=False)
+    """DER of the public key info: what the identity key signs."""
+    digest: bytes
+    """SHA-256 of the certificate's DER: what a login signs (T-06)."""
+
+
+def make_if_missing(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> bool:
+    """Make a certificate unless the file is there already; say whether one was made."""
+    if os.path.lexists(path):
+        return False
+    make_certificate(path, hostnames)
+    return True
+
+
+def make_certificate(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> None:
+    """Write a new self-signed P-256 certificate and its key to one PEM file, 0600.
+
+    :raises ConfigError: there is a file already, or it can't be written
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = _self_signed(key, hostnames).public_bytes(serialization.Encoding.PEM)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        create_private_file(path, private + public)
+    except FileExistsError:
+        raise ConfigError(f"{path} exists already; it is left alone") from None
+    except OSError as error:
+        raise ConfigError(f"cannot write the certificate {path}: {error.strerror}") from None
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Read what connections need to know of a PEM file's first certificate."""
+    try:
+        found = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no certificate can be read from {path}: {error}") from None
+    spki = found.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    der = found.public_bytes(serialization.Encoding.DER)
+    return Certificate(path, spki, hashlib.sha256(der).digest())
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, hostnames: Sequence[str]) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "securechat server")])
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=DAYS))
+        .add_extension(
+            x509.SubjectAlternativeName([_general_name(host) for host in hostnames]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_signing_only(), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _signing_only() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )

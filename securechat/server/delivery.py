@@ -1,0 +1,202 @@
+"""The log's daily work: append a message, read on, acknowledge (rules.md A).
+
+Everything that decides (epoch, head, membership, who may speak) is read in the transaction that
+writes. A client sees the entries start..end of each of its stays and nothing else.
+"""
+
+from typing import Any, Final
+
+import apsw
+
+from securechat.mls.errors import DecodeError
+from securechat.mls.framing import ContentType, PrivateMessage, decode_message
+from securechat.protocol.limits import MAX_ENTRIES
+from securechat.protocol.messages import (
+    Appended,
+    Entries,
+    Entry,
+    Fetch,
+    FetchInbox,
+    Gap,
+    GroupStatus,
+    InboxEntries,
+    InboxEntry,
+    SendMessage,
+    Sync,
+    Synced,
+)
+from securechat.server.errors import Refusal
+from securechat.server.groups import Groups
+from securechat.server.values import Caller, Clock, Decision, GroupPush, carried_of
+
+ANSWER_BYTES: Final = 192 * 1024
+"""What entries of one answer may carry: with their fields they stay below a frame's 256 KiB."""
+
+SYNC_PAGE: Final = 1_000
+
+_SPEAKER: Final = """
+SELECT c.id, c.epoch, c.head, m.may_speak FROM conversation c
+JOIN member m ON m.conversation = c.id AND m.client = ? AND m."end" IS NULL
+WHERE c.group_id = ?
+"""
+
+_STAY: Final = """
+SELECT c.id, m.start, coalesce(m."end", c.head) FROM member m
+JOIN conversation c ON c.id = m.conversation
+WHERE c.group_id = ? AND m.client = ? ORDER BY m.start <= ? DESC, m.start DESC LIMIT 1
+"""
+
+_ENTRIES: Final = """
+SELECT e.sequence, e.kind, e.epoch, c.name, e.time, e.body, e.blob, e.size, e.digest FROM entry e
+JOIN client c ON c.id = e.client
+WHERE e.conversation = ? AND e.sequence BETWEEN ? AND ? ORDER BY e.sequence LIMIT ?
+"""
+
+_STAYS: Final = """
+SELECT c.group_id, c.epoch, c.head, c.handshake_head, m.start, m.cursor, coalesce(m."end", 0)
+FROM member m JOIN conversation c ON c.id = m.conversation
+WHERE m.client = ? AND c.group_id > ? AND (m."end" IS NULL OR m.cursor < m."end")
+ORDER BY c.group_id, m.start LIMIT ?
+"""
+
+_INBOX: Final = """
+SELECT i.sequence, g.group_id, i.epoch, i.start, c.name, i.body, i.blob, i.size, i.time FROM inbox i
+JOIN conversation g ON g.id = i.conversation JOIN client c ON c.id = i.sender
+WHERE i.client = ? AND i.sequence >= ? ORDER BY i.sequence LIMIT ?
+"""
+
+_ACK: Final = """
+UPDATE member SET cursor = :sequence
+WHERE client = :client
+AND conversation = (SELECT id FROM conversation WHERE group_id = :group AND head >= :sequence)
+AND cursor < :sequence AND start <= :sequence AND ("end" IS NULL OR :sequence <= "end")
+"""
+
+
+class Delivery:
+    def __init__(self, groups: Groups, now: Clock) -> None:
+        self._groups = groups
+        self._now = now
+
+    def send(self, db: apsw.Connection, caller: Caller, body: SendMessage) -> Decision:
+        """Append an application message if its sender may speak and its epoch is the log's."""
+        found = db.execute(_SPEAKER, (caller.client, body.group)).fetchone()
+        if found is None:
+            raise not_yours(db, caller, body.group)
+        conversation, epoch, head, may_speak = found
+        if not may_speak:
+            raise Refusal("forbidden", "you may only read here", head=head)
+        if epoch != body.epoch:
+            raise Refusal("stale_epoch", head=head)
+        _check_message(body)
+        sequence, now = head + 1, self._now()
+        db.execute(
+            "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body) "
+            "VALUES (?, ?, 'message', ?, ?, ?, ?)",
+            (conversation, sequence, epoch, caller.client, now, body.message),
+        )
+        db.execute("UPDATE conversation SET head = ? WHERE id = ?", (sequence, conversation))
+        entry = Entry(sequence, "message", epoch, caller.name, now, body.message)
+        clients = self._groups.clients(db, conversation, epoch)
+        return Decision(Appended(sequence), (GroupPush(body.group, clients, entry, echo=False),))
+
+    def fetch(self, db: apsw.Connection, caller: Caller, body: Fetch) -> Entries:
+        """Entries from ``start`` on, as many as fit; what has expired is a Gap."""
+        found = db.execute(_STAY, (body.group, caller.client, body.start)).fetchone()
+        if found is None:
+            raise Refusal("no_group")
+        conversation, first, last = found
+        if body.start < first:
+            raise Refusal("forbidden", "that was before you came", head=last)
+        entries: list[Entry | Gap] = []
+        room = ANSWER_BYTES
+        for row in db.execute(_ENTRIES, (conversation, body.start, last, MAX_ENTRIES)):
+            room -= len(row[5] or b"") + 128
+            if room < 0 and entries:
+                break
+            _add(entries, *row)
+        return Entries(body.group, entries, last)
+
+    def sync(self, db: apsw.Connection, caller: Caller, body: Sync) -> Synced:
+        """Where the client's groups stand, those that it has not seen to their end among them."""
+        rows: list[Any] = list(db.execute(_STAYS, (caller.client, body.after, SYNC_PAGE + 1)))
+        more = len(rows) > SYNC_PAGE
+        if more:
+            # A group's stays stay together: the page ends before the last group.
+            rows = [row for row in rows if row[0] != rows[-1][0]]
+        return Synced([GroupStatus(*row) for row in rows], more)
+
+    def fetch_inbox(self, db: apsw.Connection, caller: Caller, body: FetchInbox) -> InboxEntries:
+        (head,) = db.execute("SELECT inbox_head FROM client WHERE id = ?", (caller.client,)).fetchone() or (
+            0,
+        )
+        entries: list[InboxEntry] = []
+        room = ANSWER_BYTES
+        for sequence, group, epoch, start, sender, carried, blob, size, time in db.execute(
+            _INBOX, (caller.client, body.start, MAX_ENTRIES)
+        ):
+            room -= len(carried or b"") + 192
+            if room < 0 and entries:
+                break
+            welcome = carried_of((carried, blob, size))
+            entries.append(InboxEntry(sequence, group, epoch, start, sender, welcome, time))
+        return InboxEntries(entries, head)
+
+    def acknowledge(self, db: apsw.Connection, client: int, acks: dict[bytes, int]) -> None:
+        """Move cursors forward; a smaller or impossible one changes nothing."""
+        for group, sequence in acks.items():
+            if group:
+                db.execute(_ACK, {"sequence": sequence, "client": client, "group": group})
+            else:
+                self._acknowledge_inbox(db, client, sequence)
+
+    def _acknowledge_inbox(self, db: apsw.Connection, client: int, sequence: int) -> None:
+        db.execute(
+            "UPDATE client SET inbox_cursor = ?1 WHERE id = ?2 AND inbox_cursor < ?1 AND inbox_head >= ?1",
+            (sequence, client),
+        )
+        if db.changes():
+            # A Welcome opens a group once; whoever has it needs the server's copy no more.
+            db.execute("DELETE FROM inbox WHERE client = ? AND sequence <= ?", (client, sequence))
+
+
+def not_yours(db: apsw.Connection, caller: Caller, group: bytes) -> Refusal:
+    """Why a client without a stay is refused: strangers don't learn whether a group exists."""
+    was_there = db.execute(
+        "SELECT 1 FROM member m JOIN conversation c ON c.id = m.conversation "
+        "WHERE c.group_id = ? AND m.client = ?",
+        (group, caller.client),
+    ).fetchone()
+    return Refusal("no_group") if was_there is None else Refusal("not_member")
+
+
+def _check_message(body: SendMessage) -> None:
+    """A sealed application message of this group and epoch; more the server can't see."""
+    try:
+        message = decode_message(body.message)
+    except DecodeError as error:
+        raise Refusal("refused_message", str(error)) from None
+    if not isinstance(message, PrivateMessage) or message.content_type is not ContentType.APPLICATION:
+        raise Refusal("refused_message", "this is no sealed application message")
+    if (message.group_id, message.epoch) != (body.group, body.epoch):
+        raise Refusal("refused_message", "the message is of another group or epoch")
+
+
+def _add(  # noqa: PLR0913, PLR0917 - the columns of a row
+    entries: list[Entry | Gap],
+    sequence: int,
+    kind: str,
+    epoch: int,
+    sender: str,
+    time: int,
+    body: bytes | None,
+    blob: bytes | None,
+    size: int | None,
+    digest: bytes | None,
+) -> None:
+    if digest is None:
+        entries.append(Entry(sequence, kind, epoch, sender, time, body or b"", blob or b"", size or 0))
+    elif entries and isinstance(entries[-1], Gap):
+        entries[-1] = Gap(entries[-1].first, sequence, [*entries[-1].hashes, digest])
+    else:
+        entries.append(Gap(sequence, sequence, [digest]))

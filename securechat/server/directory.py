@@ -1,0 +1,163 @@
+"""Key packages: left by clients, handed out once each, else the last resort (M-14)."""
+
+from dataclasses import dataclass
+
+import apsw
+
+from securechat.errors import SecureChatError
+from securechat.membership.identity import CLOCK_TOLERANCE, key_package_refusal
+from securechat.mls.codec import decode
+from securechat.mls.errors import DecodeError
+from securechat.mls.key_package import KeyPackage, is_last_resort, key_package_reference
+from securechat.protocol.limits import MAX_KEY_PACKAGES
+from securechat.protocol.messages import (
+    Account,
+    ClaimedKeyPackage,
+    ClaimedKeyPackages,
+    ClaimKeyPackages,
+    CountKeyPackages,
+    GetAccount,
+    KeyPackageCount,
+    PublishKeyPackages,
+)
+from securechat.server.errors import Refusal
+from securechat.server.judging import leaf_owner
+from securechat.server.values import Caller, Clock, Decision
+
+_COUNT = """
+SELECT count(*) FILTER (WHERE last_resort = 0), count(*) FILTER (WHERE last_resort = 1)
+FROM key_package WHERE client = ? AND claimed = 0 AND not_after > ?
+"""
+
+_NEXT = """
+SELECT id, body, last_resort FROM key_package
+WHERE client = ? AND suite = ? AND claimed = 0 AND not_after > ?
+ORDER BY last_resort, id LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPackage:
+    """A key package that may be published."""
+
+    suite: int
+    last_resort: bool
+    not_after: int
+    reference: bytes
+    body: bytes
+
+
+class Directory:
+    def __init__(self, domain: str, now: Clock) -> None:
+        self._domain = domain
+        self._now = now
+
+    def prepare_publish(
+        self, _db: apsw.Connection, caller: Caller, body: PublishKeyPackages
+    ) -> tuple[JudgedPackage, ...]:
+        """Check each package: valid at this time, and of the session's own client."""
+        packages = [self._judge(caller, data, last_resort=False) for data in body.packages]
+        if body.last_resort:
+            packages.append(self._judge(caller, body.last_resort, last_resort=True))
+        return tuple(packages)
+
+    def publish(
+        self,
+        db: apsw.Connection,
+        caller: Caller,
+        body: PublishKeyPackages,
+        packages: tuple[JudgedPackage, ...],
+    ) -> Decision:
+        now = self._now()
+        db.execute(
+            "DELETE FROM key_package WHERE client = ? AND not_after < ?",
+            (caller.client, now - CLOCK_TOLERANCE),
+        )
+        fresh = self._count(db, caller).fresh + len(body.packages)
+        if fresh > MAX_KEY_PACKAGES:
+            raise Refusal("quota", f"a client has at most {MAX_KEY_PACKAGES} key packages waiting")
+        for package in packages:
+            if package.last_resort:
+                db.execute(
+                    "UPDATE key_package SET claimed = 1, body = x'' "
+                    "WHERE client = ? AND suite = ? AND last_resort = 1 AND claimed = 0",
+                    (caller.client, package.suite),
+                )
+            self._insert(db, caller, package)
+        return Decision(self._count(db, caller))
+
+    def count(self, db: apsw.Connection, caller: Caller, _body: CountKeyPackages) -> KeyPackageCount:
+        return self._count(db, caller)
+
+    def claim(self, db: apsw.Connection, caller: Caller, body: ClaimKeyPackages) -> Decision:
+        """One package per client of a user, the asking client left out."""
+        now = self._now()
+        account = _account(db, body.user)
+        packages: list[ClaimedKeyPackage] = []
+        clients = db.execute(
+            "SELECT id, name FROM client WHERE account = ? AND id != ? ORDER BY id", (account, caller.client)
+        )
+        for client, name in list(clients):
+            found = db.execute(_NEXT, (client, body.suite, now)).fetchone()
+            if found is None:
+                continue
+            package, data, last_resort = found
+            if not last_resort:
+                db.execute("UPDATE key_package SET claimed = 1, body = x'' WHERE id = ?", (package,))
+            packages.append(ClaimedKeyPackage(name, data))
+        return Decision(ClaimedKeyPackages(body.user, packages))
+
+    def get_account(self, db: apsw.Connection, _caller: Caller, body: GetAccount) -> Account:
+        found = db.execute("SELECT statement FROM account WHERE user = ?", (body.user,)).fetchone()
+        if found is None:
+            raise Refusal("unknown_user")
+        return Account(body.user, found[0])
+
+    def _judge(self, caller: Caller, data: bytes, *, last_resort: bool) -> JudgedPackage:
+        try:
+            package = decode(KeyPackage, data)
+            suite = package.cipher_suite
+            refusal = key_package_refusal(package, domain=self._domain, suite=suite, now=self._now())
+            owner = leaf_owner(package.leaf_node)
+            reference = key_package_reference(package)
+        except DecodeError:
+            raise Refusal("bad_request", "a key package does not decode") from None
+        except SecureChatError as error:
+            raise Refusal("bad_request", str(error)) from None
+        lifetime = package.leaf_node.lifetime
+        if refusal is not None or lifetime is None:
+            raise Refusal("bad_request", refusal or "a key package has a lifetime")
+        if owner != (caller.user, caller.name):
+            raise Refusal("forbidden", "a client publishes its own key packages")
+        if is_last_resort(package) != last_resort:
+            raise Refusal("bad_request", "a last resort is marked as one, and nothing else is")
+        return JudgedPackage(suite, last_resort, lifetime.not_after, reference, data)
+
+    def _insert(self, db: apsw.Connection, caller: Caller, package: JudgedPackage) -> None:
+        known = db.execute("SELECT 1 FROM key_package WHERE reference = ?", (package.reference,)).fetchone()
+        if known is not None:
+            raise Refusal("exists", "this key package was published before")
+        db.execute(
+            "INSERT INTO key_package (client, suite, last_resort, not_after, reference, body) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                caller.client,
+                package.suite,
+                package.last_resort,
+                package.not_after,
+                package.reference,
+                package.body,
+            ),
+        )
+
+    def _count(self, db: apsw.Connection, caller: Caller) -> KeyPackageCount:
+        fresh, last_resort = db.execute(_COUNT, (caller.client, self._now())).fetchone() or (0, 0)
+        return KeyPackageCount(fresh, last_resort=last_resort > 0)
+
+
+def _account(db: apsw.Connection, user: str) -> int:
+    found = db.execute("SELECT id FROM account WHERE user = ?", (user,)).fetchone()
+    if found is None:
+        raise Refusal("unknown_user")
+    (account,) = found
+    return int(account)

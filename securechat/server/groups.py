@@ -1,0 +1,138 @@
+"""Public group states in the database: one row per node, so a commit writes O(log n) of them.
+
+A parsed state is kept in memory beside the bytes it was stored as: an accelerator, never the
+truth. It is used only where the caller's transaction reads those same bytes.
+"""
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+import apsw
+
+from securechat.mls.cipher_suite import cipher_suite
+from securechat.mls.codec import Opaque, Uint8, WireStruct, decode, encode
+from securechat.mls.group_context import GroupContext
+from securechat.mls.nodes import NodeIndex
+from securechat.mls.public_group import PublicGroup
+from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
+from securechat.server.errors import StoreFailed
+
+KEPT_LEAVES: Final = 50_000
+"""Leaves of all states kept in memory, about 2 KiB each."""
+
+KEPT_GROUPS: Final = 10_000
+VERSION: Final = 1
+
+
+class _PublicState(WireStruct, frozen=True):
+    version: Uint8
+    context: GroupContext
+    interim_transcript_hash: Opaque
+    confirmation_tag: Opaque
+
+
+class Groups:
+    """Loads, keeps and writes public states; used from the writer's and the readers' threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._states: OrderedDict[int, tuple[bytes, PublicGroup]] = OrderedDict()
+        self._leaves = 0
+        self._clients: OrderedDict[tuple[int, int], tuple[int, ...]] = OrderedDict()
+
+    def load(self, db: apsw.Connection, conversation: int) -> PublicGroup:
+        """The state of the epoch that the database has now."""
+        found = db.execute(
+            "SELECT epoch, public_state FROM epoch_state WHERE conversation = ?", (conversation,)
+        ).fetchone()
+        if found is None:
+            raise StoreFailed(f"conversation {conversation} has no state")
+        epoch, data = found
+        with self._lock:
+            kept = self._states.get(conversation)
+            if kept is not None and kept[0] == data:  # the same context and transcript: the same tree
+                self._states.move_to_end(conversation)
+                return kept[1]
+        stored = decode(_PublicState, data)
+        tree = self.load_tree(db, conversation, epoch, stored.context.cipher_suite)
+        group = PublicGroup(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
+        self._keep(conversation, data, group)
+        return group
+
+    def load_tree(self, db: apsw.Connection, conversation: int, epoch: int, suite: int) -> RatchetTree:
+        """The tree of an epoch whose rows are still there."""
+        rows = db.execute(
+            "SELECT node, body FROM tree_node "
+            "WHERE conversation = ?1 AND since <= ?2 AND (until IS NULL OR until > ?2)",
+            (conversation, epoch),
+        )
+        return RatchetTree.from_rows(cipher_suite(suite), ((NodeIndex(node), body) for node, body in rows))
+
+    def write(
+        self, db: apsw.Connection, conversation: int, group: PublicGroup, old: RatchetTree | None
+    ) -> None:
+        """Store the state of a new epoch: the nodes that differ, and what is not the tree."""
+        epoch = group.context.epoch
+        changes = group.tree.rows() if old is None else changed_nodes(old, group.tree)
+        for node, body in changes:
+            if old is not None:
+                db.execute(
+                    "UPDATE tree_node SET until = ? WHERE conversation = ? AND node = ? AND until IS NULL",
+                    (epoch, conversation, node),
+                )
+            if body is not None:
+                db.execute(
+                    "INSERT INTO tree_node (conversation, node, since, body) VALUES (?, ?, ?, ?)",
+                    (conversation, node, epoch, body),
+                )
+        self._forget_trees(db, conversation)
+        state = _PublicState(VERSION, group.context, group.interim_transcript_hash, group.confirmation_tag)
+        data = encode(state)
+        db.execute(
+            "INSERT INTO epoch_state (conversation, epoch, public_state) VALUES (?, ?, ?) "
+            "ON CONFLICT (conversation) "
+            "DO UPDATE SET epoch = excluded.epoch, public_state = excluded.public_state",
+            (conversation, epoch, data),
+        )
+        self._keep(conversation, data, group)
+
+    def undone(self) -> None:
+        """A transaction was not written: forget who was in which epoch."""
+        self._clients.clear()
+
+    def clients(self, db: apsw.Connection, conversation: int, epoch: int) -> tuple[int, ...]:
+        """The clients in the group during an epoch that was read in this transaction.
+
+        For the writer's thread, and last in a job: what may still be undone must not be kept.
+        """
+        key = (conversation, epoch)
+        kept = self._clients.get(key)
+        if kept is None:
+            rows = db.execute(
+                'SELECT client FROM member WHERE conversation = ? AND "end" IS NULL', (conversation,)
+            )
+            kept = tuple(client for (client,) in rows)
+            self._clients[key] = kept
+            if len(self._clients) > KEPT_GROUPS:
+                self._clients.popitem(last=False)
+        return kept
+
+    def _forget_trees(self, db: apsw.Connection, conversation: int) -> None:
+        """Old nodes stay while a Welcome of their epoch waits to be taken."""
+        (waiting,) = db.execute(
+            "SELECT min(epoch) FROM inbox WHERE conversation = ?", (conversation,)
+        ).fetchone() or (None,)
+        if waiting is None:
+            db.execute("DELETE FROM tree_node WHERE conversation = ? AND until IS NOT NULL", (conversation,))
+        else:
+            db.execute("DELETE FROM tree_node WHERE conversation = ? AND until <= ?", (conversation, waiting))
+
+    def _keep(self, conversation: int, data: bytes, group: PublicGroup) -> None:
+        with self._lock:
+            before = self._states.pop(conversation, None)
+            self._leaves += group.tree.leaf_count - (0 if before is None else before[1].tree.leaf_count)
+            self._states[conversation] = (data, group)
+            while self._leaves > KEPT_LEAVES and len(self._states) > 1:
+                _, (_, dropped) = self._states.popitem(last=False)
+                self._leaves -= dropped.tree.leaf_count

@@ -1,0 +1,119 @@
+"""Requests with a name: decided once for ever, whatever is sent twice (rules.md A).
+
+A client numbers what it wants changed: 1, 2, 3 ... Its high-water mark, the change and the answer
+are written in one transaction. Sent again with the same bytes, a request gets the same answer; with
+other bytes it is a ``conflict``, and that is how a cloned or restored client is found.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import apsw
+from msgspec.msgpack import Decoder
+
+from securechat.protocol.frames import encode_value
+from securechat.protocol.limits import ANSWERS_KEPT
+from securechat.protocol.messages import Refused
+from securechat.server.errors import Refusal
+from securechat.server.store.writer import attempt
+from securechat.server.values import Caller, Decision, GroupPush, InboxPush
+
+UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
+"""Refusals that decide nothing: the same bytes may come again under the same name."""
+
+Operation = Callable[[apsw.Connection], Decision]
+
+_REFUSED: Final = Decoder(Refused)
+
+
+class Told(Protocol):
+    """Who asked: told when the disk has it."""
+
+    def decided(self, request_id: int, answer: bytes) -> None: ...
+
+    def declined(self, request_id: int, refused: Refused) -> None: ...
+
+    def push(self, pushes: tuple[GroupPush | InboxPush, ...]) -> None: ...
+
+
+class NamedJob:
+    """One named request on its way through the writer."""
+
+    __slots__ = ("_answer", "_caller", "_digest", "_name", "_operation", "_pushes", "_refused", "_told", "id")
+
+    def __init__(
+        self, told: Told, caller: Caller, request_id: int, *, name: int, raw: bytes, operation: Operation
+    ) -> None:
+        self.id = request_id
+        self._told = told
+        self._caller = caller
+        self._name = name
+        self._digest = hashlib.sha256(raw).digest()
+        self._operation = operation
+        self._answer = b""
+        self._refused: Refused | None = None
+        self._pushes: tuple[GroupPush | InboxPush, ...] = ()
+
+    def run(self, db: apsw.Connection) -> None:
+        client, name = self._caller.client, self._name
+        db.execute(
+            "UPDATE client SET high_water = ? WHERE id = ? AND high_water = ?", (name, client, name - 1)
+        )
+        if db.changes() == 0:
+            self._recall(db)
+            return
+        refusal = attempt(db, self._decide)
+        if refusal is not None:
+            self._refused = refusal.refused
+            if refusal.refused.code in UNDECIDED:
+                db.execute("UPDATE client SET high_water = ? WHERE id = ?", (name - 1, client))
+                return
+            self._answer = encode_value(refusal.refused)
+        db.execute(
+            "INSERT OR REPLACE INTO answer (slot, name, digest, refused, body) VALUES (?, ?, ?, ?, ?)",
+            (_slot(client, name), name, self._digest, refusal is not None, self._answer),
+        )
+
+    def done(self) -> None:
+        if self._refused is not None:
+            self._told.declined(self.id, self._refused)
+        else:
+            self._told.decided(self.id, self._answer)
+            if self._pushes:
+                self._told.push(self._pushes)
+
+    def undone(self, refusal: Refusal) -> None:
+        self._told.declined(self.id, refusal.refused)
+
+    def _decide(self, db: apsw.Connection) -> None:
+        decision = self._operation(db)
+        self._answer = encode_value(decision.answer)
+        self._pushes = decision.pushes
+
+    def _recall(self, db: apsw.Connection) -> None:
+        """The name is not the next one: find what was said, or say why not."""
+        client, name = self._caller.client, self._name
+        (high_water,) = db.execute("SELECT high_water FROM client WHERE id = ?", (client,)).fetchone() or (0,)
+        if name > high_water:
+            self._refused = Refused(0, "out_of_order", head=high_water)
+            return
+        said = db.execute(
+            "SELECT digest, refused, body FROM answer WHERE slot = ? AND name = ?",
+            (_slot(client, name), name),
+        ).fetchone()
+        if said is None:
+            self._refused = Refused(0, "forgotten", head=high_water)
+            return
+        digest, refused, body = said
+        if not hmac.compare_digest(digest, self._digest):
+            self._refused = Refused(0, "conflict", head=high_water)
+        elif refused:
+            self._refused = _REFUSED.decode(body)
+        else:
+            self._answer = body
+
+
+def _slot(client: int, name: int) -> int:
+    return client * ANSWERS_KEPT + name % ANSWERS_KEPT

@@ -1,0 +1,52 @@
+"""Files and folders that only their owner may touch (L-01).
+
+They are made with their mode in the very call that makes them, so there is no moment in which
+others could open them; a symbolic link or a foreign owner in their place is refused.
+"""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Final
+
+from securechat.server.errors import ConfigError
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_HAS_MODES: Final = sys.platform != "win32"
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder 0700, and its parents; refuse one that is a link, foreign or open to others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(FOLDER_MODE)
+    except FileExistsError:
+        _check(path, os.lstat(path), directory=True)
+
+
+def create_private_file(path: Path, data: bytes) -> None:
+    """Write a new file 0600; FileExistsError if there is anything of that name."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_private_file(path: Path) -> None:
+    """Refuse a file that is a link, somebody else's, or open to others."""
+    _check(path, os.lstat(path), directory=False)
+
+
+def _check(path: Path, found: os.stat_result, *, directory: bool) -> None:
+    kind, is_kind = ("folder", stat.S_ISDIR) if directory else ("file", stat.S_ISREG)
+    if not is_kind(found.st_mode):
+        raise ConfigError(f"{path} is not a {kind} (symbolic links are not followed)")
+    if _HAS_MODES and found.st_uid != os.geteuid():
+        raise ConfigError(f"the {kind} {path} belongs to somebody else")
+    if _HAS_MODES and stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigError(f"the {kind} {path} is open to others: chmod go= {path}")

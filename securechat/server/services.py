@@ -1,0 +1,87 @@
+"""Which request goes to which service: the table that a session looks up.
+
+Three kinds: asked over a snapshot, written without a name (a repeat changes nothing), and named,
+which may have a half that judges before the transaction and always one inside it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from securechat.protocol.messages import (
+    Answer,
+    ClaimKeyPackages,
+    CommitGroup,
+    CountKeyPackages,
+    CreateGroup,
+    Done,
+    Fetch,
+    FetchInbox,
+    GetAccount,
+    GetBlob,
+    GetGroupInfo,
+    GetTree,
+    Ping,
+    Propose,
+    PublishKeyPackages,
+    PutChunk,
+    RequestBody,
+    SendMessage,
+    Sync,
+)
+from securechat.server.blobs import Blobs
+from securechat.server.delivery import Delivery
+from securechat.server.directory import Directory
+from securechat.server.entrances import Entrances
+from securechat.server.groups import Groups
+from securechat.server.ordering import Ordering
+from securechat.server.values import Caller, Clock, Decision
+
+# A service takes the body its row names; Any says what a dictionary of them cannot.
+Reading = Callable[[apsw.Connection, Caller, Any], Answer]
+Prepare = Callable[[apsw.Connection, Caller, Any], Any]
+Decide = Callable[..., Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A named request: ``prepare`` judges over a snapshot, ``decide`` takes what it found."""
+
+    decide: Decide
+    prepare: Prepare | None = None
+
+
+WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({Ping, GetAccount})
+"""What a login by password alone may ask: no client is bound to it."""
+
+
+class Services:
+    """The services of one server, by the request they answer."""
+
+    def __init__(self, domain: str, now: Clock) -> None:
+        self.groups = Groups()
+        self.delivery = Delivery(self.groups, now)
+        directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now)
+        blobs, entrances = Blobs(now), Entrances(self.groups)
+        self.reading: dict[type[RequestBody], Reading] = {
+            Ping: lambda _db, _caller, _body: Done(),
+            GetAccount: directory.get_account,
+            CountKeyPackages: directory.count,
+            Sync: self.delivery.sync,
+            Fetch: self.delivery.fetch,
+            FetchInbox: self.delivery.fetch_inbox,
+            GetGroupInfo: entrances.get_group_info,
+            GetTree: entrances.get_tree,
+            GetBlob: blobs.get_blob,
+        }
+        self.writing: dict[type[RequestBody], Reading] = {PutChunk: blobs.put_chunk}
+        self.named: dict[type[RequestBody], Named] = {
+            SendMessage: Named(self.delivery.send),
+            Propose: Named(ordering.propose, ordering.prepare_proposal),
+            CommitGroup: Named(ordering.commit, ordering.prepare_commit),
+            CreateGroup: Named(ordering.create, ordering.prepare_create),
+            PublishKeyPackages: Named(directory.publish, directory.prepare_publish),
+            ClaimKeyPackages: Named(directory.claim),
+        }

@@ -1,0 +1,27 @@
+"""A server on a free loopback port, for tests of any floor above it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from securechat.server.app import App, running
+from securechat.server.config import ServerConfig
+
+
+def config_in(folder: Path, **options: object) -> ServerConfig:
+    """A configuration whose files all lie in ``folder``."""
+    return ServerConfig(
+        **{
+            "data": folder / "data",
+            "certificate": folder / "server.pem",
+            "host": "127.0.0.1",
+            "port": 0,
+            **options,
+        }  # type: ignore[arg-type]
+    )
+
+
+@asynccontextmanager
+async def running_server(folder: Path, **options: object) -> AsyncIterator[App]:
+    async with running(config_in(folder, **options)) as app:
+        yield app

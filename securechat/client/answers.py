@@ -44,7 +44,7 @@ LOST_RACE: Final = frozenset({"stale_epoch", "behind"})
 SEAL_AGAIN: Final = LOST_RACE | {"forgotten", "conflict", "refused_message"}
 """The content goes out again under another name; receivers drop a double by its id."""
 
-NO_PACKAGES_WAIT: Final = 15.0
+NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
 
 Result = Answer | RefusedByServer

@@ -34,7 +34,7 @@ SWEEP_WITHIN: Final = 2.0
 """Seconds within which one of those who stay commits that somebody left; drawn at random."""
 
 
-class PubliclyInvalid(Exception):  # noqa: N818 (a verdict: it stops the reading of one log)
+class PubliclyInvalid(Exception):
     """An entry that no honest server lets through (rules.md D)."""
 
 

@@ -28,7 +28,7 @@ from securechat.protocol.messages import InboxEntry
 INBOX: str = "inbox"
 
 
-class WelcomeRefused(Exception):  # noqa: N818 (an outcome, told as a notice)
+class WelcomeRefused(Exception):
     """A Welcome that is not taken; the text says why."""
 
 

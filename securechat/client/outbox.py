@@ -101,16 +101,10 @@ class Outbox:
         parcels: tuple[Parcel, ...] = (),
     ) -> int:
         """Store a request in the caller's change; it goes out once that is on the disk."""
-        db = change.db
-        name = counter(db, _COUNTER) + 1
-        set_counter(db, _COUNTER, name)
-        db.execute(
-            "INSERT INTO request (name, purpose, conversation, ref, body) VALUES (?, ?, ?, ?, ?)",
-            (name, purpose, conversation, ref, _ENCODER.encode(body)),
-        )
+        name = store_request(change.db, purpose, encoded(body), conversation=conversation, ref=ref)
         for each in parcels:
             if each.data:
-                db.execute(
+                change.db.execute(
                     "INSERT INTO upload (id, request, data) VALUES (?, ?, ?)",
                     (secrets.token_bytes(16), name, each.data),
                 )
@@ -191,7 +185,7 @@ class Outbox:
             return
         self._failures = 0
         with self._changes.change() as change:
-            if _delete(change.db, request.name):
+            if forget_request(change.db, request.name):
                 self._answered(change, request, answer)
         self.kick()
 
@@ -209,7 +203,25 @@ class Outbox:
         self.kick()
 
 
-def _delete(db: apsw.Connection, name: int) -> bool:
+def encoded(body: Changing) -> bytes:
+    return _ENCODER.encode(body)
+
+
+def store_request(
+    db: apsw.Connection, purpose: Purpose, body: bytes, *, conversation: int = 0, ref: int = 0
+) -> int:
+    """Give a request the next name and store it."""
+    name = counter(db, _COUNTER) + 1
+    set_counter(db, _COUNTER, name)
+    db.execute(
+        "INSERT INTO request (name, purpose, conversation, ref, body) VALUES (?, ?, ?, ?, ?)",
+        (name, purpose, conversation, ref, body),
+    )
+    return name
+
+
+def forget_request(db: apsw.Connection, name: int) -> bool:
+    """Drop an answered request; whether it was still there."""
     db.execute("DELETE FROM request WHERE name = ?", (name,))
     return bool(db.changes())
 

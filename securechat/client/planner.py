@@ -39,7 +39,7 @@ LEAVE_TOGETHER: Final = frozenset({What.LEAVE, What.REMOVE, What.RESYNC})
 """What may be done although the conversation is held: none of it seals anything to the group."""
 
 
-class Hopeless(Exception):  # noqa: N818 (an outcome of a plan, never seen outside)
+class Hopeless(Exception):
     """An intent that cannot come true; ``error`` says why."""
 
     def __init__(self, error: ClientError) -> None:
@@ -47,7 +47,7 @@ class Hopeless(Exception):  # noqa: N818 (an outcome of a plan, never seen outsi
         self.error = error
 
 
-class AlreadySo(Exception):  # noqa: N818 (as above)
+class AlreadySo(Exception):
     """An intent that needs nothing done."""
 
 

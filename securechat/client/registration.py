@@ -23,6 +23,7 @@ from securechat.client.errors import (
     Unreachable,
     WrongPassword,
 )
+from securechat.client.first_keys import leave_key_packages
 from securechat.client.keystore import (
     Keys,
     create_account,
@@ -215,6 +216,7 @@ async def _ask(link: Link, store: ClientStore, login_key: Ed25519PrivateKey, inv
         raise Unreachable("the server does not answer; run the same command again to go on") from None
     with store.transaction() as db:
         mark_registered(db)
+    await leave_key_packages(link, store, keys, now=int(time.time()))
 
 
 def _request(link: Link, keys: Keys, login_key: Ed25519PrivateKey, invite: str) -> Register:

@@ -1,10 +1,31 @@
-import pytest
+from collections.abc import Callable
 
-from securechat.mls.errors import StaleEpoch, UsageError, WrongGroup
+import pytest
+from msgspec.structs import replace
+
+from securechat.mls import protection
+from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.codec import encode
+from securechat.mls.credential import BasicCredential
+from securechat.mls.errors import DecodeError, MLSError, StaleEpoch, UsageError, WrongGroup
+from securechat.mls.extensions import EXTERNAL_SENDERS, Extension, ExtensionType, ExternalSender
+from securechat.mls.framing import (
+    ExternalSenderIndex,
+    FramedContent,
+    GroupInfo,
+    Member,
+    NewMemberProposal,
+    SenderType,
+    SenderValue,
+    WireFormat,
+    encode_message,
+)
 from securechat.mls.nodes import LeafIndex
-from securechat.mls.proposals import Remove, SelfRemove
-from securechat.mls.public_group import PublicGroup
+from securechat.mls.proposals import Add, ExternalInit, ProposalValue, Remove, SelfRemove
+from securechat.mls.public_group import PublicGroup, VerifiedCommit
+from securechat.mls.signature import SigningKey
 from tests.mls.public_stage import Stage, identity, key_package, stage_of
+from tests.mls.refusals import refused
 
 
 def believed_by_a_joiner(stage: Stage) -> bool:
@@ -109,3 +130,178 @@ def test_a_verified_commit_applies_to_its_own_epoch_only() -> None:
     first = stage.commit(stage.actors[0])
     with pytest.raises(UsageError):
         stage.group.apply(first)
+
+
+# -- 6.1: who sends what, and signs it -----------------------------------------------
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def test_a_commit_signed_by_another_member_is_refused() -> None:
+    stage = stage_of(3)
+    content = stage.commit_content(stage.actors[0])
+    forged = stage.message(Member(LeafIndex(0)), content, stage.actors[1].identity.signature_key)
+    with refused("message-signature"):
+        stage.group.verify_commit(forged, [])
+
+
+def test_a_commit_of_nobody_is_refused() -> None:
+    stage = stage_of(3)
+    content = stage.commit_content(stage.actors[0])
+    forged = stage.message(Member(LeafIndex(3)), content, stage.actors[0].identity.signature_key)
+    with refused("no-such-member"):
+        stage.group.verify_commit(forged, [])
+
+
+@pytest.mark.parametrize("sender", [ExternalSenderIndex(0), NewMemberProposal()])
+def test_an_outsider_does_not_commit(sender: SenderValue) -> None:
+    stage = stage_of(3)
+    content = stage.commit_content(stage.actors[0])
+    forged = stage.message(sender, content, stage.actors[0].identity.signature_key)
+    with refused("commit-sender"):
+        stage.group.verify_commit(forged, [])
+
+
+def test_a_proposal_is_no_commit_and_the_other_way_round() -> None:
+    stage = stage_of(3)
+    proposal = stage.propose(stage.actors[1], Remove(LeafIndex(2))).message
+    commit = stage.forged(stage.actors[0], (), stage.path(stage.actors[0], []))
+    with refused("content-type"):
+        stage.group.verify_commit(proposal, [])
+    with refused("content-type"):
+        stage.group.verify_proposal(commit)
+
+
+def test_what_is_no_public_message_is_refused() -> None:
+    stage = stage_of(2)
+    info = encode_message(stage.group_info(stage.actors[0]))
+    with refused("wire-format"):
+        stage.group.verify_commit(info, [])
+
+
+def test_no_single_byte_of_a_commit_can_be_flipped_unseen() -> None:
+    stage = stage_of(3)
+    content = stage.commit_content(stage.actors[0])
+    message = stage.forged(stage.actors[0], (), content.path)
+    # The last 66 bytes are the confirmation and membership tags, which only members can check.
+    tags = 2 * 33
+    for place in range(0, len(message) - tags, 7):
+        with pytest.raises(MLSError):
+            stage.group.verify_commit(flipped(message, place), [])
+
+
+def test_a_member_leaves_in_the_clear_only() -> None:
+    stage = stage_of(3)
+    key = stage.actors[1].identity.signature_key
+    context = stage.group.context
+    framed = FramedContent(context.group_id, context.epoch, Member(LeafIndex(1)), b"", SelfRemove())
+    sealed = protection.sign(framed, WireFormat.PRIVATE_MESSAGE, context=encode(context), signer=key)
+    with refused("self-remove-private"):
+        stage.group.verify_proposal_content(sealed, b"")
+
+
+# -- 12.1.8: proposals from outside ----------------------------------------------------
+
+
+def with_external_sender(key: SigningKey) -> Stage:
+    senders = EXTERNAL_SENDERS.encode((ExternalSender(key.public, BasicCredential(b"a service")),))
+    return stage_of(3, extensions=(Extension(ExtensionType.EXTERNAL_SENDERS, senders),))
+
+
+def test_an_external_sender_proposes() -> None:
+    key = SUITE_3.signature.generate()
+    stage = with_external_sender(key)
+    message = stage.message(ExternalSenderIndex(0), Remove(LeafIndex(2)), key)
+    verified = stage.group.verify_proposal(message)
+    stage.pending.append(verified)
+    facts = stage.commit(stage.actors[0], references=[verified]).facts
+    assert (verified.sender, facts.proposals[0].sender_type) == (None, SenderType.EXTERNAL)
+    assert [removed.leaf_index for removed in facts.removed] == [2]
+
+
+@pytest.mark.parametrize("proposal", [SelfRemove(), ExternalInit(bytes(32))])
+def test_an_external_sender_does_not_propose_everything(proposal: ProposalValue) -> None:
+    key = SUITE_3.signature.generate()
+    stage = with_external_sender(key)
+    with refused("sender-proposal-type"):
+        stage.group.verify_proposal(stage.message(ExternalSenderIndex(0), proposal, key))
+
+
+def test_an_external_sender_is_one_that_the_group_names() -> None:
+    key = SUITE_3.signature.generate()
+    for stage, index in ((with_external_sender(key), 1), (stage_of(3), 0)):
+        message = stage.message(ExternalSenderIndex(index), Remove(LeafIndex(2)), key)
+        with refused("external-sender"):
+            stage.group.verify_proposal(message)
+
+
+def test_an_external_sender_signs_with_its_own_key() -> None:
+    stage = with_external_sender(SUITE_3.signature.generate())
+    message = stage.message(ExternalSenderIndex(0), Remove(LeafIndex(2)), SUITE_3.signature.generate())
+    with refused("message-signature"):
+        stage.group.verify_proposal(message)
+
+
+def test_a_new_member_asks_to_be_added() -> None:
+    stage, dave = stage_of(3), identity("dave")
+    add = Add(key_package(who=dave).key_package)
+    verified = stage.group.verify_proposal(stage.message(NewMemberProposal(), add, dave.signature_key))
+    assert (verified.sender, verified.sender_type) == (None, SenderType.NEW_MEMBER_PROPOSAL)
+
+
+def test_a_new_member_asks_for_nothing_else_and_for_nobody_else() -> None:
+    stage, dave = stage_of(3), identity("dave")
+    with refused("sender-proposal-type"):
+        stage.group.verify_proposal(
+            stage.message(NewMemberProposal(), Remove(LeafIndex(1)), dave.signature_key)
+        )
+    others = Add(key_package("somebody else").key_package)
+    with refused("message-signature"):
+        stage.group.verify_proposal(stage.message(NewMemberProposal(), others, dave.signature_key))
+
+
+# -- 12.4.3: the GroupInfo that comes with a commit ------------------------------------
+
+
+def committed_with_info() -> tuple[PublicGroup, VerifiedCommit, Stage]:
+    stage = stage_of(3)
+    before = stage.group
+    verified = stage.commit(stage.actors[1])
+    return before, verified, stage
+
+
+def test_the_group_info_of_a_commit_is_what_it_comes_to() -> None:
+    before, verified, stage = committed_with_info()
+    info = stage.group_info(stage.actors[1], (Extension(0x0A0A, b"grease"),))
+    assert before.check_group_info(encode_message(info), verified) == info
+
+
+INFO_CHANGES: dict[str, Callable[[GroupInfo], GroupInfo]] = {
+    "group-info-context": lambda info: replace(info, group_context=replace(info.group_context, epoch=1)),
+    "group-info-tag": lambda info: replace(info, confirmation_tag=b"?" * 32),
+    "group-info-signer": lambda info: replace(info, signer=LeafIndex(0)),
+    "group-info-signature": lambda info: replace(info, extensions=(Extension(1, b"added later"),)),
+}
+
+
+@pytest.mark.parametrize("rule", INFO_CHANGES)
+def test_a_group_info_that_says_otherwise_is_refused(rule: str) -> None:
+    before, verified, stage = committed_with_info()
+    info = INFO_CHANGES[rule](stage.group_info(stage.actors[1]))
+    with refused(rule):
+        before.check_group_info(encode_message(info), verified)
+
+
+def test_what_comes_for_a_group_info_is_one() -> None:
+    before, verified, _ = committed_with_info()
+    with refused("group-info-type"):
+        before.check_group_info(verified.message, verified)
+
+
+def test_a_broken_stored_group_is_refused() -> None:
+    data = stage_of(2).group.to_bytes()
+    for broken in (data[:-1], data + b"\x00", b"\x09" + data[1:]):
+        with pytest.raises(DecodeError):
+            PublicGroup.from_bytes(broken)

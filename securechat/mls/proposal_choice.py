@@ -35,6 +35,7 @@ def choose_proposals(
 
     12.2: a Remove is preferred to Updates, the last Update to earlier ones, all else to a ReInit.
     """
+    pending = tuple({proposal.reference: proposal for proposal in pending}.values())
     ranked = [proposal for _, proposal in sorted(enumerate(pending), key=lambda entry: _rank(*entry))]
     candidates = _first_for_each_leaf(ranked, planned, committer)
     if candidates and not _goes_with(group, candidates, planned, committer):

@@ -46,6 +46,9 @@ class History:
             kinds += [self.remove] * 5
         self.source.choice(kinds)()
 
+    def anybody(self) -> LeafIndex:
+        return self.source.choice(self.members())
+
     def add(self) -> None:
         leaf = self.leaf(Lifetime(0, 1))
         draft = TreeDraft(self.fast)
@@ -53,22 +56,22 @@ class History:
         self.fast = draft.freeze()
 
     def update(self) -> None:
-        index, leaf = self.source.choice(self.members()), self.leaf(FromUpdate())
+        index, leaf = self.anybody(), self.leaf(FromUpdate())
         draft = TreeDraft(self.fast)
         draft.update(index, leaf)
         self.slow.update(index, leaf)
         self.fast = draft.freeze()
 
-    def remove(self) -> None:
-        index = self.source.choice(self.members())
+    def remove(self, index: LeafIndex | None = None) -> None:
+        index = self.anybody() if index is None else index
         draft = TreeDraft(self.fast)
         draft.remove(index)
         self.slow.remove(index)
         self.fast = draft.freeze()
 
-    def path(self) -> None:
+    def path(self, index: LeafIndex | None = None) -> None:
         """Apply a path whose parent hash the slow tree has computed; the fast one checks it."""
-        index = self.source.choice(self.members())
+        index = self.anybody() if index is None else index
         sealed = [tuple(HPKECiphertext(b"", b"") for _ in spots) for spots in self.slow.recipients(index)]
         keys = [self.source.randbytes(32) for _ in sealed]
         leaf = self.leaf(FromCommit(self.slow.apply_path(index, keys)))

@@ -21,14 +21,13 @@ SecureChatError
     │   ├── NameTaken
     │   └── Forbidden                        exit 6
     ├── UnknownConversation, NotAMember      no such conversation here; not in it: exit 6
-    ├── HolderRefused                        the process that holds the profile said no
+    ├── HolderRefused, HolderLeft            the process that holds the profile said no, or ended
     └── NoHolder                             nobody holds the profile, and no password was given
 
 The codes are those of docs/cli.md: 1 what the user can mend, 2 ours, 3 network or server,
 4 untrusted or changed key, 5 rate or quota, 6 not a member or forbidden, 7 cannot decrypt,
 8 timeout, 75 try again later. Names say what happened, hence no suffix "Error" on each.
 """
-# ruff: noqa: N818 - the names say what happened, as the module's text explains
 
 from enum import IntEnum
 from typing import ClassVar, Final
@@ -278,6 +277,16 @@ class NoHolder(ClientError):
 
     def __init__(self, user: str) -> None:
         super().__init__(f"no running securechat holds {user}, so the password is needed")
+        self.user = user
+
+
+class HolderLeft(ClientError):
+    """The process that served us ended; another may take its place."""
+
+    default_exit_code = ExitCode.RETRY_LATER
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"the process that holds {user} has ended")
         self.user = user
 
 

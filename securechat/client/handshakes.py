@@ -220,7 +220,12 @@ class Handshakes:
             return
         before, after = users_in(facts.old_tree), users_in(facts.new_tree)
         added = tuple(user for user in after if user not in before)
-        removed = tuple(user for user in before if user not in after)
+        gone = [user for user in before if user not in after]
+        left = {user_of(leaf) for leaf in _self_removed(facts)}
+        for user in gone:
+            if user in left:
+                change.tell(MembersChanged(record.name, user, (), (user,)))
+        removed = tuple(user for user in gone if user not in left)
         if added or removed:
             change.tell(MembersChanged(record.name, user_of(facts.committer_leaf), added, removed))
 
@@ -259,6 +264,15 @@ def _own_commit(
     ours, theirs = commit.state.public, verified.following
     same = ours.context == theirs.context and ours.confirmation_tag == theirs.confirmation_tag
     return OwnCommit(own.intent, commit) if same else None
+
+
+def _self_removed(facts: CommitFacts) -> list[LeafNode]:
+    """Return the leaves that go because they asked to."""
+    return [
+        facts.old_tree.member(each.sender)
+        for each in facts.proposals
+        if isinstance(each.proposal, SelfRemove) and each.sender is not None
+    ]
 
 
 def _removes(facts: CommitFacts, group: Group) -> bool:

@@ -110,12 +110,16 @@ class World:
         await self._stack.aclose()
         self._stack = AsyncExitStack()
 
+    async def register(self, name: str) -> Person:
+        """Make an account and leave its client closed."""
+        person = self.people[name] = Person(self, name)
+        await person.register()
+        return person
+
     async def join(self, *names: str) -> list[Person]:
         """Make accounts and open their clients."""
-        people = [Person(self, name) for name in names]
+        people = [await self.register(name) for name in names]
         for person in people:
-            self.people[person.name] = person
-            await person.register()
             await person.open()
         return people
 

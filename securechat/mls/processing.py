@@ -11,7 +11,7 @@ from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.codec import encode
 from securechat.mls.commit_facts import CommitFacts
 from securechat.mls.epoch import EpochState
-from securechat.mls.errors import SecretError, ValidationError
+from securechat.mls.errors import SecretError
 from securechat.mls.hpke import KeyPair
 from securechat.mls.key_schedule import EpochSecrets
 from securechat.mls.psk import PskSource, look_up, psk_secret
@@ -62,6 +62,9 @@ def process_commit(
 ) -> ReceivedCommit:
     """Return the epoch that ``verified`` leads to; SecretError if it doesn't lead us there."""
     facts = verified.facts
+    if facts.committer == state.own_leaf and not facts.external:
+        # Its secrets are for everybody else: only who staged it has them.
+        raise SecretError("own-commit", "12.4.2", "a commit of our own is merged, not processed")
     if any(removed.leaf_index == state.own_leaf for removed in facts.removed):
         return ReceivedCommit(verified, None, b"", signature_key)
     private, signature_key = _after_proposals(state, facts, signature_key, own_updates)
@@ -118,8 +121,6 @@ def _after_path(
     path = verified.commit.path
     if path is None:
         return private, bytes(state.suite.hash_length)
-    if facts.committer == state.own_leaf and not facts.external:
-        raise ValidationError("own-commit", "12.4.2", "a commit of our own is merged, not processed")
     opened = open_update_path(
         applied.tree,
         private,

@@ -1,0 +1,160 @@
+"""A group is stored in two parts and comes back as it was; what is broken does not come back."""
+
+import pytest
+
+from securechat.mls.errors import DecodeError, SecretError, UsageError
+from securechat.mls.group import Group
+from securechat.mls.key_package import KeyPackageBundle
+from securechat.mls.psk import ExternalPsk, ResumptionPsk
+from securechat.mls.ratchet_tree import RatchetTree
+from securechat.mls.secret_tree import Ratchet
+from securechat.mls.staging import CommitPlan, StagedCommit
+from tests.mls.people import accept, bundle_of, group_of, hear_each_other, identity, restarted, state_of
+
+
+def test_a_group_comes_back_as_it_was() -> None:
+    alice, bob, carol = group_of("alice", "bob", "carol")
+    accept(bob.propose_update(), [alice, bob, carol])
+    bob.decrypt(alice.encrypt(b"one"))
+    again = restarted(bob)
+    assert state_of(again) == state_of(bob)
+    assert (again.epoch, again.own_leaf, again.pending) == (bob.epoch, bob.own_leaf, bob.pending)
+    hear_each_other([restarted(alice), again, restarted(carol)])
+
+
+def test_messages_change_the_small_part_only() -> None:
+    alice, bob = group_of("alice", "bob")
+    epoch, secrets = state_of(bob)
+    message = alice.encrypt(b"hello")
+    bob.decrypt(message)
+    assert bob.epoch_bytes() == epoch
+    assert bob.secrets_bytes() != secrets
+    assert len(bob.secrets_bytes()) < 400
+
+
+def test_proposals_change_the_other_part_only() -> None:
+    alice, bob = group_of("alice", "bob")
+    epoch, secrets = state_of(bob)
+    accept(alice.propose_update(), [bob])
+    assert bob.secrets_bytes() == secrets
+    assert bob.epoch_bytes() != epoch
+
+
+def test_generations_go_on_after_a_restart() -> None:
+    """M-11: neither the sender's count nor the receiver's memory starts anew."""
+    alice, bob = group_of("alice", "bob")
+    first = alice.encrypt(b"one")
+    bob.decrypt(first)
+    alice, bob = restarted(alice), restarted(bob)
+    assert alice.own_generation == 1
+    assert bob.decrypt(alice.encrypt(b"two")).generation == 1
+    with pytest.raises(SecretError) as refused:
+        bob.decrypt(first)
+    assert refused.value.rule == "generation-used"
+
+
+def test_used_keys_are_not_in_what_is_stored() -> None:
+    """M-11: who steals the stored state afterwards cannot read what was read."""
+    alice, bob = group_of("alice", "bob")
+    found = bob._now.secrets.find_next(alice.own_leaf, Ratchet.APPLICATION)
+    bob.decrypt(alice.encrypt(b"hello"))
+    stored = bob.epoch_bytes() + bob.secrets_bytes()
+    assert found.key not in stored
+    assert found.nonce not in stored
+
+
+def test_the_tree_can_be_kept_apart() -> None:
+    alice, bob = group_of("alice", "bob")
+    small = bob.epoch_bytes_without_tree()
+    assert len(small) < len(bob.epoch_bytes()) - len(bob.tree_bytes()) + 8
+    tree = RatchetTree.from_rows(bob.suite, bob.public.tree.rows())
+    again = Group.from_bytes(small, bob.secrets_bytes(), bob.identity, tree=tree)
+    hear_each_other([alice, again])
+    with pytest.raises(UsageError):
+        Group.from_bytes(small, bob.secrets_bytes(), bob.identity)
+    other = group_of("carol", "dave")[0].public.tree
+    with pytest.raises(DecodeError):
+        Group.from_bytes(small, bob.secrets_bytes(), bob.identity, tree=other)
+
+
+def test_parts_of_different_moments_do_not_fit() -> None:
+    alice, _ = group_of("alice", "bob")
+    epoch, secrets = state_of(alice)
+    alice.merge(alice.stage_commit(CommitPlan()))
+    with pytest.raises(DecodeError):
+        Group.from_bytes(alice.epoch_bytes(), secrets, alice.identity)
+    with pytest.raises(DecodeError):
+        Group.from_bytes(epoch, alice.secrets_bytes(), alice.identity)
+    with pytest.raises(DecodeError):
+        Group.from_bytes(secrets, epoch, alice.identity)
+
+
+def test_state_of_another_version_is_not_read() -> None:
+    alice, _ = group_of("alice", "bob")
+    epoch, secrets = state_of(alice)
+    staged = alice.stage_commit(CommitPlan()).to_bytes()
+    for data in (epoch, secrets, staged):
+        assert data[1] == 1
+    newer = b"\x02"
+    with pytest.raises(DecodeError):
+        Group.from_bytes(epoch[:1] + newer + epoch[2:], secrets, alice.identity)
+    with pytest.raises(DecodeError):
+        Group.from_bytes(epoch, secrets[:1] + newer + secrets[2:], alice.identity)
+    with pytest.raises(DecodeError):
+        StagedCommit.from_bytes(staged[:1] + newer + staged[2:], alice.public)
+
+
+def test_broken_state_is_a_decode_error_and_nothing_else() -> None:
+    alice, _ = group_of("alice", "bob")
+    epoch, secrets = state_of(alice)
+    for cut in range(0, len(epoch), 7):
+        with pytest.raises(DecodeError):
+            Group.from_bytes(epoch[:cut], secrets, alice.identity)
+    for cut in range(len(secrets)):
+        with pytest.raises(DecodeError):
+            Group.from_bytes(epoch, secrets[:cut], alice.identity)
+
+
+def test_a_group_comes_back_to_its_own_member_only() -> None:
+    alice, bob = group_of("alice", "bob")
+    with pytest.raises(UsageError):
+        Group.from_bytes(*state_of(alice), bob.identity)
+
+
+def test_a_staged_commit_comes_back_as_it_was() -> None:
+    alice, bob = group_of("alice", "bob")
+    accept(bob.propose_update(), [alice, bob])
+    bundle = bundle_of(identity("carol"))
+    known: dict[ExternalPsk | ResumptionPsk, bytes] = {ExternalPsk(b"name"): b"secret"}
+    plan = CommitPlan(add=(bundle.key_package,), psks=tuple(known), new_leaf=identity("alice 2"))
+    staged = alice.stage_commit(plan, psks=known.get)
+    again = StagedCommit.from_bytes(staged.to_bytes(), restarted(alice).public)
+    assert again == staged
+    assert len(staged.to_bytes()) < 6_000
+    with pytest.raises(UsageError):
+        StagedCommit.from_bytes(staged.to_bytes())
+
+
+def test_a_key_package_bundle_comes_back_as_it_was() -> None:
+    bundle = bundle_of(identity("carol"))
+    data = bundle.to_bytes()
+    assert KeyPackageBundle.from_bytes(data) == bundle
+    for broken in (data[:-1], data + b"0", b"\x02" + data[1:]):
+        with pytest.raises(DecodeError):
+            KeyPackageBundle.from_bytes(broken)
+
+
+def test_nothing_secret_shows_in_a_repr() -> None:
+    """G-01: state that is printed by mistake tells nothing."""
+    alice, bob = group_of("alice", "bob")
+    staged = alice.stage_commit(CommitPlan(update=True))
+    bundle = bundle_of(identity("carol"))
+    secrets = alice.state.secrets
+    hidden = [getattr(secrets, name) for name in secrets.__struct_fields__]
+    hidden += [pair.private for pair in alice.state.private.keys.values()]
+    hidden += [bundle.init_key, bundle.encryption_key, alice.identity.signature_key.private]
+    hidden += [staged.encryption_secret, staged.state.secrets.init_secret]
+    shown = repr([alice, alice.state, alice._now, staged, bundle, alice.identity, secrets, bob.export])
+    for secret in hidden:
+        assert repr(secret)[2:-1] not in shown
+        assert secret.hex() not in shown

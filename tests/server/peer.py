@@ -208,6 +208,15 @@ class Peer:
         await self.until(lambda: len(self.pushed_entries()) >= count)
         return self.pushed_entries()
 
+    async def entry(self, sequence: int) -> m.Entry:
+        """Wait for the push of one place of a log."""
+
+        def found() -> list[m.Entry]:
+            return [entry for entry in self.pushed_entries() if entry.sequence == sequence]
+
+        await self.until(lambda: bool(found()))
+        return found()[0]
+
     def pushed_entries(self) -> list[m.Entry]:
         return [entry for push in self.pushes if isinstance(push, DeliveredEvent) for entry in push.entries]
 

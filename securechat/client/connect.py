@@ -7,7 +7,17 @@ from securechat.client.config import Home, ServerAddress
 from securechat.client.errors import ServerUntrusted
 from securechat.client.link import Link, Push
 from securechat.client.tls import authority_context, is_self_signed, key_context, verification_reason
-from securechat.client.trust import Pin, Pins, Trust, Verdict, check_proof, judge, pin_of, unknown
+from securechat.client.trust import (
+    Pin,
+    Pins,
+    Trust,
+    Verdict,
+    check_domain,
+    check_proof,
+    judge,
+    pin_of,
+    unknown,
+)
 from securechat.protocol.messages import ServerHello
 
 
@@ -34,6 +44,7 @@ async def open_trusted(
             hello = await link.greeted()
             check_proof(address, hello, link.certificate)
             verdict = judge(address, hello, trust=trust, pin=pin, vouched=vouched, pins=home.pins)
+            check_domain(address, hello)
             if verdict is Verdict.ASK:
                 # The question may take long: the server would not wait for the answer.
                 await link.close()

@@ -120,17 +120,26 @@ class Pins:
 def check_proof(address: ServerAddress, hello: ServerHello, certificate: Certificate) -> None:
     """Check that the identity key signed the key of this very connection.
 
-    :raises ServerUntrusted: it did not, or the domain can't be this key's
+    :raises ServerUntrusted: it did not
     """
-    shown = fingerprint(hello.identity_key)
     if not _proves(hello, certificate):
         raise ServerUntrusted(
             f"the server at {address} does not prove the key it shows; somebody may be in between",
-            fingerprint=shown,
+            fingerprint=fingerprint(hello.identity_key),
         )
+
+
+def check_domain(address: ServerAddress, hello: ServerHello) -> None:
+    """Check that the domain is one, and if it was made of an identity key, of this one.
+
+    :raises ServerUntrusted: it is not
+    """
     derived = hello.domain.endswith(DERIVED_DOMAIN)
     if not _is_domain(hello.domain) or (derived and hello.domain != domain_of(hello.identity_key)):
-        raise ServerUntrusted(f"the server at {address} has a domain that is not its own", fingerprint=shown)
+        raise ServerUntrusted(
+            f"the server at {address} has a domain that is not its own",
+            fingerprint=fingerprint(hello.identity_key),
+        )
 
 
 def judge(

@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from securechat.mls.errors import SecretError
+from securechat.mls.errors import SecretError, UsageError
 
 TAG_LENGTH: Final = 16
 NONCE_LENGTH: Final = 12
@@ -25,14 +25,20 @@ class Aead:
     nonce_length: int = NONCE_LENGTH
 
     def seal(self, key: bytes, nonce: bytes, plaintext: bytes, *, aad: bytes) -> bytes:
+        self._check_sizes(key, nonce)
         return self.cipher(key).encrypt(nonce, plaintext, aad)
 
     def open(self, key: bytes, nonce: bytes, ciphertext: bytes, *, aad: bytes) -> bytes:
         """Return the plaintext; SecretError ``aead`` if the ciphertext is not authentic."""
+        self._check_sizes(key, nonce)
         try:
             return self.cipher(key).decrypt(nonce, ciphertext, aad)
         except InvalidTag:
             raise SecretError("aead", "6.3", "the ciphertext is not authentic") from None
+
+    def _check_sizes(self, key: bytes, nonce: bytes) -> None:
+        if len(key) != self.key_length or len(nonce) != self.nonce_length:
+            raise UsageError(f"{len(key)} bytes of key and {len(nonce)} of nonce don't fit this AEAD")
 
 
 AES_128_GCM: Final = Aead(1, 16, AESGCM, hpke.AEAD.AES_128_GCM)

@@ -27,7 +27,7 @@ _ALIAS_CATEGORIES: Final = frozenset({"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"})
 """Letters, their marks and digits; no symbol, space, control, joiner or unassigned code point."""
 
 
-class NameRefused(SecureChatError):  # noqa: N818 (a refusal is an answer, not a fault)
+class NameRefused(SecureChatError):
     """A name is outside its grammar; the text is one sentence that says how."""
 
 

@@ -48,7 +48,7 @@ _ROTATION: Final = "account rotation"
 _ID_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-class LeafRefused(SecureChatError):  # noqa: N818 (a refusal is an answer, not a fault)
+class LeafRefused(SecureChatError):
     """A leaf or credential is not valid; the text is one sentence that says why."""
 
 

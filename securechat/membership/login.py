@@ -14,7 +14,7 @@ from securechat.mls.codec import Bytes32, Enum8, Opaque, WireStruct, encode, enc
 _FINGERPRINT: Final = "SHA256:"
 
 
-class FingerprintRefused(SecureChatError):  # noqa: N818 (a refusal is an answer, not a fault)
+class FingerprintRefused(SecureChatError):
     """A text is not a fingerprint in its one form."""
 
 

@@ -33,7 +33,7 @@ _VOWELS: Final = "aiou"
 _WORDS: Final = 7
 
 
-class PasswordRefused(SecureChatError):  # noqa: N818 (a refusal is an answer, not a fault)
+class PasswordRefused(SecureChatError):
     """A password, or what it should be stretched with, is refused; the text never repeats it."""
 
 

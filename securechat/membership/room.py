@@ -42,7 +42,7 @@ ALL_HISTORY: Final = 65535
 PROFILE_SALT_BYTES: Final = 32
 
 
-class RoomRefused(SecureChatError):  # noqa: N818 (a refusal is an answer, not a fault)
+class RoomRefused(SecureChatError):
     """A group's context does not carry a valid room."""
 
 

@@ -29,7 +29,7 @@ VERSION: Final = 1
 _LABEL: Final = "account statement"
 
 
-class StatementRefused(SecureChatError):  # noqa: N818 (a refusal is an answer, not a fault)
+class StatementRefused(SecureChatError):
     """An account statement is not the account's, or does not follow the last one."""
 
 

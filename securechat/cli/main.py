@@ -57,10 +57,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_module, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, message="securechat %(version)s")
 def cli() -> None:
-    """End-to-end encrypted chat for people who run their own server.
+    r"""End-to-end encrypted chat for people who run their own server.
 
     \b
     securechat server --cert certs/server.pem     start a server
@@ -74,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one end per kind of failure
     """Run one command; return its exit code. Every expected failure is one sentence on stderr."""
     try:
         result = cli.main(arguments, prog_name="securechat", standalone_mode=False)

@@ -37,6 +37,10 @@ class Account:
     password_fd: int | None
 
 
+# click hands a command its options by keyword; what else a command takes passes through untouched.
+# ruff: noqa: ANN401
+
+
 def account_options(function: Function) -> Function:
     """Give a command the argument USER and the options of an account, as one value ``account``."""
 
@@ -73,7 +77,9 @@ def account_options(function: Function) -> Function:
 
 _ACCOUNT_OPTIONS: Final = (
     click.argument("user"),
-    click.option("--server", metavar="HOST:PORT", help="The server (default localhost:7443; register remembers it)."),
+    click.option(
+        "--server", metavar="HOST:PORT", help="The server (default localhost:7443; register remembers it)."
+    ),
     click.option(
         "--home",
         type=click.Path(path_type=Path, file_okay=False),
@@ -92,7 +98,9 @@ _ACCOUNT_OPTIONS: Final = (
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         help="Read the password from a file.",
     ),
-    click.option("--password-fd", type=int, metavar="N", help="Read the password from an open file descriptor."),
+    click.option(
+        "--password-fd", type=int, metavar="N", help="Read the password from an open file descriptor."
+    ),
 )
 
 

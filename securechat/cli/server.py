@@ -1,18 +1,27 @@
 """`securechat server`: start the server, say where it listens and by what it is known."""
 
+import asyncio
+import logging
+import sys
 from pathlib import Path
 
 import click
+
+from securechat.server.app import App, serve
+from securechat.server.config import resolve_config
 
 
 @click.command()
 @click.option(
     "--cert",
+    "certificate",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Certificate and key in one PEM file; made, self-signed, if it does not exist.",
 )
 @click.option("--host", help="Address to listen on (default localhost).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (default 7443).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on (default 7443; 0 takes a free one)."
+)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of the database.")
 @click.option("--domain", help="Name of this server for ever (default: made from its identity key).")
 @click.option(
@@ -26,8 +35,26 @@ import click
     help="TOML file with these options; the command line wins.",
 )
 @click.option("--verbose", "-v", is_flag=True, help="Log more (never content or secrets).")
-def server(verbose: bool, config: Path | None, **options: object) -> int:
+def server(config: Path | None, verbose: bool, **options: object) -> int:
     """Start the server. The first start makes what is missing: certificate, identity, database."""
-    from securechat.cli.serving import serve
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    resolved = resolve_config(options, config)
+    asyncio.run(serve(resolved, _announce))
+    return 0
 
-    return serve(config=config, options=options, verbose=verbose)
+
+def _announce(app: App) -> None:
+    """Say on stdout what a person or a script needs to know; the last line begins with ``ready``."""
+    address = f"{app.config.host}:{app.port}"
+    if app.made_certificate:
+        click.echo(f"made a certificate: {app.config.certificate_file}")
+    click.echo(f"listening on {address}")
+    click.echo(f"domain {app.identity.domain}")
+    click.echo(f"fingerprint {app.fingerprint}")
+    click.echo(f"registration {'open' if app.config.takes_accounts else 'closed'}")
+    click.echo(f"ready: securechat register NAME --server {address}")
+    sys.stdout.flush()

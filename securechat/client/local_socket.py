@@ -2,12 +2,13 @@
 
 JSON-RPC 2.0, one object per line, UTF-8. Methods (their results are the values of `events.py`):
 
-    send     {to, text, key?, timeout?}   the message, acknowledged or still ``queued``
-    receive  {limit?}                     {messages: [...], more}, nothing is marked
-    receive  {follow: true}               {}; then notifications ``receive`` {message} as they come
-    printed  {ids}                        {}; these will not come again
-    rooms    {}                           {conversations: [...]}
-    status   {}                           the status
+    send      {to, text, key?, timeout?}   the message, acknowledged or still ``queued``
+    receive   {limit?}                     {messages: [...], more}, nothing is marked
+    receive   {follow: true}               {}; then notifications ``receive`` {message} as they come
+    printed   {ids}                        {}; these will not come again
+    caught_up {}                           {}, once what the server had is stored
+    rooms     {}                           {conversations: [...]}
+    status    {}                           the status
 
 An error's ``data`` has the ``exit_code`` a command ends with. Whoever connects must be the same
 user of the machine: the folder is 0700, the socket 0600, and the kernel names the peer.
@@ -64,6 +65,7 @@ class Holder(Protocol):
     async def send(self, to: str, text: str, *, key: str | None = None) -> Message: ...
     async def acknowledged(self, local_id: int, timeout: float) -> Message: ...  # noqa: ASYNC109 - Client's
     async def changed(self) -> None: ...
+    async def caught_up(self) -> None: ...
     def conversations(self) -> list[Conversation]: ...
     def unprinted(self, limit: int) -> list[Message]: ...
     def mark_printed(self, local_ids: list[int]) -> None: ...
@@ -103,6 +105,7 @@ PARAMETERS: Final[dict[str, type[Send] | type[Receive] | type[Printed] | type[No
     "send": Send,
     "receive": Receive,
     "printed": Printed,
+    "caught_up": Nothing,
     "rooms": Nothing,
     "status": Nothing,
 }
@@ -247,7 +250,15 @@ class _Line:
             case Printed() as printed:
                 self._holder.mark_printed(printed.ids)
                 return {}
-            case Nothing() if call.method == "rooms":
+            case _:
+                return await self._look(call.method)
+
+    async def _look(self, method: str) -> Any:  # noqa: ANN401 - JSON
+        match method:
+            case "caught_up":
+                await self._holder.caught_up()
+                return {}
+            case "rooms":
                 return {"conversations": msgspec.to_builtins(self._holder.conversations())}
             case _:
                 return msgspec.to_builtins(self._holder.status())

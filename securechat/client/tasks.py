@@ -21,6 +21,7 @@ class Tasks:
         task = asyncio.get_running_loop().create_task(self._run(work), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _task: work.close())  # cancelled before its first step
         return task
 
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:

@@ -71,6 +71,9 @@ class ListHolder:
             raise TimeoutError(timeout)
         return a_message(local_id, self.sent[local_id - 1][1], MessageState.SENT)
 
+    async def caught_up(self) -> None:
+        """A list has everything from the start."""
+
     async def changed(self) -> None:
         self._news.clear()
         await self._news.wait()

@@ -1,0 +1,59 @@
+"""From a command's options to the client library: the home folder, the trust in a server, an open client."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import click
+import platformdirs
+
+from securechat.cli.options import Account, can_ask
+from securechat.client.client import Client
+from securechat.client.config import Home, ServerAddress
+from securechat.client.trust import Trust
+
+
+def home_of(account: Account) -> Home:
+    """The folder of this machine's accounts: `--home`, `SECURECHAT_HOME`, else the platform's own place."""
+    return Home(account.home or Path(platformdirs.user_data_dir("securechat", appauthor=False)))
+
+
+def address_of(account: Account) -> ServerAddress | None:
+    """The server named on the command line; None means the one that `register` remembered."""
+    return None if account.server is None else ServerAddress.parse(account.server)
+
+
+def trust_of(account: Account) -> Trust:
+    """How far a server may be trusted; without a terminal nobody is asked, so the answer is no."""
+    return Trust(
+        cafile=account.cafile,
+        fingerprint=account.fingerprint,
+        accept_new=account.accept_new,
+        confirm=_confirm if can_ask() else None,
+    )
+
+
+@asynccontextmanager
+async def opened_client(account: Account, password: str) -> AsyncIterator[Client]:
+    """The account's client, owner of its profile until the block ends."""
+    client = await Client.open(
+        home_of(account), account.user, password, trust=trust_of(account), server=address_of(account)
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _confirm(fingerprint: str) -> bool:
+    click.echo("This server is new here. Its fingerprint is", err=True)
+    click.echo(f"    {fingerprint}", err=True)
+    click.echo("Compare it with what the server printed when it started.", err=True)
+    answer = str(click.prompt("Trust it from now on? Type yes", default="no", show_default=False, err=True))
+    return answer.strip().lower() == "yes"
+
+
+def private_umask() -> None:
+    """Nothing this process makes is for others, whatever it was started with (L-01)."""
+    os.umask(0o077)

@@ -1,0 +1,45 @@
+"""`securechat chat`: the line mode. One event per line, the same at a terminal, in a pipe and read aloud."""
+
+import asyncio
+import os
+import sys
+
+import click
+
+from securechat.cli.accounts import opened_client
+from securechat.cli.line_mode import LineMode
+from securechat.cli.options import Account, account_options, known_password
+from securechat.cli.surface import PlainSurface, Surface
+
+
+@click.command()
+@account_options
+@click.option("--plain", is_flag=True, help="Plain lines: no editing, nothing redrawn.")
+def chat(account: Account, plain: bool) -> int:
+    r"""Open USER's conversations.
+
+    \b
+    @bob: hello      to bob            #team: hello     to a room
+    plain text       to the last one   exit             leaves   (/help for the rest)
+    """
+    password = known_password(account)
+    return asyncio.run(_chat(account, password, plain=plain or not _can_edit()))
+
+
+def _can_edit() -> bool:
+    """Editing needs a terminal at both ends that can move its cursor."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+async def _chat(account: Account, password: str, *, plain: bool) -> int:
+    async with opened_client(account, password) as client:
+        surface = _surface(plain=plain)
+        return await LineMode(client, surface, user=account.user, piped=not sys.stdin.isatty()).run()
+
+
+def _surface(*, plain: bool) -> Surface:
+    if plain:
+        return PlainSurface()
+    from securechat.cli.terminal import TerminalSurface  # noqa: PLC0415 - prompt_toolkit costs 0.1 s, a pipe needs none
+
+    return TerminalSurface()

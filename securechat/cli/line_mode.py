@@ -1,0 +1,219 @@
+"""The line mode's work: typed lines become calls of the client, its events become lines."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final, assert_never
+
+from msgspec import structs
+
+from securechat.cli.lines import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
+from securechat.cli.show import conversation_text, event_text, members_text, message_text
+from securechat.cli.surface import NOT_TEXT, Surface
+from securechat.client.client import Client
+from securechat.client.events import MessageAcknowledged
+from securechat.errors import SecureChatError
+
+EXIT_LATER: Final = 75
+DRAIN_SECONDS: Final = 30
+"""How long the end of a pipe waits for the server's word on what was sent."""
+
+PARTING_SECONDS: Final = 2
+"""How long a person who leaves waits for it; the rest goes out next time."""
+
+
+class LineMode:
+    """One person's chat. ``piped`` input decides the exit code; a person's typing slips do not."""
+
+    def __init__(self, client: Client, surface: Surface, *, user: str, piped: bool) -> None:
+        self._client = client
+        self._surface = surface
+        self._user = user
+        self._piped = piped
+        self._target = ""
+        self._typed: set[int] = set()
+        self._exit_code = 0
+
+    async def run(self) -> int:
+        """Read and show until the person leaves or the input ends; return the exit code."""
+        printing = asyncio.create_task(self._print_events())
+        try:
+            async for line in self._surface.lines(self._prompt):
+                if not await self._take(line):
+                    break
+            return await self._part()
+        finally:
+            printing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await printing
+
+    def _prompt(self) -> str:
+        return f"{self._target or self._user}> "
+
+    async def _print_events(self) -> None:
+        async for event in self._client.events():
+            if isinstance(event, MessageAcknowledged):
+                if event.message.local_id not in self._typed:  # sent through this process by a one-shot
+                    self._surface.show(message_text(event.message))
+                continue
+            text = event_text(event)
+            if text is None:
+                continue
+            (self._surface.tell if text.startswith("*") else self._surface.show)(text)
+
+    async def _part(self) -> int:
+        if await self._client.drained(DRAIN_SECONDS if self._piped else PARTING_SECONDS):
+            return self._exit_code
+        self._surface.tell("* not everything has reached the server; it goes out at the next connection")
+        return self._exit_code or EXIT_LATER
+
+    async def _take(self, text: str) -> bool:
+        """Do what a line says; False when the person leaves."""
+        line: Line = Mistake("that is not text; nothing was sent") if NOT_TEXT in text else read_line(text)
+        try:
+            match line:
+                case Leave():
+                    return False
+                case Nothing():
+                    pass
+                case Mistake():
+                    self._fail(line.sentence, exit_code=1)
+                case Turn():
+                    self._target = line.target
+                    if self._piped:
+                        self._surface.tell(f"* talking to {line.target}")
+                case Say():
+                    await self._say(line)
+                case Command():
+                    await self._commands[line.name](self, line)
+                case _:
+                    assert_never(line)
+        except SecureChatError as problem:
+            self._fail(str(problem), exit_code=int(getattr(problem, "exit_code", 1)))
+        return True
+
+    async def _say(self, line: Say) -> None:
+        target = line.target or self._target
+        if not target:
+            self._fail("to whom? begin with @user: or #room:", exit_code=1)
+            return
+        message = await self._client.send(target, line.text)
+        self._typed.add(message.local_id)
+        self._target = message.conversation
+
+    def _fail(self, sentence: str, *, exit_code: int) -> None:
+        self._surface.tell(f"* {sentence}")
+        if self._piped:
+            self._exit_code = self._exit_code or exit_code
+
+    # --- commands --------------------------------------------------------------------------------
+
+    async def _help(self, command: Command) -> None:
+        del command
+        width = max(len(usage) for usage, _help in COMMANDS.values())
+        self._surface.tell("@user: TEXT or #room: TEXT sends; plain text goes to the last one addressed")
+        for usage, text in COMMANDS.values():
+            self._surface.tell(f"{usage.ljust(width)}  {text}")
+
+    async def _msg(self, command: Command) -> None:
+        target, _, text = command.rest.partition(" ")
+        if not target or not text.strip():
+            self._fail("usage: " + COMMANDS["msg"][0], exit_code=1)
+            return
+        await self._say(Say(target if target[0] in "@#" else "@" + target, text.strip()))
+
+    async def _create(self, command: Command) -> None:
+        if not command.words or not command.words[0].startswith("#"):
+            self._fail("usage: " + COMMANDS["create"][0], exit_code=1)
+            return
+        name, *rest = command.words
+        announcement = bool(rest) and rest[0] in {"announce", "--announce", "announcement"}
+        topic = " ".join(rest[1:] if announcement else rest)
+        conversation = await self._client.create_room(name, announcement=announcement, topic=topic)
+        self._target = conversation.name
+        self._surface.tell(f"* you made {conversation.name}; /invite @user asks people in")
+
+    async def _invite(self, command: Command) -> None:
+        user, room = self._user_and_room(command)
+        if user:
+            await self._client.invite(room, user)
+            self._surface.tell(f"* @{user} is invited to {room}")
+
+    async def _remove(self, command: Command) -> None:
+        user, room = self._user_and_room(command)
+        if user:
+            await self._client.remove(room, user)
+
+    async def _join(self, command: Command) -> None:
+        room = self._room(command)
+        if room:
+            await self._client.join(room)
+            self._target = room
+
+    async def _leave(self, command: Command) -> None:
+        room = self._room(command)
+        if room:
+            await self._client.leave(room)
+            self._surface.tell(f"* you left {room}")
+            if self._target == room:
+                self._target = ""
+
+    async def _rooms(self, command: Command) -> None:
+        del command
+        conversations = self._client.conversations()
+        for conversation in conversations:
+            self._surface.tell(conversation_text(conversation))
+        if not conversations:
+            self._surface.tell("* no conversations yet: @user: hello opens one")
+
+    async def _members(self, command: Command) -> None:
+        name = command.words[0] if command.words else self._target
+        if name:
+            self._surface.tell(members_text(self._client.conversation(name)))
+        else:
+            await self._rooms(command)
+
+    async def _fingerprint(self, command: Command) -> None:
+        name = command.words[0] if command.words else self._target
+        if not name:
+            self._fail("usage: " + COMMANDS["fingerprint"][0], exit_code=1)
+            return
+        codes = self._client.fingerprint(name)
+        if codes.safety_number:
+            self._surface.tell(f"safety number with {name} (the same on both sides): {codes.safety_number}")
+        if codes.epoch_code:
+            self._surface.tell(f"epoch code of {name} (the same for all its members now): {codes.epoch_code}")
+
+    async def _status(self, command: Command) -> None:
+        del command
+        for name, value in structs.asdict(self._client.status()).items():
+            self._surface.tell(f"{name}: {value}")
+
+    def _room(self, command: Command) -> str:
+        name = command.words[0] if command.words else self._target
+        if name.startswith("#"):
+            return name
+        self._fail("usage: " + COMMANDS[command.name][0], exit_code=1)
+        return ""
+
+    def _user_and_room(self, command: Command) -> tuple[str, str]:
+        users = [word.removeprefix("@") for word in command.words if not word.startswith("#")]
+        rooms = [word for word in command.words if word.startswith("#")] or [self._target]
+        if len(users) == 1 and len(rooms) == 1 and rooms[0].startswith("#"):
+            return users[0], rooms[0]
+        self._fail("usage: " + COMMANDS[command.name][0], exit_code=1)
+        return "", ""
+
+    _commands: Final[dict[str, Callable[["LineMode", Command], Awaitable[None]]]] = {
+        "help": _help,
+        "msg": _msg,
+        "create": _create,
+        "invite": _invite,
+        "join": _join,
+        "leave": _leave,
+        "remove": _remove,
+        "rooms": _rooms,
+        "members": _members,
+        "fingerprint": _fingerprint,
+        "status": _status,
+    }

@@ -1,0 +1,142 @@
+"""What the line mode prints for each event: pure, one event is one line (and its continuations).
+
+A line of a message begins with its time and a sender; a line of ours with ``*``. A message's own
+line breaks are drawn as continuations that begin with ``|``, so that no text can pass for a line of
+ours or of another sender. Remote text has gone through the sanitiser before it comes here.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+from securechat.client.events import (
+    Connected,
+    Conversation,
+    Disconnected,
+    Event,
+    Held,
+    Invited,
+    Joined,
+    MembersChanged,
+    Message,
+    MessageAcknowledged,
+    MessageReceived,
+    MessageRefused,
+    Notice,
+    Released,
+    Removed,
+    Undecryptable,
+)
+
+CONTINUATION: Final = "      | "
+ROOM_KINDS: Final = {"room": "room", "announcement": "announcement room", "direct": "conversation"}
+
+
+def event_text(event: Event, *, zone: tzinfo | None = None) -> str | None:
+    """The line for an event; None for one that a person need not read."""
+    match event:
+        case MessageReceived(message=message):
+            return message_text(message, zone=zone)
+        case MessageAcknowledged():
+            return None
+        case _:
+            said = _said(event)
+            return None if said is None else f"* {said}"
+
+
+def message_text(message: Message, *, zone: tzinfo | None = None) -> str:
+    """``14:03 @bob: hello``; in a room ``14:03 #team @bob: hello``; own ``14:03 @alice to @bob: hello``."""
+    when = clock(message.timestamp, zone=zone)
+    first, *rest = message.text.split("\n")
+    head = f"{when} {_sender(message)}: {first}"
+    return "\n".join([head, *(CONTINUATION + line for line in rest)])
+
+
+def clock(seconds: int, *, zone: tzinfo | None = None) -> str:
+    """Hours and minutes, with the date when it is not today; any integer has an answer."""
+    try:
+        moment = datetime.fromtimestamp(seconds, tz=zone).astimezone(zone)
+    except (OverflowError, OSError, ValueError):
+        return "??:??"
+    today = datetime.now(tz=moment.tzinfo).date()
+    return moment.strftime("%H:%M" if moment.date() == today else "%Y-%m-%d %H:%M")
+
+
+def conversation_text(conversation: Conversation) -> str:
+    """One line of `/rooms`."""
+    people = ", ".join(f"@{member.user}" for member in conversation.members)
+    topic = f" ({conversation.topic})" if conversation.topic else ""
+    state = "" if conversation.state == "joined" else f" [{conversation.state}]"
+    return f"{conversation.name}{topic}{state}: {ROOM_KINDS[conversation.kind]} of {people}"
+
+
+def members_text(conversation: Conversation) -> str:
+    """One line of `/members`."""
+    people = ", ".join(
+        f"@{member.user} ({member.role}, {member.devices} device{'s' if member.devices != 1 else ''})"
+        for member in conversation.members
+    )
+    return f"{conversation.name}: {people}"
+
+
+def _sender(message: Message) -> str:
+    if message.conversation.startswith("#"):
+        return f"{message.conversation} @{message.sender}"
+    return f"@{message.sender} to {message.conversation}" if message.own else f"@{message.sender}"
+
+
+def _said(event: Event) -> str | None:
+    say = _SENTENCES.get(type(event))
+    return None if say is None else say(event)
+
+
+def _connected(event: Connected) -> str:
+    return (
+        f"connected to {event.server} ({event.domain}) as {event.user}; {event.encryption}\n"
+        f"* server fingerprint {event.fingerprint}"
+    )
+
+
+def _disconnected(event: Disconnected) -> str:
+    again = f"; trying again in {event.retry_in:.0f} s" if event.retry_in is not None else ""
+    return f"not connected: {event.reason}{again}"
+
+
+def _message_refused(event: MessageRefused) -> str:
+    return f"not sent to {event.message.conversation}: {event.text} (it said: {event.message.text!r})"
+
+
+def _undecryptable(event: Undecryptable) -> str:
+    return (
+        f"{event.conversation}: a message from {event.sender or 'somebody'} cannot be decrypted "
+        f"(epoch {event.epoch}, {event.code})"
+    )
+
+
+def _members_changed(event: MembersChanged) -> str:
+    by = f"@{event.by}"
+    parts = []
+    if event.added:
+        parts.append(f"{by} added " + ", ".join(f"@{user}" for user in event.added))
+    parts += [f"@{user} left" for user in event.removed if user == event.by]
+    if gone := [user for user in event.removed if user != event.by]:
+        parts.append(f"{by} removed " + ", ".join(f"@{user}" for user in gone))
+    return f"{event.conversation}: {'; '.join(parts)}"
+
+
+_SENTENCES: Final[dict[type, Callable[[Any], str]]] = {
+    Connected: _connected,
+    Disconnected: _disconnected,
+    MessageRefused: _message_refused,
+    Invited: lambda event: (
+        f"@{event.by} invites you to {event.conversation}; /join {event.conversation} enters"
+    ),
+    Joined: lambda event: f"you are in {event.conversation}",
+    MembersChanged: _members_changed,
+    Removed: lambda event: f"@{event.by} removed you from {event.conversation}",
+    Undecryptable: _undecryptable,
+    Held: lambda event: f"{event.conversation} is on hold: {event.text} ({event.code})",
+    Released: lambda event: f"{event.conversation} goes on",
+    Notice: lambda event: event.text,
+}
+"""Events that are told in words of ours; what is missing here is shown otherwise or not at all."""

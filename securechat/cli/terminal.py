@@ -1,0 +1,28 @@
+"""A terminal with an editing line at the bottom; what comes in scrolls above it and never garbles it."""
+
+from collections.abc import AsyncIterator, Callable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.patch_stdout import patch_stdout
+
+
+class TerminalSurface:
+    """prompt_toolkit's line editing. History lives in memory only: nothing typed reaches the disk."""
+
+    def __init__(self) -> None:
+        self._session: PromptSession[str] = PromptSession(history=InMemoryHistory())
+
+    async def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
+        with patch_stdout():
+            while True:
+                try:
+                    yield await self._session.prompt_async(prompt)
+                except EOFError:
+                    return
+
+    def show(self, text: str) -> None:
+        print(text)  # noqa: T201 - patch_stdout draws it above the line being edited
+
+    def tell(self, text: str) -> None:
+        print(text)  # noqa: T201

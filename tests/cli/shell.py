@@ -1,0 +1,112 @@
+"""The real commands in real processes, each ended by its id."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+PASSWORD: Final = "correct horse battery staple"
+SECONDS: Final = 60
+
+
+@dataclass
+class Shell:
+    """A folder, a server in it, and the commands a person would type."""
+
+    folder: Path
+    port: int = 0
+    fingerprint: str = ""
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SECURECHAT_")}
+        return kept | {"SECURECHAT_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+
+    def password_file(self, password: str = PASSWORD) -> str:
+        path = self.folder / f"password-{abs(hash(password))}"
+        path.write_text(password + "\n")
+        return str(path)
+
+    def start(self, *arguments: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "securechat", *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment(),
+            cwd=self.folder,
+        )
+        self.children.append(child)
+        return child
+
+    def run(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "securechat", *arguments],
+            input=given if given is not None else "",
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            env=self.environment(),
+            cwd=self.folder,
+        )
+
+    def account(
+        self, command: str, user: str, *rest: str, given: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(command, user, *rest, "--password-file", self.password_file(), given=given)
+
+    def register(self, *users: str) -> None:
+        for user in users:
+            done = self.account(
+                "register", user, "--server", f"localhost:{self.port}", "--fingerprint", self.fingerprint
+            )
+            assert done.returncode == 0, done.stderr
+
+    def start_server(self, *options: str) -> subprocess.Popen[str]:
+        """Start the server on the shell's port; return when it says that it is ready."""
+        self.port = self.port or free_port()
+        server = self.start(
+            "server", "--port", str(self.port), "--cert", "server.pem", "--data", "data", *options
+        )
+        assert server.stdout is not None
+        for line in server.stdout:
+            if line.startswith("fingerprint "):
+                self.fingerprint = line.split()[1]
+            if line.startswith("ready"):
+                return server
+        assert server.stderr is not None
+        raise AssertionError(server.stderr.read())
+
+    def end(self) -> None:
+        for child in self.children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGKILL)
+            child.communicate(timeout=SECONDS)
+
+
+@contextmanager
+def shell_in(folder: Path) -> Iterator[Shell]:
+    shell = Shell(folder)
+    try:
+        yield shell
+    finally:
+        shell.end()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

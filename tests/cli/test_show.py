@@ -1,0 +1,104 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from securechat.cli.show import clock, event_text, message_text
+from securechat.client.events import (
+    Connected,
+    Disconnected,
+    Event,
+    Held,
+    Invited,
+    Joined,
+    MembersChanged,
+    Message,
+    MessageReceived,
+    MessageState,
+    Notice,
+    Released,
+    Removed,
+    Undecryptable,
+)
+
+AT = int(datetime(2026, 3, 1, 14, 3, tzinfo=UTC).timestamp())
+
+
+def message(text: str, *, conversation: str = "@bob", own: bool = False) -> Message:
+    return Message(
+        id="00" * 32,
+        local_id=1,
+        conversation=conversation,
+        sender="alice" if own else "bob",
+        own=own,
+        text=text,
+        timestamp=AT,
+        sequence=1,
+        epoch=1,
+        state=MessageState.RECEIVED,
+        verified="known",
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (message("hello"), "2026-03-01 14:03 @bob: hello"),
+        (message("hello", conversation="#team"), "2026-03-01 14:03 #team @bob: hello"),
+        (message("hello", own=True), "2026-03-01 14:03 @alice to @bob: hello"),
+        (message("a\nb"), "2026-03-01 14:03 @bob: a\n      | b"),
+    ],
+)
+def test_a_message_is_a_time_a_sender_and_its_text(said: Message, line: str) -> None:
+    assert message_text(said, zone=UTC) == line
+
+
+@given(st.text())
+def test_no_text_can_begin_a_line_of_its_own(text: str) -> None:
+    """U-04: a message cannot imitate a system line or another sender's."""
+    first, *rest = message_text(message(text), zone=UTC).split("\n")
+
+    assert first.startswith("2026-03-01 14:03 @bob: ")
+    assert all(line.startswith("      | ") for line in rest)
+
+
+@given(st.integers(min_value=-(1 << 63), max_value=(1 << 63) - 1))
+def test_any_timestamp_can_be_shown(seconds: int) -> None:
+    """C-06: no int64 crashes the display."""
+    assert ":" in clock(seconds, zone=UTC)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Connected("alice", "localhost:7443", "x.securechat.invalid", "SHA256:abc", "TLS 1.3"),
+        Disconnected("refused", 2.5),
+        Disconnected("replaced", None),
+        Invited("#team", "bob"),
+        Joined("#team"),
+        MembersChanged("#team", "bob", ("carol",), ("dave", "bob")),
+        Removed("#team", "bob"),
+        Undecryptable("#team", "bob", 3, "aead"),
+        Held("#team", "commit-tag", "a commit was refused"),
+        Released("#team"),
+        Notice("x", "words"),
+    ],
+)
+def test_every_other_event_is_said_in_lines_that_begin_with_a_star(event: Event) -> None:
+    said = event_text(event)
+
+    assert said is not None
+    assert all(line.startswith("* ") for line in said.split("\n"))
+
+
+def test_who_left_and_who_was_removed_are_told_apart() -> None:
+    said = event_text(MembersChanged("#team", "bob", ("carol",), ("dave", "bob")))
+
+    assert said == "* #team: @bob added @carol; @bob left; @bob removed @dave"
+
+
+def test_a_received_message_is_shown_as_data() -> None:
+    said = event_text(MessageReceived(message("hi")), zone=UTC)
+
+    assert said == "2026-03-01 14:03 @bob: hi"

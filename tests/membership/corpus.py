@@ -1,8 +1,8 @@
 """Commits and what must be said of them, each built with real groups.
 
-One corpus for the judge, the server and the client: `CASES` maps a sentence to a `Case`. Where a
-case's ``play.staged`` is there, its ``steps`` can be replayed at a server and its commit given to
-the ``receivers``; the few others have touched-up facts, for what MLS itself already refuses.
+One corpus for the judge, the server and the client: `load` maps a sentence to a `Case`. A real
+case's ``steps`` can be replayed at a server and its commit given to the ``receivers``; the few
+others have touched-up facts, for what MLS itself already refuses.
 """
 
 from collections.abc import Callable
@@ -13,22 +13,26 @@ from tests.membership.world import Play
 
 @dataclass(frozen=True)
 class Case:
-    """``rule``: the rule that the refusal must name, or None if the commit is valid."""
+    """``rule``: the rule that the refusal must name, or None if the commit is valid.
+
+    ``real``: whether the commit exists as a message; else only its facts do, touched up.
+    """
 
     rule: str | None
     build: Callable[[], Play]
+    real: bool
 
 
 CASES: dict[str, Case] = {}
 
 
-def case(rule: str | None) -> Callable[[Callable[[], Play]], Callable[[], Play]]:
+def case(rule: str | None, *, real: bool = True) -> Callable[[Callable[[], Play]], Callable[[], Play]]:
     """Enter a function into the corpus under its name."""
 
     def enter(build: Callable[[], Play]) -> Callable[[], Play]:
         name = build.__name__.replace("_", " ")
         assert name not in CASES
-        CASES[name] = Case(rule, build)
+        CASES[name] = Case(rule, build, real)
         return build
 
     return enter

@@ -262,14 +262,14 @@ def a_joiner_keeps_who_is_leaving() -> Play:
     return world.shown(joiner, world.external(joiner, take=False))
 
 
-@case("adds")
+@case("adds", real=False)
 def too_many_are_added_at_once() -> Play:
     play = added(make_device("erin"))
     # Only the count is wrong: the one device stands there once for each place.
     return Play(replace(play.facts, added=play.facts.added * (MAX_ADDS + 1)))
 
 
-@case("outsider")
+@case("outsider", real=False)
 def an_external_sender_proposes() -> Play:
     play = added(make_device("erin"))
     (proposal,) = play.facts.proposals
@@ -277,7 +277,7 @@ def an_external_sender_proposes() -> Play:
     return Play(replace(play.facts, proposals=(outside,)))
 
 
-@case("outsider")
+@case("outsider", real=False)
 def somebody_proposes_to_be_added() -> Play:
     play = added(make_device("erin"))
     (proposal,) = play.facts.proposals

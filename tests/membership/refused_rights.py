@@ -126,7 +126,7 @@ def another_device_than_the_revoked_is_removed() -> Play:
     return world.play(world.of("dave"), plan)
 
 
-@case("psk")
+@case("psk", real=False)
 def a_key_from_elsewhere_is_mixed_in() -> Play:
     world = team()
     psk = ResumptionPsk(

@@ -44,6 +44,9 @@ LOST_RACE: Final = frozenset({"stale_epoch", "behind"})
 SEAL_AGAIN: Final = LOST_RACE | {"forgotten", "conflict", "refused_message"}
 """The content goes out again under another name; receivers drop a double by its id."""
 
+WELCOME_WAIT: Final = 20.0
+"""Seconds that the Welcome of who was first may take, before we ask again."""
+
 NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
 
@@ -84,10 +87,7 @@ class Answers:
             return
         packages = result.packages if isinstance(result, ClaimedKeyPackages) else []
         if not packages:
-            change.db.execute(
-                "UPDATE intent SET step = 'wanted', not_before = ? WHERE id = ?",
-                (int((self.clock() + NO_PACKAGES_WAIT) * 1000), intent.id),
-            )
+            intents.wait(change.db, intent.id, until=self.clock() + NO_PACKAGES_WAIT)
             return
         error = self._judge_packages(change, intent.subject, [each.key_package for each in packages])
         if error is None:
@@ -157,7 +157,8 @@ class Answers:
             change.tell(Joined(record.name))
         elif isinstance(result, RefusedByServer) and result.code == "exists":
             # Both opened at once and the other was first: its Welcome is in the inbox (rules.md A).
-            self.planner.give_up(change, record, intent, result)
+            self.planner.withdraw(change, record)
+            intents.wait(change.db, intent.id, until=self.clock() + WELCOME_WAIT)
         elif isinstance(result, RefusedByServer):
             queued.refuse(change, record.id, result.code, str(result))
             self.planner.give_up(change, record, intent, result)
@@ -191,6 +192,7 @@ class Answers:
             return
         if isinstance(result, Appended):
             records.update(change.db, record.id, state=Standing.LEFT)
+            queued.refuse(change, record.id, "not_member", f"you left {record.name}")
             intents.remove(change.db, intent.id)
             change.settle(intent.id)
         elif isinstance(result, RefusedByServer) and result.code in SEAL_AGAIN:

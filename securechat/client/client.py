@@ -11,6 +11,7 @@ profile at a time (`lock`); others go through its socket (`local_socket`).
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Final, Self, TypeVar
 
 from securechat.client import history, intents, outbox, records, rooms
@@ -42,6 +43,7 @@ from securechat.client.events import (
 )
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
+from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
@@ -63,6 +65,7 @@ class Client:
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
         self._engine = engine
         self._lock = lock
+        self._served = AsyncExitStack()
 
     @classmethod
     async def open(
@@ -75,9 +78,9 @@ class Client:
         server: ServerAddress | None = None,
         clock: Clock = time.time,
     ) -> Self:
-        """Own the profile, open its store, and begin to connect in the background.
+        """Own the profile, open its store, serve its socket and begin to connect in the background.
 
-        :raises NoProfile, ProfileBusy, WrongPassword, StoreDamaged, Unfinished: it can't be opened
+        :raises NoProfile, ProfileBusy, WrongPassword, StoreDamaged, Unfinished, UnsafeFile: it stays shut
         """
         profile = home.profile(user)
         lock = ProfileLock(profile)
@@ -95,12 +98,19 @@ class Client:
         except BaseException:
             lock.release()
             raise
+        client = cls(engine, lock)
         engine.start()
-        return cls(engine, lock)
+        try:
+            await client._served.enter_async_context(serving(profile, client))
+        except BaseException:
+            await client.close()
+            raise
+        return client
 
     async def close(self) -> None:
         """Say goodbye and let go of the profile. What is queued goes out next time."""
         try:
+            await self._served.aclose()
             await self._engine.close()
         finally:
             self._lock.release()
@@ -173,6 +183,10 @@ class Client:
 
         async with asyncio.timeout(timeout):
             return await self._until(settled)
+
+    async def changed(self) -> None:
+        """Wait until anything in the store has changed."""
+        await self._engine.changed()
 
     async def drained(self, timeout: float) -> bool:  # noqa: ASYNC109 - the contract's name
         """Wait until everything that was sent is acknowledged; False if it is not by then."""
@@ -269,6 +283,10 @@ class Client:
     def unprinted(self, limit: int) -> list[Message]:
         """Return what others said and `receive` has not printed, oldest first."""
         return history.unprinted(self._engine.store.db, limit)
+
+    async def caught_up(self) -> None:
+        """Return once everything the server had for us is stored; waits while there is no connection."""
+        await self._engine.caught_up()
 
     def mark_printed(self, local_ids: list[int]) -> None:
         with self._engine.changes.change() as change:

@@ -140,6 +140,10 @@ class Engine:
         """Wait for the next change."""
         await self._news.wait()
 
+    async def caught_up(self) -> None:
+        """Return once everything the server had for us is stored."""
+        await self._sync.caught_up()
+
     def _done(self, change: Change) -> None:
         """After the commit: speak."""
         for group, sequence in change.acknowledged.items():

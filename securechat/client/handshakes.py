@@ -7,7 +7,7 @@ what only a member can, and only then is anything changed.
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import intents, log_chain, pending, records, staged
+from securechat.client import intents, log_chain, pending, queued, records, staged
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -173,6 +173,7 @@ class Handshakes:
             intents.remove(change.db, intent.id)
         staged.drop(change.db, record.id)
         pending.clear(change.db, record.id)
+        queued.refuse(change, record.id, "not_member", f"you are no longer in {record.name}")
         if not left:
             change.tell(Removed(record.name, by))
         state = Standing.LEFT if left else Standing.REMOVED

@@ -157,6 +157,16 @@ def in_flight(db: apsw.Connection, conversation: int) -> int:
     return _count(db, "conversation = ? AND state = 'queued' AND sealed IS NOT NULL", conversation)
 
 
+def in_flight_before(db: apsw.Connection, conversation: int, epoch: int) -> bool:
+    """Whether messages are in flight that were sealed in an earlier epoch."""
+    row = db.execute(
+        "SELECT 1 FROM message WHERE conversation = ? AND state = 'queued' AND sealed IS NOT NULL"
+        " AND epoch < ? LIMIT 1",
+        (conversation, epoch),
+    ).fetchone()
+    return row is not None
+
+
 def queued(db: apsw.Connection) -> int:
     return _count(db, "state = ?", "queued")
 

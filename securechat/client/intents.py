@@ -108,6 +108,15 @@ def again(db: apsw.Connection, intent: Intent, *, now: float) -> None:
     )
 
 
+def wait(db: apsw.Connection, intent: int, *, until: float) -> None:
+    """Put an intent back until a time; claimed key packages stay good."""
+    db.execute(
+        "UPDATE intent SET step = CASE packages WHEN x'' THEN 'wanted' ELSE 'claimed' END, not_before = ?"
+        " WHERE id = ?",
+        (int(until * 1000), intent),
+    )
+
+
 def jitter(longest: float) -> float:
     """Return a wait of 0 to ``longest`` seconds: full jitter, so that those who raced don't race again."""
     return secrets.SystemRandom().uniform(0, longest)

@@ -87,6 +87,7 @@ class Outbox:
         self._sent = 0
         self._outstanding = 0
         self._failures = 0
+        self._arrived: list[tuple[StoredRequest, Answer | RefusedByServer]] = []
         self._sender: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -184,9 +185,17 @@ class Outbox:
             self._retry_from(request.name, answer.retry_after)
             return
         self._failures = 0
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._apply_answers)
+        self._arrived.append((request, answer))
+
+    def _apply_answers(self) -> None:
+        """Apply all answers of one tick in one change: one fsync for what came together."""
+        arrived, self._arrived = self._arrived, []
         with self._changes.change() as change:
-            if forget_request(change.db, request.name):
-                self._answered(change, request, answer)
+            for request, answer in arrived:
+                if forget_request(change.db, request.name):
+                    self._answered(change, request, answer)
         self.kick()
 
     def _retry_from(self, name: int, retry_after: float) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import intents, pending, records, rooms, staged
+from securechat.client import intents, pending, queued, records, rooms, staged
 from securechat.client.change import Change
 from securechat.client.device import SUITE, Clock, Device
 from securechat.client.errors import ClientError, NotAMember, UntrustedKeys, refusal
@@ -74,10 +74,14 @@ class Planner:
         intents.remove(change.db, intent.id)
         change.settle(intent.id, error)
         if intent.what in (What.OPEN, What.CREATE) and record.state is Standing.OPENING:
-            self.groups.drop(change, record.id)
-            staged.drop(change.db, record.id)
-            records.update(change.db, record.id, group_id=None)
+            self.withdraw(change, record)
         change.wake(record.id)
+
+    def withdraw(self, change: Change, record: ConversationRecord) -> None:
+        """Throw away a group that never came about."""
+        self.groups.drop(change, record.id)
+        staged.drop(change.db, record.id)
+        records.update(change.db, record.id, group_id=None)
 
     def stage_external(
         self, change: Change, record: ConversationRecord, intent: Intent, group_info: bytes
@@ -169,6 +173,7 @@ class Planner:
             # Nobody is left who could commit it: the group simply ends with us.
             self.groups.drop(change, record.id)
             records.update(change.db, record.id, state=Standing.LEFT)
+            queued.refuse(change, record.id, "not_member", f"you left {record.name}")
             raise AlreadySo
         message = group.propose_self_remove()
         self.groups.keep(change, record.id, group)

@@ -14,6 +14,7 @@ from securechat.client import intents, key_packages, records
 from securechat.client.carriage import collect, complete, tree_of
 from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
+from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.handshakes import hold
 from securechat.client.intents import Intent, Step
@@ -73,15 +74,19 @@ class Syncer:
     _woken: set[int] = field(default_factory=set)
     _busy: set[int] = field(default_factory=set)
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
-    _inbox: list[InboxEntry] = field(default_factory=list)
-    _inbox_busy: bool = False
+    _welcomes: deque[InboxEntry] = field(default_factory=deque)
+    _inbox_unread: bool = True
+    _inbox_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _online: bool = False
+    _caught_up: bool = False
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def catch_up(self) -> None:
         """Read what came while we were away; called once per connection, before anything is sent."""
         self._online = True
         self.heads.clear()
         self._pushed.clear()
+        self._inbox_unread = True
         await self._read_inbox()
         after = b""
         while True:
@@ -97,10 +102,17 @@ class Syncer:
                 break
         for record in records.every(self.changes.db):
             self.wake(record.id)
+        self._caught_up = True
+        self._note_idle()
         await self._top_up()
 
+    async def caught_up(self) -> None:
+        """Return once everything the server had for us is read; waits while there is no connection."""
+        await self._idle.wait()
+
     def offline(self) -> None:
-        self._online = False
+        self._online = self._caught_up = False
+        self._note_idle()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -116,9 +128,9 @@ class Syncer:
         self.wake(record.id)
 
     def inbox_delivered(self, push: InboxDelivered) -> None:
-        self._inbox.extend(push.entries)
-        if not self._inbox_busy:
-            self.tasks.spawn(self._take_inbox(), "inbox")
+        self._welcomes.extend(push.entries)
+        self._idle.clear()
+        self.tasks.spawn(self._read_inbox(), "inbox")
 
     def wake(self, conversation: int) -> None:
         """There may be something to do for a conversation."""
@@ -127,6 +139,7 @@ class Syncer:
         self._woken.add(conversation)
         if conversation not in self._busy:
             self._busy.add(conversation)
+            self._note_idle()
             self.tasks.spawn(self._drive(conversation), f"conversation {conversation}")
 
     async def _drive(self, conversation: int) -> None:
@@ -137,6 +150,13 @@ class Syncer:
                     await self._act(conversation)
         finally:
             self._busy.discard(conversation)
+            self._note_idle()
+
+    def _note_idle(self) -> None:
+        if self._caught_up and not self._busy and not self._inbox_turn.locked():
+            self._idle.set()
+        else:
+            self._idle.clear()
 
     async def _read_log(self, conversation: int) -> bool:
         """Apply the log up to the head; whether that is where we are now."""
@@ -225,32 +245,36 @@ class Syncer:
         self._timers[conversation] = loop.call_later(seconds, self.wake, conversation)
 
     async def _read_inbox(self) -> None:
-        """Read the inbox from where we stand to its head."""
-        while True:
-            cursor = records.counter(self.changes.db, INBOX)
-            answer = await self.session.request(FetchInbox(cursor + 1))
-            if not isinstance(answer, InboxEntries) or not answer.entries:
-                return
-            self._inbox = [*answer.entries, *self._inbox]
-            await self._take_inbox()
-            if records.counter(self.changes.db, INBOX) >= answer.head:
-                return
-
-    async def _take_inbox(self) -> None:
-        if self._inbox_busy:
-            return
-        self._inbox_busy = True
+        """Take Welcomes in order: pushed ones if they follow the cursor, else what is fetched."""
         try:
-            while self._inbox:
-                entry = self._inbox.pop(0)
-                if entry.sequence > records.counter(self.changes.db, INBOX):
-                    await self._take_welcome(entry)
+            async with self._inbox_turn:
+                while self._welcomes or self._inbox_unread:
+                    await self._next_welcome(records.counter(self.changes.db, INBOX))
         finally:
-            self._inbox_busy = False
+            self._note_idle()
+
+    async def _next_welcome(self, cursor: int) -> None:
+        while self._welcomes and self._welcomes[0].sequence <= cursor:
+            self._welcomes.popleft()
+        if self._welcomes and self._welcomes[0].sequence == cursor + 1:
+            await self._take_welcome(self._welcomes.popleft())
+        elif self._welcomes or self._inbox_unread:
+            await self._fetch_inbox(cursor)
+
+    async def _fetch_inbox(self, cursor: int) -> None:
+        self._welcomes.clear()
+        answer = await self.session.request(FetchInbox(cursor + 1))
+        entries = answer.entries if isinstance(answer, InboxEntries) else []
+        for entry in entries:
+            await self._take_welcome(entry)
+        self._inbox_unread = bool(entries)
 
     async def _take_welcome(self, entry: InboxEntry) -> None:
         welcome = await collect(self.session, entry.welcome)
         tree = await tree_of(self.session, entry.group, entry.epoch)
+        known = records.by_group(self.changes.db, entry.group)
+        if known is not None and known.state is not Standing.OPENING and known.cursor < entry.start - 1:
+            await self._read_log(known.id)  # we may have been removed meanwhile: then it is a new stay
         with self.changes.change() as change:
             self.joiner.take(change, entry, welcome, tree)
         await self._top_up()

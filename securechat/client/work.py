@@ -104,6 +104,8 @@ class Work:
         )
 
     def _seal(self, change: Change, record: ConversationRecord, group: Group) -> None:
+        if history.in_flight_before(change.db, record.id, group.epoch):
+            return  # they will be refused and sealed anew, before anything that was written later
         room = history.in_flight(change.db, record.id)
         waiting = history.to_seal(change.db, record.id, limit=max(0, MAX_SEALED - room))
         if not waiting:

@@ -81,6 +81,8 @@ def apply_proposals(
     tree: RatchetTree, extensions: Extensions, proposals: Sequence[ResolvedProposal], *, external: bool
 ) -> Applied:
     """Return what the proposals make of the tree and the extensions (12.3, and 12.4.2 for a joiner)."""
+    if not proposals and not external:
+        return Applied(tree, extensions, (), (), (), None)
     for resolved in proposals:
         if isinstance(resolved.proposal, GroupContextExtensions):
             extensions = resolved.proposal.extensions

@@ -5,12 +5,12 @@ census answers them without a walk: it is counted once and then follows each cha
 commit to a group of 1,000 costs a few copies of dicts.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
 
 from securechat.mls.nodes import Capabilities, LeafNode, ParentNode
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 
 class Profile(NamedTuple):
@@ -30,10 +30,7 @@ class Census:
     __slots__ = ("encryption_keys", "profiles", "signature_keys")
 
     def __init__(
-        self,
-        encryption_keys: dict[bytes, int],
-        signature_keys: dict[bytes, int],
-        profiles: dict[Profile, int],
+        self, encryption_keys: "Tally[bytes]", signature_keys: "Tally[bytes]", profiles: "Tally[Profile]"
     ) -> None:
         self.encryption_keys = encryption_keys
         self.signature_keys = signature_keys
@@ -41,7 +38,7 @@ class Census:
 
     @classmethod
     def of(cls, nodes: Iterable[LeafNode | ParentNode | None]) -> "Census":
-        census = cls({}, {}, {})
+        census = cls(Tally(), Tally(), Tally())
         for node in nodes:
             if node is not None:
                 census.enter(node)
@@ -51,23 +48,56 @@ class Census:
         return Census(self.encryption_keys.copy(), self.signature_keys.copy(), self.profiles.copy())
 
     def enter(self, node: LeafNode | ParentNode) -> None:
-        keys = self.encryption_keys
-        keys[node.encryption_key] = keys.get(node.encryption_key, 0) + 1
+        self.encryption_keys.enter(node.encryption_key)
         if isinstance(node, LeafNode):
-            keys = self.signature_keys
-            keys[node.signature_key] = keys.get(node.signature_key, 0) + 1
-            profile = profile_of(node)
-            self.profiles[profile] = self.profiles.get(profile, 0) + 1
+            self.signature_keys.enter(node.signature_key)
+            self.profiles.enter(profile_of(node))
 
     def leave(self, node: LeafNode | ParentNode) -> None:
-        _take_one(self.encryption_keys, node.encryption_key)
+        self.encryption_keys.leave(node.encryption_key)
         if isinstance(node, LeafNode):
-            _take_one(self.signature_keys, node.signature_key)
-            _take_one(self.profiles, profile_of(node))
+            self.signature_keys.leave(node.signature_key)
+            self.profiles.leave(profile_of(node))
 
 
-def _take_one(counts: dict[Key, int], key: Key) -> None:
-    if counts[key] == 1:
-        del counts[key]
-    else:
-        counts[key] -= 1
+class Tally(Generic[Key]):
+    """How often each key occurs, and how many keys occur more than once."""
+
+    __slots__ = ("_counts", "repeated")
+
+    def __init__(self, counts: dict[Key, int] | None = None, repeated: int = 0) -> None:
+        self._counts = {} if counts is None else counts
+        self.repeated = repeated
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._counts
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tally) and self._counts == other._counts
+
+    def items(self) -> Iterable[tuple[Key, int]]:
+        return self._counts.items()
+
+    def copy(self) -> "Tally[Key]":
+        return Tally(self._counts.copy(), self.repeated)
+
+    def enter(self, key: Key) -> None:
+        count = self._counts.get(key, 0) + 1
+        self._counts[key] = count
+        if count == 2:
+            self.repeated += 1
+
+    def leave(self, key: Key) -> None:
+        count = self._counts[key] - 1
+        if count:
+            self._counts[key] = count
+            if count == 1:
+                self.repeated -= 1
+        else:
+            del self._counts[key]

@@ -242,9 +242,9 @@ def check_proposals_supported(proposals: Sequence[ResolvedProposal], tree: Ratch
     for resolved in proposals:
         leaf = removed_leaf(resolved)
         if leaf is not None:
-            processing[profile_of(tree.member(leaf))] -= 1
-    for profile, members in processing.items():
-        if members > 0 and not needed.issubset(profile.capabilities.proposals):
+            processing.leave(profile_of(tree.member(leaf)))
+    for profile in processing:
+        if not needed.issubset(profile.capabilities.proposals):
             raise ValidationError("proposal-unsupported", "12.2", "a member does not know a proposal type")
 
 

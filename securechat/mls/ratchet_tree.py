@@ -119,7 +119,7 @@ class RatchetTree:
 
     @property
     def member_count(self) -> int:
-        return sum(self.census.profiles.values())
+        return sum(count for _, count in self.census.profiles.items())
 
     @property
     def root(self) -> NodeIndex:

@@ -68,13 +68,13 @@ def check_census(census: Census, extensions: Extensions) -> None:
 
 def check_encryption_keys_unique(census: Census) -> None:
     """7.3 and 12.4.3.1: no two nodes of a tree, leaves or parents, have the same encryption key."""
-    if any(count > 1 for count in census.encryption_keys.values()):
+    if census.encryption_keys.repeated:
         raise ValidationError("duplicate-encryption-key", "7.3", "two nodes have one encryption key")
 
 
 def check_signature_keys_unique(census: Census) -> None:
     """7.3: no two members have the same signature key."""
-    if any(count > 1 for count in census.signature_keys.values()):
+    if census.signature_keys.repeated:
         raise ValidationError("duplicate-signature-key", "7.3", "two members have one signature key")
 
 

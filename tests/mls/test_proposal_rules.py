@@ -7,9 +7,11 @@ import pytest
 
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.commit import Commit
+from securechat.mls.commit_facts import ResolvedProposal
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
-from securechat.mls.framing import Member, NewMemberCommit
+from securechat.mls.framing import Member, NewMemberCommit, SenderType
 from securechat.mls.nodes import LeafIndex, LeafNode, LeafNodeSource, sign_leaf_node
+from securechat.mls.proposal_rules import check_proposal_list
 from securechat.mls.proposals import (
     Add,
     ExternalInit,
@@ -223,6 +225,14 @@ def test_a_reinit_comes_alone(stage: Stage, other: ProposalValue) -> None:
 def test_a_member_cannot_commit_an_external_init(stage: Stage) -> None:
     with refused("sender-proposal-type"):
         committed(stage, ExternalInit(bytes(32)))
+
+
+def test_a_members_list_has_no_external_init_wherever_it_came_from(stage: Stage) -> None:
+    smuggled = ResolvedProposal(
+        ExternalInit(bytes(32)), None, SenderType.NEW_MEMBER_COMMIT, by_reference=True
+    )
+    with refused("external-init"):
+        check_proposal_list([smuggled], stage.group.tree, committer=LeafIndex(0))
 
 
 def test_all_who_process_a_proposal_know_its_type() -> None:

@@ -3,20 +3,18 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import click
-import platformdirs
 
 from securechat.cli.options import Account, can_ask
 from securechat.client.client import Client
-from securechat.client.config import Home, ServerAddress
+from securechat.client.config import Home, ServerAddress, default_home
 from securechat.client.trust import Trust
 
 
 def home_of(account: Account) -> Home:
     """The folder of this machine's accounts: `--home`, `SECURECHAT_HOME`, else the platform's own place."""
-    return Home(account.home or Path(platformdirs.user_data_dir("securechat", appauthor=False)))
+    return default_home() if account.home is None else Home(account.home)
 
 
 def address_of(account: Account) -> ServerAddress | None:

@@ -25,7 +25,6 @@ from securechat.names import fold_user
 
 DEFAULT_HOST: Final = "localhost"
 DEFAULT_PORT: Final = 7443
-HOME_VARIABLE: Final = "SECURECHAT_HOME"
 
 _BRACKETED: Final = re.compile(r"\[(?P<host>[^\[\]]*)\](?::(?P<port>[0-9]{1,5}))?")
 _PLAIN: Final = re.compile(r"(?P<host>[^\[\]:/@\s]+)(?::(?P<port>[0-9]{1,5}))?")
@@ -130,17 +129,10 @@ class Home:
         name = fold_user(user)
         return ProfileFolder(self.path / name, name)
 
-    def users(self) -> list[str]:
-        """Return the users whose accounts are here."""
-        if not self.path.is_dir():
-            return []
-        return sorted(entry.name for entry in self.path.iterdir() if (entry / "account.json").is_file())
-
 
 def default_home() -> Home:
-    """Return the folder of SECURECHAT_HOME, else the one the system has for a user's data."""
-    named = os.environ.get(HOME_VARIABLE)
-    return Home(Path(named or platformdirs.user_data_dir("securechat", appauthor=False)))
+    """Return the folder that the system has for a user's data."""
+    return Home(Path(platformdirs.user_data_dir("securechat", appauthor=False)))
 
 
 def short_socket_folder() -> Path:

@@ -28,6 +28,7 @@ from securechat.client.errors import (
     ServerChanged,
     ServerUntrusted,
     Unreachable,
+    refusal,
 )
 from securechat.client.keystore import Keys
 from securechat.client.link import Link, Push
@@ -159,10 +160,6 @@ class Session:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    @property
-    def is_ready(self) -> bool:
-        return self._link is not None and self._link.is_open
-
     async def request(self, body: RequestBody) -> Answer:
         """Ask something that changes nothing.
 
@@ -259,6 +256,12 @@ class Session:
                 answer = await link.request(LogIn(own.user, own.client, nonce, signature))
         except TimeoutError:
             raise Unreachable(f"the server at {self._address} does not answer a login") from None
+        except RefusedByServer as no:
+            if no.code != "wrong_credentials":
+                raise
+            # It says no more to a stranger; we know that no password was asked for.
+            text = f"the server at {self._address} does not know this device of {own.user}"
+            raise refusal(no.code, text) from no
         assert isinstance(answer, LoggedIn)  # noqa: S101 - the connection holds answers to their kinds
         return answer
 

@@ -81,13 +81,13 @@ def test_a_profile_stays_in_its_home(tmp_path: Path) -> None:
             home.profile(name)
 
 
-def test_the_home_is_named_by_the_environment_or_by_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECURECHAT_HOME", "somewhere")
-    assert default_home().path == Path.cwd() / "somewhere"
+def test_a_home_is_an_absolute_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
 
-    monkeypatch.delenv("SECURECHAT_HOME")
-    assert default_home().path.name == "securechat"
+    assert Home(Path("here")).path == tmp_path / "here"
     assert Home(Path("~")).path == Path.home()
+    assert default_home().path.name == "securechat"
+    assert default_home().path.is_absolute()
 
 
 def test_a_socket_whose_path_is_too_long_has_a_short_name(tmp_path: Path) -> None:
@@ -99,13 +99,3 @@ def test_a_socket_whose_path_is_too_long_has_a_short_name(tmp_path: Path) -> Non
     assert long.socket.parent == short_socket_folder()
     assert len(str(long.socket)) <= MAX_SOCKET_PATH
     assert long.socket == Home(tmp_path / ("x" * 120)).profile("alice").socket != other.socket
-
-
-def test_users_are_those_with_an_account(tmp_path: Path) -> None:
-    assert Home(tmp_path / "none").users() == []
-    for name in ("bob", "alice"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "account.json").touch()
-    (tmp_path / "empty").mkdir()
-
-    assert Home(tmp_path).users() == ["alice", "bob"]

@@ -78,9 +78,6 @@ class Tally(Generic[Key]):
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Tally) and self._counts == other._counts
-
     def items(self) -> Iterable[tuple[Key, int]]:
         return self._counts.items()
 

@@ -19,18 +19,18 @@ def path(tmp_path: Path) -> Path:
 def new_store(path: Path) -> ClientStore:
     store = create_store(path, KEY)
     with store.transaction() as db:
-        db.execute("CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER CHECK (value >= 0)) STRICT")
+        db.execute("CREATE TABLE notebook (name TEXT PRIMARY KEY, value INTEGER CHECK (value >= 0)) STRICT")
     return store
 
 
 def note(store: ClientStore, name: str, value: int) -> None:
     with store.transaction() as db:
-        db.execute("INSERT INTO counter (name, value) VALUES (?, ?)", (name, value))
+        db.execute("INSERT INTO notebook (name, value) VALUES (?, ?)", (name, value))
 
 
 def read_all(path: Path) -> None:
     with ClientStore(path, KEY) as store:
-        store.rows("SELECT * FROM counter")
+        store.rows("SELECT * FROM notebook")
         store.rows("SELECT * FROM profile")
         store.rows("PRAGMA integrity_check")
 
@@ -40,18 +40,20 @@ def test_what_was_written_is_there_after_opening_again(path: Path) -> None:
         note(store, "seen", 7)
 
     with ClientStore(path, KEY) as store:
-        assert store.value("SELECT value FROM counter WHERE name = 'seen'") == 7
-        assert store.row("SELECT value FROM counter WHERE name = 'unseen'") is None
-        assert store.rows("SELECT name FROM counter WHERE name = ?", ("seen",)) == [("seen",)]
+        assert store.value("SELECT value FROM notebook WHERE name = 'seen'") == 7
+        assert store.row("SELECT value FROM notebook WHERE name = 'unseen'") is None
+        assert store.rows("SELECT name FROM notebook WHERE name = ?", ("seen",)) == [("seen",)]
 
 
 def test_a_transaction_that_fails_leaves_nothing(path: Path) -> None:
     with new_store(path) as store:
         with pytest.raises(apsw.ConstraintError), store.transaction() as db:
-            db.execute("INSERT INTO counter VALUES ('half', 1); INSERT INTO counter VALUES ('negative', -1)")
+            db.execute(
+                "INSERT INTO notebook VALUES ('half', 1); INSERT INTO notebook VALUES ('negative', -1)"
+            )
 
         note(store, "whole", 1)
-        assert store.value("SELECT count(*) FROM counter WHERE name IN ('half', 'whole')") == 1
+        assert store.value("SELECT count(*) FROM notebook WHERE name IN ('half', 'whole')") == 1
 
 
 def test_a_transaction_is_on_the_disk_before_it_returns(path: Path) -> None:
@@ -73,7 +75,7 @@ def test_nothing_of_it_can_be_read_on_the_disk(path: Path) -> None:
     """L-02."""
     with new_store(path) as store:
         with store.transaction() as db:
-            db.execute("INSERT INTO counter (name, value) VALUES (?, 1)", (CANARY.decode(),))
+            db.execute("INSERT INTO notebook (name, value) VALUES (?, 1)", (CANARY.decode(),))
         files = list(path.parent.iterdir())
         assert path.with_name("store.db-wal") in files
         assert not any(CANARY in file.read_bytes() for file in files)
@@ -120,11 +122,11 @@ def test_a_full_disk_is_said_and_nothing_is_changed(path: Path) -> None:
         store.value(f"PRAGMA max_page_count = {pages}")
 
         with pytest.raises(StoreFailed, match="full"), store.transaction() as db:
-            db.execute("INSERT INTO counter (name, value) VALUES (?, 1)", ("x" * 100_000,))
+            db.execute("INSERT INTO notebook (name, value) VALUES (?, 1)", ("x" * 100_000,))
 
         store.value(f"PRAGMA max_page_count = {pages + 1000}")
         note(store, "room again", 1)
-        assert store.value("SELECT count(*) FROM counter WHERE length(name) = 100000") == 0
+        assert store.value("SELECT count(*) FROM notebook WHERE length(name) = 100000") == 0
 
 
 def test_a_store_of_a_later_release_is_left_alone(path: Path) -> None:

@@ -1,0 +1,76 @@
+"""A command on a real pseudo-terminal, its screen drawn by pyte."""
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyte
+
+WIDTH, HEIGHT = 100, 30
+SECONDS = 60
+
+
+class Terminal:
+    """One process on its own terminal. `type` is the keyboard, `lines` the screen."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+        self._primary, secondary = pty.openpty()
+        self._screen = pyte.Screen(WIDTH, HEIGHT)
+        self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "securechat", *arguments],
+            stdin=secondary,
+            stdout=secondary,
+            stderr=secondary,
+            env=environment | {"TERM": "xterm-256color", "COLUMNS": str(WIDTH), "LINES": str(HEIGHT)},
+            cwd=folder,
+            start_new_session=True,
+        )
+        os.close(secondary)
+
+    def type(self, keys: str) -> None:
+        os.write(self._primary, keys.encode())
+
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self._screen.display if line.strip()]
+
+    def wait(self, seen: Callable[[list[str]], bool]) -> list[str]:
+        """Read until the screen is as expected; fails with the screen as it is."""
+        deadline = time.monotonic() + SECONDS
+        while not seen(self.lines()):
+            assert time.monotonic() < deadline, "\n".join(self.lines())
+            self._read(0.2)
+        return self.lines()
+
+    def end(self) -> int:
+        """Return the exit code once the process has ended."""
+        deadline = time.monotonic() + SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self._read(0.1)
+        return self.process.wait(timeout=1)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(timeout=SECONDS)
+        os.close(self._primary)
+
+    def _read(self, seconds: float) -> None:
+        ready, _, _ = select.select([self._primary], [], [], seconds)
+        if not ready:
+            return
+        with contextlib.suppress(OSError):  # the other end has closed
+            data = os.read(self._primary, 65536)
+            self.raw += data
+            self._stream.feed(data)
+            if b"\x1b[6n" in data:  # prompt_toolkit asks where the cursor is, as of any terminal
+                row, column = self._screen.cursor.y + 1, self._screen.cursor.x + 1
+                os.write(self._primary, f"\x1b[{row};{column}R".encode())

@@ -27,18 +27,13 @@ from securechat.protocol.messages import (
 )
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
+from securechat.server.store.transaction import Transaction
 from securechat.server.values import Caller, Clock, Decision, GroupPush, carried_of
 
 ANSWER_BYTES: Final = 192 * 1024
 """What entries of one answer may carry: with their fields they stay below a frame's 256 KiB."""
 
 SYNC_PAGE: Final = 1_000
-
-_SPEAKER: Final = """
-SELECT c.id, c.epoch, c.head, m.may_speak FROM conversation c
-JOIN member m ON m.conversation = c.id AND m.client = ? AND m."end" IS NULL
-WHERE c.group_id = ?
-"""
 
 _STAY: Final = """
 SELECT c.id, m.start, coalesce(m."end", c.head) FROM member m
@@ -78,27 +73,23 @@ class Delivery:
         self._groups = groups
         self._now = now
 
-    def send(self, db: apsw.Connection, caller: Caller, body: SendMessage) -> Decision:
+    def send(self, transaction: Transaction, caller: Caller, body: SendMessage) -> Decision:
         """Append an application message if its sender may speak and its epoch is the log's."""
-        found = db.execute(_SPEAKER, (caller.client, body.group)).fetchone()
-        if found is None:
-            raise not_yours(db, caller, body.group)
-        conversation, epoch, head, may_speak = found
-        if not may_speak:
-            raise Refusal("forbidden", "you may only read here", head=head)
-        if epoch != body.epoch:
-            raise Refusal("stale_epoch", head=head)
+        standing = transaction.log(body.group)
+        if standing is None:
+            raise Refusal("no_group")
+        present = self._groups.present(transaction.db, standing.conversation, standing.epoch)
+        if caller.client not in present.speakers:
+            if caller.client in present.clients:
+                raise Refusal("forbidden", "you may only read here", head=standing.head)
+            raise not_yours(transaction.db, caller, body.group)
+        if standing.epoch != body.epoch:
+            raise Refusal("stale_epoch", head=standing.head)
         _check_message(body)
-        sequence, now = head + 1, self._now()
-        db.execute(
-            "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body) "
-            "VALUES (?, ?, 'message', ?, ?, ?, ?)",
-            (conversation, sequence, epoch, caller.client, now, body.message),
-        )
-        db.execute("UPDATE conversation SET head = ? WHERE id = ?", (sequence, conversation))
-        entry = Entry(sequence, "message", epoch, caller.name, now, body.message)
-        clients = self._groups.clients(db, conversation, epoch)
-        return Decision(Appended(sequence), (GroupPush(body.group, clients, entry, echo=False),))
+        now = self._now()
+        sequence = transaction.append(standing, caller.client, now, body.message)
+        entry = Entry(sequence, "message", body.epoch, caller.name, now, body.message)
+        return Decision(Appended(sequence), (GroupPush(body.group, present.clients, entry, echo=False),))
 
     def fetch(self, db: apsw.Connection, caller: Caller, body: Fetch) -> Entries:
         """Entries from ``start`` on, as many as fit; what has expired is a Gap."""

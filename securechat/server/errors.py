@@ -14,11 +14,11 @@ class ConfigError(SecureChatError):
     pass
 
 
-class StoreFailed(SecureChatError):  # noqa: N818 - says what happened
+class StoreFailed(SecureChatError):
     pass
 
 
-class Refusal(SecureChatError):  # noqa: N818 - the word of the wire
+class Refusal(SecureChatError):
     """Raised where a request is judged; the session makes a ``Refused`` of it."""
 
     def __init__(

@@ -6,7 +6,8 @@ truth. It is used only where the caller's transaction reads those same bytes.
 
 import threading
 from collections import OrderedDict
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import apsw
 
@@ -32,6 +33,14 @@ class _PublicState(WireStruct, frozen=True):
     confirmation_tag: Opaque
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The clients in a group during one epoch, and those of them that may speak."""
+
+    clients: tuple[int, ...]
+    speakers: frozenset[int]
+
+
 class Groups:
     """Loads, keeps and writes public states; used from the writer's and the readers' threads."""
 
@@ -39,7 +48,7 @@ class Groups:
         self._lock = threading.Lock()
         self._states: OrderedDict[int, tuple[bytes, PublicGroup]] = OrderedDict()
         self._leaves = 0
-        self._clients: OrderedDict[tuple[int, int], tuple[int, ...]] = OrderedDict()
+        self._present: OrderedDict[tuple[int, int], Present] = OrderedDict()
 
     def load(self, db: apsw.Connection, conversation: int) -> PublicGroup:
         """The state of the epoch that the database has now."""
@@ -99,23 +108,24 @@ class Groups:
 
     def undone(self) -> None:
         """A transaction was not written: forget who was in which epoch."""
-        self._clients.clear()
+        self._present.clear()
 
-    def clients(self, db: apsw.Connection, conversation: int, epoch: int) -> tuple[int, ...]:
-        """The clients in the group during an epoch that was read in this transaction.
+    def present(self, db: apsw.Connection, conversation: int, epoch: int) -> Present:
+        """Who is in the group during an epoch that was read in this transaction.
 
         For the writer's thread, and last in a job: what may still be undone must not be kept.
         """
         key = (conversation, epoch)
-        kept = self._clients.get(key)
+        kept = self._present.get(key)
         if kept is None:
-            rows = db.execute(
-                'SELECT client FROM member WHERE conversation = ? AND "end" IS NULL', (conversation,)
-            )
-            kept = tuple(client for (client,) in rows)
-            self._clients[key] = kept
-            if len(self._clients) > KEPT_GROUPS:
-                self._clients.popitem(last=False)
+            rows: list[Any] = db.execute(
+                'SELECT client, may_speak FROM member WHERE conversation = ? AND "end" IS NULL',
+                (conversation,),
+            ).fetchall()
+            speakers = frozenset(client for client, may_speak in rows if may_speak)
+            kept = self._present[key] = Present(tuple(client for client, _ in rows), speakers)
+            if len(self._present) > KEPT_GROUPS:
+                self._present.popitem(last=False)
         return kept
 
     def _forget_trees(self, db: apsw.Connection, conversation: int) -> None:

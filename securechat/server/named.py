@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import apsw
+from msgspec import Raw
 from msgspec.msgpack import Decoder
 
 from securechat.protocol.frames import encode_value
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.protocol.messages import Refused
 from securechat.server.errors import Refusal
+from securechat.server.store.transaction import Transaction
 from securechat.server.store.writer import attempt
 from securechat.server.values import Caller, Decision, GroupPush, InboxPush
 
@@ -24,6 +26,10 @@ UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
 """Refusals that decide nothing: the same bytes may come again under the same name."""
 
 Operation = Callable[[apsw.Connection], Decision]
+"""Runs in a SAVEPOINT of its own."""
+
+QuickOperation = Callable[[Transaction], Decision]
+"""Refuses before it has changed anything, and so needs none."""
 
 _REFUSED: Final = Decoder(Refused)
 
@@ -41,40 +47,57 @@ class Told(Protocol):
 class NamedJob:
     """One named request on its way through the writer."""
 
-    __slots__ = ("_answer", "_caller", "_digest", "_name", "_operation", "_pushes", "_refused", "_told", "id")
+    __slots__ = (
+        "_answer",
+        "_caller",
+        "_digest",
+        "_name",
+        "_operation",
+        "_pushes",
+        "_quick",
+        "_refused",
+        "_told",
+        "id",
+    )
 
     def __init__(
-        self, told: Told, caller: Caller, request_id: int, *, name: int, raw: bytes, operation: Operation
+        self,
+        told: Told,
+        caller: Caller,
+        request_id: int,
+        *,
+        name: int,
+        raw: bytes | Raw,
+        operation: Operation | None = None,
+        quick: QuickOperation | None = None,
     ) -> None:
+        """One of ``operation`` and ``quick`` is what the name is decided by."""
         self.id = request_id
         self._told = told
         self._caller = caller
         self._name = name
         self._digest = hashlib.sha256(raw).digest()
         self._operation = operation
+        self._quick = quick
         self._answer = b""
         self._refused: Refused | None = None
         self._pushes: tuple[GroupPush | InboxPush, ...] = ()
 
-    def run(self, db: apsw.Connection) -> None:
+    def run(self, transaction: Transaction) -> None:
         client, name = self._caller.client, self._name
-        db.execute(
-            "UPDATE client SET high_water = ? WHERE id = ? AND high_water = ?", (name, client, name - 1)
-        )
-        if db.changes() == 0:
-            self._recall(db)
+        high_water = transaction.high_water(client)
+        if name != high_water + 1:
+            transaction.settle()
+            self._recall(transaction.db, high_water)
             return
-        refusal = attempt(db, self._decide)
+        refusal = self._run_quick(transaction) if self._quick else attempt(transaction, self._decide)
         if refusal is not None:
             self._refused = refusal.refused
             if refusal.refused.code in UNDECIDED:
-                db.execute("UPDATE client SET high_water = ? WHERE id = ?", (name - 1, client))
                 return
             self._answer = encode_value(refusal.refused)
-        db.execute(
-            "INSERT OR REPLACE INTO answer (slot, name, digest, refused, body) VALUES (?, ?, ?, ?, ?)",
-            (_slot(client, name), name, self._digest, refusal is not None, self._answer),
-        )
+        slot = _slot(client, name)
+        transaction.decide(client, (slot, name, self._digest, refusal is not None, self._answer))
 
     def done(self) -> None:
         if self._refused is not None:
@@ -87,15 +110,25 @@ class NamedJob:
     def undone(self, refusal: Refusal) -> None:
         self._told.declined(self.id, refusal.refused)
 
+    def _run_quick(self, transaction: Transaction) -> Refusal | None:
+        if self._quick is not None:
+            try:
+                self._take(self._quick(transaction))
+            except Refusal as refusal:
+                return refusal
+        return None
+
     def _decide(self, db: apsw.Connection) -> None:
-        decision = self._operation(db)
+        if self._operation is not None:
+            self._take(self._operation(db))
+
+    def _take(self, decision: Decision) -> None:
         self._answer = encode_value(decision.answer)
         self._pushes = decision.pushes
 
-    def _recall(self, db: apsw.Connection) -> None:
+    def _recall(self, db: apsw.Connection, high_water: int) -> None:
         """The name is not the next one: find what was said, or say why not."""
         client, name = self._caller.client, self._name
-        (high_water,) = db.execute("SELECT high_water FROM client WHERE id = ?", (client,)).fetchone() or (0,)
         if name > high_water:
             self._refused = Refused(0, "out_of_order", head=high_water)
             return

@@ -176,7 +176,7 @@ class Ordering:
             "UPDATE conversation SET head = ?1, handshake_head = ?1 WHERE id = ?2",
             (sequence, place.conversation),
         )
-        clients = self._groups.clients(db, place.conversation, place.epoch)
+        clients = self._groups.present(db, place.conversation, place.epoch).clients
         return Decision(Appended(sequence), (GroupPush(body.group, clients, entry, echo=True),))
 
     # What they share

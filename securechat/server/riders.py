@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import apsw
-
 from securechat.protocol.messages import Acknowledged
 from securechat.server.delivery import Delivery
 from securechat.server.errors import Refusal
+from securechat.server.store.transaction import Transaction
 from securechat.server.store.writer import Job
 
 RIDE_AFTER: Final = 0.05
@@ -75,9 +74,10 @@ class _Cursors:
         self._delivery = delivery
         self._acks = acks
 
-    def run(self, db: apsw.Connection) -> None:
+    def run(self, transaction: Transaction) -> None:
+        transaction.settle()
         for client, acks in self._acks.items():
-            self._delivery.acknowledge(db, client, acks)
+            self._delivery.acknowledge(transaction.db, client, acks)
 
     def done(self) -> None:
         """Nobody waits for it."""

@@ -37,6 +37,7 @@ from securechat.server.directory import Directory
 from securechat.server.entrances import Entrances
 from securechat.server.groups import Groups
 from securechat.server.ordering import Ordering
+from securechat.server.store.transaction import Transaction
 from securechat.server.values import Caller, Clock, Decision
 
 # A service takes the body its row names; Any says what a dictionary of them cannot.
@@ -51,6 +52,13 @@ class Named:
 
     decide: Decide
     prepare: Prepare | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """A named request that refuses before it changes anything: the busy one."""
+
+    decide: Callable[[Transaction, Caller, Any], Decision]
 
 
 WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({Ping, GetAccount})
@@ -77,8 +85,8 @@ class Services:
             GetBlob: blobs.get_blob,
         }
         self.writing: dict[type[RequestBody], Reading] = {PutChunk: blobs.put_chunk}
-        self.named: dict[type[RequestBody], Named] = {
-            SendMessage: Named(self.delivery.send),
+        self.named: dict[type[RequestBody], Named | Quick] = {
+            SendMessage: Quick(self.delivery.send),
             Propose: Named(ordering.propose, ordering.prepare_proposal),
             CommitGroup: Named(ordering.commit, ordering.prepare_commit),
             CreateGroup: Named(ordering.create, ordering.prepare_create),

@@ -46,7 +46,7 @@ from securechat.server.hub import Hub
 from securechat.server.identity import ServerIdentity
 from securechat.server.named import NamedJob, Operation
 from securechat.server.riders import Riders
-from securechat.server.services import WITHOUT_CLIENT, Named, Services
+from securechat.server.services import WITHOUT_CLIENT, Named, Quick, Services
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
 from securechat.server.tls import TlsPump
@@ -210,14 +210,13 @@ class Session:
             if self._reading_task is None:
                 self._reading_task = asyncio.create_task(self._work_through_reading())
             return
-        named = self._desk.services.named[type(requested.body)]
-        caller = self._caller
-        if caller is None or self._named or named.prepare is not None:
-            self._named.append(requested)
-            if self._named_task is None:
-                self._named_task = asyncio.create_task(self._work_through_named())
+        service = self._desk.services.named[type(requested.body)]
+        if isinstance(service, Quick) and not self._named:
+            self._submit_quick(requested, service)
             return
-        self._submit(requested, functools.partial(_decide, named, caller, requested.body))
+        self._named.append(requested)
+        if self._named_task is None:
+            self._named_task = asyncio.create_task(self._work_through_named())
 
     def _take_acks(self, acks: list[Acknowledged]) -> None:
         if self._caller is not None and self._caller.client:
@@ -225,27 +224,47 @@ class Session:
 
     # Requests with a name.
 
-    def _submit(self, requested: Requested, operation: Operation) -> None:
-        caller = self._caller
+    def _submit_quick(self, requested: Requested, service: Quick) -> None:
+        caller, body = self._caller, requested.body
         if caller is None or not caller.client:
             self.declined(requested.id, Refused(0, "forbidden", "no device is logged in here"))
             return
         self._desk.writer.submit(
-            NamedJob(self, caller, requested.id, name=requested.name, raw=requested.raw, operation=operation)
+            NamedJob(
+                self,
+                caller,
+                requested.id,
+                name=requested.name,
+                raw=requested.raw,
+                quick=lambda transaction: service.decide(transaction, caller, body),
+            )
         )
 
     async def _work_through_named(self) -> None:
         """Judge what needs judging, one after the other, so that the order stays."""
         try:
-            while self._named and self._caller is not None:
-                requested = self._named[0]
-                named = self._desk.services.named[type(requested.body)]
-                operation = await self._operation(requested, named, self._caller)
+            while self._named:
+                requested, caller = self._named[0], self._caller
+                service = self._desk.services.named[type(requested.body)]
+                if caller is None or not caller.client:
+                    self._named.popleft()
+                    self.declined(requested.id, Refused(0, "forbidden", "no device is logged in here"))
+                    continue
+                if isinstance(service, Quick):
+                    self._named.popleft()
+                    self._submit_quick(requested, service)
+                    continue
+                operation = await self._operation(requested, service, caller)
                 if self._named:  # not cleared by an end meanwhile
                     self._named.popleft()
-                    self._submit(requested, operation)
+                    self._submit(requested, caller, operation)
         finally:
             self._named_task = None
+
+    def _submit(self, requested: Requested, caller: Caller, operation: Operation) -> None:
+        self._desk.writer.submit(
+            NamedJob(self, caller, requested.id, name=requested.name, raw=requested.raw, operation=operation)
+        )
 
     async def _operation(self, requested: Requested, named: Named, caller: Caller) -> Operation:
         """The half for the transaction. A refusal of the judging half is decided there too, in its turn."""
@@ -378,10 +397,6 @@ def _standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int]:
         raise Refusal("wrong_credentials")
     high_water, head, cursor = found
     return high_water, head, cursor
-
-
-def _decide(named: Named, caller: Caller, body: RequestBody, db: apsw.Connection) -> Decision:
-    return named.decide(db, caller, body)
 
 
 def _refuse(refusal: Refusal, _db: apsw.Connection) -> Decision:

@@ -22,6 +22,7 @@ import apsw
 from securechat.server.errors import Refusal, StoreFailed
 from securechat.server.faults import internal
 from securechat.server.store.sqlite import open_database
+from securechat.server.store.transaction import Transaction
 
 MAX_BATCH: Final = 1_024
 """Jobs in one transaction: enough to share a sync, few enough that nobody waits long for one."""
@@ -34,8 +35,8 @@ T = TypeVar("T")
 class Job(Protocol):
     """Something to be written, and somebody to be told."""
 
-    def run(self, db: apsw.Connection) -> None:
-        """Judge and write, in the writer's thread; what may be refused goes through ``attempt``."""
+    def run(self, transaction: Transaction) -> None:
+        """Judge and write, in the writer's thread; what may be undone goes through ``attempt``."""
 
     def done(self) -> None:
         """Told on the loop: what was written is on the disk."""
@@ -151,8 +152,8 @@ class _Awaited(Generic[T]):
         self._found: T | None = None
         self._refusal: Refusal | None = None
 
-    def run(self, db: apsw.Connection) -> None:
-        self._refusal = attempt(db, self._attempt)
+    def run(self, transaction: Transaction) -> None:
+        self._refusal = attempt(transaction, self._attempt)
 
     def done(self) -> None:
         if self._waiter.cancelled():
@@ -174,8 +175,10 @@ def _transact(db: apsw.Connection, batch: list[Job]) -> Refusal | None:
     """Run a batch in one transaction; a refusal says that none of it was written."""
     try:
         db.execute("BEGIN IMMEDIATE")
+        transaction = Transaction(db)
         for job in batch:
-            job.run(db)
+            job.run(transaction)
+        transaction.settle()
         db.execute("COMMIT")
     except (apsw.FullError, apsw.BusyError) as error:
         if not db.get_autocommit():
@@ -194,11 +197,13 @@ _DATABASE_FAILED: Final = (
 )
 
 
-def attempt(db: apsw.Connection, work: Callable[[apsw.Connection], object]) -> Refusal | None:
+def attempt(transaction: Transaction, work: Callable[[apsw.Connection], object]) -> Refusal | None:
     """Run one job in a SAVEPOINT; what it wrote is undone when it refuses.
 
     A mistake of ours (anything but a failing database) is undone too, and told as ``internal``.
     """
+    transaction.settle()
+    db = transaction.db
     db.execute("SAVEPOINT job")
     refusal: Refusal | None = None
     try:

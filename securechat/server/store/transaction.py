@@ -1,0 +1,91 @@
+"""One transaction of the writer: what its jobs have in common is read once and written once.
+
+Inside a transaction nobody else writes, so a number that was read in it stays true in memory until
+it ends. A client's high-water mark and a log's head are read at their first use and written back
+when the transaction ends, or before anybody looks at the tables again (``settle``).
+"""
+
+from dataclasses import dataclass
+
+import apsw
+
+EntryRow = tuple[int, int, int, int, int, bytes]
+"""conversation, sequence, epoch, client, time, body of an application message."""
+
+AnswerRow = tuple[int, int, bytes, bool, bytes]
+"""slot, name, digest, refused, body."""
+
+_ENTRY = (
+    "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body) "
+    "VALUES (?, ?, 'message', ?, ?, ?, ?)"
+)
+_ANSWER = "INSERT OR REPLACE INTO answer (slot, name, digest, refused, body) VALUES (?, ?, ?, ?, ?)"
+
+
+@dataclass(slots=True)
+class Log:
+    """Where a conversation's log stands in this transaction."""
+
+    conversation: int
+    epoch: int
+    head: int
+
+
+class Transaction:
+    """Belongs to the writer's thread, and to one ``BEGIN IMMEDIATE``."""
+
+    __slots__ = ("_answers", "_entries", "_logs", "_marks", "_moved", "db")
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+        self._marks: dict[int, int] = {}
+        self._logs: dict[bytes, Log | None] = {}
+        self._moved: set[int] = set()
+        self._entries: list[EntryRow] = []
+        self._answers: list[AnswerRow] = []
+
+    def high_water(self, client: int) -> int:
+        """The last name that was decided for a client."""
+        mark = self._marks.get(client)
+        if mark is None:
+            found = self.db.execute("SELECT high_water FROM client WHERE id = ?", (client,)).fetchone()
+            mark = self._marks[client] = 0 if found is None else int(found[0])
+        return mark
+
+    def decide(self, client: int, answer: AnswerRow) -> None:
+        """Raise a client's mark to the name of its answer."""
+        self._marks[client] = answer[1]
+        self._moved.add(client)
+        self._answers.append(answer)
+
+    def log(self, group: bytes) -> Log | None:
+        """The log of a group."""
+        if group in self._logs:
+            return self._logs[group]
+        found = self.db.execute(
+            "SELECT id, epoch, head FROM conversation WHERE group_id = ?", (group,)
+        ).fetchone()
+        log = self._logs[group] = None if found is None else Log(*found)
+        return log
+
+    def append(self, log: Log, client: int, time: int, body: bytes) -> int:
+        """Put an application message at a log's end; return its place."""
+        log.head += 1
+        self._entries.append((log.conversation, log.head, log.epoch, client, time, body))
+        return log.head
+
+    def settle(self) -> None:
+        """Write what is only here, and forget it: from now on the tables say it all."""
+        if self._entries:
+            self.db.executemany(_ENTRY, self._entries)
+            heads = {row[0]: row[1] for row in self._entries}
+            self.db.executemany("UPDATE conversation SET head = ?2 WHERE id = ?1", heads.items())
+            self._entries.clear()
+        if self._answers:
+            self.db.executemany(_ANSWER, self._answers)
+            marks = [(self._marks[client], client) for client in self._moved]
+            self.db.executemany("UPDATE client SET high_water = ? WHERE id = ?", marks)
+            self._answers.clear()
+            self._moved.clear()
+        self._logs.clear()
+        self._marks.clear()

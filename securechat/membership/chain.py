@@ -2,13 +2,12 @@
 
 C_0 is the confirmed transcript hash of the epoch, C_i = SHA-256(C_{i-1} || SHA-256(entry_i)) over
 the group's log entries of that epoch. Each application message carries (i, first 16 bytes of C_i)
-in its authenticated data; a receiver compares with its own chain.
+in its authenticated data. A receiver compares with its own chain: another value, or more entries
+than came before the message, is a log that was doctored.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated, Final
 
 from securechat.mls.codec import FixedBytes, Uint32, WireStruct, decode, encode
@@ -27,17 +26,6 @@ class LogMark(WireStruct, frozen=True):
     def to_bytes(self) -> bytes:
         """Return the ``authenticated_data`` of an application message."""
         return encode(self)
-
-
-class Verdict(Enum):
-    """What a receiver finds when it compares a claim with its own chain."""
-
-    AGREES = "agrees"
-    DIFFERS = "differs"
-    """Something was withheld, inserted or reordered among the first ``count`` entries."""
-    AHEAD = "ahead"
-    """The sender had seen entries that are not in the log before its message."""
-    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +59,3 @@ def read_mark(authenticated_data: bytes) -> LogMark | None:
         return decode(LogMark, authenticated_data)
     except DecodeError:
         return None
-
-
-def compare(mark: LogMark | None, history: Sequence[bytes]) -> Verdict:
-    """Compare a message's claim with one's own chain.
-
-    :param history: the chain's values of this epoch before the message: ``history[i]`` after i
-        entries, so it has at least one
-    """
-    if mark is None:
-        return Verdict.UNREADABLE
-    if mark.count >= len(history):
-        return Verdict.AHEAD
-    return Verdict.AGREES if history[mark.count] == mark.value else Verdict.DIFFERS

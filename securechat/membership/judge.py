@@ -17,16 +17,14 @@ from securechat.membership.identity import (
     read_client_credential,
     succession_problem,
 )
-from securechat.membership.leaf_rules import account_problem, at, newest_problem, repeated_client
+from securechat.membership.leaf_rules import account_problem, newest_problem, repeated_client
 from securechat.membership.room import (
-    RULES_VERSION,
     Kind,
     Role,
     Room,
     RoomRefused,
     UpdateNeeded,
     extensions_for,
-    may_speak,
     room_of,
 )
 from securechat.membership.roster import Roster
@@ -38,16 +36,6 @@ from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import ProposalValue, SelfRemove, Update
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
-
-__all__ = [
-    "RULES_VERSION",
-    "Refusal",
-    "judge",
-    "judge_creation",
-    "judge_message",
-    "judge_proposal",
-    "judge_tree",
-]
 
 COMMIT_RULES: Final[dict[str, Callable[[Scene], str | None]]] = {
     "outsider": room_rules.nobody_from_outside,
@@ -134,11 +122,6 @@ def judge_tree(context: GroupContext, tree: RatchetTree) -> Refusal | None:
             return Refusal("leaf", problem)
     roster = Roster.of_tree(tree)
     return _roster_refusal(roster, room)
-
-
-def judge_message(room: Room, sender: str) -> Refusal | None:
-    """Return why what a user (URI) says is not shown, or None."""
-    return None if may_speak(room, sender) else Refusal("speak", f"{at(sender)} may not speak here.")
 
 
 def judge_proposal(

@@ -38,7 +38,6 @@ PRODUCT_SUITES: Final = (3,)
 MAX_CLIENTS: Final = 1000
 """Beyond this a cold commit (84 kB at 1,000) and a join cost more than a chat should."""
 
-ALL_HISTORY: Final = 65535
 PROFILE_SALT_BYTES: Final = 32
 
 

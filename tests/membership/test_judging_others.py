@@ -1,4 +1,4 @@
-"""What the judge says of beginnings, trees, proposals and messages, and that it always answers."""
+"""What the judge says of beginnings, trees and proposals, and that it always answers."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from securechat.membership.judge import judge, judge_creation, judge_message, judge_proposal, judge_tree
+from securechat.membership.judge import judge, judge_creation, judge_proposal, judge_tree
 from securechat.membership.room import Kind, Role, with_roles
 from securechat.membership.verdict import Refusal
 from securechat.mls.cipher_suite import SUITE_3
@@ -104,13 +104,6 @@ def test_a_joiner_refuses_a_third_user_in_a_direct_conversation() -> None:
 def test_a_joiner_refuses_a_group_that_is_no_room() -> None:
     world = World(make_device("alice"), extensions=())
     assert rule(judge_tree(world.public.context, world.public.tree)) == "room"
-
-
-def test_only_readers_of_an_announcement_room_are_not_heard() -> None:
-    room = World(make_device("alice"), Kind.ANNOUNCEMENT).room
-    assert judge_message(room, make_device("alice").uri) is None
-    assert rule(judge_message(room, make_device("bob").uri)) == "speak"
-    assert rule(judge_message(room, "somebody")) == "speak"
 
 
 def proposed(proposal: ProposalValue, sender: str | None) -> str | None:

@@ -42,11 +42,11 @@ class SecretError(RuleError):
     """A rule is broken that only a holder of the group's secrets can check."""
 
 
-class WrongGroup(MLSError):  # noqa: N818 - names what it is, as RFC 9420 section 6 does
+class WrongGroup(MLSError):
     """The message belongs to another group."""
 
 
-class StaleEpoch(MLSError):  # noqa: N818 - the wire calls it the same
+class StaleEpoch(MLSError):
     """The message belongs to another epoch."""
 
     def __init__(self, *, message_epoch: int, group_epoch: int) -> None:

@@ -11,7 +11,7 @@ from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.codec import encode
 from securechat.mls.commit_facts import CommitFacts
 from securechat.mls.epoch import EpochState
-from securechat.mls.errors import SecretError
+from securechat.mls.errors import SecretError, ValidationError
 from securechat.mls.hpke import KeyPair
 from securechat.mls.key_schedule import EpochSecrets
 from securechat.mls.psk import PskSource, look_up, psk_secret
@@ -138,6 +138,9 @@ def _init_secret(state: EpochState, verified: VerifiedCommit) -> bytes:
     if output is None:
         return state.secrets.init_secret
     external = key_schedule.external_key_pair(state.suite, state.secrets)
-    return state.suite.hpke.export_from(
-        output, external.private, EXTERNAL_INIT_LABEL, state.suite.hash_length
-    )
+    try:
+        return state.suite.hpke.export_from(
+            output, external.private, EXTERNAL_INIT_LABEL, state.suite.hash_length
+        )
+    except ValidationError as error:
+        raise SecretError("external-init-output", "8.3", str(error)) from None

@@ -33,6 +33,7 @@ from securechat.mls.proposals import (
 from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.validation import (
+    check_encryption_key,
     check_key_package,
     check_leaf,
     check_leaf_replaces,
@@ -86,7 +87,9 @@ def check_proposal(
             check_reinit(proposal, context)
         case GroupContextExtensions(extensions):
             read_context_extensions(extensions)
-        case ExternalInit() | SelfRemove():
+        case ExternalInit(kem_output):
+            check_encryption_key(kem_output, tree.suite)
+        case SelfRemove():
             pass
 
 

@@ -472,7 +472,7 @@ def test_senders_that_may_not_say_it_are_refused() -> None:
         (forger.public(Add(stranger.key_package), sender=Member(LeafIndex(7))), "no-such-member"),
         (forger.public(commit, sender=ExternalSenderIndex(0)), "commit-sender"),
         (forger.public(commit, sender=NewMemberCommit()), "external-init-count"),
-        (forger.public(ExternalInit(bytes(32))), "sender-proposal-type"),
+        (forger.public(ExternalInit(bytes([9]) + bytes(31))), "sender-proposal-type"),
         (forger.public(Update(bob.public.tree.member(bob.own_leaf))), "leaf-source"),
     ]
     for message, rule in cases:
@@ -532,3 +532,19 @@ def test_staging_changes_nothing() -> None:
     received(bob, staged.message)
     assert (state_of(alice), state_of(bob)) == (before, bob_before)
     assert encode(alice.state.context) == alice.state.context_bytes
+
+
+@pytest.mark.parametrize("output", [b"", bytes(31), bytes(32), bytes([1]) + bytes(31)], ids=bytes.hex)
+def test_an_external_init_that_is_no_key_is_refused(output: bytes) -> None:
+    alice, bob = group_of("alice", "bob")
+    commit = Group.join_externally(alice.group_info(), alice.tree_bytes(), identity("carol")).verified.commit
+    forged = Forger(alice).public(Commit((ExternalInit(output),), commit.path), sender=NewMemberCommit())
+    assert refused(bob, forged).rule == "message-signature"
+    carol = identity("carol").signature_key
+    path = commit.path
+    assert path is not None
+    leaf = msgspec.structs.replace(path.leaf_node, signature_key=carol.public)
+    forged = Forger(alice).public(
+        Commit((ExternalInit(output),), UpdatePath(leaf, path.nodes)), sender=NewMemberCommit(), signer=carol
+    )
+    assert refused(bob, forged).rule in {"hpke-public-key", "encryption-key-order"}

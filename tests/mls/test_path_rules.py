@@ -15,7 +15,7 @@ from securechat.mls.proposals import ExternalInit, ProposalValue, Remove
 from tests.mls.public_stage import CAPABILITIES, Actor, Stage, identity, key_package, stage_of
 from tests.mls.refusals import refused
 
-INIT = ExternalInit(bytes(32))
+INIT = ExternalInit(bytes([9]) + bytes(31))
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_context_extensions_that_we_know_decode(stage: Stage) -> None:
 
 def test_an_external_init_is_not_a_members(stage: Stage) -> None:
     with refused("sender-proposal-type"):
-        stage.propose(stage.actors[1], ExternalInit(bytes(32)))
+        stage.propose(stage.actors[1], ExternalInit(bytes([9]) + bytes(31)))
 
 
 # -- 12.2: a list -------------------------------------------------------------
@@ -224,12 +224,12 @@ def test_a_reinit_comes_alone(stage: Stage, other: ProposalValue) -> None:
 
 def test_a_member_cannot_commit_an_external_init(stage: Stage) -> None:
     with refused("sender-proposal-type"):
-        committed(stage, ExternalInit(bytes(32)))
+        committed(stage, ExternalInit(bytes([9]) + bytes(31)))
 
 
 def test_a_members_list_has_no_external_init_wherever_it_came_from(stage: Stage) -> None:
     smuggled = ResolvedProposal(
-        ExternalInit(bytes(32)), None, SenderType.NEW_MEMBER_COMMIT, by_reference=True
+        ExternalInit(bytes([9]) + bytes(31)), None, SenderType.NEW_MEMBER_COMMIT, by_reference=True
     )
     with refused("external-init"):
         check_proposal_list([smuggled], stage.group.tree, committer=LeafIndex(0))
@@ -299,13 +299,13 @@ def test_what_needs_no_path_goes_without(stage: Stage, proposal: ProposalValue) 
 def joined(stage: Stage, *entries: ProposalValue | ProposalRef) -> None:
     """Join by an external commit that has these entries, with a path that would do for a plain one."""
     who = identity("outsider")
-    message, _ = stage.external_message(who, [ExternalInit(bytes(32))])
+    message, _ = stage.external_message(who, [ExternalInit(bytes([9]) + bytes(31))])
     public = stage.group.verify_commit(message, [])
     commit = Commit(tuple(entries), public.commit.path)
     stage.group.verify_commit(stage.message(NewMemberCommit(), commit, who.signature_key), stage.pending)
 
 
-INIT = ExternalInit(bytes(32))
+INIT = ExternalInit(bytes([9]) + bytes(31))
 
 OUTSIDE: dict[str, tuple[str, tuple[ProposalValue, ...]]] = {
     "no init": ("external-init-count", ()),

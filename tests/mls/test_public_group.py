@@ -1,6 +1,9 @@
+import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from securechat.mls import protection
@@ -23,6 +26,7 @@ from securechat.mls.framing import (
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import Add, ExternalInit, ProposalValue, Remove, SelfRemove
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
+from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
 from securechat.mls.signature import SigningKey
 from tests.mls.public_stage import Stage, identity, key_package, stage_of
 from tests.mls.refusals import refused
@@ -105,6 +109,46 @@ def test_what_was_stored_is_read_again() -> None:
     stage = stage_of(5)
     stage.commit(stage.actors[3])
     assert PublicGroup.from_bytes(stage.group.to_bytes()) == stage.group
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**32), st.integers(5, 25))
+def test_whatever_happens_all_members_and_joiners_agree(seed: int, steps: int) -> None:
+    source = random.Random(seed)
+    stage = stage_of(source.randint(1, 9))
+    rows = dict(stage.group.tree.rows())
+    for _ in range(steps):
+        before = stage.group.tree
+        random_step(stage, source)
+        rows.update({index: data or b"" for index, data in changed_nodes(before, stage.group.tree)})
+        stored = [(index, data) for index, data in rows.items() if data]
+        assert RatchetTree.from_rows(SUITE_3, stored).tree_hash() == stage.group.context.tree_hash
+        assert sorted(stage.actors) == [index for index, _ in stage.group.tree.leaves()]
+    assert believed_by_a_joiner(stage)
+
+
+def random_step(stage: Stage, source: random.Random) -> None:
+    """One commit of random proposals by somebody, or somebody joining from outside."""
+    committer, *others = source.sample(list(stage.actors.values()), len(stage.actors))
+    if source.random() < 0.15:
+        leaving = [stage.propose(actor, SelfRemove()) for actor in others[:1]]
+        stage.join_externally(identity("outsider"), references=leaving)
+    elif source.random() < 0.15:
+        stage.join_externally(committer.identity, remove=committer.leaf)
+    else:
+        referred = [
+            stage.propose(actor, SelfRemove()) if source.random() < 0.5 else stage.propose_update(actor)
+            for actor in others[: source.randint(0, 2)]
+        ]
+        removed = [Remove(actor.leaf) for actor in others[2 : 2 + source.randint(0, 1)]]
+        people = [identity("newcomer") for _ in range(source.randint(0, 3))]
+        stage.commit(
+            committer,
+            removed,
+            referred,
+            path=bool(removed or referred or not people or source.random() < 0.5),
+            newcomers=[(person, key_package(who=person)) for person in people],
+        )
 
 
 def test_a_commit_of_another_epoch_is_stale() -> None:
@@ -221,7 +265,7 @@ def test_an_external_sender_proposes() -> None:
     assert [removed.leaf_index for removed in facts.removed] == [2]
 
 
-@pytest.mark.parametrize("proposal", [SelfRemove(), ExternalInit(bytes(32))])
+@pytest.mark.parametrize("proposal", [SelfRemove(), ExternalInit(bytes([9]) + bytes(31))])
 def test_an_external_sender_does_not_propose_everything(proposal: ProposalValue) -> None:
     key = SUITE_3.signature.generate()
     stage = with_external_sender(key)

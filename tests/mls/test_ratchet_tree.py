@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securechat.mls import ratchet_tree
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.codec import encode_opaque
 from securechat.mls.errors import DecodeError, ValidationError
 from securechat.mls.nodes import LeafIndex, Lifetime, NodeIndex, ParentNode
 from securechat.mls.ratchet_tree import RatchetTree, TreeDraft, changed_nodes
 from securechat.mls.tree_validation import check_parents
+from tests.mls.refusals import refused
 from tests.mls.tree_histories import History
 
 seeds = st.integers(0, 2**32)
@@ -181,6 +183,19 @@ def test_the_tree_grows_and_shrinks_by_halves() -> None:
     shrunk = draft.freeze()
     assert sizes == [1, 2, 4, 4, 8]
     assert (shrunk.leaf_count, shrunk.leftmost_blank()) == (4, 2)
+
+
+def test_a_tree_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ratchet_tree, "MAX_MEMBERS", 4)
+    told = history(5)
+    for _ in range(3):
+        told.add()
+    data = told.fast.to_bytes()
+    with refused("group-size"):
+        told.add()
+    monkeypatch.setattr(ratchet_tree, "MAX_MEMBERS", 2)
+    with pytest.raises(DecodeError, match="at most"):
+        RatchetTree.from_bytes(SUITE_3, data)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from securechat.mls.cipher_suite import SUITE_3, SUITES
 from securechat.mls.codec import encode_before
 from securechat.mls.credential import Certificate, X509Credential
+from securechat.mls.errors import ValidationError
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
 from securechat.mls.framing import GroupInfo
 from securechat.mls.key_package import Identity, KeyPackage
@@ -90,6 +91,27 @@ def test_the_init_key_is_not_the_leafs() -> None:
     bundle = key_package(who=DAVE).key_package
     with refused("init-key"):
         check_key_package(signed_again(bundle, init_key=bundle.leaf_node.encryption_key), SUITE_3)
+
+
+SMALL_ORDER = (
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+)
+
+
+@pytest.mark.parametrize("key", SMALL_ORDER)
+def test_nobody_joins_with_a_key_that_nothing_can_be_encrypted_to(key: str) -> None:
+    bad = with_leaf(encryption_key=bytes.fromhex(key))
+    with pytest.raises(ValidationError, match="small order"):
+        SUITE_3.encrypt_with_label(bytes.fromhex(key), "label", b"", b"")
+    with refused("encryption-key-order"):
+        check_key_package(bad, SUITE_3)
 
 
 def test_the_init_key_is_a_key_of_the_suite() -> None:

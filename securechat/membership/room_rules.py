@@ -3,7 +3,7 @@
 from securechat.membership.identity import ClientCredential
 from securechat.membership.leaf_rules import at
 from securechat.membership.room import ROOM_EXTENSION, Join, Role, Room, without_absent
-from securechat.membership.scene import Departure, Scene
+from securechat.membership.scene import Departure, Entrance, Scene
 from securechat.membership.statement import StatementRefused, verify_statement
 from securechat.mls.extensions import Extensions
 from securechat.mls.framing import SenderType
@@ -30,6 +30,8 @@ def users_may_be_added(scene: Scene) -> str | None:
             return f"{at(entrance.user)} is banned."
         if entrance.by is None or not _may_add(scene, entrance.by):
             return f"{at(entrance.by or 'an outsider')} may not add anyone here."
+        if not _may_bring_back(scene, entrance, entrance.by):
+            return f"{at(entrance.by)} may not give {at(entrance.user)} the role that waits for that name."
     return None
 
 
@@ -148,6 +150,20 @@ def _may_add(scene: Scene, user: str) -> bool:
     if role <= Role.ADMIN:
         return True
     return role is Role.MEMBER and scene.old_room.join is Join.BY_MEMBER and not scene.frozen
+
+
+def _may_bring_back(scene: Scene, entrance: Entrance, by: str) -> bool:
+    """Whether the adder could have given the role that the old policy holds ready for this name.
+
+    It was given to an account. Another account under the same name, or one that was away, gets it
+    only from somebody who may give it; else an owner who leaves could be replaced by anyone.
+    """
+    if any(entrance.credential.descends_from(old.account_key) for old in scene.ahead(entrance)):
+        return True
+    waiting, default = scene.old_room.role(entrance.user), scene.old_room.default_role.role
+    if waiting <= Role.ADMIN:
+        return scene.role(by) is Role.OWNER
+    return waiting >= default or scene.role(by) <= Role.ADMIN
 
 
 def _may_remove(scene: Scene, gone: Departure) -> bool:

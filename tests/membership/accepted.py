@@ -192,6 +192,20 @@ def an_owner_resets_a_user_who_lost_the_key() -> Play:
     return world.play(world.of("alice"), plan)
 
 
+@case(None)
+def an_owner_resets_an_admin_who_keeps_the_role() -> Play:
+    world = team()
+    plan = CommitPlan(remove=(world.leaf(world.of("bob")),), add=(make_device("bob").key_package(),))
+    return world.play(world.of("alice"), plan)
+
+
+@case(None)
+def a_member_takes_back_a_reader_who_leaves_and_returns() -> Play:
+    world = team(join=Join.BY_MEMBER)
+    leave(world, world.of("dave"))
+    return world.play(world.of("carol"), CommitPlan(add=(make_device("dave").key_package(),)))
+
+
 def rotated(device: Device, new_key: Ed25519PrivateKey | None = None) -> Identity:
     """Return the device's identity certified by a rotated account key."""
     new_key = new_key or signing.new_key()

@@ -82,6 +82,21 @@ def a_user_is_added_to_a_frozen_room() -> Play:
     return world.play(world.of("carol"), CommitPlan(add=(make_device("erin").key_package(),)))
 
 
+@case("add")
+def somebody_is_put_in_the_place_of_an_owner_who_leaves() -> Play:
+    world = team(join=Join.BY_MEMBER)
+    leave(world, world.of("alice"))
+    return world.play(world.of("carol"), CommitPlan(add=(make_device("alice").key_package(),)))
+
+
+@case("add")
+def an_admin_puts_somebody_in_the_place_of_an_admin_who_leaves() -> Play:
+    world = team()
+    world.commit(world.of("alice"), CommitPlan(extensions=policy(roles_of(world.room, carol=Role.ADMIN))))
+    leave(world, world.of("carol"))
+    return world.play(world.of("bob"), CommitPlan(add=(make_device("carol").key_package(),)))
+
+
 @case("remove")
 def a_member_removes_a_member() -> Play:
     world = team()

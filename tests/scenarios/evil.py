@@ -1,14 +1,24 @@
 """What a server that lies can do: hooks into the real one."""
 
+import time
+
 import msgspec
 import pytest
 
-from securechat.protocol.messages import Entry
-from securechat.server import ordering
+from securechat.membership.identity import ClientCredential, make_client_credential
+from securechat.membership.room import capabilities
+from securechat.membership.signing import new_key, public_of
+from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.codec import decode, encode
+from securechat.mls.credential import BasicCredential
+from securechat.mls.key_package import Identity, make_key_package
+from securechat.mls.nodes import Lifetime
+from securechat.protocol.messages import ClaimedKeyPackage, ClaimedKeyPackages, Entry
+from securechat.server import directory, ordering
 
 
 class FlippedTags:
-    """Breaks the membership tag of commits while ``on``: their last byte, which no hash of the group covers."""
+    """Breaks the membership tag of commits while ``on``: the last byte, which the group does not hash."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = False
@@ -21,3 +31,43 @@ class FlippedTags:
             return entry
         self.flipped += 1
         return msgspec.structs.replace(entry, body=entry.body[:-1] + bytes([entry.body[-1] ^ 1]))
+
+
+def forged_key_package(domain: str, user: str, client: str, *, claims: bytes | None = None) -> bytes:
+    """A key package of ``user`` that only the server made.
+
+    :param claims: the account key it pretends to be certified by; None: one of the server's own,
+        which then really signs it
+    """
+    account_key, device_key = new_key(), new_key()
+    identity = make_client_credential(
+        domain=domain,
+        user=user,
+        client=client,
+        account_key=account_key,
+        signature_key_public=public_of(device_key),
+        suites=(SUITE_3.number,),
+    )
+    if claims is not None:
+        honest = decode(ClientCredential, identity)
+        identity = encode(msgspec.structs.replace(honest, account_key=claims))
+    signer = SUITE_3.signature.load(device_key.private_bytes_raw())
+    now = int(time.time())
+    bundle = make_key_package(
+        Identity(BasicCredential(identity), signer, capabilities()),
+        SUITE_3,
+        lifetime=Lifetime(now - 60, now + 30 * 86_400),
+    )
+    return encode(bundle.key_package)
+
+
+class LyingDirectory:
+    """Puts devices of the server's own into what it says of a user."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.added: dict[str, list[ClaimedKeyPackage]] = {}
+        self.instead: dict[str, list[ClaimedKeyPackage]] = {}
+        monkeypatch.setattr(directory, "ClaimedKeyPackages", self._answer)
+
+    def _answer(self, user: str, packages: list[ClaimedKeyPackage]) -> ClaimedKeyPackages:
+        return ClaimedKeyPackages(user, self.instead.get(user, packages) + self.added.get(user, []))

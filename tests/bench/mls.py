@@ -36,8 +36,27 @@ _RENEW: Final = CommitPlan(update=True)
 
 def main(members: int = MEMBERS) -> None:
     print(f"suite 3, {members} members, median")
-    for row in (*_messages(), *_group(members)):
+    for row in (*_floor(), *_messages(), *_group(members)):
         print(row, flush=True)
+
+
+def _floor() -> list[str]:
+    """What no MLS in any language can go below here: goals assume 22 and 68 us."""
+    signer, content = SUITE_3.signature.generate(), bytes(300)
+    signature = signer.sign_with_label("floor", content)
+
+    def verified() -> bool:
+        return SUITE_3.verify_with_label(signer.public, "floor", content, signature=signature)
+
+    return [
+        _row(
+            "Ed25519 sign 300 B",
+            _median(lambda: signer.sign_with_label("floor", content), 2_000) * 1e6,
+            "us",
+            22,
+        ),
+        _row("Ed25519 verify 300 B", _median(verified, 1_000) * 1e6, "us", 68),
+    ]
 
 
 def _messages() -> list[str]:

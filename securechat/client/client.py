@@ -168,6 +168,7 @@ class Client:
 
         :raises TimeoutError: it is still queued, and goes out later
         :raises RefusedByServer, IdentityChanged, UntrustedKeys: it was not, or is not to be, sent
+        :raises ServerChanged, ServerUntrusted, Replaced: it is still queued, and the session ended for good
         """
 
         def settled() -> Message | None:
@@ -185,7 +186,7 @@ class Client:
             return await self._until(settled)
 
     async def changed(self) -> None:
-        """Wait until anything in the store has changed."""
+        """Wait until anything in the store has changed; raises when the session has ended for good."""
         await self._engine.changed()
 
     async def drained(self, timeout: float) -> bool:  # noqa: ASYNC109 - the contract's name

@@ -89,6 +89,7 @@ class Engine:
         self._listeners: list[Listener] = []
         self._intents: dict[int, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
+        self._over: ClientError | None = None
         self._tasks = Tasks(self._failed)
         self.changes = Changes(store, done=self._done, undone=self._undone)
         self.groups = Groups(self.device)
@@ -134,15 +135,31 @@ class Engine:
 
     def expect(self, intent: int) -> "asyncio.Future[None]":
         """Return what is done when an intent comes to its end, and raises if it can't."""
-        return self._intents.setdefault(intent, asyncio.get_running_loop().create_future())
+        expected = self._intents.setdefault(intent, asyncio.get_running_loop().create_future())
+        if self._over is not None:
+            self._settle(intent, self._over)
+        return expected
 
     async def changed(self) -> None:
-        """Wait for the next change."""
+        """Wait for the next change.
+
+        :raises ClientError: none will come from the server: the session ended for good
+        """
+        if self._over is not None:
+            raise self._over
         await self._news.wait()
 
     async def caught_up(self) -> None:
-        """Return once everything the server had for us is stored."""
-        await self._sync.caught_up()
+        """Return once everything the server had for us is stored; raises as `changed`."""
+        caught_up = asyncio.ensure_future(self._sync.caught_up())
+        try:
+            while not caught_up.done():
+                changed = asyncio.ensure_future(self.changed())
+                await asyncio.wait((caught_up, changed), return_when=asyncio.FIRST_COMPLETED)
+                if not changed.cancel():
+                    changed.result()
+        finally:
+            caught_up.cancel()
 
     def _done(self, change: Change) -> None:
         """After the commit: speak."""
@@ -156,6 +173,9 @@ class Engine:
             self._settle(intent, error)
         for event in change.events:
             self._tell(event)
+        self._stir()
+
+    def _stir(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -221,3 +241,12 @@ class Engine:
             else str(lost.error)
         )
         self._tell(Disconnected(sanitise(reason), lost.retry_in))
+        if lost.retry_in is None:
+            self._end_for_good(lost.error)
+
+    def _end_for_good(self, error: ClientError) -> None:
+        """Tell everybody who waits for the server why it is in vain. What is queued stays queued."""
+        self._over = error
+        for intent in tuple(self._intents):
+            self._settle(intent, error)
+        self._stir()

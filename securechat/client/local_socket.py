@@ -31,7 +31,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import ExitCode, StoreFailed, UnsafeFile
+from securechat.client.errors import ClientError, ExitCode, StoreFailed, UnsafeFile
 from securechat.client.events import Conversation, Message, Status
 from securechat.client.private_files import check_private_folder, make_folder
 from securechat.errors import SecureChatError
@@ -273,7 +273,8 @@ class _Line:
     async def _follow(self) -> None:
         """Tell each message once on this line; until it is ``printed`` another line is told it too."""
         told: set[int] = set()
-        with contextlib.suppress(ConnectionError):
+        # Where the session has ended for good nothing more comes; the owner of the profile is told why.
+        with contextlib.suppress(ConnectionError, ClientError):
             while True:
                 waiting = self._holder.unprinted(MAX_MESSAGES)
                 news = [message for message in waiting if message.local_id not in told]

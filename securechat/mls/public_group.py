@@ -21,7 +21,7 @@ from securechat.mls.codec import Opaque, Uint8, WireStruct, decode, encode
 from securechat.mls.commit import Commit
 from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, Updated, VerifiedProposal
 from securechat.mls.errors import DecodeError, StaleEpoch, UsageError, ValidationError, WrongGroup
-from securechat.mls.extensions import external_senders
+from securechat.mls.extensions import check_extensions_unique, external_senders
 from securechat.mls.framing import (
     AuthenticatedContent,
     ExternalSenderIndex,
@@ -107,6 +107,7 @@ class PublicGroup:
             raise ValidationError("group-version", "12.4.3.1", f"version {context.version}")
         if cipher_suite(context.cipher_suite) != tree.suite:
             raise ValidationError("group-suite", "12.4.3.1", "the tree was read with another suite")
+        check_extensions_unique(group_info.extensions)
         _check_group_info_signature(group_info, tree.suite, tree.member(group_info.signer))
         check_tree(tree, context)
         return cls.of(context, tree, group_info.confirmation_tag)
@@ -250,6 +251,7 @@ class PublicGroup:
             raise ValidationError("group-info-tag", "12.4.3", "it carries another confirmation tag")
         if group_info.signer != verified.facts.committer:
             raise ValidationError("group-info-signer", "12.4.3", "it is not the committer's")
+        check_extensions_unique(group_info.extensions)
         _check_group_info_signature(group_info, self.suite, verified.facts.committer_leaf)
         return group_info
 

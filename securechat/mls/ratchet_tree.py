@@ -10,6 +10,7 @@ Trees here may be *invalid*: decoding checks the shape only, ``tree_validation``
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Final
 
 from securechat.mls import tree_hash, tree_math
@@ -89,17 +90,17 @@ class RatchetTree:
         while width > 1 and self._nodes[width - 1] is None:
             width -= 1
         parts = []
-        for index in range(width):
-            data = self._encoding(index)
+        for index in map(NodeIndex, range(width)):
+            data = self.encoding(index)
             parts.append(b"\x00" if data is None else _PRESENT[index & 1] + data)
         return encode_opaque(b"".join(parts))
 
     def rows(self) -> Iterator[tuple[NodeIndex, bytes]]:
         """Each node that is not blank, with its encoding."""
-        for index in range(len(self._nodes)):
-            data = self._encoding(index)
+        for index in map(NodeIndex, range(len(self._nodes))):
+            data = self.encoding(index)
             if data is not None:
-                yield NodeIndex(index), data
+                yield index, data
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RatchetTree):
@@ -110,7 +111,7 @@ class RatchetTree:
         return hash(self.tree_hash())
 
     def __repr__(self) -> str:
-        return f"<RatchetTree of {len(self.census.profiles)} profiles in {self.leaf_count} leaves>"
+        return f"<RatchetTree of {self.member_count} members in {self.leaf_count} leaves>"
 
     @property
     def leaf_count(self) -> int:
@@ -203,7 +204,7 @@ class RatchetTree:
         """The tree hash of the subtree under a node (7.8)."""
         known = self._hashes[index]
         if known is None:
-            known = self._hash(index, self._encoding(index), frozenset())
+            known = self._hash(index, self.encoding(index), frozenset())
             self._hashes[index] = known
         return known
 
@@ -230,7 +231,8 @@ class RatchetTree:
             right=self.original_hash(tree_math.right(index), without),
         )
 
-    def _encoding(self, index: int) -> bytes | None:
+    def encoding(self, index: NodeIndex) -> bytes | None:
+        """A node encoded, without the byte that says of which kind it is; None where it is blank."""
         node = self._nodes[index]
         if node is None:
             return None
@@ -254,8 +256,10 @@ class TreeDraft:
         self._first_blank = 0  # no leaf before this one is blank
 
     def freeze(self) -> RatchetTree:
-        """Return the changed tree; the draft must not be used after."""
-        return RatchetTree(self._suite, self._nodes, self._encoded, self._hashes, self._census)
+        """Return the changed tree; the draft is spent."""
+        tree = RatchetTree(self._suite, self._nodes, self._encoded, self._hashes, self._census)
+        del self._nodes, self._encoded, self._hashes, self._census  # they are the tree's now
+        return tree
 
     def add(self, leaf: LeafNode) -> LeafIndex:
         """Put a new leaf at the leftmost blank place and list it as unmerged above (12.1.1)."""
@@ -345,12 +349,9 @@ class TreeDraft:
 
 def changed_nodes(old: RatchetTree, new: RatchetTree) -> Iterator[tuple[NodeIndex, bytes | None]]:
     """Each node that is not the same in both, with its new encoding or None: for a store's rows."""
-    before, after = old.nodes, new.nodes
-    for index in range(max(len(before), len(after))):
-        earlier = before[index] if index < len(before) else None
-        later = after[index] if index < len(after) else None
+    for index, (earlier, later) in enumerate(zip_longest(old.nodes, new.nodes)):
         if earlier is not later and earlier != later:
-            yield NodeIndex(index), None if later is None else encode(later)
+            yield NodeIndex(index), None if later is None else new.encoding(NodeIndex(index))
 
 
 def _decode_nodes(data: bytes) -> tuple[list[Node | None], list[bytes | None]]:

@@ -338,6 +338,15 @@ def test_a_group_info_that_says_otherwise_is_refused(rule: str) -> None:
         before.check_group_info(encode_message(info), verified)
 
 
+def test_a_group_info_has_an_extension_once() -> None:
+    before, verified, stage = committed_with_info()
+    info = stage.group_info(stage.actors[1], (Extension(0x0A0A, b"a"), Extension(0x0A0A, b"b")))
+    with refused("duplicate-extension"):
+        before.check_group_info(encode_message(info), verified)
+    with refused("duplicate-extension"):
+        PublicGroup.from_group_info(info, stage.group.tree)
+
+
 def test_what_comes_for_a_group_info_is_one() -> None:
     before, verified, _ = committed_with_info()
     with refused("group-info-type"):

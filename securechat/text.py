@@ -45,6 +45,13 @@ _PREPENDED: Final = frozenset(map(chr, (*range(0x600, 0x606), 0x6DD, 0x70F, 0x89
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 """The only use of tag characters that is shown: a flag of a part of a country (UTS 51, ED-14a)."""
 
+_PLAIN: Final = re.compile(
+    "[ -~\xa1-\xac\xae-\u02ff\u0370-\u0482\u048a-\u052f\u05d0-\u05ea\u0620-\u064a\u0671-\u06d3"
+    "\u1e00-\u1eff\u2010-\u2027\u2030-\u205e\u20a0-\u20c0\u3001-\u3029\u3041-\u3096\u30a0-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+    "\uff01-\uff9f]+"
+)
+"""Runs of what is always kept: letters and signs of the common scripts, without marks. For speed only."""
+
 _Ranges = tuple[tuple[int, int], ...]
 
 _INVISIBLE: Final[_Ranges] = (
@@ -82,12 +89,8 @@ _IDEOGRAPHS: Final[_Ranges] = ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3
 _JOINING: Final[_Ranges] = ((0x0620, 0x08FF), (0x1820, 0x18AA), (0xA840, 0xA873))
 """Scripts whose letters join, so that a joiner between two of them changes their shape."""
 
-_RIGHT_TO_LEFT: Final[_Ranges] = (
-    (0x0590, 0x08FF),
-    (0xFB1D, 0xFDFF),
-    (0xFE70, 0xFEFF),
-    (0x10800, 0x10FFF),
-    (0x1E800, 0x1EFFF),
+_RIGHT_TO_LEFT: Final = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
 """Blocks that are right to left by default, whatever is assigned in them (UAX 9, table 4)."""
 
@@ -114,22 +117,24 @@ def escape(character: str) -> str:
 def _visible(line: str) -> str:
     """Show one line: every character is kept, or spelled as an escape."""
     shown: list[str] = []
-    flags = {i for found in _FLAG.finditer(line) for i in range(*found.span())}
-    marks = 0
-    for i, c in enumerate(line):
-        if " " <= c <= "~" or i in flags:
-            shown.append(c)
-            marks = 0
-        elif unicodedata.category(c) in _MARKS and not _within(c, _INVISIBLE):
+    marks, i = 0, 0
+    while i < len(line):
+        plain = _PLAIN.match(line, i) or _FLAG.match(line, i)
+        if plain is not None:
+            shown.append(plain[0])
+            marks, i = 0, plain.end()
+            continue
+        c, i = line[i], i + 1
+        if unicodedata.category(c) in _MARKS and not _within(c, _INVISIBLE):
             marks += 1
             shown.append(_mark(c, marks, alone=not shown))
-        else:
-            before = shown[-1][-1:] if shown else ""
-            kept = _is_kept(c, before, line[i + 1 : i + 2])
-            shown.append(c if kept else _TAB if c == "\t" else escape(c))
-            # A joiner or selector belongs to its letter: it does not start the count anew.
-            marks = marks if kept and _is_attached(c) else 0
-    return "".join(part for part in shown if part)
+            continue
+        before = shown[-1][-1:] if shown else ""
+        kept = _is_kept(c, before, line[i : i + 1])
+        shown.append(c if kept else _TAB if c == "\t" else escape(c))
+        # A joiner or selector belongs to its letter: it does not start the count anew.
+        marks = marks if kept and _is_attached(c) else 0
+    return "".join(shown)
 
 
 def _mark(mark: str, count: int, *, alone: bool) -> str:
@@ -190,8 +195,4 @@ def _unwrapped(line: str) -> str:
 
 def _isolated(line: str) -> str:
     """Keep right-to-left text from ordering what stands beside it (UAX 9, section 2.4)."""
-    return f"{_FSI}{line}{_PDI}" if any(_is_right_to_left(c) for c in line) else line
-
-
-def _is_right_to_left(c: str) -> bool:
-    return unicodedata.bidirectional(c) in {"R", "AL", "AN"} or _within(c, _RIGHT_TO_LEFT)
+    return f"{_FSI}{line}{_PDI}" if _RIGHT_TO_LEFT.search(line) else line

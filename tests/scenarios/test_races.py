@@ -1,12 +1,17 @@
 """Several members commit at once: one is first, the others judge anew; nobody is lost (M-09)."""
 
 import asyncio
+from functools import partial
 
 from securechat.client import intents
 from securechat.client.events import Invited, MembersChanged
 from securechat.client.intents import What
 from tests.scenarios.test_rooms import room_of_three
 from tests.scenarios.world import PATIENCE, Person, World
+
+
+def left(name: str, event: MembersChanged) -> bool:
+    return event.removed == (name,)
 
 
 async def fresh_keys(person: Person) -> None:
@@ -82,6 +87,6 @@ async def test_two_who_leave_at_once_are_both_let_go(world: World) -> None:
 
     await asyncio.gather(bob.client.leave("#team"), carol.client.leave("#team"))
     for name in ("bob", "carol"):
-        await alice.sees(MembersChanged, lambda event, gone=name: event.removed == (gone,))
+        await alice.sees(MembersChanged, partial(left, name))
 
     assert [member.user for member in alice.client.conversation("#team").members] == ["alice"]

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Self, TypedDict, cast
 
 from securechat.client.config import ServerAddress
 from securechat.client.errors import (
@@ -49,6 +49,10 @@ GOODBYE_SECONDS: Final = 2
 """For the last frame and TLS's own goodbye; then the connection is cut."""
 
 Push = DeliveredEvent | InboxEvent
+
+
+class _Patience(TypedDict, total=False):
+    happy_eyeballs_delay: float
 
 
 class Link(asyncio.Protocol):
@@ -146,8 +150,8 @@ class Link(asyncio.Protocol):
     # --- for the transport -----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio promises it
-        self._transport = transport
+        # uvloop's transports have all of asyncio.Transport but its name.
+        self._transport = cast("asyncio.Transport", transport)
         tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
         # A server without our ALPN completes the handshake all the same (T-03).
         if tls.selected_alpn_protocol() != ALPN:
@@ -247,13 +251,18 @@ class Link(asyncio.Protocol):
                     address.port,
                     ssl=context,
                     server_hostname=address.host,
-                    happy_eyeballs_delay=NEXT_ADDRESS_SECONDS,
+                    **_patience(link._loop),
                 )
         except ssl.SSLCertVerificationError:
             raise
         except (OSError, ssl.SSLError, TimeoutError) as problem:
             raise Unreachable(f"cannot reach {address}: {_network_reason(problem)}") from problem
         return link
+
+
+def _patience(loop: asyncio.AbstractEventLoop) -> _Patience:
+    """Let one dead address of a host not hold up the next; uvloop has no word for it."""
+    return {"happy_eyeballs_delay": NEXT_ADDRESS_SECONDS} if isinstance(loop, asyncio.BaseEventLoop) else {}
 
 
 def _refused(event: RefusedEvent) -> ClientError:

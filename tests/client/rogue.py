@@ -53,6 +53,7 @@ class Rogue:
     alpn: tuple[str, ...] = (ALPN,)
     script: Script = welcome
     greets: bool = True
+    first_bytes: bytes = b""
     with_login: bytes = b""
     nonces: list[bytes] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)
@@ -106,6 +107,7 @@ class Rogue:
         connection = ServerConnection()
         self.connections.append(connection)
         self.writers.append(writer)
+        writer.write(self.first_bytes)
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             while data := await reader.read(65536):
                 self.received += data

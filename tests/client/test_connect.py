@@ -267,3 +267,16 @@ async def test_a_server_that_never_greets_is_left(
 
 def test_the_dates_of_these_tests_are_not_those_of_the_bad_certificates() -> None:
     assert NOW - DAY < dt.datetime.now(dt.UTC) < NOW + DAY
+
+
+def test_any_event_loop_will_do(home: Home, folder: Path) -> None:
+    """uvloop's transports and calls differ in details."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def there_and_not_there() -> None:
+        async with self_signed_server(folder) as rogue:
+            await opened(rogue, home, Trust(accept_new=True))
+        with pytest.raises(Unreachable):
+            await open_trusted(ServerAddress("localhost", 1), home, Trust())
+
+    uvloop.run(there_and_not_there())

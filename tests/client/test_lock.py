@@ -86,3 +86,13 @@ def test_a_link_in_the_place_of_a_lock_is_refused(profile: ProfileFolder, tmp_pa
         ProfileLock(profile).acquire()
 
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_the_client_imports_where_there_is_no_posix() -> None:
+    """Windows: fcntl is asked for when something is locked, not before."""
+    modules = "client local_socket forwarding registration lock private_files"
+    script = "import sys; sys.modules['fcntl'] = None\n" + "".join(
+        f"import securechat.client.{module}\n" for module in modules.split()
+    )
+
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -352,6 +352,27 @@ async def test_another_domain_is_another_place(rogue: Rogue, tmp_path: Path, clo
     assert not rogue.asked
 
 
+@pytest.mark.parametrize(
+    "garbage", [b"\xff" * 64, b"\x00\x00\x00\x01\xc1", encode_frame(Delivered(GROUP, []))]
+)
+async def test_a_server_that_breaks_the_protocol_is_left_and_tried_again(
+    rogue: Rogue, tmp_path: Path, clock: FakeClock, garbage: bytes
+) -> None:
+    async with running_session(rogue, tmp_path, clock) as session:
+        await until(session, SessionReady)
+        rogue.greets = False
+        rogue.first_bytes = garbage
+        rogue.hang_up("shutdown")
+        await until(session, SessionLost)
+        lost = await until(session, SessionLost)
+        rogue.greets, rogue.first_bytes = True, b""
+        await until(session, SessionReady)
+
+    assert isinstance(lost, SessionLost)
+    assert lost.error.exit_code == 3
+    assert "\n" not in str(lost.error)
+
+
 async def test_silence_is_broken_by_pings_and_ends_the_connection(
     rogue: Rogue, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

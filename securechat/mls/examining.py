@@ -12,7 +12,7 @@ from securechat.mls import protection
 from securechat.mls.commit import Commit
 from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
 from securechat.mls.epoch import EpochState, open_message
-from securechat.mls.errors import StaleEpoch, ValidationError, WrongGroup
+from securechat.mls.errors import StaleEpoch, UsageError, ValidationError, WrongGroup
 from securechat.mls.framing import ContentType, PrivateMessage, PublicMessage, decode_message
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import ProposalValue
@@ -29,6 +29,14 @@ class ExaminedCommit:
     """The message, if it came in the clear: its membership tag is still to be checked."""
     key: MessageKey | None = field(repr=False)
     """The key that opened it, if it came encrypted."""
+
+    @classmethod
+    def of(cls, verified: VerifiedCommit) -> "ExaminedCommit":
+        """Return a commit that came in the clear and was verified in public already."""
+        message = decode_message(verified.message)
+        if not isinstance(message, PublicMessage):
+            raise UsageError("a commit that came encrypted is examined by its group")
+        return cls(verified, message, None)
 
     @property
     def facts(self) -> CommitFacts:

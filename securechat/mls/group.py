@@ -235,7 +235,8 @@ class Group:
         SecretError if its membership tag, path or confirmation tag doesn't hold.
         """
         self._check_member()
-        self._check_present(examined.facts.old_context.epoch)
+        if examined.facts.old_context != self._now.state.context:
+            raise UsageError("the commit was examined in another epoch")
         check_membership(self._now.state, examined.public)
         return process_commit(
             self._now.state,
@@ -299,7 +300,8 @@ class Group:
     def accept(self, examined: ExaminedProposal) -> None:
         """Take a proposal among the pending ones; SecretError if its membership tag doesn't hold."""
         self._check_active()
-        self._check_present(examined.verified.epoch)
+        if examined.verified.epoch != self.epoch:
+            raise UsageError("the proposal was examined in another epoch")
         check_membership(self._now.state, examined.public)
         if examined.key is not None:
             self._now.secrets.consume(examined.key)
@@ -411,10 +413,6 @@ class Group:
             return ()
         over = Past(self._now.state.reading, self._now.secrets)
         return (*self._now.past, over)[-self._now.past_limit :]
-
-    def _check_present(self, epoch: int) -> None:
-        if epoch != self.epoch:
-            raise UsageError("it was examined in another epoch")
 
     def _check_member(self) -> None:
         if self._removed:

@@ -8,7 +8,13 @@ from securechat.mls.cipher_suite import CipherSuite, cipher_suite
 from securechat.mls.codec import Opaque, Uint8, Uint16, WireStruct, decode, encode, encode_before
 from securechat.mls.credential import Credential
 from securechat.mls.errors import DecodeError, UsageError
-from securechat.mls.extensions import Extension, Extensions, carries_last_resort_mark, last_resort_mark
+from securechat.mls.extensions import (
+    Extension,
+    Extensions,
+    ExtensionType,
+    carries_last_resort_mark,
+    last_resort_mark,
+)
 from securechat.mls.nodes import Capabilities, LeafIndex, LeafNode, Lifetime, ProtocolVersion, sign_leaf_node
 from securechat.mls.signature import SigningKey
 
@@ -75,6 +81,8 @@ def make_key_package(
     signer = identity.signature_key
     if signer.scheme is not suite.signature:
         raise UsageError(f"a key of {signer.scheme.name} does not sign for {suite.name}")
+    if last_resort and ExtensionType.APP_DATA_DICTIONARY not in identity.capabilities.extensions:
+        raise UsageError("the capabilities must list the extension that marks a last resort")  # section 10
     init_key, encryption_key = suite.kem.generate(), suite.kem.generate()
     leaf = LeafNode(
         encryption_key=encryption_key.public,

@@ -202,7 +202,9 @@ def stage_commit(
 ) -> StagedCommit:
     """Return the commit that does what ``plan`` says; ValidationError if the rules forbid it."""
     by_value = _planned(state, plan)
-    chosen = choose_pending(state, pending, by_value) if plan.include_pending else ()
+    chosen: tuple[VerifiedProposal, ...] = ()
+    if plan.include_pending:
+        chosen = choose_pending(state, [each for each in pending if _known(each, psks)], by_value)
     proposals = [*(proposal.resolved for proposal in chosen), *by_value]
     prepared = state.public.prepare_commit(proposals, committer=state.own_leaf)
     committer = Committer(
@@ -308,6 +310,12 @@ def _planned(state: EpochState, plan: CommitPlan) -> list[ResolvedProposal]:
     if plan.reinit is not None:
         proposals.append(plan.reinit)
     return [by_value(proposal, SenderType.MEMBER, state.own_leaf) for proposal in proposals]
+
+
+def _known(proposal: VerifiedProposal, psks: PskSource) -> bool:
+    """Whether we can commit a proposal: a pre-shared key that we don't have is for others to take up."""
+    value = proposal.proposal
+    return not isinstance(value, PreSharedKeyProposal) or psks(value.psk.psk) is not None
 
 
 def by_value(proposal: ProposalValue, sender_type: SenderType, sender: LeafIndex | None) -> ResolvedProposal:

@@ -10,9 +10,9 @@ from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabili
 from securechat.mls.group import Group
 from securechat.mls.key_package import Identity
 from securechat.mls.nodes import LeafIndex
-from securechat.mls.proposals import Add, GroupContextExtensions, ReInit, Remove
+from securechat.mls.proposals import Add, GroupContextExtensions, PreSharedKeyProposal, ReInit, Remove
 from securechat.mls.protection import padded_to
-from securechat.mls.psk import ExternalPsk, ResumptionPsk, ResumptionPSKUsage
+from securechat.mls.psk import ExternalPsk, PreSharedKeyID, ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.staging import CommitPlan, StagedCommit
 from tests.mls.people import (
     CAPABILITIES,
@@ -175,6 +175,24 @@ def test_a_resumption_key_of_an_earlier_epoch_is_known() -> None:
     name = ResumptionPsk(ResumptionPSKUsage.APPLICATION, b"tea", alice.epoch)
     everybody_follows(alice.stage_commit(CommitPlan(update=True)), alice, [bob])
     everybody_follows(bob.stage_commit(CommitPlan(psks=(name,))), bob, [restarted(alice)])
+
+
+def test_a_proposed_key_that_the_committer_does_not_have_is_left_out() -> None:
+    alice, bob = group_of("alice", "bob")
+    psk = PreSharedKeyProposal(PreSharedKeyID(ExternalPsk(b"of bob"), bytes(32)))
+    accept(bob.propose(psk), [alice, bob])
+    assert alice.stage_commit(CommitPlan()).facts.proposals == ()
+    staged = bob.stage_commit(CommitPlan(), psks=lambda _: b"secret")
+    everybody_follows(staged, bob, [alice], psks=lambda _: b"secret")
+
+
+def test_who_verified_a_commit_in_public_need_not_do_it_again() -> None:
+    alice, bob = group_of("alice", "bob")
+    staged = alice.stage_commit(CommitPlan(update=True))
+    examined = ExaminedCommit.of(bob.public.verify_commit(staged.message, bob.pending))
+    alice.merge(staged)
+    bob.merge(bob.process(examined))
+    hear_each_other([alice, bob])
 
 
 def test_a_reinitialised_group_is_closed_and_goes_on_elsewhere() -> None:

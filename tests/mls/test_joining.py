@@ -14,7 +14,7 @@ from securechat.mls.extensions import Extension, ExtensionType, ExternalPub, ext
 from securechat.mls.framing import GroupInfo, Welcome, decode_message, encode_message
 from securechat.mls.group import Group
 from securechat.mls.key_package import Identity, KeyPackageBundle, is_last_resort, make_key_package
-from securechat.mls.nodes import LeafIndex
+from securechat.mls.nodes import Capabilities, LeafIndex
 from securechat.mls.proposals import ReInit
 from securechat.mls.psk import ExternalPsk, ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.staging import CommitPlan
@@ -354,3 +354,6 @@ def test_a_key_package_is_made_for_its_suites_keys() -> None:
     who = Identity(BasicCredential(b"carol"), SUITES[2].signature.generate(), CAPABILITIES)
     with pytest.raises(UsageError):
         make_key_package(who, SUITES[3], lifetime=LIFETIME)
+    plain = identity("carol", capabilities=Capabilities(credentials=(1,)))
+    with pytest.raises(UsageError):
+        make_key_package(plain, SUITES[3], lifetime=LIFETIME, last_resort=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from securechat.client import lock as lock_module
 from securechat.client.config import Home, ProfileFolder
 from securechat.client.errors import ProfileBusy, UnsafeFile
 from securechat.client.lock import FileLock, ProfileLock, holder_pid
@@ -67,6 +68,25 @@ def test_a_lock_that_is_held_can_be_taken_again_by_its_holder(tmp_path: Path) ->
     lock.release()
     lock.release()
     assert not lock.held
+
+
+def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two owners would each lock a file of this name, one of them gone."""
+    path, really = tmp_path / "lock", lock_module._lock
+    removals = iter([path])
+
+    def removed_before(descriptor: int, *, block: bool) -> bool:
+        for left in removals:
+            left.unlink()
+        return really(descriptor, block=block)
+
+    monkeypatch.setattr(lock_module, "_lock", removed_before)
+    with FileLock(path) as first:
+        assert first.held
+        assert path.exists()
+        assert not FileLock(path).acquire()
 
 
 def test_a_process_id_that_is_none_is_not_believed(profile: ProfileFolder) -> None:

@@ -1,13 +1,12 @@
 """`securechat server`: start the server, say where it listens and by what it is known."""
 
-import asyncio
 import logging
 import sys
 from pathlib import Path
 
 import click
 
-from securechat.server.app import App, serve
+from securechat.server.app import App, run
 from securechat.server.config import resolve_config
 
 
@@ -43,7 +42,7 @@ def server(config: Path | None, verbose: bool, **options: object) -> int:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     resolved = resolve_config(options, config)
-    asyncio.run(serve(resolved, _announce))
+    run(resolved, _announce)
     return 0
 
 

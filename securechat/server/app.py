@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import importlib
+import importlib.util
 import logging
 import signal
 import time
@@ -145,6 +147,14 @@ async def running(config: ServerConfig) -> AsyncIterator[App]:
         yield app
     finally:
         await app.close()
+
+
+def run(config: ServerConfig, ready: Callable[["App"], None]) -> None:
+    """``serve`` on uvloop where it is installed, else on asyncio's own loop."""
+    if importlib.util.find_spec("uvloop") is None:
+        asyncio.run(serve(config, ready))
+    else:
+        importlib.import_module("uvloop").run(serve(config, ready))
 
 
 async def serve(config: ServerConfig, ready: Callable[[App], None]) -> None:

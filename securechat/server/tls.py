@@ -10,7 +10,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from securechat.protocol.limits import ALPN
 from securechat.server.certificate import Certificate
@@ -148,9 +148,8 @@ class TlsPump(asyncio.BufferedProtocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"a pump needs a stream, not {type(transport).__name__}")
-        self._transport = transport
+        # uvloop's transports have all of asyncio.Transport but its name.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.deadline(None)
@@ -187,13 +186,18 @@ class TlsPump(asyncio.BufferedProtocol):
         try:
             if not self._secured:
                 tls.do_handshake()
-                self._handshake_done(tls)
+                if tls.selected_alpn_protocol() != ALPN:
+                    # OpenSSL lets a client without a common protocol in; we don't (T-03).
+                    log.debug("a peer speaks another protocol")
+                    self.close()
+                    return False
+                self._handshake_done()
             data = self._read(tls)
         except ssl.SSLWantReadError:
             self._flush()
             return True
         except ssl.SSLError as error:
-            log.debug("TLS failed: %s", error.reason)
+            log.debug("TLS failed: %s", error)
             self.close()  # an alert may wait to be sent
             return False
         self._flush()  # an answer to a key update
@@ -201,10 +205,7 @@ class TlsPump(asyncio.BufferedProtocol):
             self._stream.received(data)
         return self.is_open
 
-    def _handshake_done(self, tls: ssl.SSLObject) -> None:
-        if tls.selected_alpn_protocol() != ALPN:
-            # OpenSSL lets a client without a common protocol in; we don't (T-03).
-            raise ssl.SSLError("no application protocol")
+    def _handshake_done(self) -> None:
         self._secured = True
         self._flush()
         self._stream = self._make_stream(self)

@@ -22,8 +22,7 @@ from securechat.mls.key_package import Identity, KeyPackageBundle, make_key_pack
 from securechat.mls.key_schedule import first_epoch
 from securechat.mls.nodes import Capabilities, LeafIndex, Lifetime, NodeIndex
 from securechat.mls.public_group import PublicGroup
-from securechat.mls.secret_tree import SecretTree
-from securechat.mls.serialization import Snapshot
+from securechat.mls.snapshot import Snapshot
 from securechat.mls.staging import CommitPlan
 from securechat.mls.tree_math import direct_path, node_of
 from securechat.mls.update_path import TreePrivate, create_update_path
@@ -130,8 +129,7 @@ def _warm_groups(
         node = node_of(LeafIndex(leaf))
         own = {index: keys[index] for index in (node, *direct_path(node, tree.leaf_count)) if index in keys}
         state = EpochState(public, epoch.secrets, TreePrivate(LeafIndex(leaf), own))
-        secrets = SecretTree(SUITE_3, epoch.encryption_secret, tree.leaf_count)
-        groups.append(Group(Snapshot(state, secrets), identities[leaf]))
+        groups.append(Group(Snapshot.begin(state, epoch.encryption_secret), identities[leaf]))
     return groups[0], groups[1], groups[2]
 
 

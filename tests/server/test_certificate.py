@@ -1,0 +1,55 @@
+"""A certificate is made once, for its owner alone (L-01), and is one that strict clients take (T-04)."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from securechat.server.certificate import make_certificate, make_if_missing, read_certificate
+from securechat.server.errors import ConfigError
+
+
+def test_it_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "certs" / "server.pem"
+    assert make_if_missing(path)
+    first = path.read_bytes()
+    assert not make_if_missing(path)
+    assert path.read_bytes() == first
+
+
+def test_l_01_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_certificate(tmp_path / "server.pem")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "server.pem").stat().st_mode) == 0o600
+
+
+def test_l_01_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "server.pem").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError):
+        make_certificate(tmp_path / "server.pem")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_t_04_it_is_a_leaf_for_servers_with_its_names(tmp_path: Path) -> None:
+    make_certificate(tmp_path / "server.pem", ("chat.example.org", "192.0.2.1"))
+    found = x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes())
+    extensions = found.extensions
+    constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    usage = extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE).value
+    assert not constraints.ca
+    assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]  # type: ignore[call-overload]
+    assert names.get_values_for_type(x509.DNSName) == ["chat.example.org"]
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["192.0.2.1"]
+
+
+def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
+    (tmp_path / "server.pem").write_text("nothing of the kind")
+    with pytest.raises(ConfigError, match=r"server\.pem"):
+        read_certificate(tmp_path / "server.pem")

@@ -23,7 +23,7 @@ from securechat.client.errors import (
 )
 from securechat.client.events import Joined, Notice, Standing
 from securechat.client.groups import Groups
-from securechat.client.handshakes import hold
+from securechat.client.holds import hold, start_over
 from securechat.client.intents import Intent, Step, What
 from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.people import credential_of
@@ -65,16 +65,22 @@ class Answers:
 
     def take(self, change: Change, request: StoredRequest, result: Result) -> None:
         if isinstance(result, RefusedByServer) and result.code == "conflict":
-            change.tell(Notice("conflict", "this device was used elsewhere, or its folder was restored"))
+            self.cloned(change)
         if request.purpose is Purpose.PUBLISH:
             return
         record = records.by_id(change.db, request.conversation)
-        if isinstance(result, Appended):
+        if isinstance(result, Appended) and request.purpose is Purpose.CREATE:
             self.heads[record.id] = max(self.heads.get(record.id, 0), result.sequence)
         elif isinstance(result, RefusedByServer) and result.code in LOST_RACE:
             self.heads[record.id] = max(self.heads.get(record.id, 0), result.head)
         change.wake(record.id)
         TAKERS[request.purpose](self, change, record, request, result)
+
+    def cloned(self, change: Change) -> None:
+        """The server decided requests that we never made (D-06)."""
+        text = "this device was used elsewhere, or its folder was restored; joining all groups anew"
+        change.tell(Notice("conflict", text))
+        start_over(change, self.groups)
 
     def claimed(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result

@@ -37,10 +37,10 @@ from securechat.client.events import (
     Message,
     MessageReceived,
     MessageState,
-    Released,
     Standing,
     Status,
 )
+from securechat.client.holds import release, release_if_known
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
@@ -156,7 +156,7 @@ class Client:
             record = conversation_for(change, self._engine.device, name)
             self._check_may_speak(record)
             if record.state is Standing.OPENING and record.held_code == "untrusted_keys":
-                record = self._release(change, record)  # written again on purpose: the server is asked again
+                record = release(change, record)  # written again on purpose: the server is asked again
             message = queue_text(
                 change, self._engine.device, record, text, now=int(self._engine.clock()), key=key
             )
@@ -253,7 +253,7 @@ class Client:
                 raise NotAMember(record.name)
             record = records.update(change.db, record.id, state=Standing.JOINED)
             change.tell(Joined(record.name))
-            for message in history.received_after(change.db, record.id, 0):
+            for message in history.received_after(change.db, record.id, record.untold_after):
                 if message.state is MessageState.RECEIVED:
                     change.tell(MessageReceived(message))
             change.wake(record.id)
@@ -278,8 +278,17 @@ class Client:
         with self._engine.changes.change() as change:
             accept_change(change.db, name)
             for record in records.every(change.db):
-                if record.held_code == "identity_changed":
-                    self._release(change, record)
+                release_if_known(change, self._engine.groups, record)
+
+    async def release(self, name: str) -> None:
+        """End a hold on purpose: the user has seen why, and goes on.
+
+        :raises UnknownConversation: there is none of this name
+        """
+        with self._engine.changes.change() as change:
+            record = self._record(name)
+            if record.held:
+                release(change, record)
 
     def unprinted(self, limit: int) -> list[Message]:
         """Return what others said and `receive` has not printed, oldest first."""
@@ -336,11 +345,6 @@ class Client:
     def _check_may_speak(self, record: ConversationRecord) -> None:
         if record.state is Standing.JOINED and not self._view(record).may_speak and not record.held:
             raise Forbidden("forbidden", f"only some may speak in {record.name}, and you are not among them")
-
-    def _release(self, change: Change, record: ConversationRecord) -> ConversationRecord:
-        change.tell(Released(record.name))
-        change.wake(record.id)
-        return records.update(change.db, record.id, held_code="", held_text="")
 
     async def _do(self, room: str, what: What, subject: str) -> None:
         record = self._record(room)

@@ -63,6 +63,11 @@ def meet_all(db: apsw.Connection, credentials: Iterable[ClientCredential], *, no
     return list(changed)
 
 
+def changed_users(db: apsw.Connection) -> set[str]:
+    """Return the users whose key is another than the pinned one, and not accepted."""
+    return {row[0] for row in db.execute("SELECT user FROM contact WHERE changed_to IS NOT NULL")}
+
+
 def accept_change(db: apsw.Connection, user: str) -> bool:
     """Take the key that was seen later as the user's; whether there was one."""
     db.execute(

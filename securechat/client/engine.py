@@ -228,7 +228,8 @@ class Engine:
         )
         self._tell(self.connected)
         if self.outbox.online(ready.logged_in.high_water):
-            self._tell(Notice("conflict", "this device was used elsewhere, or its folder was restored"))
+            with self.changes.change() as change:
+                self._answers.cloned(change)
         self._tasks.spawn(self._sync.catch_up(), "catching up")
 
     def _on_lost(self, lost: SessionLost) -> None:

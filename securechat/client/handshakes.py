@@ -12,15 +12,16 @@ from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.errors import NotAMember
-from securechat.client.events import Held, MembersChanged, Notice, Removed, Standing
+from securechat.client.events import MembersChanged, Notice, Removed, Standing
 from securechat.client.groups import Groups
+from securechat.client.holds import hold, release_if_known
 from securechat.client.intents import What
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
-from securechat.client.sentences import HOLDS
 from securechat.membership.judge import judge, judge_proposal
+from securechat.membership.verdict import UPDATE_NEEDED
 from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
-from securechat.mls.errors import MLSError, SecretError
+from securechat.mls.errors import MLSError, SecretError, StaleEpoch
 from securechat.mls.examining import ExaminedCommit, ExaminedProposal
 from securechat.mls.framing import PublicMessage, decode_message
 from securechat.mls.group import Group
@@ -35,7 +36,14 @@ SWEEP_WITHIN: Final = 2.0
 
 
 class PubliclyInvalid(Exception):
-    """An entry that no honest server lets through (rules.md D)."""
+    """An entry that can't be applied by anybody: reading of this log stops before it (rules.md D).
+
+    ``code`` is that of the hold: a lying server, a commit that is no longer there, newer rules.
+    """
+
+    def __init__(self, text: str, code: str = "invalid_entry") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -114,11 +122,15 @@ class Handshakes:
         try:
             proposals = [public.verify_proposal(each) for each in pending.messages(change.db, record.id)]
             verified = public.verify_commit(entry.body, proposals)
+        except StaleEpoch as stale:
+            ahead = stale.message_epoch > stale.group_epoch
+            raise PubliclyInvalid(str(stale), "missing_commit" if ahead else "invalid_entry") from stale
         except MLSError as error:
             raise PubliclyInvalid(str(error)) from error
         refusal = judge(verified.facts, pending=proposals)
         if refusal is not None:
-            raise PubliclyInvalid(refusal.text)
+            newer = refusal.rule == UPDATE_NEEDED
+            raise PubliclyInvalid(refusal.text, "update_needed" if newer else "invalid_entry")
         return verified
 
     def _merge_own(
@@ -212,9 +224,9 @@ class Handshakes:
         leaves.append(facts.committer_leaf)
         others = [each for each in map(credential_of, leaves) if each.user_uri != self.device.user_uri]
         changed = meet_all(change.db, others, now=int(self.clock()))
-        if not changed:
-            return record
-        return hold(change, record, "identity_changed", who=", ".join(changed))
+        if changed:
+            return hold(change, record, "identity_changed", who=", ".join(changed))
+        return release_if_known(change, self.groups, record)
 
     def _tell_members(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
         if record.state is Standing.INVITED:
@@ -229,17 +241,6 @@ class Handshakes:
         removed = tuple(user for user in gone if user not in left)
         if added or removed:
             change.tell(MembersChanged(record.name, user_of(facts.committer_leaf), added, removed))
-
-
-def hold(
-    change: Change, record: ConversationRecord, code: str, *, who: str = "", why: str = ""
-) -> ConversationRecord:
-    """Stop sending to a conversation until the matter is settled, and say so."""
-    text = HOLDS[code].format(who=who, why=why)
-    if record.held_code == code:
-        return record
-    change.tell(Held(record.name, code, text))
-    return records.update(change.db, record.id, held_code=code, held_text=text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,11 @@ def own_sealed(db: apsw.Connection, conversation: int, sealed: bytes) -> int | N
     return None if row is None else int(row[0])
 
 
+def last_id(db: apsw.Connection) -> int:
+    row = db.execute("SELECT max(id) FROM message").fetchone()
+    return row[0] or 0 if row else 0
+
+
 def own_at(db: apsw.Connection, conversation: int, sequence: int) -> bytes | None:
     """Return the SHA-256 of our own ciphertext at this place of the log, if the server told us so."""
     row = db.execute(

@@ -12,7 +12,7 @@ from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.events import Invited, Joined, Kind, Notice, Standing
 from securechat.client.groups import Groups
-from securechat.client.handshakes import hold
+from securechat.client.holds import hold
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
 from securechat.errors import SecureChatError
@@ -97,6 +97,7 @@ class Joiner:
             )
         elif self._is_live(change, record):
             raise WelcomeRefused(f"its room is {record.name}, which is here already")
+        about["untold_after"] = history.last_id(change.db)
         record = records.update(change.db, record.id, state=Standing.INVITED, **about)
         change.tell(Invited(record.name, inviter))
         return record

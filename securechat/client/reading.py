@@ -19,7 +19,8 @@ from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import MessageAcknowledged, Standing
 from securechat.client.groups import Groups
-from securechat.client.handshakes import Handshakes, PubliclyInvalid, hold
+from securechat.client.handshakes import Handshakes, PubliclyInvalid
+from securechat.client.holds import hold
 from securechat.client.records import ConversationRecord
 from securechat.protocol.messages import Entry, Gap
 
@@ -46,7 +47,7 @@ class Reader:
                 record = following
             record = self._own_next(change, record)
         except PubliclyInvalid as invalid:
-            record = hold(change, records.by_id(change.db, record.id), "invalid_entry", why=str(invalid))
+            record = hold(change, records.by_id(change.db, record.id), invalid.code, why=str(invalid))
         if record.group_id is not None:
             change.acknowledged[record.group_id] = record.cursor
         return record

@@ -25,6 +25,7 @@ class ConversationRecord(Struct, frozen=True):
     profile: bytes
     invited_by: str
     last_resort: bool
+    untold_after: int
     cursor: int
     handshake_head: int
     epoch: int

@@ -16,7 +16,7 @@ from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
-from securechat.client.handshakes import hold
+from securechat.client.holds import hold
 from securechat.client.intents import Intent, Step
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.outbox import Outbox, Purpose, waiting_any

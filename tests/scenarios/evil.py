@@ -14,20 +14,24 @@ from securechat.mls.credential import BasicCredential
 from securechat.mls.key_package import Identity, make_key_package
 from securechat.mls.nodes import Lifetime
 from securechat.protocol.messages import ClaimedKeyPackage, ClaimedKeyPackages, Entry
-from securechat.server import directory, ordering
+from securechat.server import delivery, directory, ordering
 
 
-class FlippedTags:
-    """Breaks the membership tag of commits while ``on``: the last byte, which the group does not hash."""
+class Flipped:
+    """Flips a bit in the last byte of log entries of one kind, while ``on``.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    In a commit that is its membership tag, which no hash of the group covers.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
         self.on = False
         self.flipped = 0
-        monkeypatch.setattr(ordering, "Entry", self._entry)
+        self._kind = kind
+        monkeypatch.setattr(delivery if kind == "message" else ordering, "Entry", self._entry)
 
     def _entry(self, *fields: object) -> Entry:
         entry = msgspec.convert(dict(zip(Entry.__struct_fields__, fields, strict=False)), Entry)
-        if not self.on or entry.kind != "commit" or not entry.body:
+        if not self.on or entry.kind != self._kind or not entry.body:
             return entry
         self.flipped += 1
         return msgspec.structs.replace(entry, body=entry.body[:-1] + bytes([entry.body[-1] ^ 1]))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from securechat.client import outbox
 from securechat.client.errors import Forbidden, NotAMember, UnknownUser
 from securechat.client.events import Invited, MembersChanged, Removed, Standing
 from tests.scenarios.world import Person, World
@@ -147,3 +148,26 @@ async def test_a_member_may_not_remove_others(world: World) -> None:
 
     await carol.says("#team", "still here")
     await bob.hears("still here")
+
+
+async def test_an_owner_who_leaves_takes_the_role_along(world: World) -> None:
+    alice, bob, carol = await room_of_three(world)
+
+    await alice.client.leave("#team")
+    await bob.sees(MembersChanged, lambda event: event.removed == ("alice",))
+    await carol.says("#team", "we go on")
+    await bob.hears("we go on")
+
+    members = bob.client.conversation("#team").members
+    assert [(member.user, member.role) for member in members] == [("bob", "member"), ("carol", "member")]
+
+
+async def test_a_room_of_big_commits_travels_in_blobs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may not fit a frame goes up and down in pieces, named by its hash."""
+    monkeypatch.setattr(outbox, "MAX_BODY", 500)
+    monkeypatch.setattr(outbox, "MAX_CHUNK", 300)
+
+    alice, _, carol = await room_of_three(world)
+    await carol.says("#team", "all pieces found")
+
+    await alice.hears("all pieces found")

@@ -1,0 +1,56 @@
+"""Holding a conversation: nothing is sealed to it until the matter is settled (rules.md).
+
+What we know alone, a changed pin or a log that differs, may stop *sending*; what others send is
+still applied and read.
+"""
+
+from securechat.client import intents, records
+from securechat.client.change import Change
+from securechat.client.contacts import changed_users
+from securechat.client.events import Held, Released, Standing
+from securechat.client.groups import Groups
+from securechat.client.intents import What
+from securechat.client.people import users_in
+from securechat.client.records import ConversationRecord
+from securechat.client.sentences import HOLDS, STOPPED
+
+
+def hold(
+    change: Change, record: ConversationRecord, code: str, *, who: str = "", why: str = ""
+) -> ConversationRecord:
+    """Stop sending to a conversation, and say why. The first hold stays, unless reading has to stop too."""
+    if record.held_code in STOPPED or (record.held and code not in STOPPED):
+        return record
+    text = HOLDS[code].format(who=who, why=why)
+    change.tell(Held(record.name, code, text))
+    return records.update(change.db, record.id, held_code=code, held_text=text)
+
+
+def release(change: Change, record: ConversationRecord) -> ConversationRecord:
+    change.tell(Released(record.name))
+    change.wake(record.id)
+    return records.update(change.db, record.id, held_code="", held_text="")
+
+
+def release_if_known(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
+    """End a hold for changed keys once nobody in the conversation has any: accepted, or gone."""
+    if record.held_code != "identity_changed":
+        return record
+    public = groups.public(change.db, record.id)
+    present = set(users_in(public.tree)) if public is not None else {record.peer}
+    return record if present & changed_users(change.db) else release(change, record)
+
+
+def start_over(change: Change, groups: Groups) -> None:
+    """Give up all secrets: this device was used elsewhere, or restored (rules.md D, own clone).
+
+    So no key ever seals two texts. Each group is followed in public, and our leaf replaced from
+    outside; what is queued is sealed anew after that.
+    """
+    for record in records.every(change.db):
+        group = groups.group(change.db, record.id)
+        if group is None or record.state is Standing.OPENING:
+            continue
+        groups.follow(change, record.id, group.public)
+        intents.add_once(change.db, record.id, What.RESYNC)
+        change.wake(record.id)

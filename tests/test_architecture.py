@@ -1,4 +1,4 @@
-"""The house keeps its own rules: read from the source, so that nobody has to remember them.
+"""The house keeps its own rules, read from its source (A-08, S-03).
 
 Every check is a function from a module to complaints; each is also shown a module that breaks it.
 """
@@ -54,13 +54,13 @@ DEPENDENCIES: Final = {
 }
 """S-03: nothing else is imported, so cryptography comes from pyca and argon2-cffi only."""
 
-MAX_FILE: Final = 400
+MAX_FILE: Final = 420
+"""Lines: a room is about 400."""
 MAX_FUNCTION: Final = 50
 LONG_FILES: Final = {
     "protocol/messages.py": "the wire's vocabulary: one class per frame, no code",
     "mls/codec.py": "one compiler; its readers and writers are small and belong side by side",
     "mls/group.py": "the public face of MLS: short verbs, the work is done elsewhere",
-    "mls/public_group.py": "one value and the checks that make the next one of it",
 }
 LONG_FUNCTIONS: Final[dict[str, str]] = {}
 TASK_ROOTS: Final = {
@@ -194,7 +194,7 @@ def depends_on_more(module: Module) -> Complaints:
 
 
 def is_too_long(module: Module) -> Complaints:
-    """A file is a room of at most 400 lines."""
+    """A file is a room of about 400 lines."""
     lines = module.source.count("\n")
     if lines > MAX_FILE and module.path not in LONG_FILES:
         yield f"has {lines} lines"
@@ -290,6 +290,7 @@ def test_every_exception_is_still_needed() -> None:
     paths = {module.path for module in MODULES}
     functions = {f"{module.path}:{function.name}" for module in MODULES for function in module.functions()}
     assert {*LONG_FILES, *GAMBLERS} <= paths
+    assert all(module.source.count("\n") > MAX_FILE for module in MODULES if module.path in LONG_FILES)
     assert {*TASK_ROOTS, *LONG_FUNCTIONS, *OPEN_COMPARISONS} <= functions
     assert all({**LONG_FILES, **GAMBLERS, **TASK_ROOTS, **LONG_FUNCTIONS, **OPEN_COMPARISONS}.values())
 

@@ -10,19 +10,17 @@ message encrypted or decrypted, and must be stored before that message is sent o
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from securechat.mls import key_schedule, serialization
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.commit_facts import VerifiedProposal
-from securechat.mls.epoch import EpochState, Reading
+from securechat.mls.epoch import EpochState
 from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.examining import (
     Examined,
     ExaminedCommit,
     ExaminedProposal,
     check_membership,
-    check_place,
     examine,
 )
 from securechat.mls.extensions import Extensions
@@ -45,16 +43,13 @@ from securechat.mls.nodes import Epoch, LeafIndex
 from securechat.mls.processing import ReceivedCommit, process_commit
 from securechat.mls.proposals import Add, ProposalValue, Remove, SelfRemove, Update
 from securechat.mls.protection import Padding, no_padding
-from securechat.mls.psk import ExternalPsk, PskSource, ResumptionPsk, no_psks
+from securechat.mls.psk import PskSource, no_psks
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
-from securechat.mls.secret_tree import Ratchet, SecretTree
-from securechat.mls.serialization import Past, Snapshot
+from securechat.mls.secret_tree import Ratchet
 from securechat.mls.signature import SigningKey
+from securechat.mls.snapshot import Snapshot
 from securechat.mls.staging import CommitPlan, StagedCommit, published_group_info, stage_commit
-
-MAX_RESUMPTION: Final = 16
-"""How many epochs back a resumption key can be asked for (section 8.6 wants a limit)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +155,7 @@ class Group:
 
     @classmethod
     def _begin(cls, first: FirstEpoch, identity: Identity) -> "Group":
-        secrets = SecretTree(first.state.suite, first.encryption_secret, first.state.public.tree.leaf_count)
-        return cls(Snapshot(first.state, secrets), identity)
+        return cls(Snapshot.begin(first.state, first.encryption_secret), identity)
 
     @property
     def public(self) -> PublicGroup:
@@ -221,7 +215,7 @@ class Group:
         """Make a commit (section 12.4.1); nothing changes until it is merged."""
         self._check_active()
         return stage_commit(
-            self._now.state, self._identity, plan, pending=self._now.pending, psks=self.psk_source(psks)
+            self._now.state, self._identity, plan, pending=self._now.pending, psks=self._now.psk_source(psks)
         )
 
     def examine(self, message: bytes) -> Examined:
@@ -243,7 +237,7 @@ class Group:
             examined.verified,
             self._identity.signature_key,
             own_updates=self._now.own_updates,
-            psks=self.psk_source(psks),
+            psks=self._now.psk_source(psks),
         )
 
     def merge(self, commit: StagedCommit | ReceivedCommit) -> None:
@@ -256,13 +250,7 @@ class Group:
             self._now = replace(self._now, pending=(), own_updates={}, resumption={}, past=())
             return
         self._identity = _identity_of(commit.state, commit.signature_key, self._identity)
-        self._now = Snapshot(
-            state=commit.state,
-            secrets=SecretTree(self.suite, commit.encryption_secret, commit.state.public.tree.leaf_count),
-            resumption=self._resumption_after(),
-            past_limit=self._now.past_limit,
-            past=self._past_after(),
-        )
+        self._now = self._now.followed_by(commit.state, commit.encryption_secret)
 
     def propose(self, proposal: ProposalValue, *, authenticated_data: bytes = b"") -> bytes:
         """Return a proposal as a PublicMessage. It is pending, for us too, when it has been accepted."""
@@ -332,7 +320,8 @@ class Group:
         private = decode_message(message)
         if not isinstance(private, PrivateMessage):
             raise ValidationError("wire-format", "6", "application messages are encrypted")
-        reading, secrets = self._reading(private)
+        self._check_member()
+        reading, secrets = self._now.readable(private)
         return decrypt_application(reading, secrets, private)
 
     def group_info(self) -> bytes:
@@ -348,6 +337,10 @@ class Group:
         """MLS-Exporter (section 8.5)."""
         self._check_member()
         return key_schedule.export(self.suite, self._now.state.secrets, label, context, length)
+
+    def psk_source(self, others: PskSource = no_psks) -> PskSource:
+        """Know our own resumption keys, and ask ``others`` for the rest: for a group that continues ours."""
+        return self._now.psk_source(others)
 
     def keep_past_epochs(self, count: int) -> None:
         """Keep the message secrets of ``count`` epochs that are over, to read late messages."""
@@ -378,41 +371,6 @@ class Group:
         if leaf.signature_key != identity.signature_key.public:
             raise UsageError("the group is not of this identity")
         return cls(now, identity)
-
-    def _reading(self, message: PrivateMessage) -> tuple[Reading, SecretTree]:
-        """Return what reads the epoch of ``message``: the present one, or a past one that is kept."""
-        self._check_member()
-        for past in self._now.past:
-            if (past.reading.context.group_id, past.reading.context.epoch) == (
-                message.group_id,
-                message.epoch,
-            ):
-                return past.reading, past.secrets
-        check_place(self._now.state, message)
-        return self._now.state.reading, self._now.secrets
-
-    def psk_source(self, others: PskSource = no_psks) -> PskSource:
-        """Know our own resumption keys, and ask ``others`` for the rest."""
-
-        def source(name: ExternalPsk | ResumptionPsk) -> bytes | None:
-            if isinstance(name, ResumptionPsk) and name.psk_group_id == self.group_id:
-                if name.psk_epoch == self.epoch:
-                    return self._now.state.secrets.resumption_psk
-                if name.psk_epoch in self._now.resumption:
-                    return self._now.resumption[name.psk_epoch]
-            return others(name)
-
-        return source
-
-    def _resumption_after(self) -> dict[int, bytes]:
-        known = {**self._now.resumption, self.epoch: self._now.state.secrets.resumption_psk}
-        return {epoch: known[epoch] for epoch in sorted(known)[-MAX_RESUMPTION:]}
-
-    def _past_after(self) -> tuple[Past, ...]:
-        if not self._now.past_limit:
-            return ()
-        over = Past(self._now.state.reading, self._now.secrets)
-        return (*self._now.past, over)[-self._now.past_limit :]
 
     def _check_member(self) -> None:
         if self._removed:

@@ -5,11 +5,8 @@ two parts. What is read back is trusted to be what was written: the store protec
 are not verified again, but nothing broken or of another version is taken.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from securechat.mls.codec import Opaque, Uint8, Uint64, WireStruct, decode, encode
-from securechat.mls.commit_facts import VerifiedProposal
 from securechat.mls.epoch import EpochState, Reading
 from securechat.mls.errors import DecodeError
 from securechat.mls.group_context import GroupContext
@@ -19,6 +16,7 @@ from securechat.mls.processing import OwnUpdate
 from securechat.mls.proposals import ReInit
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.secret_tree import SecretTree
+from securechat.mls.snapshot import Past, Snapshot
 from securechat.mls.stored import (
     VERSION,
     Kind,
@@ -82,27 +80,6 @@ class _Secrets(WireStruct, frozen=True):
 
     def __repr__(self) -> str:
         return "<stored message secrets>"
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """An epoch that is over, kept to read late messages."""
-
-    reading: Reading
-    secrets: SecretTree = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that a member keeps of a group, the identity apart."""
-
-    state: EpochState
-    secrets: SecretTree = field(repr=False)
-    pending: tuple[VerifiedProposal, ...] = ()
-    own_updates: Mapping[bytes, OwnUpdate] = field(default_factory=dict, repr=False)
-    resumption: Mapping[int, bytes] = field(default_factory=dict, repr=False)
-    past_limit: int = 0
-    past: tuple[Past, ...] = ()
 
 
 def store_epoch(snapshot: Snapshot, *, tree: bytes) -> bytes:

@@ -1,0 +1,80 @@
+"""Large things: put in chunks, named by their hash, read by who may (rules.md A)."""
+
+import hashlib
+import secrets
+from pathlib import Path
+
+import pytest
+
+from securechat.protocol import messages as m
+from securechat.protocol.limits import MAX_CHUNK
+from securechat.server.blobs import MAX_OPEN
+from tests.server.peer import Peer, WasRefused, registered
+from tests.server.running import running_server
+
+
+async def put(peer: Peer, data: bytes, upload: bytes, start: int = 0) -> m.Uploaded:
+    answer = await peer.ask(m.PutChunk(upload, start, len(data), data[start : start + MAX_CHUNK]))
+    assert isinstance(answer, m.Uploaded)
+    return answer
+
+
+async def refused(peer: Peer, body: m.RequestBody) -> str:
+    with pytest.raises(WasRefused) as no:
+        await peer.ask(body)
+    return no.value.code
+
+
+async def test_an_upload_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    data, upload = secrets.token_bytes(MAX_CHUNK * 2 + 5), b"u" * 16
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(keys, alice)]:
+        assert await put(alice, data, upload) == m.Uploaded(MAX_CHUNK)
+        again = await Peer.connect(app.port)
+        await again.log_in(keys)
+        assert await put(again, data, upload) == m.Uploaded(MAX_CHUNK), "a repeat changes nothing"
+        assert await put(again, data, upload, MAX_CHUNK * 2) == m.Uploaded(MAX_CHUNK), "a hole is not left"
+        assert await put(again, data, upload, MAX_CHUNK) == m.Uploaded(MAX_CHUNK * 2)
+        name = hashlib.sha256(data).digest()
+        assert await put(again, data, upload, MAX_CHUNK * 2) == m.Uploaded(len(data), name)
+        read = b""
+        while len(read) < len(data):
+            chunk = await again.ask(m.GetBlob(name, len(read)))
+            assert isinstance(chunk, m.Chunk)
+            read += chunk.data
+        assert read == data
+        await again.close()
+
+
+async def test_what_nobody_gave_one_is_not_there(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "eve") as [(_, alice), (_, eve)]:
+        name = (await put(alice, b"mine", b"u" * 16)).blob
+        assert await refused(eve, m.GetBlob(name)) == "no_blob"
+        assert await refused(alice, m.GetBlob(b"n" * 32)) == "no_blob"
+        assert await alice.ask(m.GetBlob(name)) == m.Chunk(4, 0, b"mine")
+        assert await alice.ask(m.GetBlob(name, 99)) == m.Chunk(4, 99, b"")
+
+
+async def test_an_upload_keeps_to_what_it_announced(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(_, alice)]:
+        await alice.ask(m.PutChunk(b"u" * 16, 0, 10, b"12345"))
+        assert await refused(alice, m.PutChunk(b"u" * 16, 5, 11, b"x")) == "bad_request"
+        assert await refused(alice, m.PutChunk(b"u" * 16, 5, 10, b"123456")) == "bad_request"
+        assert await refused(alice, m.PutChunk(b"u" * 16, 5, 10, b"")) == "bad_request"
+        done = await alice.ask(m.PutChunk(b"u" * 16, 5, 10, b"67890"))
+        assert done == m.Uploaded(10, hashlib.sha256(b"1234567890").digest())
+
+
+async def test_uploads_that_nobody_uses_are_bounded(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(_, alice)]:
+        for number in range(MAX_OPEN):
+            await alice.ask(m.PutChunk(bytes([number]) * 16, 0, 10, b"1"))
+        assert await refused(alice, m.PutChunk(b"x" * 16, 0, 10, b"1")) == "quota"
+
+
+@pytest.mark.parametrize(
+    "carried", [m.Carried(), m.Carried(b"x", b"n" * 32, 1), m.Carried(blob=b"n" * 32, size=1)]
+)
+async def test_a_request_carries_one_of_body_and_blob(tmp_path: Path, carried: m.Carried) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(_, alice)]:
+        code = await refused(alice, m.CreateGroup(b"g" * 32, carried, m.Carried(b"tree")))
+        assert code == ("no_blob" if carried.blob and not carried.body else "bad_request")

@@ -38,7 +38,7 @@ import msgspec
 from securechat.mls.errors import DecodeError, UsageError
 
 MAX_ENCODED: Final = 16 * 1024 * 1024
-"""The largest thing we decode. A tree of 1,000 members takes 0.4 MB, 2.9 MB with hybrid keys."""
+"""The largest thing we encode or decode. A tree of 1,000 members takes 0.4 MB, 2.9 MB with hybrid keys."""
 
 MAX_VARINT: Final = (1 << 30) - 1
 
@@ -183,9 +183,12 @@ _Reader = Callable[[bytes, int, int], tuple[Any, int]]
 
 def _written(write: _Writer, value: object) -> bytes:
     try:
-        return write(value)
+        data = write(value)
     except (OverflowError, AttributeError, TypeError) as error:
         raise UsageError(f"{type(value).__name__} cannot be encoded: {error}") from error
+    if len(data) > MAX_ENCODED:
+        raise UsageError(f"{type(value).__name__} would take {len(data)} bytes, and nobody would decode it")
+    return data
 
 
 def _read_all(read: _Reader, data: bytes) -> Any:  # noqa: ANN401 - see above

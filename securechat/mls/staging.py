@@ -54,6 +54,7 @@ from securechat.mls.stored import (
     store_public,
 )
 from securechat.mls.update_path import CreatedPath, TreePrivate, create_update_path
+from securechat.mls.validation import check_leaf
 from securechat.mls.welcome import NewMember, seal_welcome, sign_group_info
 
 
@@ -224,14 +225,15 @@ def stage_commit(
 
 
 def make_path(prepared: PreparedCommit, identity: Identity) -> CreatedPath:
-    """Return new keys for the committer (section 12.4.1)."""
-    return create_update_path(
-        prepared.applied.tree,
-        prepared.committer,
-        identity=identity,
-        context=prepared.context,
-        added=prepared.added,
+    """Return new keys for the committer (section 12.4.1), its leaf one that others take."""
+    tree = prepared.applied.tree
+    if identity.signature_key.scheme is not tree.suite.signature:
+        raise UsageError(f"a key of {identity.signature_key.scheme.name} does not sign for {tree.suite.name}")
+    path = create_update_path(
+        tree, prepared.committer, identity=identity, context=prepared.context, added=prepared.added
     )
+    check_leaf(path.update_path.leaf_node, tree.suite)
+    return path
 
 
 def conclude(

@@ -209,6 +209,8 @@ def test_what_is_too_large_is_not_encoded_or_decoded() -> None:
     with pytest.raises(DecodeError):
         Shape[bytes](Opaque).decode(bytes(MAX_ENCODED + 1))
     with pytest.raises(UsageError):
+        Shape[bytes](Opaque).encode(bytes(MAX_ENCODED))
+    with pytest.raises(UsageError):
         encode_varint(MAX_VARINT + 1)
     assert len(encode_opaque(bytes(16_384))) == 16_388
 

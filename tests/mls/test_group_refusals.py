@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from securechat.mls import protection
+from securechat.mls.cipher_suite import SUITES
 from securechat.mls.codec import encode
 from securechat.mls.commit import Commit, UpdatePath
 from securechat.mls.errors import (
@@ -38,7 +39,7 @@ from securechat.mls.framing import (
 )
 from securechat.mls.group import Group
 from securechat.mls.hpke import HPKECiphertext
-from securechat.mls.nodes import LeafIndex
+from securechat.mls.nodes import Capabilities, LeafIndex
 from securechat.mls.proposals import Add, ExternalInit, Remove, SelfRemove, Update
 from securechat.mls.psk import ExternalPsk
 from securechat.mls.secret_tree import LAST_GENERATION, MAX_FORWARD, Ratchet
@@ -521,6 +522,21 @@ def test_a_plan_that_breaks_a_rule_is_refused_before_it_is_sent() -> None:
             alice.stage_commit(plan)
         assert raised.value.rule == rule
     assert state_of(alice) == before
+
+
+def test_a_new_leaf_that_others_would_refuse_is_not_sent() -> None:
+    alice, _ = group_of("alice", "bob")
+    other_suite = identity("alice", SUITES[2])
+    with pytest.raises(UsageError):
+        alice.stage_commit(CommitPlan(new_leaf=other_suite))
+    with pytest.raises(UsageError):
+        Group.join_externally(alice.group_info(), alice.tree_bytes(), other_suite)
+    unlisted = identity("alice", capabilities=Capabilities())
+    with pytest.raises(ValidationError) as raised:
+        alice.stage_commit(CommitPlan(new_leaf=unlisted))
+    assert raised.value.rule == "leaf-credential-unlisted"
+    with pytest.raises(RuleError):
+        alice.propose_update(unlisted)
 
 
 def test_staging_changes_nothing() -> None:

@@ -138,6 +138,8 @@ class Handshakes:
     ) -> Group:
         if group is None:
             group = Group.from_staged(own.commit, self.device.identity)
+            text = f"you are back in {record.name}; what was said since the change could not be read here"
+            change.tell(Notice("rejoined", text))
         else:
             group.merge(own.commit)
         staged.drop(change.db, record.id)

@@ -23,6 +23,7 @@ async def test_a_flipped_bit_in_a_commits_membership_tag_stops_nobody(
     tags.on = False
     for person in (bob, carol):
         await person.sees(Notice, lambda event: event.code == "refused_commit")
+        await person.sees(Notice, lambda event: event.code == "rejoined")
     await alice.says("#team", "does everybody hear me?")
     await dave.sees(Invited)
     await dave.client.join("#team")

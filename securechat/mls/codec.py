@@ -99,21 +99,22 @@ StructT = TypeVar("StructT", bound=WireStruct)
 class Shape(Generic[T]):
     """The encoding of something that is not one structure: a select, a vector, an optional."""
 
-    __slots__ = ("annotation",)
+    __slots__ = ("_read", "_write", "annotation")
 
     def __init__(self, annotation: object) -> None:
         self.annotation = annotation
+        self._write, self._read = _compile(annotation)
 
     def encode(self, value: T) -> bytes:
-        return _written(_writer(self.annotation), value)
+        return _written(self._write, value)
 
     def decode(self, data: bytes) -> T:
-        value: T = _read_all(_reader(self.annotation), data)
+        value: T = _read_all(self._read, data)
         return value
 
     def decode_from(self, data: bytes, start: int) -> tuple[T, int]:
         """Decode one value that begins at ``start``; return it and where it ends."""
-        value, end = _reader(self.annotation)(data, start, len(data))
+        value, end = self._read(data, start, len(data))
         return value, end
 
 

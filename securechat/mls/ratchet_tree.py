@@ -22,9 +22,9 @@ from securechat.mls.nodes import LeafIndex, LeafNode, NodeIndex, ParentNode
 
 Node = LeafNode | ParentNode
 
-MAX_MEMBERS: Final = 1 << 14
-"""The most leaves a tree may grow to: sixteen times the product's limit of 1,000 clients, which is
-policy; this one only keeps the work for a single hostile tree bounded."""
+MAX_MEMBERS: Final = 1 << 12
+"""The most leaves a tree may have: four times the product's limit of 1,000 clients, which is policy. This
+one bounds the work for a hostile tree: the worst of this size takes a joiner a second to refuse."""
 
 _SHAPES: Final[tuple[Shape[LeafNode], Shape[ParentNode]]] = (Shape(LeafNode), Shape(ParentNode))
 _PRESENT: Final = (b"\x01\x01", b"\x01\x02")

@@ -14,7 +14,9 @@ from securechat.mls.credential import BasicCredential
 from securechat.mls.key_package import Identity, make_key_package
 from securechat.mls.nodes import Lifetime
 from securechat.protocol.messages import ClaimedKeyPackage, ClaimedKeyPackages, Entry
+from securechat.protocol.server_connection import Requested
 from securechat.server import delivery, directory, ordering
+from securechat.server.session import Session as ServerSession
 
 
 class Flipped:
@@ -75,3 +77,37 @@ class LyingDirectory:
 
     def _answer(self, user: str, packages: list[ClaimedKeyPackage]) -> ClaimedKeyPackages:
         return ClaimedKeyPackages(user, self.instead.get(user, packages) + self.added.get(user, []))
+
+
+class CutLines:
+    """Cuts connections at the worst moments: after deciding, before answering; and amid what it pushes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers_to_lose = 0
+        self.pushes_to_break = 0
+        self.seen: dict[tuple[str, int], list[bytes]] = {}
+        decided, deliver, take = ServerSession.decided, ServerSession.deliver, ServerSession._take_request
+
+        def lose(session: ServerSession, request_id: int, answer: bytes) -> None:
+            if self.answers_to_lose:
+                self.answers_to_lose -= 1
+                session._pump.abort()
+            else:
+                decided(session, request_id, answer)
+
+        def push(session: ServerSession, frame: bytes) -> None:
+            deliver(session, frame)
+            if self.pushes_to_break:
+                self.pushes_to_break -= 1
+                session._flush()
+                session._pump.abort()
+
+        def note(session: ServerSession, requested: Requested) -> None:
+            if requested.name and session._caller is not None:
+                key = (session._caller.user, requested.name)
+                self.seen.setdefault(key, []).append(bytes(requested.raw))
+            take(session, requested)
+
+        monkeypatch.setattr(ServerSession, "decided", lose)
+        monkeypatch.setattr(ServerSession, "deliver", push)
+        monkeypatch.setattr(ServerSession, "_take_request", note)

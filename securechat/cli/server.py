@@ -8,6 +8,7 @@ import click
 
 from securechat.server.app import App, run
 from securechat.server.config import resolve_config
+from securechat.server.logs import log_to_stderr
 
 
 @click.command()
@@ -36,11 +37,7 @@ from securechat.server.config import resolve_config
 @click.option("--verbose", "-v", is_flag=True, help="Log more (never content or secrets).")
 def server(config: Path | None, verbose: bool, **options: object) -> int:
     """Start the server. The first start makes what is missing: certificate, identity, database."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     resolved = resolve_config(options, config)
     run(resolved, _announce)
     return 0

@@ -48,7 +48,7 @@ MAX_IN_FLIGHT_BEFORE_LOGIN: Final = 1
 """A stranger asks one thing at a time."""
 
 HANDSHAKE_SECONDS: Final = 5
-"""From the first byte to the end of the TLS handshake."""
+"""From the connection to the end of the TLS handshake; a socket that says nothing costs no more."""
 
 LOGIN_SECONDS: Final = 30
 """From the TLS handshake to a login: a person has typed the password before."""

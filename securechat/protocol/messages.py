@@ -302,8 +302,15 @@ class Synced(Struct, frozen=True, tag="synced"):
     more: bool = False
 
 
+ENTRY_KINDS: Final = ("commit", "proposal", "message")
+"""What a log's entry may be."""
+
+
 class Entry(Struct, frozen=True, omit_defaults=True, tag="entry"):
-    """One place in a group's log. ``sender`` is who the server says sent it: MLS proves it."""
+    """One place in a group's log. ``sender`` is who the server says sent it: MLS proves it.
+
+    ``kind`` is one of ENTRY_KINDS.
+    """
 
     sequence: UInt64
     kind: Annotated[str, Meta(max_length=16)]

@@ -165,13 +165,6 @@ class RatchetTree:
             if isinstance(node, LeafNode):
                 yield LeafIndex(index), node
 
-    def leftmost_blank(self) -> LeafIndex:
-        """Where the next new leaf goes; the leaf count if the tree is full (12.1.1)."""
-        for index, node in enumerate(self._nodes[::2]):
-            if node is None:
-                return LeafIndex(index)
-        return LeafIndex(self.leaf_count)
-
     def resolution(self, index: NodeIndex) -> list[NodeIndex]:
         """The non-blank nodes that cover what is not blank below a node (4.1.1)."""
         node = self._nodes[index]

@@ -99,13 +99,6 @@ def common_ancestor(one: LeafIndex, other: LeafIndex) -> NodeIndex:
     return NodeIndex(((one >> height) << (height + 1)) + (1 << height) - 1)
 
 
-def subtree_leaves(node: NodeIndex) -> range:
-    """The indices of the leaves under a node (for a leaf: its own)."""
-    height = level(node)
-    first = (node >> (height + 1)) << height
-    return range(first, first + (1 << height))
-
-
 def is_below(leaf: LeafIndex, node: NodeIndex) -> bool:
     """Whether a leaf is in the subtree that a node heads."""
     height = level(node)

@@ -12,7 +12,7 @@ import msgspec
 
 from securechat.mls import tree_hash, tree_math
 from securechat.mls.cipher_suite import CipherSuite
-from securechat.mls.codec import Opaque, Uint8, Uint32, WireStruct, decode, encode
+from securechat.mls.codec import Opaque, SecretStruct, Uint8, Uint32, decode, encode
 from securechat.mls.commit import UpdatePath, UpdatePathNode
 from securechat.mls.errors import DecodeError, SecretError, ValidationError
 from securechat.mls.group_context import GroupContext
@@ -25,13 +25,13 @@ from securechat.mls.ratchet_tree import RatchetTree, TreeDraft
 _LABEL: Final = "UpdatePathNode"
 
 
-class _StoredKey(WireStruct, frozen=True):
+class _StoredKey(SecretStruct, frozen=True):
     node: Uint32
     private: Opaque
     public: Opaque
 
 
-class _StoredPrivate(WireStruct, frozen=True):
+class _StoredPrivate(SecretStruct, frozen=True):
     version: Uint8
     leaf_index: Uint32
     keys: tuple[_StoredKey, ...]
@@ -124,7 +124,7 @@ def create_update_path(
     """
     filtered = tree.filtered_direct_path(leaf_index)
     secrets, commit_secret = _path_secrets(tree.suite, random_bytes(tree.suite.hash_length), len(filtered))
-    pairs = [_node_key_pair(tree.suite, secret) for secret in secrets]
+    pairs = [path_key_pair(tree.suite, secret) for secret in secrets]
     parents, leaf_parent_hash = _path_parents(tree, filtered, [pair.public for pair in pairs])
     leaf_pair = tree.suite.kem.generate()
     leaf = _path_leaf(identity, leaf_pair.public, leaf_parent_hash, context.group_id, leaf_index)
@@ -218,11 +218,6 @@ def provisional_context(context: GroupContext, tree: RatchetTree) -> GroupContex
     return msgspec.structs.replace(context, tree_hash=tree.tree_hash())
 
 
-def path_secret_key_pair(suite: CipherSuite, path_secret: bytes) -> KeyPair:
-    """The key pair of the node that a path secret belongs to (7.4)."""
-    return _node_key_pair(suite, path_secret)
-
-
 def _path_secrets(suite: CipherSuite, first: bytes, count: int) -> tuple[list[bytes], bytes]:
     """Return ``count`` path secrets beginning with ``first``, and the commit secret after them (7.4)."""
     secrets = [first]
@@ -231,7 +226,8 @@ def _path_secrets(suite: CipherSuite, first: bytes, count: int) -> tuple[list[by
     return secrets[:-1], secrets[-1]
 
 
-def _node_key_pair(suite: CipherSuite, path_secret: bytes) -> KeyPair:
+def path_key_pair(suite: CipherSuite, path_secret: bytes) -> KeyPair:
+    """The key pair of the node that a path secret belongs to (7.4)."""
     return suite.derive_key_pair(suite.derive_secret(path_secret, "node"))
 
 
@@ -242,7 +238,7 @@ def _derived_keys(
     secrets, commit_secret = _path_secrets(suite, first, len(indices))
     keys = {}
     for index, public, secret in zip(indices, publics, secrets, strict=True):
-        pair = _node_key_pair(suite, secret)
+        pair = path_key_pair(suite, secret)
         if pair.public != public:
             raise SecretError("path-secret-key", "7.5", f"the secret of node {index} gives another key")
         keys[index] = pair

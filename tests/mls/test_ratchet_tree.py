@@ -182,7 +182,7 @@ def test_the_tree_grows_and_shrinks_by_halves() -> None:
     draft.remove(LeafIndex(2))
     shrunk = draft.freeze()
     assert sizes == [1, 2, 4, 4, 8]
-    assert (shrunk.leaf_count, shrunk.leftmost_blank()) == (4, 2)
+    assert (shrunk.leaf_count, TreeDraft(shrunk).reserve()) == (4, 2)
 
 
 def test_a_tree_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,6 @@ def test_a_leaf_is_below_exactly_its_direct_path(leaf_count: int, data: st.DataO
     above = {node, *tree_math.direct_path(node, leaf_count)}
     for other in map(NodeIndex, range(tree_math.node_count(leaf_count))):
         assert tree_math.is_below(leaf, other) == (other in above)
-        assert tree_math.is_below(leaf, other) == (leaf in tree_math.subtree_leaves(other))
 
 
 @given(leaf_counts.filter(lambda count: count > 1), st.data())

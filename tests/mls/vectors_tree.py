@@ -22,7 +22,7 @@ from securechat.mls.update_path import (
     create_update_path,
     merge_update_path,
     open_update_path,
-    path_secret_key_pair,
+    path_key_pair,
 )
 
 
@@ -85,7 +85,7 @@ def _private_state(tree: RatchetTree, entry: dict[str, Any]) -> TreePrivate:
     own = TreePrivate.of(LeafIndex(entry["index"]), leaf_key)
     keys = {}
     for secret in entry["path_secrets"]:
-        pair = path_secret_key_pair(tree.suite, bytes.fromhex(secret["path_secret"]))
+        pair = path_key_pair(tree.suite, bytes.fromhex(secret["path_secret"]))
         keys[NodeIndex(secret["node"])] = pair
     own = own.with_keys(keys)
     assert own.within(tree) == own
@@ -121,7 +121,7 @@ def _check_given_path(
         assert opened.commit_secret.hex() == update["commit_secret"]
         secret = bytes.fromhex(update["path_secrets"][index])
         node = tree_math.common_ancestor(LeafIndex(index), sender)
-        assert opened.private.keys[node] == path_secret_key_pair(tree.suite, secret)
+        assert opened.private.keys[node] == path_key_pair(tree.suite, secret)
         assert opened.private.within(merged) == opened.private
 
 

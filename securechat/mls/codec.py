@@ -47,6 +47,13 @@ class WireStruct(msgspec.Struct, frozen=True):
     """A structure whose annotations are its encoding."""
 
 
+class SecretStruct(WireStruct, frozen=True):
+    """A structure with secrets in it: its ``repr`` tells nothing but its name."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
 class Enum8(enum.IntEnum):
     """An enum of one byte."""
 

@@ -13,6 +13,7 @@ from securechat.mls.codec import (
     FixedBytes,
     Opaque,
     PresentIf,
+    SecretStruct,
     Shape,
     Tagged,
     Uint16,
@@ -196,19 +197,16 @@ class GroupInfo(WireStruct, frozen=True):
     signature: Opaque = b""
 
 
-class PathSecret(WireStruct, frozen=True):
+class PathSecret(SecretStruct, frozen=True):
     path_secret: Opaque
 
 
-class GroupSecrets(WireStruct, frozen=True):
+class GroupSecrets(SecretStruct, frozen=True):
     """What a Welcome gives to one new member, encrypted to its init key (section 12.4.3.1)."""
 
     joiner_secret: Opaque
     path_secret: PathSecret | None
     psks: tuple[PreSharedKeyID, ...]
-
-    def __repr__(self) -> str:
-        return "<GroupSecrets>"
 
 
 class EncryptedGroupSecrets(WireStruct, frozen=True):

@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 import msgspec
 
 from securechat.mls.cipher_suite import CipherSuite, cipher_suite
-from securechat.mls.codec import Opaque, Uint8, Uint16, WireStruct, decode, encode, encode_before
+from securechat.mls.codec import (
+    Opaque,
+    SecretStruct,
+    Uint8,
+    Uint16,
+    WireStruct,
+    decode,
+    encode,
+    encode_before,
+)
 from securechat.mls.credential import Credential
 from securechat.mls.errors import DecodeError, UsageError
 from securechat.mls.extensions import (
@@ -38,7 +47,7 @@ class Identity:
     leaf_extensions: Extensions = ()
 
 
-class _StoredBundle(WireStruct, frozen=True):
+class _StoredBundle(SecretStruct, frozen=True):
     version: Uint8
     key_package: KeyPackage
     init_key: Opaque

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.mls.cipher_suite import CipherSuite
-from securechat.mls.codec import Opaque, WireStruct
+from securechat.mls.codec import Opaque, SecretStruct
 from securechat.mls.errors import UsageError
 from securechat.mls.hpke import KeyPair
 
@@ -12,7 +12,7 @@ MAX_EXPORT: Final = 0xFFFF
 """KDFLabel counts the length of what is derived in two bytes (section 8)."""
 
 
-class EpochSecrets(WireStruct, frozen=True):
+class EpochSecrets(SecretStruct, frozen=True):
     """What a member keeps during an epoch (section 8, table 4), the secret tree apart."""
 
     sender_data_secret: Opaque
@@ -23,9 +23,6 @@ class EpochSecrets(WireStruct, frozen=True):
     resumption_psk: Opaque
     epoch_authenticator: Opaque
     init_secret: Opaque
-
-    def __repr__(self) -> str:
-        return "<EpochSecrets>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 
 from securechat.mls import tree_math
 from securechat.mls.cipher_suite import CipherSuite
-from securechat.mls.codec import Enum8, Opaque, Uint32, WireStruct, decode, encode
+from securechat.mls.codec import Enum8, Opaque, SecretStruct, Uint32, decode, encode
 from securechat.mls.errors import DecodeError, SecretError, UsageError
 from securechat.mls.nodes import LeafIndex, NodeIndex
 
@@ -60,18 +60,18 @@ class _Chain:
     kept: dict[int, tuple[bytes, bytes]]
 
 
-class _StoredNode(WireStruct, frozen=True):
+class _StoredNode(SecretStruct, frozen=True):
     node: Uint32
     secret: Opaque
 
 
-class _StoredKey(WireStruct, frozen=True):
+class _StoredKey(SecretStruct, frozen=True):
     generation: Uint32
     key: Opaque
     nonce: Opaque
 
 
-class _StoredChain(WireStruct, frozen=True):
+class _StoredChain(SecretStruct, frozen=True):
     leaf: Uint32
     ratchet: Ratchet
     generation: Uint32
@@ -79,7 +79,7 @@ class _StoredChain(WireStruct, frozen=True):
     kept: tuple[_StoredKey, ...]
 
 
-class _StoredTree(WireStruct, frozen=True):
+class _StoredTree(SecretStruct, frozen=True):
     leaf_count: Uint32
     nodes: tuple[_StoredNode, ...]
     chains: tuple[_StoredChain, ...]

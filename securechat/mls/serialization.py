@@ -5,8 +5,7 @@ two parts. What is read back is trusted to be what was written: the store protec
 are not verified again, but nothing broken or of another version is taken.
 """
 
-
-from securechat.mls.codec import Opaque, Uint8, Uint64, WireStruct, decode, encode
+from securechat.mls.codec import Opaque, SecretStruct, Uint8, Uint64, decode, encode
 from securechat.mls.epoch import EpochState, Reading
 from securechat.mls.errors import DecodeError
 from securechat.mls.group_context import GroupContext
@@ -32,24 +31,24 @@ from securechat.mls.stored import (
 from securechat.mls.update_path import TreePrivate
 
 
-class _Update(WireStruct, frozen=True):
+class _Update(SecretStruct, frozen=True):
     public: Opaque
     private: Opaque
     signature_key: Opaque
 
 
-class _Resumption(WireStruct, frozen=True):
+class _Resumption(SecretStruct, frozen=True):
     epoch: Uint64
     psk: Opaque
 
 
-class _PastEpoch(WireStruct, frozen=True):
+class _PastEpoch(SecretStruct, frozen=True):
     context: GroupContext
     tree: Opaque
     sender_data_secret: Opaque
 
 
-class _Epoch(WireStruct, frozen=True):
+class _Epoch(SecretStruct, frozen=True):
     kind: Kind
     version: Uint8
     public: StoredPublic
@@ -62,24 +61,18 @@ class _Epoch(WireStruct, frozen=True):
     past_limit: Uint8
     past: tuple[_PastEpoch, ...]
 
-    def __repr__(self) -> str:
-        return "<stored epoch>"
 
-
-class _SecretTree(WireStruct, frozen=True):
+class _SecretTree(SecretStruct, frozen=True):
     tree: Opaque
 
 
-class _Secrets(WireStruct, frozen=True):
+class _Secrets(SecretStruct, frozen=True):
     kind: Kind
     version: Uint8
     group_id: Opaque
     epoch: Uint64
     present: Opaque
     past: tuple[_SecretTree, ...]
-
-    def __repr__(self) -> str:
-        return "<stored message secrets>"
 
 
 def store_epoch(snapshot: Snapshot, *, tree: bytes) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from securechat.mls import key_schedule, protection, transcript
 from securechat.mls.apply import PreparedCommit
-from securechat.mls.codec import Opaque, Uint8, WireStruct, decode, encode
+from securechat.mls.codec import Opaque, SecretStruct, Uint8, WireStruct, decode, encode
 from securechat.mls.commit import Commit, UpdatePath
 from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, VerifiedProposal
 from securechat.mls.epoch import EpochState
@@ -83,7 +83,7 @@ class _StoredWelcome(WireStruct, frozen=True):
     welcome: Opaque
 
 
-class _Staged(WireStruct, frozen=True):
+class _Staged(SecretStruct, frozen=True):
     kind: Kind
     version: Uint8
     before: StoredPublic | None
@@ -96,9 +96,6 @@ class _Staged(WireStruct, frozen=True):
     reinit: ReInit | None
     encryption_secret: Opaque
     signature_key: Opaque
-
-    def __repr__(self) -> str:
-        return "<stored staged commit>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from securechat.mls.errors import DecodeError, SecretError, UsageError
+from securechat.mls.framing import GroupSecrets, PathSecret
 from securechat.mls.group import Group
 from securechat.mls.key_package import KeyPackageBundle
 from securechat.mls.psk import ExternalPsk, ResumptionPsk
@@ -158,3 +159,8 @@ def test_nothing_secret_shows_in_a_repr() -> None:
     for secret in hidden:
         assert repr(secret)[2:-1] not in shown
         assert secret.hex() not in shown
+
+
+def test_structures_with_secrets_show_their_name_only() -> None:
+    assert repr(PathSecret(b"hidden")) == "<PathSecret>"
+    assert repr(GroupSecrets(b"hidden", PathSecret(b"hidden"), ())) == "<GroupSecrets>"

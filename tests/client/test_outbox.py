@@ -1,0 +1,187 @@
+"""Requests with a name: in order, byte for byte, until there is an answer."""
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from securechat.client.change import Change
+from securechat.client.errors import Disconnected, RefusedByServer, refusal
+from securechat.client.outbox import Outbox, Parcel, Purpose, StoredRequest, parcel, unanswered, waiting_any
+from securechat.client.session import Session
+from securechat.client.tasks import Tasks
+from securechat.protocol.limits import MAX_BODY
+from securechat.protocol.messages import Answer, Appended, Carried, PutChunk, SendMessage, Uploaded
+from tests.client.parts import NotingSession, Told, a_moment, a_store
+
+
+class Desk:
+    """An outbox with what it stands on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.session = NotingSession()
+        self.told = Told(a_store(folder))
+        self.answers: list[tuple[int, Answer | RefusedByServer]] = []
+        self.failures: list[Exception] = []
+        tasks = Tasks(self.failures.append)
+        self.outbox = Outbox(self.told.changes, cast(Session, self.session), tasks, self._answered)
+
+    def _answered(self, _: Change, request: StoredRequest, answer: Answer | RefusedByServer) -> None:
+        self.answers.append((request.ref, answer))
+
+    def put(self, text: bytes, *, ref: int = 0, parcels: tuple[Parcel, ...] = ()) -> None:
+        with self.told.changes.change() as change:
+            body = SendMessage(bytes(16), 1, text)
+            self.outbox.put(change, Purpose.SEND, body, ref=ref, parcels=parcels)
+        self.outbox.kick()
+
+    @property
+    def names(self) -> list[int]:
+        return [name for name, _ in self.session.sent]
+
+    @property
+    def unanswered(self) -> int:
+        return unanswered(self.told.changes.db)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+async def test_nothing_is_sent_without_a_connection(desk: Desk) -> None:
+    desk.put(b"one")
+    await a_moment()
+
+    assert desk.session.sent == []
+    assert desk.unanswered == 1
+
+
+async def test_requests_go_out_in_the_order_of_their_names(desk: Desk) -> None:
+    for text in (b"one", b"two", b"three"):
+        desk.put(text)
+
+    assert not desk.outbox.online(high_water=0)
+    await a_moment()
+
+    assert desk.names == [1, 2, 3]
+
+
+async def test_an_answer_ends_a_request(desk: Desk) -> None:
+    desk.outbox.online(high_water=0)
+    desk.put(b"one", ref=7)
+    await a_moment()
+
+    desk.session.futures[0].set_result(Appended(4))
+    await a_moment()
+
+    assert desk.answers == [(7, Appended(4))]
+    assert desk.unanswered == 0
+
+
+async def test_what_was_not_answered_is_sent_again_byte_for_byte(desk: Desk) -> None:
+    """Q-05."""
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    await a_moment()
+
+    desk.outbox.offline()
+    desk.session.futures[0].set_exception(Disconnected("the line broke"))
+    desk.outbox.online(high_water=1)
+    await a_moment()
+
+    assert desk.session.sent[0] == desk.session.sent[1]
+    assert desk.answers == []
+
+
+async def test_an_answer_of_an_old_connection_is_not_taken(desk: Desk) -> None:
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    await a_moment()
+    desk.outbox.offline()
+    desk.outbox.online(high_water=0)
+    await a_moment()
+
+    desk.session.futures[0].set_result(Appended(9))
+    await a_moment()
+    assert desk.answers == []
+    desk.session.futures[1].set_result(Appended(4))
+    await a_moment()
+
+    assert desk.answers == [(0, Appended(4))]
+
+
+@pytest.mark.parametrize("code", ["stale_epoch", "forbidden", "conflict", "forgotten"])
+async def test_a_definite_refusal_ends_a_request_too(desk: Desk, code: str) -> None:
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    await a_moment()
+
+    desk.session.futures[0].set_exception(refusal(code))
+    await a_moment()
+
+    ((_, answer),) = desk.answers
+    assert isinstance(answer, RefusedByServer)
+    assert answer.code == code
+
+
+@pytest.mark.parametrize("code", ["busy", "internal", "out_of_order"])
+async def test_what_decides_nothing_is_asked_again_under_the_same_name(
+    desk: Desk, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechat.client.outbox.RETRY_FIRST", 0.0)
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    await a_moment()
+
+    desk.session.futures[0].set_exception(refusal(code))
+    async with asyncio.timeout(5):
+        await desk.session.sent_again(2)
+
+    assert desk.session.sent[0] == desk.session.sent[1]
+    assert desk.answers == []
+
+
+async def test_names_we_never_gave_mean_a_second_copy(desk: Desk) -> None:
+    """D-06: and the next name is one that the server has not decided."""
+    assert desk.outbox.online(high_water=5)
+    desk.put(b"one")
+    await a_moment()
+
+    assert desk.names == [6]
+
+
+def put_and_fail(desk: Desk) -> None:
+    with desk.told.changes.change() as change:
+        desk.outbox.put(change, Purpose.SEND, SendMessage(bytes(16), 1, b"one"))
+        raise ZeroDivisionError
+
+
+async def test_a_failed_change_sends_nothing(desk: Desk) -> None:
+    desk.outbox.online(high_water=0)
+    with pytest.raises(ZeroDivisionError):
+        put_and_fail(desk)
+    desk.outbox.kick()
+    await a_moment()
+
+    assert desk.session.sent == []
+    assert not waiting_any(desk.told.changes.db, Purpose.SEND)
+    assert len(desk.told.undone) == 1
+
+
+async def test_what_is_too_large_for_a_frame_goes_up_first(desk: Desk) -> None:
+    desk.outbox.online(high_water=0)
+    data = bytes(MAX_BODY + 1)
+    desk.session.answers = [Uploaded(MAX_BODY), Uploaded(MAX_BODY + 1, b"n" * 32)]
+
+    desk.put(b"names it", parcels=(parcel(data, lambda _: b"n" * 32),))
+    await a_moment()
+
+    chunks = [each for each in desk.session.asked if isinstance(each, PutChunk)]
+    assert b"".join(chunk.data for chunk in chunks) == data
+    assert desk.names == [1]
+
+
+def test_what_fits_a_frame_travels_in_it() -> None:
+    assert parcel(b"small", lambda _: b"n" * 32) == Parcel(Carried(body=b"small"))

@@ -1,4 +1,4 @@
-"""Sender, server and every receiver say the same of each case: one corpus through all three (D-03, M-07, M-13)."""
+"""Sender, server and every receiver say the same of each case of the corpus (D-03, M-07, M-13)."""
 
 import pytest
 

@@ -98,8 +98,6 @@ def changes_are_allowed(scene: Scene) -> str | None:
     tidy = without_absent(scene.old_room, scene.after.users)
     if scene.new_room in (tidy, scene.old_room):
         return None
-    if scene.direct:
-        return "A direct conversation has nothing to change."
     role = scene.role(_who_changes(scene))
     if scene.frozen or role > Role.ADMIN:
         return "Only owners and admins may change the room."

@@ -100,10 +100,11 @@ class Answers:
             kept = msgspec.msgpack.encode([each.key_package for each in packages])
             intents.step_to(change.db, intent.id, Step.CLAIMED, packages=kept)
             return
-        change.tell(Notice("untrusted_keys", str(error)))
         if intent.what is What.OPEN:
             code = "identity_changed" if isinstance(error, IdentityChanged) else "untrusted_keys"
             record = hold(change, record, code, who=intent.subject, why=str(error))
+        else:
+            change.tell(Notice("untrusted_keys", str(error)))
         self.planner.give_up(change, record, intent, error)
 
     def _claim_refused(

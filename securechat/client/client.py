@@ -45,6 +45,7 @@ from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
+from securechat.client.planner import LEAVE_TOGETHER
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
@@ -352,6 +353,10 @@ class Client:
             raise Forbidden("forbidden", "a conversation of two stays one; make a room for more")
         if record.state is not Standing.JOINED:
             raise NotAMember(record.name)
+        if record.held and what not in LEAVE_TOGETHER:
+            raise why_held(record)
+        if what is What.REMOVE and subject == self._engine.device.user:
+            raise Forbidden("forbidden", f"to go yourself, leave {record.name}")
         with self._engine.changes.change() as change:
             settled = self._want(change, record, what, subject)
         await self._settled(settled)

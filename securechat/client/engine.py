@@ -230,7 +230,7 @@ class Engine:
         if self.outbox.online(ready.logged_in.high_water):
             with self.changes.change() as change:
                 self._answers.cloned(change)
-        self._tasks.spawn(self._sync.catch_up(), "catching up")
+        self._tasks.spawn(self._sync.catch_up(ready.logged_in.inbox_cursor), "catching up")
 
     def _on_lost(self, lost: SessionLost) -> None:
         self.outbox.offline()

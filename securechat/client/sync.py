@@ -81,12 +81,16 @@ class Syncer:
     _caught_up: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def catch_up(self) -> None:
-        """Read what came while we were away; called once per connection, before anything is sent."""
+    async def catch_up(self, inbox_cursor: int) -> None:
+        """Read what came while we were away; called once per connection.
+
+        :param inbox_cursor: what the server knows that we have of our inbox
+        """
         self._online = True
         self.heads.clear()
         self._pushed.clear()
         self._inbox_unread = True
+        self._say_again(b"", stored=records.counter(self.changes.db, INBOX), known=inbox_cursor)
         await self._read_inbox()
         after = b""
         while True:
@@ -97,6 +101,7 @@ class Syncer:
                 record = records.by_group(self.changes.db, status.group)
                 if record is not None:
                     self.heads[record.id] = max(self.heads.get(record.id, 0), status.head)
+                    self._say_again(status.group, stored=record.cursor, known=status.cursor)
                 after = status.group
             if not answer.more:
                 break
@@ -109,6 +114,11 @@ class Syncer:
     async def caught_up(self) -> None:
         """Return once everything the server had for us is read; waits while there is no connection."""
         await self._idle.wait()
+
+    def _say_again(self, group: bytes, *, stored: int, known: int) -> None:
+        """Acknowledge what the server may not have heard before the last connection broke."""
+        if stored > known:
+            self.session.acknowledge(group, stored)
 
     def offline(self) -> None:
         self._online = self._caught_up = False

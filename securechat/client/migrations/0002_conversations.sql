@@ -13,6 +13,7 @@ CREATE TABLE conversation (
     profile         BLOB NOT NULL DEFAULT x'',          -- salt and profile, as sealed in Welcomes
     invited_by      TEXT NOT NULL DEFAULT '',
     last_resort     INTEGER NOT NULL DEFAULT 0,         -- joined by a last-resort key package, leaf not renewed
+    untold_after    INTEGER NOT NULL DEFAULT 0,         -- messages after this one came before we joined
     cursor          INTEGER NOT NULL DEFAULT 0,         -- last sequence applied
     handshake_head  INTEGER NOT NULL DEFAULT 0,         -- sequence of the last proposal or commit applied
     epoch           INTEGER NOT NULL DEFAULT 0,

@@ -12,10 +12,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
-from securechat.client import history, intents, outbox, records, rooms
-from securechat.client.change import Change
+from securechat.client import history, intents, outbox, records
 from securechat.client.compose import conversation_for, fold_name, queue_text, why_held
 from securechat.client.config import Home, ServerAddress
 from securechat.client.contacts import accept_change
@@ -23,19 +22,14 @@ from securechat.client.device import Clock
 from securechat.client.engine import ENCRYPTION, Engine, Listener
 from securechat.client.errors import (
     Forbidden,
-    NotAMember,
     Unfinished,
-    UnknownConversation,
-    Unreachable,
     refusal,
 )
 from securechat.client.events import (
     Conversation,
     Fingerprint,
-    Joined,
     Kind,
     Message,
-    MessageReceived,
     MessageState,
     Standing,
     Status,
@@ -45,19 +39,15 @@ from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
-from securechat.client.planner import LEAVE_TOGETHER
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
 from securechat.client.trust import Trust
+from securechat.client.verbs import Verbs
 from securechat.client.verification import fingerprint
 from securechat.client.views import view
-from securechat.mls.codec import encode
 
 Found = TypeVar("Found")
-
-SETTLE_SECONDS: Final = 30.0
-"""How long a change of a group may take before its caller is told that it is still under way."""
 
 
 class Client:
@@ -66,6 +56,7 @@ class Client:
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
         self._engine = engine
         self._lock = lock
+        self._verbs = Verbs(engine)
         self._served = AsyncExitStack()
 
     @classmethod
@@ -136,11 +127,11 @@ class Client:
 
         :raises UnknownConversation: there is none of this name
         """
-        return self._view(self._record(name))
+        return self._view(self._verbs.record(name))
 
     def messages(self, name: str, limit: int = 50) -> list[Message]:
         """Return the last messages of a conversation, oldest first."""
-        return history.latest(self._engine.store.db, self._record(name).id, limit)
+        return history.latest(self._engine.store.db, self._verbs.record(name).id, limit)
 
     async def send(self, to: str, text: str, *, key: str | None = None) -> Message:
         """Store a message and send it as soon as that can be done.
@@ -150,6 +141,8 @@ class Client:
         :raises UnknownConversation, NotAMember, Forbidden, NameRefused: nothing was stored
         """
         name = fold_name(to)
+        if name.startswith("#"):
+            await self._verbs.found(name)
         with self._engine.changes.change() as change:
             known = history.by_key(change.db, key) if key is not None else None
             if known is not None:
@@ -178,7 +171,7 @@ class Client:
                 raise refusal(message.code)
             if message.state is not MessageState.QUEUED:
                 return message
-            record = self._record(message.conversation)
+            record = self._verbs.record(message.conversation)
             if record.held:
                 raise why_held(record)
             return None
@@ -208,26 +201,8 @@ class Client:
 
         :raises Unreachable: not done yet; it is, once the server is there
         """
-        wanted = fold_name(name)
-        if not wanted.startswith("#"):
-            raise UnknownConversation(name)
         kind = Kind.ANNOUNCEMENT if announcement else Kind.ROOM
-        device = self._engine.device
-        title = wanted.removeprefix("#")
-        with self._engine.changes.change() as change:
-            record = records.insert(
-                change.db,
-                name=records.free_name(change.db, wanted),
-                kind=kind,
-                state=Standing.OPENING,
-                room=rooms.new_room_uri(device),
-                title=title,
-                topic=rooms.shown(topic.encode()),
-                profile=encode(rooms.new_profile(title, topic)),
-            )
-            settled = self._want(change, record, What.CREATE)
-        await self._settled(settled)
-        return self.conversation(record.name)
+        return self.conversation(await self._verbs.create(name, kind, topic))
 
     async def invite(self, room: str, user: str) -> None:
         """Add all devices of a user to a room.
@@ -235,43 +210,25 @@ class Client:
         :raises UnknownUser, Forbidden, UntrustedKeys, IdentityChanged: the user is not added
         :raises Unreachable: not done yet; it is, once the server is there
         """
-        await self._do(room, What.ADD, fold_name(user).removeprefix("@"))
+        await self._verbs.change(room, What.ADD, user)
 
     async def remove(self, room: str, user: str) -> None:
         """Remove a user from a room; raises as `invite`."""
-        await self._do(room, What.REMOVE, fold_name(user).removeprefix("@"))
+        await self._verbs.change(room, What.REMOVE, user)
 
     async def join(self, room: str) -> None:
         """Enter a room one is invited to; until then nothing of ours goes to it.
 
         :raises NotAMember: there is no invitation
         """
-        with self._engine.changes.change() as change:
-            record = self._record(room)
-            if record.state is Standing.JOINED:
-                return
-            if record.state is not Standing.INVITED:
-                raise NotAMember(record.name)
-            record = records.update(change.db, record.id, state=Standing.JOINED)
-            change.tell(Joined(record.name))
-            for message in history.received_after(change.db, record.id, record.untold_after):
-                if message.state is MessageState.RECEIVED:
-                    change.tell(MessageReceived(message))
-            change.wake(record.id)
+        await self._verbs.join(room)
 
     async def leave(self, room: str) -> None:
         """Leave a room (or decline an invitation); what was said stays readable.
 
         :raises Forbidden: a conversation of two is not left
         """
-        record = self._record(room)
-        if record.kind is Kind.DIRECT:
-            raise Forbidden("forbidden", "a conversation of two is not left; just write no more")
-        if record.state not in (Standing.JOINED, Standing.INVITED):
-            raise NotAMember(record.name)
-        with self._engine.changes.change() as change:
-            settled = self._want(change, record, What.LEAVE)
-        await self._settled(settled)
+        await self._verbs.leave(room)
 
     async def accept_identity(self, user: str) -> None:
         """Take a contact's changed account key as theirs: the user has compared the safety number."""
@@ -287,7 +244,7 @@ class Client:
         :raises UnknownConversation: there is none of this name
         """
         with self._engine.changes.change() as change:
-            record = self._record(name)
+            record = self._verbs.record(name)
             if record.held:
                 release(change, record)
 
@@ -307,7 +264,7 @@ class Client:
         """Return the codes to compare outside the chat."""
         engine = self._engine
         return fingerprint(
-            engine.store.db, engine.device, engine.keys.account_key, engine.groups, self._record(name)
+            engine.store.db, engine.device, engine.keys.account_key, engine.groups, self._verbs.record(name)
         )
 
     def status(self) -> Status:
@@ -326,13 +283,6 @@ class Client:
             unprinted=len(self.unprinted(1000)),
         )
 
-    def _record(self, name: str) -> ConversationRecord:
-        folded = fold_name(name)
-        record = records.by_name(self._engine.store.db, folded)
-        if record is None:
-            raise UnknownConversation(folded)
-        return record
-
     def _view(self, record: ConversationRecord) -> Conversation:
         return view(self._engine.store.db, self._engine.device, self._engine.groups, record)
 
@@ -346,34 +296,6 @@ class Client:
     def _check_may_speak(self, record: ConversationRecord) -> None:
         if record.state is Standing.JOINED and not self._view(record).may_speak and not record.held:
             raise Forbidden("forbidden", f"only some may speak in {record.name}, and you are not among them")
-
-    async def _do(self, room: str, what: What, subject: str) -> None:
-        record = self._record(room)
-        if record.kind is Kind.DIRECT:
-            raise Forbidden("forbidden", "a conversation of two stays one; make a room for more")
-        if record.state is not Standing.JOINED:
-            raise NotAMember(record.name)
-        if record.held and what not in LEAVE_TOGETHER:
-            raise why_held(record)
-        if what is What.REMOVE and subject == self._engine.device.user:
-            raise Forbidden("forbidden", f"to go yourself, leave {record.name}")
-        with self._engine.changes.change() as change:
-            settled = self._want(change, record, what, subject)
-        await self._settled(settled)
-
-    def _want(
-        self, change: Change, record: ConversationRecord, what: What, subject: str = ""
-    ) -> "asyncio.Future[None]":
-        intent = intents.add_once(change.db, record.id, what, subject=subject)
-        change.wake(record.id)
-        return self._engine.expect(intent)
-
-    async def _settled(self, settled: "asyncio.Future[None]") -> None:
-        try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await asyncio.shield(settled)
-        except TimeoutError:
-            raise Unreachable("the server has not confirmed it yet; it will be done when it does") from None
 
     async def _until(self, find: Callable[[], Found | None]) -> Found:
         while (found := find()) is None:

@@ -136,6 +136,8 @@ class Engine:
     def expect(self, intent: int) -> "asyncio.Future[None]":
         """Return what is done when an intent comes to its end, and raises if it can't."""
         expected = self._intents.setdefault(intent, asyncio.get_running_loop().create_future())
+        # Whoever waits may have given up by then; the intent goes on without.
+        expected.add_done_callback(lambda settled: settled.cancelled() or settled.exception())
         if self._over is not None:
             self._settle(intent, self._over)
         return expected

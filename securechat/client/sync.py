@@ -172,7 +172,8 @@ class Syncer:
         """Apply the log up to the head; whether that is where we are now."""
         while True:
             record = records.by_id(self.changes.db, conversation)
-            if record.group_id is None or self.groups.public(self.changes.db, conversation) is None:
+            no_log = record.group_id is None or record.state is Standing.OPENING
+            if no_log or self.groups.public(self.changes.db, conversation) is None:
                 return True
             if record.held_code in STOPPED:
                 return False

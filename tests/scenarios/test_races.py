@@ -18,7 +18,7 @@ async def fresh_keys(person: Person) -> None:
     """Commit a path, as every client does now and then."""
     client = person.client
     with client._engine.changes.change() as change:
-        settled = client._want(change, client._record("#team"), What.UPDATE)
+        settled = client._verbs._want(change, client._verbs.record("#team"), What.UPDATE)
     await asyncio.wait_for(settled, PATIENCE)
 
 
@@ -79,7 +79,7 @@ async def test_an_invitation_that_lost_its_race_is_made_again(world: World) -> N
 
     await dave.hears("welcome dave")
     await bob.sees(MembersChanged, lambda event: event.added == ("dave",))
-    assert intents.of(alice.client._engine.store.db, alice.client._record("#team").id) == []
+    assert intents.of(alice.client._engine.store.db, alice.client._verbs.record("#team").id) == []
 
 
 async def test_two_who_leave_at_once_are_both_let_go(world: World) -> None:

@@ -1,0 +1,129 @@
+"""What a user does to rooms: each verb becomes an intent, and waits until that has come to its end.
+
+An intent outlives the wait, and the process: what was asked for is done once the server is there.
+"""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from securechat.client import history, intents, records, rooms
+from securechat.client.change import Change
+from securechat.client.compose import fold_name, why_held
+from securechat.client.engine import Engine
+from securechat.client.errors import (
+    ClientError,
+    Forbidden,
+    NotAMember,
+    UnknownConversation,
+    Unreachable,
+)
+from securechat.client.events import Joined, Kind, MessageReceived, MessageState, Standing
+from securechat.client.intents import What
+from securechat.client.planner import LEAVE_TOGETHER
+from securechat.client.records import ConversationRecord
+from securechat.mls.codec import encode
+
+SETTLE_SECONDS: Final = 30.0
+"""How long a change of a group may take before its caller is told that it is still under way."""
+
+FIRST_LOOK_SECONDS: Final = 10.0
+"""How long a name that is not known waits for what the server has for us."""
+
+
+class Verbs:
+    """The part of `Client` that changes who is in a room."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def create(self, name: str, kind: Kind, topic: str) -> str:
+        """Make a room; return what it is called here."""
+        wanted = fold_name(name)
+        if not wanted.startswith("#"):
+            raise UnknownConversation(name)
+        device = self._engine.device
+        title = wanted.removeprefix("#")
+        with self._engine.changes.change() as change:
+            record = records.insert(
+                change.db,
+                name=records.free_name(change.db, wanted),
+                kind=kind,
+                state=Standing.OPENING,
+                room=rooms.new_room_uri(device),
+                title=title,
+                topic=rooms.shown(topic.encode()),
+                profile=encode(rooms.new_profile(title, topic)),
+            )
+            settled = self._want(change, record, What.CREATE)
+        await self._settled(settled)
+        return record.name
+
+    async def change(self, room: str, what: What, user: str) -> None:
+        """Add or remove a user."""
+        subject = fold_name(user).removeprefix("@")
+        record = await self.found(room)
+        if record.kind is Kind.DIRECT:
+            raise Forbidden("forbidden", "a conversation of two stays one; make a room for more")
+        if record.state is not Standing.JOINED:
+            raise NotAMember(record.name)
+        if record.held and what not in LEAVE_TOGETHER:
+            raise why_held(record)
+        if what is What.REMOVE and subject == self._engine.device.user:
+            raise Forbidden("forbidden", f"to go yourself, leave {record.name}")
+        with self._engine.changes.change() as change:
+            settled = self._want(change, record, what, subject)
+        await self._settled(settled)
+
+    async def join(self, room: str) -> None:
+        record = await self.found(room)
+        with self._engine.changes.change() as change:
+            if record.state is Standing.JOINED:
+                return
+            if record.state is not Standing.INVITED:
+                raise NotAMember(record.name)
+            record = records.update(change.db, record.id, state=Standing.JOINED)
+            change.tell(Joined(record.name))
+            for message in history.received_after(change.db, record.id, record.untold_after):
+                if message.state is MessageState.RECEIVED:
+                    change.tell(MessageReceived(message))
+            change.wake(record.id)
+
+    async def leave(self, room: str) -> None:
+        record = await self.found(room)
+        if record.kind is Kind.DIRECT:
+            raise Forbidden("forbidden", "a conversation of two is not left; just write no more")
+        if record.state not in (Standing.JOINED, Standing.INVITED):
+            raise NotAMember(record.name)
+        with self._engine.changes.change() as change:
+            settled = self._want(change, record, What.LEAVE)
+        await self._settled(settled)
+
+    async def found(self, name: str) -> ConversationRecord:
+        """Return a conversation; one that is not here may be in the inbox still, if we just opened."""
+        if records.by_name(self._engine.store.db, fold_name(name)) is None:
+            with contextlib.suppress(TimeoutError, ClientError):
+                async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                    await self._engine.caught_up()
+        return self.record(name)
+
+    def record(self, name: str) -> ConversationRecord:
+        folded = fold_name(name)
+        record = records.by_name(self._engine.store.db, folded)
+        if record is None:
+            raise UnknownConversation(folded)
+        return record
+
+    def _want(
+        self, change: Change, record: ConversationRecord, what: What, subject: str = ""
+    ) -> "asyncio.Future[None]":
+        intent = intents.add_once(change.db, record.id, what, subject=subject)
+        change.wake(record.id)
+        return self._engine.expect(intent)
+
+    async def _settled(self, settled: "asyncio.Future[None]") -> None:
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await asyncio.shield(settled)
+        except TimeoutError:
+            raise Unreachable("the server has not confirmed it yet; it will be done when it does") from None

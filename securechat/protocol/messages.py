@@ -9,6 +9,9 @@ answer carries it back. ``name`` belongs to the client for ever: it rises by one
 request that changes something, is decided together with the change in one transaction, and
 makes a repeat harmless (same name and bytes: same answer; same name, other bytes: conflict).
 Requests that change nothing have name 0.
+
+``gc=False``: a frozen value that holds only such values is in no cycle, so the collector need not
+visit the thousands that are under way; without it every fifth microsecond of a server is its.
 """
 
 from typing import Annotated, Final, get_args
@@ -40,7 +43,7 @@ Label = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=512)]
 
 
-class Carried(Struct, frozen=True, omit_defaults=True):
+class Carried(Struct, frozen=True, gc=False, omit_defaults=True):
     """Sealed bytes of any size: inside the frame, or a blob by its SHA-256.
 
     Exactly one of ``body`` and ``blob`` is set; ``size`` is the blob's length.
@@ -54,13 +57,13 @@ class Carried(Struct, frozen=True, omit_defaults=True):
 # --- requests before login -----------------------------------------------------------------------
 
 
-class PasswordParameters(Struct, frozen=True, tag="password_parameters"):
+class PasswordParameters(Struct, frozen=True, gc=False, tag="password_parameters"):
     """Ask with which salt a user's password is stretched. Unknown users get an answer too."""
 
     user: UserName
 
 
-class Register(Struct, frozen=True, tag="register"):
+class Register(Struct, frozen=True, gc=False, tag="register"):
     """Make an account with its first client. Repeated with the same keys it is answered the same."""
 
     user: UserName
@@ -77,7 +80,7 @@ class Register(Struct, frozen=True, tag="register"):
     invite: Label = ""
 
 
-class LogInWithPassword(Struct, frozen=True, tag="log_in_with_password"):
+class LogInWithPassword(Struct, frozen=True, gc=False, tag="log_in_with_password"):
     """Prove the password: the login key and its signature over LoginTBS (rules.md B)."""
 
     user: UserName
@@ -86,7 +89,7 @@ class LogInWithPassword(Struct, frozen=True, tag="log_in_with_password"):
     signature: Signature
 
 
-class LogIn(Struct, frozen=True, tag="log_in"):
+class LogIn(Struct, frozen=True, gc=False, tag="log_in"):
     """Prove a known client: the device key's signature over LoginTBS. No Argon2."""
 
     user: UserName
@@ -98,33 +101,33 @@ class LogIn(Struct, frozen=True, tag="log_in"):
 # --- requests after login ------------------------------------------------------------------------
 
 
-class Ping(Struct, frozen=True, tag="ping"):
+class Ping(Struct, frozen=True, gc=False, tag="ping"):
     """Say that one is alive."""
 
 
-class GetAccount(Struct, frozen=True, tag="get_account"):
+class GetAccount(Struct, frozen=True, gc=False, tag="get_account"):
     user: UserName
 
 
-class PublishKeyPackages(Struct, frozen=True, tag="publish_key_packages"):
+class PublishKeyPackages(Struct, frozen=True, gc=False, tag="publish_key_packages"):
     """Add key packages of one's own client; ``last_resort`` replaces the earlier one."""
 
     packages: Annotated[list[KeyPackageBytes], Meta(max_length=MAX_KEY_PACKAGES)] = []
     last_resort: KeyPackageBytes = b""
 
 
-class CountKeyPackages(Struct, frozen=True, tag="count_key_packages"):
+class CountKeyPackages(Struct, frozen=True, gc=False, tag="count_key_packages"):
     pass
 
 
-class ClaimKeyPackages(Struct, frozen=True, tag="claim_key_packages"):
+class ClaimKeyPackages(Struct, frozen=True, gc=False, tag="claim_key_packages"):
     """Take one key package per client of a user, each handed out once, else the last resort."""
 
     user: UserName
     suite: Annotated[int, Meta(ge=1, le=0xFFFF)]
 
 
-class CreateGroup(Struct, frozen=True, tag="create_group"):
+class CreateGroup(Struct, frozen=True, gc=False, tag="create_group"):
     """Open a log: epoch 0 with one leaf; for a direct conversation with its first commit."""
 
     group: GroupId
@@ -136,7 +139,7 @@ class CreateGroup(Struct, frozen=True, tag="create_group"):
     supersedes: Annotated[bytes, Meta(max_length=64)] = b""
 
 
-class CommitGroup(Struct, frozen=True, tag="commit"):
+class CommitGroup(Struct, frozen=True, gc=False, tag="commit"):
     """Append a commit if the epoch and the handshake head are still those the sender saw."""
 
     group: GroupId
@@ -147,13 +150,13 @@ class CommitGroup(Struct, frozen=True, tag="commit"):
     welcome: Carried | None = None
 
 
-class Propose(Struct, frozen=True, tag="propose"):
+class Propose(Struct, frozen=True, gc=False, tag="propose"):
     group: GroupId
     epoch: UInt64
     proposal: Annotated[bytes, Meta(max_length=MAX_BODY)]
 
 
-class SendMessage(Struct, frozen=True, tag="send"):
+class SendMessage(Struct, frozen=True, gc=False, tag="send"):
     """Append a PrivateMessage if the group is still in its epoch."""
 
     group: GroupId
@@ -161,28 +164,28 @@ class SendMessage(Struct, frozen=True, tag="send"):
     message: Annotated[bytes, Meta(max_length=MAX_BODY)]
 
 
-class Sync(Struct, frozen=True, tag="sync"):
+class Sync(Struct, frozen=True, gc=False, tag="sync"):
     """Ask where the client's groups stand, in order of group id, after one of them."""
 
     after: Annotated[bytes, Meta(max_length=64)] = b""
 
 
-class Fetch(Struct, frozen=True, tag="fetch"):
+class Fetch(Struct, frozen=True, gc=False, tag="fetch"):
     """Read a group's log from a sequence on."""
 
     group: GroupId
     start: UInt64
 
 
-class FetchInbox(Struct, frozen=True, tag="fetch_inbox"):
+class FetchInbox(Struct, frozen=True, gc=False, tag="fetch_inbox"):
     start: UInt64
 
 
-class GetGroupInfo(Struct, frozen=True, tag="get_group_info"):
+class GetGroupInfo(Struct, frozen=True, gc=False, tag="get_group_info"):
     group: GroupId
 
 
-class GetTree(Struct, frozen=True, tag="get_tree"):
+class GetTree(Struct, frozen=True, gc=False, tag="get_tree"):
     """Read the ratchet tree of an epoch in chunks (present epoch, or that of a waiting Welcome)."""
 
     group: GroupId
@@ -190,7 +193,7 @@ class GetTree(Struct, frozen=True, tag="get_tree"):
     offset: UInt64 = 0
 
 
-class PutChunk(Struct, frozen=True, tag="put_chunk"):
+class PutChunk(Struct, frozen=True, gc=False, tag="put_chunk"):
     """Add bytes to an upload; a chunk at the wrong offset is answered with the right one."""
 
     upload: UploadId
@@ -199,7 +202,7 @@ class PutChunk(Struct, frozen=True, tag="put_chunk"):
     data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
 
 
-class GetBlob(Struct, frozen=True, tag="get_blob"):
+class GetBlob(Struct, frozen=True, gc=False, tag="get_blob"):
     blob: BlobName
     offset: UInt64 = 0
 
@@ -233,11 +236,11 @@ CHANGING: Final = frozenset(get_args(Changing))
 # --- answers -------------------------------------------------------------------------------------
 
 
-class Done(Struct, frozen=True, tag="done"):
+class Done(Struct, frozen=True, gc=False, tag="done"):
     pass
 
 
-class PasswordSalt(Struct, frozen=True, tag="password_salt"):
+class PasswordSalt(Struct, frozen=True, gc=False, tag="password_salt"):
     """Argon2id parameters of the client's stretching; weaker ones than rules.md B are refused."""
 
     salt: Salt
@@ -246,7 +249,7 @@ class PasswordSalt(Struct, frozen=True, tag="password_salt"):
     lanes: Annotated[int, Meta(ge=1, le=16)]
 
 
-class LoggedIn(Struct, frozen=True, tag="logged_in"):
+class LoggedIn(Struct, frozen=True, gc=False, tag="logged_in"):
     """``high_water`` is the last name the server decided for this client (0: none yet)."""
 
     user: UserName
@@ -258,33 +261,33 @@ class LoggedIn(Struct, frozen=True, tag="logged_in"):
     time: UInt64
 
 
-class Account(Struct, frozen=True, tag="account"):
+class Account(Struct, frozen=True, gc=False, tag="account"):
     user: UserName
     statement: SmallBytes
 
 
-class KeyPackageCount(Struct, frozen=True, tag="key_package_count"):
+class KeyPackageCount(Struct, frozen=True, gc=False, tag="key_package_count"):
     fresh: UInt64
     last_resort: bool
 
 
-class ClaimedKeyPackage(Struct, frozen=True):
+class ClaimedKeyPackage(Struct, frozen=True, gc=False):
     client: ClientId
     key_package: KeyPackageBytes
 
 
-class ClaimedKeyPackages(Struct, frozen=True, tag="claimed_key_packages"):
+class ClaimedKeyPackages(Struct, frozen=True, gc=False, tag="claimed_key_packages"):
     user: UserName
     packages: Annotated[list[ClaimedKeyPackage], Meta(max_length=64)]
 
 
-class Appended(Struct, frozen=True, tag="appended"):
+class Appended(Struct, frozen=True, gc=False, tag="appended"):
     """The entry is on disk: its place in the group's log."""
 
     sequence: UInt64
 
 
-class GroupStatus(Struct, frozen=True, omit_defaults=True):
+class GroupStatus(Struct, frozen=True, gc=False, omit_defaults=True):
     """A stay of the client in a group: readable are the entries start..min(end, head)."""
 
     group: GroupId
@@ -297,7 +300,7 @@ class GroupStatus(Struct, frozen=True, omit_defaults=True):
     """0 while the client is a member, else the sequence of the commit that removed it."""
 
 
-class Synced(Struct, frozen=True, tag="synced"):
+class Synced(Struct, frozen=True, gc=False, tag="synced"):
     groups: Annotated[list[GroupStatus], Meta(max_length=1024)]
     more: bool = False
 
@@ -306,7 +309,7 @@ ENTRY_KINDS: Final = ("commit", "proposal", "message")
 """What a log's entry may be."""
 
 
-class Entry(Struct, frozen=True, omit_defaults=True, tag="entry"):
+class Entry(Struct, frozen=True, gc=False, omit_defaults=True, tag="entry"):
     """One place in a group's log. ``sender`` is who the server says sent it: MLS proves it.
 
     ``kind`` is one of ENTRY_KINDS.
@@ -322,7 +325,7 @@ class Entry(Struct, frozen=True, omit_defaults=True, tag="entry"):
     size: Annotated[int, Meta(ge=0, le=MAX_BLOB)] = 0
 
 
-class Gap(Struct, frozen=True, tag="gap"):
+class Gap(Struct, frozen=True, gc=False, tag="gap"):
     """Entries first..last have expired; their SHA-256 keep the chain checkable."""
 
     first: UInt64
@@ -330,13 +333,13 @@ class Gap(Struct, frozen=True, tag="gap"):
     hashes: Annotated[list[Digest], Meta(max_length=MAX_ENTRIES)]
 
 
-class Entries(Struct, frozen=True, tag="entries"):
+class Entries(Struct, frozen=True, gc=False, tag="entries"):
     group: GroupId
     entries: Annotated[list[Entry | Gap], Meta(max_length=MAX_ENTRIES)]
     head: UInt64
 
 
-class InboxEntry(Struct, frozen=True, omit_defaults=True):
+class InboxEntry(Struct, frozen=True, gc=False, omit_defaults=True):
     """A Welcome: ``start`` is the first log sequence the new member may read."""
 
     sequence: UInt64
@@ -348,12 +351,12 @@ class InboxEntry(Struct, frozen=True, omit_defaults=True):
     time: UInt64
 
 
-class InboxEntries(Struct, frozen=True, tag="inbox_entries"):
+class InboxEntries(Struct, frozen=True, gc=False, tag="inbox_entries"):
     entries: Annotated[list[InboxEntry], Meta(max_length=MAX_ENTRIES)]
     head: UInt64
 
 
-class StoredGroupInfo(Struct, frozen=True, tag="group_info"):
+class StoredGroupInfo(Struct, frozen=True, gc=False, tag="group_info"):
     group: GroupId
     epoch: UInt64
     head: UInt64
@@ -361,7 +364,7 @@ class StoredGroupInfo(Struct, frozen=True, tag="group_info"):
     group_info: Carried
 
 
-class Chunk(Struct, frozen=True, tag="chunk"):
+class Chunk(Struct, frozen=True, gc=False, tag="chunk"):
     """``total`` is the length of the whole; the reader asks again from offset + len(data)."""
 
     total: Annotated[int, Meta(ge=0, le=MAX_BLOB)]
@@ -369,7 +372,7 @@ class Chunk(Struct, frozen=True, tag="chunk"):
     data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
 
 
-class Uploaded(Struct, frozen=True, tag="uploaded"):
+class Uploaded(Struct, frozen=True, gc=False, tag="uploaded"):
     """``received`` bytes are stored; once all are, ``blob`` is the name of the whole."""
 
     received: UInt64
@@ -423,7 +426,7 @@ REFUSALS: Final[dict[str, str]] = {
 """Every code a refusal may carry, with the sentence shown when the refusal brings none."""
 
 
-class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
+class Refused(Struct, frozen=True, gc=False, omit_defaults=True, tag="refused"):
     """A definite no: nothing was or will be appended under this request's name.
 
     Except ``busy``, ``internal`` and ``out_of_order``, which decide nothing: the same bytes
@@ -441,13 +444,13 @@ class Refused(Struct, frozen=True, omit_defaults=True, tag="refused"):
 # --- frames --------------------------------------------------------------------------------------
 
 
-class ClientHello(Struct, frozen=True, tag="client_hello"):
+class ClientHello(Struct, frozen=True, gc=False, tag="client_hello"):
     versions: Annotated[list[int], Meta(min_length=1, max_length=16)]
     features: Annotated[list[Label], Meta(max_length=32)] = []
     agent: Label = ""
 
 
-class ServerHello(Struct, frozen=True, tag="server_hello"):
+class ServerHello(Struct, frozen=True, gc=False, tag="server_hello"):
     """``identity_signature`` is by ``identity_key`` over the TLS key seen on this connection."""
 
     version: int
@@ -460,7 +463,7 @@ class ServerHello(Struct, frozen=True, tag="server_hello"):
     registration: Label = "open"
 
 
-class Request(Struct, frozen=True, omit_defaults=True, tag="request"):
+class Request(Struct, frozen=True, gc=False, omit_defaults=True, tag="request"):
     """``body`` is one of RequestBody, kept as it came: its bytes are what a name stands for."""
 
     id: UInt64
@@ -468,32 +471,32 @@ class Request(Struct, frozen=True, omit_defaults=True, tag="request"):
     name: UInt64 = 0
 
 
-class Response(Struct, frozen=True, tag="response"):
+class Response(Struct, frozen=True, gc=False, tag="response"):
     id: UInt64
     body: Raw
 
 
-class Acknowledged(Struct, frozen=True):
+class Acknowledged(Struct, frozen=True, gc=False):
     """Everything up to ``sequence`` is stored by the client. An empty group is the inbox."""
 
     group: Annotated[bytes, Meta(max_length=64)]
     sequence: UInt64
 
 
-class Acknowledge(Struct, frozen=True, tag="acknowledge"):
+class Acknowledge(Struct, frozen=True, gc=False, tag="acknowledge"):
     """Cumulative, one way: no answer, a repeat is harmless, a smaller one is ignored."""
 
     acks: Annotated[list[Acknowledged], Meta(max_length=1024)]
 
 
-class Delivered(Struct, frozen=True, tag="delivered"):
+class Delivered(Struct, frozen=True, gc=False, tag="delivered"):
     """A push: entries appended while the client is connected, in order, no hole inside."""
 
     group: GroupId
     entries: Annotated[list[Entry], Meta(max_length=MAX_ENTRIES)]
 
 
-class InboxDelivered(Struct, frozen=True, tag="inbox_delivered"):
+class InboxDelivered(Struct, frozen=True, gc=False, tag="inbox_delivered"):
     entries: Annotated[list[InboxEntry], Meta(max_length=MAX_ENTRIES)]
 
 
@@ -509,7 +512,7 @@ GOODBYES: Final[dict[str, str]] = {
 """Every word a Goodbye may carry; ``lost`` is what a side calls an end without one."""
 
 
-class Goodbye(Struct, frozen=True, tag="goodbye"):
+class Goodbye(Struct, frozen=True, gc=False, tag="goodbye"):
     """The last frame a side sends; ``code`` is one of GOODBYES."""
 
     code: Label

@@ -64,11 +64,11 @@ IN_FLIGHT: Final = {State.STRANGER: MAX_IN_FLIGHT_BEFORE_LOGIN, State.LOGGED_IN:
 """How many requests may wait for their answers. More ends the connection."""
 
 
-class Greeted(Struct, frozen=True):
+class Greeted(Struct, frozen=True, gc=False):
     hello: ClientHello
 
 
-class Requested(Struct, frozen=True):
+class Requested(Struct, frozen=True, gc=False):
     """A request to decide. ``raw`` are the bytes its name stands for."""
 
     id: int
@@ -77,11 +77,11 @@ class Requested(Struct, frozen=True):
     raw: Raw
 
 
-class Acked(Struct, frozen=True):
+class Acked(Struct, frozen=True, gc=False):
     acks: list[Acknowledged]
 
 
-class Closed(Struct, frozen=True):
+class Closed(Struct, frozen=True, gc=False):
     """The last event. ``code`` is the word of the Goodbye that was sent or came, or ``lost``."""
 
     code: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import importlib.util
 import logging
@@ -25,6 +26,10 @@ from securechat.server.session import Desk
 from securechat.server.store.reader import Readers
 from securechat.server.store.sqlite import prepare_database
 from securechat.server.store.writer import Writer
+from securechat.server.tls import make_context
+
+GARBAGE_OBJECTS: Final = 25_000
+"""Objects more than before at which Python looks for cycles; its usual 700 are one read of a busy line."""
 
 DRAIN_SECONDS: Final = 5
 """How long a stop waits for peers to take their last words."""
@@ -52,6 +57,7 @@ class App:
         names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
         self.made_certificate = make_if_missing(config.certificate_file, names)
         self.certificate = read_certificate(config.certificate_file)
+        context = make_context(self.certificate)  # what can fail comes before any thread starts
         self.services = Services(self.identity.domain, now)
         self.hub = Hub()
         self.failure: StoreFailed | None = None
@@ -81,7 +87,7 @@ class App:
             now=now,
             registration="open" if config.takes_accounts else "closed",
         )
-        self._listener = Listener(self._desk, self.certificate)
+        self._listener = Listener(self._desk, self.certificate, context)
 
     @property
     def port(self) -> int:
@@ -150,7 +156,11 @@ async def running(config: ServerConfig) -> AsyncIterator[App]:
 
 
 def run(config: ServerConfig, ready: Callable[["App"], None]) -> None:
-    """``serve`` on uvloop where it is installed, else on asyncio's own loop."""
+    """``serve`` on uvloop where it is installed, else on asyncio's own loop; for a process of its own."""
+    # What was imported stays, and what a request makes goes by reference count: looking for cycles
+    # among the few thousand requests under way would be every fifth microsecond of the server.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
     if importlib.util.find_spec("uvloop") is None:
         asyncio.run(serve(config, ready))
     else:

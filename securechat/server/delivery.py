@@ -4,12 +4,15 @@ Everything that decides (epoch, head, membership, who may speak) is read in the 
 writes. A client sees the entries start..end of each of its stays and nothing else.
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 import apsw
 
+from securechat.mls.codec import read_varint
 from securechat.mls.errors import DecodeError
-from securechat.mls.framing import ContentType, PrivateMessage, decode_message
+from securechat.mls.framing import ContentType, PrivateMessage, encode_message
+from securechat.mls.nodes import Epoch
 from securechat.protocol.limits import MAX_ENTRIES
 from securechat.protocol.messages import (
     Appended,
@@ -29,6 +32,9 @@ from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.store.transaction import Transaction
 from securechat.server.values import Caller, Clock, Decision, GroupPush, carried_of
+
+_SEALED_FIELDS: Final = 3
+"""authenticated_data, encrypted_sender_data and ciphertext: vectors, one byte each where empty."""
 
 ANSWER_BYTES: Final = 192 * 1024
 """What entries of one answer may carry: with their fields they stay below a frame's 256 KiB."""
@@ -85,7 +91,7 @@ class Delivery:
             raise not_yours(transaction.db, caller, body.group)
         if standing.epoch != body.epoch:
             raise Refusal("stale_epoch", head=standing.head)
-        _check_message(body)
+        check_message(body)
         now = self._now()
         sequence = transaction.append(standing, caller.client, now, body.message)
         entry = Entry(sequence, "message", body.epoch, caller.name, now, body.message)
@@ -161,16 +167,31 @@ def not_yours(db: apsw.Connection, caller: Caller, group: bytes) -> Refusal:
     return Refusal("no_group") if was_there is None else Refusal("not_member")
 
 
-def _check_message(body: SendMessage) -> None:
-    """A sealed application message of this group and epoch; more the server can't see."""
+def check_message(body: SendMessage) -> None:
+    """A sealed application message of this group and epoch, no byte more; the rest the server can't see.
+
+    The same as decoding it and comparing, in a quarter of the time: this is done for every message.
+    """
+    data = body.message
+    head = _message_head(body.group, body.epoch)
+    if not data.startswith(head):
+        raise Refusal("refused_message", "this is no sealed application message of this group and epoch")
+    position, end = len(head), len(data)
     try:
-        message = decode_message(body.message)
+        for _ in range(_SEALED_FIELDS):
+            length, position = read_varint(data, position, end)
+            position += length
     except DecodeError as error:
         raise Refusal("refused_message", str(error)) from None
-    if not isinstance(message, PrivateMessage) or message.content_type is not ContentType.APPLICATION:
-        raise Refusal("refused_message", "this is no sealed application message")
-    if (message.group_id, message.epoch) != (body.group, body.epoch):
-        raise Refusal("refused_message", "the message is of another group or epoch")
+    if position != end:
+        raise Refusal("refused_message", "the message does not end where it says")
+
+
+@lru_cache(maxsize=4096)
+def _message_head(group: bytes, epoch: int) -> bytes:
+    """How a message of an epoch begins (RFC 9420 section 6.3): up to its authenticated data."""
+    empty = encode_message(PrivateMessage(group, Epoch(epoch), ContentType.APPLICATION, b"", b"", b""))
+    return empty[:-_SEALED_FIELDS]
 
 
 def _add(  # noqa: PLR0913, PLR0917 - the columns of a row

@@ -12,7 +12,7 @@ from securechat.protocol.limits import HANDSHAKE_SECONDS, SILENCE_LIMIT
 from securechat.server.certificate import Certificate
 from securechat.server.errors import ConfigError
 from securechat.server.session import Desk, Session
-from securechat.server.tls import READ_BUFFER, TlsPump, make_context
+from securechat.server.tls import READ_BUFFER, TlsPump
 
 BACKLOG: Final = 1_024
 SWEEP_SECONDS: Final = 5
@@ -23,10 +23,10 @@ log = logging.getLogger("securechat.server.listener")
 class Listener:
     """One port on one or two addresses (localhost is IPv4 and IPv6)."""
 
-    def __init__(self, desk: Desk, certificate: Certificate) -> None:
+    def __init__(self, desk: Desk, certificate: Certificate, context: ssl.SSLContext) -> None:
         self._desk = desk
         self._certificate = certificate
-        self._context: ssl.SSLContext = make_context(certificate)
+        self._context = context
         self._signature = desk.identity.sign_certificate(certificate)
         self._buffer = memoryview(bytearray(READ_BUFFER))
         self._servers: list[asyncio.Server] = []

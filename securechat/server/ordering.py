@@ -110,9 +110,14 @@ class Ordering:
     # Commit
 
     def prepare_commit(self, db: apsw.Connection, caller: Caller, body: CommitGroup) -> JudgedCommit | None:
-        """Judge at the place the request names; None if the log is elsewhere already."""
+        """Judge at the place the request names; None where it will be refused for other reasons.
+
+        What a stranger would learn from a judgement is none of a stranger's business.
+        """
         place = self._place(db, body.group)
         if place is None or (place.epoch, place.handshake_head) != (body.epoch, body.handshake_head):
+            return None
+        if not self._has_leaf(db, caller, place):
             return None
         parts = _read_parts(db, caller, body.commit, body.group_info, body.welcome)
         pending = db.execute(
@@ -147,7 +152,7 @@ class Ordering:
 
     def prepare_proposal(self, db: apsw.Connection, caller: Caller, body: Propose) -> JudgedProposal | None:
         place = self._place(db, body.group)
-        if place is None or place.epoch != body.epoch:
+        if place is None or place.epoch != body.epoch or not self._has_leaf(db, caller, place):
             return None
         public = self._groups.load(db, place.conversation)
         return JudgedProposal(place, judge_proposal_message(caller, public, body.proposal))

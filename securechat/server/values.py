@@ -17,7 +17,7 @@ class Caller(Struct, frozen=True):
     name: str = ""
 
 
-class GroupPush(Struct, frozen=True):
+class GroupPush(Struct, frozen=True, gc=False):
     """A new entry, for the members' connections. ``echo``: the sender's own gets it too."""
 
     group: bytes
@@ -26,12 +26,12 @@ class GroupPush(Struct, frozen=True):
     echo: bool
 
 
-class InboxPush(Struct, frozen=True):
+class InboxPush(Struct, frozen=True, gc=False):
     client: int
     entry: InboxEntry
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """What a request came to, to be told once the disk has it."""
 
     answer: Answer

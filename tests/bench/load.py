@@ -40,7 +40,7 @@ class Order:
     port: int
     pairs: int
     in_flight: int
-    seconds: float
+    seconds: int
     idle: int
 
 
@@ -160,9 +160,11 @@ async def main(order: Order) -> None:
     for sender, _ in pairs:
         sender.latencies.clear()
     say(phase="running")
-    await asyncio.sleep(order.seconds)
-    delivered = sum(receiver.delivered for _, receiver in pairs) - before
-    say(phase="measured", delivered=delivered)
+    for _ in range(order.seconds):
+        await asyncio.sleep(1)
+        now = sum(receiver.delivered for _, receiver in pairs)
+        say(phase="second", delivered=now - before)
+        before = now
     for sender, _ in pairs:
         sender.running = False
     latencies = sorted(itertools.chain.from_iterable(sender.latencies for sender, _ in pairs))

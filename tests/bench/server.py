@@ -88,14 +88,15 @@ def measure(order: Order, *, profile: str) -> None:
         load = Load(order)
         try:
             load.fact("running")
-            started = cpu_seconds(process.pid)
             recorder = _record(process.pid, profile, order.seconds) if profile else None
-            delivered = load.fact("measured")["delivered"]
-            spent = cpu_seconds(process.pid) - started
+            seconds = _seconds(process.pid, load, order.seconds)
+            delivered, spent = (sum(column) for column in zip(*seconds, strict=True))
+            each = sorted(cpu / count * 1e6 for count, cpu in seconds)
             latency = load.fact("latency")
-            print(f"{order.pairs} pairs, {order.in_flight} in flight, {order.seconds:g} s")
+            print(f"{order.pairs} pairs, {order.in_flight} in flight, {order.seconds} s")
             print(f"  delivered            {delivered} ({delivered / order.seconds:.0f}/s)")
-            print(f"  server CPU           {spent / delivered * 1e6:.1f} us per delivered message")
+            print(f"  server CPU           {spent / delivered * 1e6:.1f} us per delivered message", end=" ")
+            print(f"(best second {each[0]:.1f}, median {each[len(each) // 2]:.1f})")
             print(f"  ack latency          p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
             if recorder is not None:
                 recorder.wait()
@@ -110,7 +111,19 @@ def measure(order: Order, *, profile: str) -> None:
             load.end()
 
 
-def _record(pid: int, profile: str, seconds: float) -> "subprocess.Popen[bytes]":
+def _seconds(pid: int, load: Load, count: int) -> list[tuple[int, float]]:
+    """Messages delivered and CPU spent in each second."""
+    seconds = []
+    before = cpu_seconds(pid)
+    for _ in range(count):
+        delivered = load.fact("second")["delivered"]
+        now = cpu_seconds(pid)
+        seconds.append((delivered, now - before))
+        before = now
+    return seconds
+
+
+def _record(pid: int, profile: str, seconds: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [
             "py-spy",
@@ -118,7 +131,7 @@ def _record(pid: int, profile: str, seconds: float) -> "subprocess.Popen[bytes]"
             "-p",
             str(pid),
             "-d",
-            str(int(seconds)),
+            str(seconds),
             "-o",
             profile,
             "-f",
@@ -132,7 +145,7 @@ def _record(pid: int, profile: str, seconds: float) -> "subprocess.Popen[bytes]"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--in-flight", type=int, default=16)
     parser.add_argument("--idle", type=int, default=200)

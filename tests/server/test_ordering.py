@@ -4,16 +4,22 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from securechat.membership.room import Kind, Role, extensions_for, room_of, with_roles
+from securechat.mls.errors import MLSError
 from securechat.mls.examining import ExaminedCommit, ExaminedProposal
+from securechat.mls.framing import ContentType, PrivateMessage, decode_message, encode_message
 from securechat.mls.group import Group
-from securechat.mls.nodes import LeafIndex
+from securechat.mls.nodes import Epoch, LeafIndex
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.names import user_uri
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_CHUNK
+from securechat.server.delivery import check_message
+from securechat.server.errors import Refusal
 from tests.server.peer import (
     Peer,
     Person,
@@ -165,6 +171,17 @@ async def test_a_device_that_lost_its_state_comes_back_by_an_external_commit(tmp
         back = Group.from_staged(staged, bobs_keys.identity)
         assert back.epoch_authenticator == at_alice.epoch_authenticator
         assert await bob.ask(m.SendMessage(at_bob.group_id, 2, back.encrypt(b"hi"))) == m.Appended(3)
+
+
+async def test_a_strangers_commit_is_not_even_judged(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob", "eve") as people:
+        at_alice, at_bob = await open_room(*people[:2])
+        eve = people[2][1]
+        commit = commit_request(at_alice, at_alice.stage_commit(CommitPlan(update=True)), 1)
+        assert (await refusal(eve, commit)).code == "no_group"
+        assert (await refusal(eve, replace(commit, epoch=9))).code == "no_group"
+        proposal = m.Propose(at_bob.group_id, 1, at_bob.propose_self_remove())
+        assert (await refusal(eve, proposal)).code == "no_group"
 
 
 async def test_one_cannot_commit_for_another(tmp_path: Path) -> None:
@@ -333,3 +350,37 @@ async def upload(peer: Peer, data: bytes) -> bytes:
         assert isinstance(answer, m.Uploaded)
         name = answer.blob
     return name
+
+
+PRIVATE = encode_message(
+    PrivateMessage(b"g" * 32, Epoch(7), ContentType.APPLICATION, b"a" * 70, b"s" * 20, b"c" * 300)
+)
+
+
+def decodes(data: bytes) -> bool:
+    try:
+        message = decode_message(data)
+    except MLSError:
+        return False
+    return (
+        isinstance(message, PrivateMessage)
+        and message.content_type is ContentType.APPLICATION
+        and (message.group_id, message.epoch) == (b"g" * 32, 7)
+    )
+
+
+def taken(data: bytes) -> bool:
+    try:
+        check_message(m.SendMessage(b"g" * 32, 7, data))
+    except Refusal:
+        return False
+    return True
+
+
+@given(st.binary(max_size=3), st.integers(0, len(PRIVATE)), st.integers(0, 4))
+def test_m_01_the_quick_look_at_a_message_says_what_decoding_it_says(
+    new: bytes, at: int, instead_of: int
+) -> None:
+    data = PRIVATE[:at] + new + PRIVATE[at + instead_of :]
+    assert taken(data) == decodes(data)
+    assert taken(PRIVATE)

@@ -19,12 +19,6 @@ SYNCHRONOUS: Final = "FULL"
 BUSY_MILLISECONDS: Final = 10_000
 """How long one server waits for another's transaction; a transaction takes milliseconds."""
 
-PAGE_BYTES: Final = 8 * 1024
-"""Seven messages of 1,000 bytes fit one page; three would fit SQLite's usual 4 KiB."""
-
-CHECKPOINT_PAGES: Final = 2_000
-"""A WAL of 16 MiB: pages that every batch touches are copied back once for many of them."""
-
 STATEMENTS: Final = 200
 """Prepared statements kept per connection: more than we have."""
 
@@ -55,9 +49,7 @@ def open_database(path: Path) -> apsw.Connection:
     try:
         db = apsw.Connection(str(path), statementcachesize=STATEMENTS)
         db.set_busy_timeout(BUSY_MILLISECONDS)
-        db.pragma("page_size", PAGE_BYTES)
         mode = db.pragma("journal_mode", "wal")
-        db.wal_autocheckpoint(CHECKPOINT_PAGES)
         db.pragma("synchronous", SYNCHRONOUS)
     except apsw.Error as error:
         raise StoreFailed(f"cannot open {path}: {error}") from None

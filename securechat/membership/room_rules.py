@@ -99,7 +99,7 @@ def changes_are_allowed(scene: Scene) -> str | None:
     if scene.new_room in (tidy, scene.old_room):
         return None
     role = scene.role(_who_changes(scene))
-    if scene.frozen or role > Role.ADMIN:
+    if role > Role.ADMIN:
         return "Only owners and admins may change the room."
     if role is Role.OWNER or _is_for_admins(tidy, scene.new_room):
         return None
@@ -167,8 +167,6 @@ def _may_bring_back(scene: Scene, entrance: Entrance, by: str) -> bool:
 def _may_remove(scene: Scene, gone: Departure) -> bool:
     if gone.by == gone.user:
         return True
-    if gone.by is None or scene.direct:
-        return False
     role, target = scene.role(gone.by), scene.old_room.role(gone.user)
     return role is Role.OWNER or (role is Role.ADMIN and target > Role.ADMIN)
 

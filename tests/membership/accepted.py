@@ -13,7 +13,7 @@ from securechat.mls.proposals import ReInit
 from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.staging import CommitPlan
 from tests.membership.corpus import case
-from tests.membership.scenes import changed, leave, orphans, pair, roles_of, second_device, team
+from tests.membership.scenes import changed, leave, news, orphans, pair, roles_of, second_device, team
 from tests.membership.world import NOW, Device, Play, World, make_device, policy
 
 
@@ -204,6 +204,47 @@ def a_member_takes_back_a_reader_who_leaves_and_returns() -> Play:
     world = team(join=Join.BY_MEMBER)
     leave(world, world.of("dave"))
     return world.play(world.of("carol"), CommitPlan(add=(make_device("dave").key_package(),)))
+
+
+@case(None)
+def a_member_takes_in_another_device_of_an_admin_who_leaves_with_one() -> Play:
+    world = team(join=Join.BY_MEMBER)
+    bob = world.of("bob")
+    leave(world, bob)
+    return world.play(world.of("carol"), CommitPlan(add=(second_device(bob).key_package(),)))
+
+
+@case(None)
+def an_admin_gives_a_speakers_role_to_who_returns() -> Play:
+    world = news()
+    leave(world, world.of("dave"))
+    return world.play(world.of("bob"), CommitPlan(add=(make_device("dave").key_package(),)))
+
+
+@case(None)
+def a_speaker_adds_a_reader_where_members_may() -> Play:
+    return (world := news()).play(world.of("carol"), CommitPlan(add=(make_device("erin").key_package(),)))
+
+
+@case(None)
+def an_owner_makes_the_room_smaller_than_it_is() -> Play:
+    world = team()
+    return world.play(world.of("alice"), CommitPlan(extensions=policy(changed(world.room, max_clients=2))))
+
+
+@case(None)
+def the_last_place_is_taken() -> Play:
+    world = team()
+    alice = world.of("alice")
+    world.commit(alice, CommitPlan(extensions=policy(changed(world.room, max_clients=5))))
+    return world.play(alice, CommitPlan(add=(make_device("erin").key_package(),)))
+
+
+@case(None)
+def an_admin_changes_all_it_may_at_once() -> Play:
+    world = team()
+    room = changed(roles_of(world.room, carol=Role.READER), profile_hash=bytes([7]) * 32, join=Join.BY_MEMBER)
+    return world.play(world.of("bob"), CommitPlan(extensions=policy(room)))
 
 
 def rotated(device: Device, new_key: Ed25519PrivateKey | None = None) -> Identity:

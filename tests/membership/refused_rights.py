@@ -9,7 +9,7 @@ from securechat.mls.psk import ExternalPsk, PreSharedKeyID, ResumptionPsk, Resum
 from securechat.mls.staging import CommitPlan
 from tests.membership.accepted import reinit, revocation
 from tests.membership.corpus import case
-from tests.membership.scenes import changed, leave, orphans, pair, roles_of, second_device, team
+from tests.membership.scenes import changed, leave, news, orphans, pair, roles_of, second_device, team
 from tests.membership.world import Play, World, make_device, policy
 
 
@@ -95,6 +95,13 @@ def an_admin_puts_somebody_in_the_place_of_an_admin_who_leaves() -> Play:
     world.commit(world.of("alice"), CommitPlan(extensions=policy(roles_of(world.room, carol=Role.ADMIN))))
     leave(world, world.of("carol"))
     return world.play(world.of("bob"), CommitPlan(add=(make_device("carol").key_package(),)))
+
+
+@case("add")
+def a_speaker_gives_a_speakers_role_to_who_returns() -> Play:
+    world = news()
+    leave(world, world.of("dave"))
+    return world.play(world.of("carol"), CommitPlan(add=(make_device("dave").key_package(),)))
 
 
 @case("remove")

@@ -29,6 +29,16 @@ def team(*, join: Join = Join.BY_ADMIN) -> World:
     return world
 
 
+def news() -> World:
+    """An announcement room: alice owns it, bob is admin, carol and dave speak, members may add others."""
+    world = World(make_device("alice"), Kind.ANNOUNCEMENT)
+    devices = [make_device(user) for user in ("bob", "carol", "dave")]
+    room = changed(world.room, join=Join.BY_MEMBER)
+    room = roles_of(room, bob=Role.ADMIN, carol=Role.MEMBER, dave=Role.MEMBER)
+    world.add(world.of("alice"), *devices, room=room)
+    return world
+
+
 def pair() -> World:
     """A direct conversation of alice and bob."""
     world = World(make_device("alice"), Kind.DIRECT)
@@ -40,7 +50,8 @@ def orphans() -> World:
     """A room that its owner left by a joiner's commit: alice's role is still there, alice is not."""
     world = World(make_device("alice"))
     carol = make_device("carol")
-    world.add(world.of("alice"), carol, make_device("dave"))
+    room = changed(world.room, join=Join.BY_MEMBER)
+    world.add(world.of("alice"), carol, make_device("dave"), room=room)
     leave(world, world.of("alice"))
     second = second_device(carol)
     world.follow(second, world.external(second))

@@ -24,6 +24,9 @@ from securechat.text import sanitise
 
 SALT_BYTES: Final = 16
 
+MAX_TEXT: Final = MAX_CONTENT - 2048
+"""Bytes of text; two URIs and the fields of the content stand beside it."""
+
 
 def fold_name(name: str) -> str:
     """Return a conversation's name as it is kept: ``@bob`` or ``#team``; a bare word is a user.
@@ -69,14 +72,14 @@ def queue_text(
         raise NotAMember(record.name)
     if not text.strip():
         raise Forbidden("bad_request", "there is nothing to send")
+    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
+        raise Forbidden("quota", f"the text is too long: one message holds {MAX_TEXT // 1024} KiB")
     content = encode(
         text_message(text, secrets.token_bytes(SALT_BYTES), sender_uri=device.user_uri, room_uri=record.room)
     )
-    if len(content) > MAX_CONTENT:
-        raise Forbidden("quota", f"the text is too long: one message holds about {MAX_CONTENT // 1024} KiB")
     draft = history.Draft(
         sender=device.user,
-        text=sanitise(text, multiline=True, limit=MAX_CONTENT),
+        text=sanitise(text, multiline=True, limit=MAX_TEXT),
         content=content,
         mimi_id=message_id(content, sender_uri=device.user_uri, room_uri=record.room),
         timestamp=now,

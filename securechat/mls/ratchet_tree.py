@@ -67,7 +67,7 @@ class RatchetTree:
     def from_rows(cls, suite: CipherSuite, rows: Iterable[tuple[NodeIndex, bytes]]) -> "RatchetTree":
         """Rebuild a tree from what ``rows`` and ``changed_nodes`` gave a store."""
         encodings = dict(rows)
-        if not encodings or not 0 <= max(encodings) < 2 * MAX_MEMBERS:
+        if not encodings or not 0 <= max(encodings) < tree_math.node_count(MAX_MEMBERS):
             raise DecodeError("these rows are no tree")
         encoded = [encodings.get(NodeIndex(index)) for index in range(max(encodings) + 1)]
         nodes = [
@@ -354,7 +354,7 @@ def _decode_nodes(data: bytes) -> tuple[list[Node | None], list[bytes | None]]:
     nodes: list[Node | None] = []
     encoded: list[bytes | None] = []
     while position < len(data):
-        if len(nodes) >= 2 * MAX_MEMBERS:
+        if len(nodes) >= tree_math.node_count(MAX_MEMBERS):
             raise DecodeError(f"a tree has at most {MAX_MEMBERS} leaves")
         if data[position] == 0:
             nodes.append(None)

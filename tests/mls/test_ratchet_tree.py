@@ -185,6 +185,15 @@ def test_the_tree_grows_and_shrinks_by_halves() -> None:
     assert (shrunk.leaf_count, TreeDraft(shrunk).reserve()) == (4, 2)
 
 
+def test_a_tree_that_is_one_node_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = history(6)
+    nodes = [told.leaf(Lifetime(0, 1)), None, None, ParentNode(bytes(32), b"", ()), None, None, None]
+    data = RatchetTree(SUITE_3, nodes, [None] * 7, [None] * 7, None).to_bytes()
+    monkeypatch.setattr(ratchet_tree, "MAX_MEMBERS", 2)
+    with pytest.raises(DecodeError, match="at most"):
+        RatchetTree.from_bytes(SUITE_3, data)
+
+
 def test_a_tree_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ratchet_tree, "MAX_MEMBERS", 4)
     told = history(5)

@@ -186,6 +186,17 @@ class Accounts:
         return verify_signed(key, signed, signature=signature)
 
 
+def standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int]:
+    """A client's last name, and where its inbox stands."""
+    found = db.execute(
+        "SELECT high_water, inbox_head, inbox_cursor FROM client WHERE id = ?", (caller.client,)
+    ).fetchone()
+    if found is None:
+        raise Refusal("wrong_credentials")
+    high_water, head, cursor = found
+    return high_water, head, cursor
+
+
 def _salt(db: apsw.Connection, user: str) -> bytes | None:
     found = db.execute("SELECT salt FROM account WHERE user = ?", (user,)).fetchone()
     return None if found is None else bytes(found[0])

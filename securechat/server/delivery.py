@@ -92,10 +92,12 @@ class Delivery:
         if standing.epoch != body.epoch:
             raise Refusal("stale_epoch", head=standing.head)
         check_message(body)
-        now = self._now()
-        sequence = transaction.append(standing, caller.client, now, body.message)
+        now, sequence = self._now(), standing.head + 1
         entry = Entry(sequence, "message", body.epoch, caller.name, now, body.message)
-        return Decision(Appended(sequence), (GroupPush(body.group, present.clients, entry, echo=False),))
+        push = GroupPush(body.group, present.clients, entry, echo=False)
+        decision = Decision(Appended(sequence), (push,))
+        transaction.append(standing, caller.client, now, body.message)  # last: nothing can fail after it
+        return decision
 
     def fetch(self, db: apsw.Connection, caller: Caller, body: Fetch) -> Entries:
         """Entries from ``start`` on, as many as fit; what has expired is a Gap."""

@@ -19,7 +19,7 @@ from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.protocol.messages import Refused
 from securechat.server.errors import Refusal
 from securechat.server.store.transaction import Transaction
-from securechat.server.store.writer import attempt
+from securechat.server.store.writer import attempt, judged
 from securechat.server.values import Caller, Decision, GroupPush, InboxPush
 
 UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
@@ -90,7 +90,11 @@ class NamedJob:
             transaction.settle()
             self._recall(transaction.db, high_water)
             return
-        refusal = self._run_quick(transaction) if self._quick else attempt(transaction, self._decide)
+        refusal = (
+            attempt(transaction, self._decide)
+            if self._quick is None
+            else judged(transaction, self._decide_quickly)
+        )
         if refusal is not None:
             self._refused = refusal.refused
             if refusal.refused.code in UNDECIDED:
@@ -110,13 +114,9 @@ class NamedJob:
     def undone(self, refusal: Refusal) -> None:
         self._told.declined(self.id, refusal.refused)
 
-    def _run_quick(self, transaction: Transaction) -> Refusal | None:
+    def _decide_quickly(self, transaction: Transaction) -> None:
         if self._quick is not None:
-            try:
-                self._take(self._quick(transaction))
-            except Refusal as refusal:
-                return refusal
-        return None
+            self._take(self._quick(transaction))
 
     def _decide(self, db: apsw.Connection) -> None:
         if self._operation is not None:

@@ -38,7 +38,7 @@ from securechat.protocol.server_connection import (
     ServerConnection,
     State,
 )
-from securechat.server.accounts import Accounts, Challenge
+from securechat.server.accounts import Accounts, Challenge, standing
 from securechat.server.certificate import Certificate
 from securechat.server.errors import Refusal
 from securechat.server.faults import internal
@@ -55,6 +55,9 @@ from securechat.version import __version__
 
 ENOUGH_QUEUED: Final = 256 * 1024
 """Bytes a peer may leave unread before it is read from no more."""
+
+FLUSH_BYTES: Final = 64 * 1024
+"""Pushes that gather in one tick before they are written anyway."""
 
 MAX_FAILED_LOGINS: Final = 5
 """On one connection; a person mistypes, a program gets a new connection and its cost."""
@@ -95,6 +98,7 @@ class Session:
         "_reading",
         "_reading_task",
         "_signature",
+        "_unflushed",
         "_writable",
         "heard",
     )
@@ -109,6 +113,7 @@ class Session:
         self._caller: Caller | None = None
         self._failed_logins = 0
         self._flushing = False
+        self._unflushed = 0
         self._named: deque[Requested] = deque()
         self._named_task: asyncio.Task[None] | None = None
         self._reading: deque[Requested] = deque()
@@ -150,11 +155,15 @@ class Session:
             self._pump.abort()
             return
         self._connection.deliver(frame)
-        self._flush_soon()
+        self._unflushed += len(frame)
+        if self._unflushed > FLUSH_BYTES:
+            self._flush()  # so that what waits is counted above
+        else:
+            self._flush_soon()
 
-    def bid_farewell(self, code: str) -> None:
+    def bid_farewell(self, code: str, text: str = "") -> None:
         """Say goodbye and end; nothing of this connection is decided any more."""
-        self._connection.close(code)
+        self._connection.close(code, text)
         self._flush()
         self._forget()
         self._pump.close()
@@ -329,7 +338,7 @@ class Session:
         if caller.client:
             self._desk.hub.enter(caller.client, self)
             # The writer works in order: what it says now holds whatever the older connection sent.
-            high_water, head, cursor = await self._desk.writer.find(functools.partial(_standing, caller))
+            high_water, head, cursor = await self._desk.writer.find(functools.partial(standing, caller))
         else:
             high_water = head = cursor = 0
         log.info("@%s has logged in", caller.user)
@@ -352,7 +361,7 @@ class Session:
         log.info("a login failed")
         self._failed_logins += 1
         if self._failed_logins >= MAX_FAILED_LOGINS:
-            self.bid_farewell("protocol_error")
+            self.bid_farewell("protocol_error", "too many failed logins")
 
     # Writing to the peer.
 
@@ -371,6 +380,7 @@ class Session:
 
     def _flush(self) -> None:
         self._flushing = False
+        self._unflushed = 0
         data = self._connection.data_to_send()
         if data:
             self._pump.write(data)
@@ -386,17 +396,6 @@ class Session:
         self._reading.clear()
         if self._writable is not None:
             self._writable.set()
-
-
-def _standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int]:
-    """A client's last name, and where its inbox stands."""
-    found = db.execute(
-        "SELECT high_water, inbox_head, inbox_cursor FROM client WHERE id = ?", (caller.client,)
-    ).fetchone()
-    if found is None:
-        raise Refusal("wrong_credentials")
-    high_water, head, cursor = found
-    return high_water, head, cursor
 
 
 def _refuse(refusal: Refusal, _db: apsw.Connection) -> Decision:

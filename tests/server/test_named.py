@@ -8,6 +8,7 @@ import pytest
 from securechat.protocol import messages as m
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.server.errors import Refusal
+from securechat.server.session import Session
 from tests.server.peer import Peer, WasRefused, open_room, publish, registered
 from tests.server.running import running_server
 
@@ -111,6 +112,39 @@ async def test_a_busy_server_decides_nothing(tmp_path: Path, monkeypatch: pytest
             patched.setattr("securechat.server.directory._account", full)
             assert (await refusal(alice, m.ClaimKeyPackages("alice", 3), 2)).code == "busy"
         assert await alice.ask(m.ClaimKeyPackages("alice", 3), 2) == m.ClaimedKeyPackages("alice", [])
+
+
+async def test_a_mistake_in_the_busy_path_costs_one_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        (_, alice), _ = people
+        group, _ = await open_room(*people)
+        body = m.SendMessage(group.group_id, 1, group.encrypt(b"x"))
+        with monkeypatch.context() as patched:
+            patched.setattr("securechat.server.delivery.check_message", lambda _: 1 / 0)
+            assert (await refusal(alice, body, alice.name + 1)).code == "internal"
+        assert await alice.ask(body, alice.name + 1) == m.Appended(2)
+
+
+async def test_who_cannot_be_told_stops_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        (_, alice), (_, bob) = people
+        at_alice, at_bob = await open_room(*people)
+        broken = next(
+            session for session in app._desk.sessions if session._caller and session._caller.user == "alice"
+        )
+        decided = Session.decided
+
+        def tell(session: Session, request_id: int, answer: bytes) -> None:
+            if session is broken:
+                raise ZeroDivisionError
+            decided(session, request_id, answer)
+
+        monkeypatch.setattr(Session, "decided", tell)
+        alice.send(m.SendMessage(at_alice.group_id, 1, at_alice.encrypt(b"unanswered")))
+        answer = await bob.ask(m.SendMessage(at_bob.group_id, 1, at_bob.encrypt(b"answered")))
+        assert isinstance(answer, m.Appended)
 
 
 async def test_a_mistake_of_ours_is_logged_and_told_by_number(

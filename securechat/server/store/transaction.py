@@ -68,11 +68,10 @@ class Transaction:
         log = self._logs[group] = None if found is None else Log(*found)
         return log
 
-    def append(self, log: Log, client: int, time: int, body: bytes) -> int:
-        """Put an application message at a log's end; return its place."""
+    def append(self, log: Log, client: int, time: int, body: bytes) -> None:
+        """Put an application message at a log's end, at ``log.head + 1``."""
         log.head += 1
         self._entries.append((log.conversation, log.head, log.epoch, client, time, body))
-        return log.head
 
     def settle(self) -> None:
         """Write what is only here, and forget it: from now on the tables say it all."""

@@ -29,6 +29,7 @@ MAX_BATCH: Final = 1_024
 
 log = logging.getLogger("securechat.server.store")
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -76,6 +77,7 @@ class Writer:
     def submit(self, job: Job) -> None:
         """Queue a job; those of one tick of the loop reach the thread together."""
         if self._closed:
+            job.undone(Refusal("busy", "the server stops"))
             return
         if not self._gathered:
             self._loop.call_soon(self.hand_over)
@@ -205,24 +207,32 @@ def attempt(transaction: Transaction, work: Callable[[apsw.Connection], object])
     transaction.settle()
     db = transaction.db
     db.execute("SAVEPOINT job")
-    refusal: Refusal | None = None
-    try:
-        work(db)
-    except Refusal as no:
-        refusal = no
-    except _DATABASE_FAILED:
-        raise
-    except Exception as error:  # noqa: BLE001 - a job's root: the other jobs of the batch go on
-        refusal = internal(log, "writing a request", error)
+    refusal = judged(db, work)
     if refusal is not None:
         db.execute("ROLLBACK TO job")
     db.execute("RELEASE job")
     return refusal
 
 
+def judged(arguments: A, work: Callable[[A], object]) -> Refusal | None:
+    """Call one job's work; return its refusal, ``internal`` for a mistake of ours; raise a failing disk's."""
+    try:
+        work(arguments)
+    except Refusal as refusal:
+        return refusal
+    except _DATABASE_FAILED:
+        raise
+    except Exception as error:  # noqa: BLE001 - a job's root: the other jobs of the batch go on
+        return internal(log, "writing a request", error)
+    return None
+
+
 def _tell(batch: list[Job], refusal: Refusal | None) -> None:
     for job in batch:
-        if refusal is None:
-            job.done()
-        else:
-            job.undone(refusal)
+        try:
+            if refusal is None:
+                job.done()
+            else:
+                job.undone(refusal)
+        except Exception as error:  # noqa: BLE001 - a job's root: the other jobs of the batch are told
+            internal(log, "telling of a request", error)

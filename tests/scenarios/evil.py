@@ -39,7 +39,9 @@ class Flipped:
         return msgspec.structs.replace(entry, body=entry.body[:-1] + bytes([entry.body[-1] ^ 1]))
 
 
-def forged_key_package(domain: str, user: str, client: str, *, claims: bytes | None = None) -> bytes:
+def forged_key_package(
+    domain: str, user: str, client: str, *, claims: bytes | None = None, now: int | None = None
+) -> bytes:
     """A key package of ``user`` that only the server made.
 
     :param claims: the account key it pretends to be certified by; None: one of the server's own,
@@ -58,7 +60,7 @@ def forged_key_package(domain: str, user: str, client: str, *, claims: bytes | N
         honest = decode(ClientCredential, identity)
         identity = encode(msgspec.structs.replace(honest, account_key=claims))
     signer = SUITE_3.signature.load(device_key.private_bytes_raw())
-    now = int(time.time())
+    now = int(time.time()) if now is None else now
     bundle = make_key_package(
         Identity(BasicCredential(identity), signer, capabilities()),
         SUITE_3,

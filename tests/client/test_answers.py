@@ -1,0 +1,77 @@
+"""Every leaf is checked before anything is encrypted to it (D-03)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from securechat.client.answers import Answers
+from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys
+from securechat.client.key_packages import DAY, publication
+from securechat.client.planner import Planner
+from securechat.mls.codec import encode
+from tests.client.members import MemberOf
+from tests.client.parts import DOMAIN, NOW
+from tests.scenarios.evil import forged_key_package
+
+BOB = "b" * 26
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> MemberOf:
+    return MemberOf(tmp_path, "alice")
+
+
+def judged(alice: MemberOf, packages: list[bytes], *, now: int = NOW) -> ClientError | None:
+    planner = cast(Planner, None)
+    answers = Answers(alice.device, alice.groups, planner, alice.reader, lambda: now, {})
+    with alice.changes.change() as change:
+        return answers._judge_packages(change, "bob", packages)
+
+
+def bobs(tmp_path: Path) -> bytes:
+    return encode(MemberOf(tmp_path, "bob").key_package())
+
+
+def test_a_signed_device_of_the_user_is_taken(alice: MemberOf, tmp_path: Path) -> None:
+    assert judged(alice, [bobs(tmp_path)]) is None
+
+
+def forged(user: str, *, now: int = NOW, claims: bytes | None = None) -> bytes:
+    return forged_key_package(DOMAIN, user, BOB, claims=claims, now=now)
+
+
+LIES: dict[str, Callable[[bytes], list[bytes]]] = {
+    "no key package": lambda _: [b"nonsense"],
+    "somebody else's": lambda _: [forged("mallory")],
+    "a certificate of another key": lambda _: [forged("bob", claims=b"k" * 32)],
+    "one more, of another account": lambda honest: [honest, forged("bob")],
+    "a broken one beside an honest one": lambda honest: [honest, honest[:-1] + b"x"],
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_one_bad_device_refuses_them_all(alice: MemberOf, tmp_path: Path, lie: str) -> None:
+    assert isinstance(judged(alice, LIES[lie](bobs(tmp_path))), UntrustedKeys)
+
+
+def test_another_account_key_than_the_pinned_one_is_a_change(alice: MemberOf, tmp_path: Path) -> None:
+    """D-04."""
+    assert judged(alice, [bobs(tmp_path)]) is None
+
+    assert isinstance(judged(alice, [forged("bob")]), IdentityChanged)
+
+
+def test_an_expired_one_is_refused(alice: MemberOf, tmp_path: Path) -> None:
+    assert isinstance(judged(alice, [bobs(tmp_path)], now=NOW + 32 * DAY), UntrustedKeys)
+
+
+def test_publication_is_what_alice_would_take(alice: MemberOf, tmp_path: Path) -> None:
+    bob = MemberOf(tmp_path, "bob")
+    with bob.changes.change() as change:
+        made = publication(change.db, bob.device, fresh=0, has_last_resort=False, now=NOW)
+
+    assert made is not None
+    for package in (*made.packages, made.last_resort):
+        assert judged(alice, [package]) is None

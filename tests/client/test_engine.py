@@ -1,0 +1,48 @@
+"""Events are handed on in order, to each listener."""
+
+import asyncio
+
+import pytest
+
+from securechat.client.engine import MAX_EVENTS, Listener
+from securechat.client.events import Event, Notice
+
+
+def notice(number: int) -> Notice:
+    return Notice("test", str(number))
+
+
+async def test_a_listener_gets_what_came_before_and_after_in_order() -> None:
+    listener = Listener([notice(1)])
+    listener.put(notice(2))
+
+    assert [await anext(listener), await anext(listener)] == [notice(1), notice(2)]
+
+
+async def test_a_waiting_listener_is_woken() -> None:
+    listener = Listener([])
+    waiting = asyncio.ensure_future(anext(listener))
+    await asyncio.sleep(0)
+    listener.put(notice(1))
+
+    assert await waiting == notice(1)
+
+
+async def test_the_end_is_the_end_however_often_one_asks() -> None:
+    listener = Listener([notice(1)])
+    listener.put(None)
+
+    assert [event async for event in listener] == [notice(1)]
+    with pytest.raises(StopAsyncIteration):
+        await anext(listener)
+
+
+async def test_a_listener_that_sleeps_loses_the_oldest_and_is_told() -> None:
+    listener = Listener([])
+    for number in range(MAX_EVENTS + 5):
+        listener.put(notice(number))
+
+    first: Event = await anext(listener)
+    assert isinstance(first, Notice)
+    assert first.code == "events_dropped"
+    assert await anext(listener) == notice(5)

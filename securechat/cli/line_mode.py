@@ -11,12 +11,15 @@ from securechat.cli.lines import COMMANDS, Command, Leave, Line, Mistake, Nothin
 from securechat.cli.show import conversation_text, event_text, members_text, message_text
 from securechat.cli.surface import NOT_TEXT, Surface
 from securechat.client.client import Client
-from securechat.client.events import MessageAcknowledged
+from securechat.client.events import Joined, MessageAcknowledged, MessageReceived, Undecryptable
 from securechat.errors import SecureChatError
 
 EXIT_LATER: Final = 75
 DRAIN_SECONDS: Final = 30
 """How long the end of a pipe waits for the server's word on what was sent."""
+
+SHOWN_AT_ONCE: Final = 200
+"""Messages between two marks: what a crash in between shows a second time."""
 
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
@@ -51,15 +54,28 @@ class LineMode:
         return f"{self._target or self._user}> "
 
     async def _print_events(self) -> None:
-        async for event in self._client.events():
+        events = self._client.events()
+        self._show_messages()
+        async for event in events:
+            if isinstance(event, MessageReceived | Undecryptable):
+                self._show_messages()
+                continue
             if isinstance(event, MessageAcknowledged):
                 if event.message.local_id not in self._typed:  # sent through this process by a one-shot
                     self._surface.show(message_text(event.message))
                 continue
             text = event_text(event)
-            if text is None:
-                continue
-            (self._surface.tell if text.startswith("*") else self._surface.show)(text)
+            if text is not None:
+                self._surface.tell(text)
+            if isinstance(event, Joined):
+                self._show_messages()
+
+    def _show_messages(self) -> None:
+        """Show what no chat has shown yet, in the log's order, then mark it: at least once, should we die."""
+        while messages := self._client.unshown(SHOWN_AT_ONCE):
+            for message in messages:
+                self._surface.show(message_text(message))
+            self._client.mark_shown([message.local_id for message in messages])
 
     async def _part(self) -> int:
         if await self._client.drained(DRAIN_SECONDS if self._piped else PARTING_SECONDS):

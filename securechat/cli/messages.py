@@ -16,6 +16,7 @@ from securechat.cli.show import conversation_text, message_text
 from securechat.client.errors import HolderLeft
 from securechat.client.events import Conversation, Message, MessageState
 
+EXIT_UNREADABLE: Final = 7
 EXIT_TIMEOUT: Final = 8
 EXIT_LATER: Final = 75
 MAX_STDIN_BYTES: Final = 64 * 1024
@@ -84,6 +85,7 @@ class Wanted:
     follow: bool
     count: int | None
     printed: int = 0
+    unreadable: int = 0
 
     @property
     def enough(self) -> bool:
@@ -113,6 +115,8 @@ async def _receive(account: Account, wanted: Wanted, seconds: float | None) -> i
                     raise
                 async with own_desk(account, password) as desk:
                     await _print_messages(desk, wanted)
+    if wanted.unreadable:
+        return EXIT_UNREADABLE
     return 0 if wanted.printed else EXIT_TIMEOUT
 
 
@@ -120,12 +124,14 @@ async def _print_messages(desk: Desk, wanted: Wanted) -> None:
     """Print each, then mark it: at least once, should we die in between."""
     async for message in _until_quiet(desk, wanted):
         if wanted.as_json:
-            _print_json(message_json(message, kind="message"))
+            readable = message.state is not MessageState.UNREADABLE
+            _print_json(message_json(message, kind="message" if readable else "undecryptable"))
         else:
             click.echo(message_text(message))
         sys.stdout.flush()
         await desk.printed(message)
         wanted.printed += 1
+        wanted.unreadable += message.state is MessageState.UNREADABLE
         if wanted.enough:
             return
 
@@ -167,6 +173,7 @@ def message_json(message: Message, *, kind: str) -> dict[str, Any]:
         "epoch": message.epoch,
         "sequence": message.sequence,
         "verified": message.verified,
+        "code": message.code,
         "local_id": message.local_id,
     }
 

@@ -22,6 +22,7 @@ from securechat.client.events import (
     MessageAcknowledged,
     MessageReceived,
     MessageRefused,
+    MessageState,
     Notice,
     Released,
     Removed,
@@ -47,6 +48,8 @@ def event_text(event: Event, *, zone: tzinfo | None = None) -> str | None:
 def message_text(message: Message, *, zone: tzinfo | None = None) -> str:
     """``14:03 @bob: hello``; in a room ``14:03 #team @bob: hello``; own ``14:03 @alice to @bob: hello``."""
     when = clock(message.timestamp, zone=zone)
+    if message.state is MessageState.UNREADABLE:
+        return f"* {when} {_sender(message)}: {message.text} (epoch {message.epoch}, {message.code})"
     first, *rest = message.text.split("\n")
     head = f"{when} {_sender(message)}: {first}"
     return "\n".join([head, *(CONTINUATION + line for line in rest)])

@@ -34,6 +34,7 @@ from securechat.client.events import (
     Standing,
     Status,
 )
+from securechat.client.history import Mark
 from securechat.client.holds import release, release_if_known
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
@@ -250,15 +251,23 @@ class Client:
 
     def unprinted(self, limit: int) -> list[Message]:
         """Return what others said and `receive` has not printed, oldest first."""
-        return history.unprinted(self._engine.store.db, limit)
+        return history.unmarked(self._engine.store.db, Mark.PRINTED, limit)
 
     async def caught_up(self) -> None:
         """Return once everything the server had for us is stored; waits while there is no connection."""
         await self._engine.caught_up()
 
+    def unshown(self, limit: int) -> list[Message]:
+        """Return what others said and no chat has shown, oldest first, whatever `receive` printed."""
+        return history.unmarked(self._engine.store.db, Mark.SHOWN, limit)
+
+    def mark_shown(self, local_ids: list[int]) -> None:
+        with self._engine.changes.change() as change:
+            history.set_mark(change.db, Mark.SHOWN, local_ids)
+
     def mark_printed(self, local_ids: list[int]) -> None:
         with self._engine.changes.change() as change:
-            history.mark_printed(change.db, local_ids)
+            history.set_mark(change.db, Mark.PRINTED, local_ids)
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Return the codes to compare outside the chat."""

@@ -4,6 +4,7 @@ A message that cannot be decrypted has its row too (Q-06), and one that was show
 its MIMI id for good, so that it is shown once however often it comes (Q-03, M-11).
 """
 
+from enum import StrEnum
 from typing import Final
 
 import apsw
@@ -20,6 +21,13 @@ _COLUMNS: Final = (
 _SELECT: Final = f"SELECT {_COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
 
 _SHOWN_STATES: Final = "('received', 'unreadable')"
+
+
+class Mark(StrEnum):
+    """Who has read a message on this machine; each reader has a mark of its own."""
+
+    PRINTED = "printed"
+    SHOWN = "shown"
 
 
 class Outgoing(Struct, frozen=True):
@@ -129,18 +137,18 @@ def received_after(db: apsw.Connection, conversation: int, local_id: int) -> lis
     return [_message(row) for row in rows]
 
 
-def unprinted(db: apsw.Connection, limit: int) -> list[Message]:
-    """Return what others said and ``receive`` has not printed, oldest first; nothing of rooms not joined."""
+def unmarked(db: apsw.Connection, mark: Mark, limit: int) -> list[Message]:
+    """Return what others said that has no such mark, oldest first; nothing of rooms not joined."""
     rows = db.execute(
-        f"{_SELECT} WHERE m.printed = 0 AND m.own = 0 AND m.state IN {_SHOWN_STATES}"
+        f"{_SELECT} WHERE m.{mark} = 0 AND m.own = 0 AND m.state IN {_SHOWN_STATES}"
         " AND c.state NOT IN ('invited', 'opening') ORDER BY m.id LIMIT ?",
         (limit,),
     )
     return [_message(row) for row in rows]
 
 
-def mark_printed(db: apsw.Connection, local_ids: list[int]) -> None:
-    db.executemany("UPDATE message SET printed = 1 WHERE id = ?", [(local_id,) for local_id in local_ids])
+def set_mark(db: apsw.Connection, mark: Mark, local_ids: list[int]) -> None:
+    db.executemany(f"UPDATE message SET {mark} = 1 WHERE id = ?", [(local_id,) for local_id in local_ids])  # noqa: S608 (constants)
 
 
 def to_seal(db: apsw.Connection, conversation: int, limit: int) -> list[Outgoing]:

@@ -164,3 +164,15 @@ def test_no_word_of_it_is_in_any_file(shell: Shell) -> None:
     assert len(files) > 3
     for canary in ("canaryroom", "canarytopic", "canarytext", PASSWORD):
         assert canary.encode() not in stored, canary
+
+
+def test_a_chat_shows_what_only_receive_has_seen_and_shows_it_once(shell: Shell) -> None:
+    shell.register("alice", "bob")
+    assert shell.account("send", "alice", "@bob", "while bob was away").returncode == 0
+    assert shell.account("receive", "bob").stdout.endswith("@alice: while bob was away\n")
+
+    first = shell.account("chat", "bob", given="exit\n")
+    second = shell.account("chat", "bob", given="exit\n")
+
+    assert first.stdout.endswith("@alice: while bob was away\n")
+    assert second.stdout == ""

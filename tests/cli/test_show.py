@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from securechat.cli.show import clock, event_text, message_text
 from securechat.client.events import (
@@ -102,3 +103,10 @@ def test_a_received_message_is_shown_as_data() -> None:
     said = event_text(MessageReceived(message("hi")), zone=UTC)
 
     assert said == "2026-03-01 14:03 @bob: hi"
+
+
+def test_an_unreadable_message_is_never_hidden_and_says_why() -> None:
+    """Q-06: a placeholder with sender, epoch and reason code, on a line that no text can imitate."""
+    lost = structs.replace(message("it cannot be decrypted"), state=MessageState.UNREADABLE, code="aead")
+
+    assert message_text(lost, zone=UTC) == "* 2026-03-01 14:03 @bob: it cannot be decrypted (epoch 1, aead)"

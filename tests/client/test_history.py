@@ -90,12 +90,12 @@ def test_unprinted_leaves_out_own_messages_and_rooms_not_joined(changes: Changes
         history.add_received(change.db, room, received("for me"))
         history.add_received(change.db, invited, received("not yet"))
 
-    (message,) = history.unprinted(changes.db, 10)
+    (message,) = history.unmarked(changes.db, history.Mark.PRINTED, 10)
     with changes.change() as change:
-        history.mark_printed(change.db, [message.local_id])
+        history.set_mark(change.db, history.Mark.PRINTED, [message.local_id])
 
     assert message.text == "for me"
-    assert history.unprinted(changes.db, 10) == []
+    assert history.unmarked(changes.db, history.Mark.PRINTED, 10) == []
 
 
 def test_a_message_is_sealed_sent_and_found_again_by_its_place(changes: Changes, room: int) -> None:

@@ -97,12 +97,14 @@ CREATE TABLE message (
     code            TEXT NOT NULL DEFAULT '',
     key             TEXT UNIQUE,                        -- the caller's own key: repeated, the first result
     sealed          BLOB,                               -- SHA-256 of the ciphertext in flight
-    printed         INTEGER NOT NULL DEFAULT 0,
+    printed         INTEGER NOT NULL DEFAULT 0,         -- by `receive`
+    shown           INTEGER NOT NULL DEFAULT 0,         -- by a chat
     UNIQUE (conversation, mimi_id)
 ) STRICT;
 CREATE INDEX message_sequence ON message (conversation, sequence);
 CREATE INDEX message_queued ON message (conversation, id) WHERE state = 'queued';
 CREATE INDEX message_unprinted ON message (id) WHERE printed = 0 AND own = 0;
+CREATE INDEX message_unshown ON message (id) WHERE shown = 0 AND own = 0;
 CREATE INDEX message_sealed ON message (conversation, sealed) WHERE sealed IS NOT NULL;
 
 CREATE TABLE key_package (                              -- what waits at the server for those who want to add us

@@ -101,15 +101,14 @@ def a_reader_lets_an_admin_go_and_tidies_up() -> Play:
     return world.play(world.of("dave"), plan)
 
 
-def revocation(device: Device, revoked: Device) -> bytes:
+def revocation(device: Device, revoked: Device, *, generation: int = 2) -> bytes:
     """Return a statement of the account of one device that revokes another."""
-    credential = revoked.credential
     return make_statement(
         device.account_key,
         user=device.uri,
         devices=(StatedDevice(device.credential.client, device.identity.signature_key.public),),
         issued_at=NOW,
-        revoked=(Revoked(credential.client, credential.generation + 1),),
+        revoked=(Revoked(revoked.credential.client, generation),),
     )
 
 
@@ -245,6 +244,13 @@ def an_admin_changes_all_it_may_at_once() -> Play:
     world = team()
     room = changed(roles_of(world.room, carol=Role.READER), profile_hash=bytes([7]) * 32, join=Join.BY_MEMBER)
     return world.play(world.of("bob"), CommitPlan(extensions=policy(room)))
+
+
+@case(None)
+def a_member_commits_without_who_is_leaving() -> Play:
+    world = team()
+    leave(world, world.of("dave"))
+    return world.play(world.of("carol"), CommitPlan(update=True, include_pending=False))
 
 
 def rotated(device: Device, new_key: Ed25519PrivateKey | None = None) -> Identity:

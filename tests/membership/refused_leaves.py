@@ -10,6 +10,8 @@ from securechat.membership.identity import MAX_LEAVES_PER_USER, MAX_LIFETIME, ce
 from securechat.membership.leaf_rules import MAX_ADDS
 from securechat.mls.framing import SenderType
 from securechat.mls.nodes import Lifetime
+from securechat.mls.proposals import PreSharedKeyProposal
+from securechat.mls.psk import PreSharedKeyID, ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.staging import CommitPlan
 from tests.membership.accepted import rotated
 from tests.membership.corpus import case
@@ -252,6 +254,17 @@ def a_joiner_removes_its_users_other_device() -> Play:
     world.add(carol, second_device(carol))
     joiner = second_device(carol)
     return world.shown(joiner, world.external(joiner, remove=world.leaf(carol)))
+
+
+@case("external-proposals", real=False)
+def a_joiner_mixes_in_a_key() -> Play:
+    world = team()
+    joiner = second_device(world.of("carol"))
+    facts = world.external(joiner).facts
+    own = ResumptionPsk(ResumptionPSKUsage.APPLICATION, facts.old_context.group_id, facts.old_context.epoch)
+    psk = PreSharedKeyProposal(PreSharedKeyID(own, bytes(32)))
+    (init,) = facts.proposals
+    return Play(replace(facts, proposals=(init, replace(init, proposal=psk))))
 
 
 @case("external-self-removes")

@@ -148,16 +148,53 @@ def another_device_than_the_revoked_is_removed() -> Play:
     return world.play(world.of("dave"), plan)
 
 
+@case("remove")
+def an_admin_removes_an_admin() -> Play:
+    world = team()
+    world.commit(world.of("alice"), CommitPlan(extensions=policy(roles_of(world.room, carol=Role.ADMIN))))
+    room = roles_of(world.room, carol=Role.MEMBER)
+    plan = CommitPlan(remove=(world.leaf(world.of("carol")),), extensions=policy(room))
+    return world.play(world.of("bob"), plan)
+
+
+@case("remove")
+def a_device_is_removed_that_was_certified_after_its_revocation() -> Play:
+    world = team()
+    carol = world.of("carol")
+    back = second_device(carol, generation=2)
+    world.add(carol, back)
+    plan = CommitPlan(remove=(world.leaf(back),), authenticated_data=revocation(carol, back, generation=2))
+    return world.play(world.of("dave"), plan)
+
+
+def with_psk(psk: ExternalPsk | ResumptionPsk) -> Play:
+    """Touch up a commit that mixes in a key of the group's past: let it be another key."""
+    world = team()
+    context = world.public.context
+    own = ResumptionPsk(ResumptionPSKUsage.APPLICATION, context.group_id, context.epoch)
+    play = world.play(world.of("carol"), CommitPlan(psks=(own,)))
+    (proposal,) = play.facts.proposals
+    other = PreSharedKeyProposal(PreSharedKeyID(psk, bytes(32)))
+    return Play(replace(play.facts, proposals=(replace(proposal, proposal=other),)))
+
+
 @case("psk", real=False)
 def a_key_from_elsewhere_is_mixed_in() -> Play:
-    world = team()
-    psk = ResumptionPsk(
-        ResumptionPSKUsage.APPLICATION, world.public.context.group_id, world.public.context.epoch
-    )
-    play = world.play(world.of("carol"), CommitPlan(psks=(psk,)))
+    return with_psk(ExternalPsk(b"somebody's"))
+
+
+@case("psk", real=False)
+def a_key_of_another_group_is_mixed_in() -> Play:
+    return with_psk(ResumptionPsk(ResumptionPSKUsage.APPLICATION, bytes(16), 1))
+
+
+@case("psk", real=False)
+def a_key_for_another_use_is_mixed_in() -> Play:
+    play = with_psk(ExternalPsk(b""))
+    own = ResumptionPsk(ResumptionPSKUsage.REINIT, play.facts.old_context.group_id, 1)
     (proposal,) = play.facts.proposals
-    external = PreSharedKeyProposal(PreSharedKeyID(ExternalPsk(b"somebody's"), bytes(32)))
-    return Play(replace(play.facts, proposals=(replace(proposal, proposal=external),)))
+    other = PreSharedKeyProposal(PreSharedKeyID(own, bytes(32)))
+    return Play(replace(play.facts, proposals=(replace(proposal, proposal=other),)))
 
 
 @case("reinit")

@@ -89,6 +89,8 @@ def test_a_joiner_refuses_a_tree_with_a_leaf_that_may_not_be_there() -> None:
 
 def test_a_joiner_refuses_an_eleventh_device() -> None:
     world = team()
+    ten = with_leaves(world, *(second_device(world.of("carol")) for _ in range(9)))
+    assert judge_tree(world.public.context, ten) is None
     eleven = with_leaves(world, *(second_device(world.of("carol")) for _ in range(10)))
     refusal = judge_tree(world.public.context, eleven)
     assert rule(refusal) == "account-key"

@@ -150,6 +150,15 @@ WORLD = team()
 FACTS = WORLD.stage(WORLD.of("alice"), CommitPlan(update=True)).facts
 """Facts to take apart: whatever is put together out of them, the judge answers."""
 
+OTHER_ROOM = msgspec.structs.replace(
+    FACTS.new_context, extensions=policy(changed(WORLD.room, profile_hash=bytes([1]) * 32))
+)
+
+
+def test_a_room_does_not_change_by_itself() -> None:
+    assert rule(judge(replace(FACTS, new_context=OTHER_ROOM))) == "room-change"
+
+
 DEVICES = [make_device("alice"), make_device("erin"), make_device("erin", domain="other.example")]
 LEAVES = st.sampled_from(
     [device.key_package().leaf_node for device in (*DEVICES, make_device("x").but(b"no"))]
@@ -171,6 +180,7 @@ CONTEXTS = st.sampled_from(
     [
         FACTS.old_context,
         FACTS.new_context,
+        OTHER_ROOM,
         pair().public.context,
         World(make_device("a"), extensions=()).public.context,
         World(make_device("a"), extensions=policy(changed(WORLD.room, rules=2))).public.context,

@@ -113,7 +113,7 @@ class Scene:
     @cached_property
     def frozen(self) -> bool:
         """Whether nobody is left who could change the room."""
-        return not self.direct and not self._present(Role.OWNER) and not self._present(Role.ADMIN)
+        return not self._present(Role.OWNER) and not self._present(Role.ADMIN)
 
     def _present(self, role: Role) -> bool:
         return any(user in self.before.users for user, had in self.old_room.entries.items() if had is role)

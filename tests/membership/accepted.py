@@ -152,6 +152,23 @@ def an_admin_acts_as_owner_where_none_is_left() -> Play:
 
 
 @case(None)
+def a_member_adds_a_user_where_only_an_owner_is_left() -> Play:
+    world = team(join=Join.BY_MEMBER)
+    room = roles_of(world.room, bob=Role.MEMBER)
+    world.commit(world.of("alice"), CommitPlan(extensions=policy(room)))
+    return world.play(world.of("carol"), CommitPlan(add=(make_device("erin").key_package(),)))
+
+
+@case(None)
+def a_member_adds_a_user_where_only_an_admin_is_left() -> Play:
+    world = team(join=Join.BY_MEMBER)
+    leave(world, world.of("alice"))
+    users = {world.of(user).uri for user in ("bob", "carol", "dave")}
+    world.commit(world.of("bob"), CommitPlan(extensions=policy(without_absent(world.room, users))))
+    return world.play(world.of("carol"), CommitPlan(add=(make_device("erin").key_package(),)))
+
+
+@case(None)
 def a_frozen_room_can_be_left() -> Play:
     world = orphans()
     leave(world, world.of("dave"))

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
+from weakref import WeakSet
 
 from securechat.client.answers import Answers
 from securechat.client.change import Change, Changes
@@ -86,7 +87,7 @@ class Engine:
         self._session = session
         self._heads: dict[int, int] = {}
         self._early: list[Event] | None = []
-        self._listeners: list[Listener] = []
+        self._listeners: WeakSet[Listener] = WeakSet()
         self._intents: dict[int, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
         self._over: ClientError | None = None
@@ -122,7 +123,7 @@ class Engine:
         self._sync.offline()
         await self._session.close()
         await self._tasks.close()
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener.put(None)
         self.store.close()
 
@@ -130,7 +131,7 @@ class Engine:
         """Return a listener; the first one also gets what happened before it came."""
         listener = Listener(self._early or [])
         self._early = None
-        self._listeners.append(listener)
+        self._listeners.add(listener)
         return listener
 
     def expect(self, intent: int) -> "asyncio.Future[None]":
@@ -197,7 +198,7 @@ class Engine:
     def _tell(self, event: Event) -> None:
         if self._early is not None and len(self._early) < MAX_EVENTS:
             self._early.append(event)
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener.put(event)
 
     def _answered(self, change: Change, request: StoredRequest, answer: Answer | RefusedByServer) -> None:

@@ -145,7 +145,11 @@ class Outbox:
             request = self._next()
             if request is None:
                 return
-            await self._upload(request.name)
+            try:
+                await self._upload(request.name)
+            except RefusedByServer as refused:
+                self._retry_from(request.name, refused.retry_after)
+                return
             future = self._session.send_named(request.name, request.body)
             self._sent = request.name
             self._outstanding += 1

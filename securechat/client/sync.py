@@ -14,10 +14,11 @@ from securechat.client import intents, key_packages, records
 from securechat.client.carriage import collect, complete, tree_of
 from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
+from securechat.client.errors import RefusedByServer
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
-from securechat.client.intents import Intent, Step
+from securechat.client.intents import Intent, Step, jitter
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.outbox import Outbox, Purpose, waiting_any
 from securechat.client.planner import Planner
@@ -48,6 +49,12 @@ from securechat.protocol.messages import (
 
 MAX_BUFFERED: Final = 1024
 """Pushed entries that wait for a conversation's turn; more are fetched again later."""
+
+NOT_NOW: Final = frozenset({"busy", "internal", "quota"})
+"""Refusals that say nothing about what was asked for: ask again later."""
+
+RETRY_WITHIN: Final = 5.0
+"""Seconds, drawn at random, until such a question is asked again."""
 
 UNKNOWN: Final = -1
 """A head we have not been told: fetch."""
@@ -86,6 +93,15 @@ class Syncer:
 
         :param inbox_cursor: what the server knows that we have of our inbox
         """
+        while True:
+            try:
+                return await self._catch_up(inbox_cursor)
+            except RefusedByServer as refused:
+                if refused.code not in NOT_NOW:
+                    raise
+                await asyncio.sleep(refused.retry_after + jitter(RETRY_WITHIN))
+
+    async def _catch_up(self, inbox_cursor: int) -> None:
         self._online = True
         self.heads.clear()
         self._pushed.clear()
@@ -158,6 +174,10 @@ class Syncer:
                 self._woken.discard(conversation)
                 if await self._read_log(conversation):
                     await self._act(conversation)
+        except RefusedByServer as refused:
+            if refused.code not in NOT_NOW:
+                raise
+            self._wake_later(conversation, refused.retry_after + jitter(RETRY_WITHIN))
         finally:
             self._busy.discard(conversation)
             self._note_idle()

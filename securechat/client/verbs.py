@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from securechat.client import history, intents, records, rooms
+from securechat.client import history, intents, pending, records, rooms
 from securechat.client.change import Change
 from securechat.client.compose import fold_name, why_held
 from securechat.client.engine import Engine
@@ -83,6 +83,8 @@ class Verbs:
             if record.state is not Standing.INVITED:
                 raise NotAMember(record.name)
             record = records.update(change.db, record.id, state=Standing.JOINED)
+            if pending.messages(change.db, record.id):
+                intents.add_once(change.db, record.id, What.SWEEP)  # somebody left while we were invited
             change.tell(Joined(record.name))
             for message in history.received_after(change.db, record.id, record.untold_after):
                 if message.state is MessageState.RECEIVED:

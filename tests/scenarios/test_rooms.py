@@ -80,6 +80,49 @@ async def test_who_was_removed_can_be_invited_again(world: World) -> None:
     await alice.hears("back again")
 
 
+async def test_who_was_removed_and_invited_while_away_sees_both(world: World) -> None:
+    alice, bob, carol = await room_of_three(world)
+    await bob.close()
+    await alice.client.remove("#team", "bob")
+    await alice.says("#team", "not for bob")
+    await alice.client.invite("#team", "bob")
+    await carol.says("#team", "for bob")
+
+    await bob.open()
+    await bob.sees(Removed)
+    await bob.sees(Invited, lambda event: event.conversation == "#team")
+    await bob.client.caught_up()
+    await bob.client.join("#team")
+    await bob.hears("for bob")
+
+    assert "not for bob" not in bob.heard()
+
+
+async def test_an_invitation_can_be_declined(world: World) -> None:
+    alice, bob = await world.join("alice", "bob")
+    await alice.client.create_room("#team")
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+
+    await bob.client.leave("#team")
+    await alice.sees(MembersChanged, lambda event: event.removed == ("bob",))
+
+    assert bob.client.conversation("#team").state is Standing.LEFT
+
+
+async def test_who_joins_lets_go_of_those_who_left_before(world: World) -> None:
+    alice, bob = await world.join("alice", "bob")
+    await alice.client.create_room("#team")
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+    await alice.client.leave("#team")
+
+    await bob.client.join("#team")
+    await bob.sees(MembersChanged, lambda event: event.removed == ("alice",))
+
+    assert [member.user for member in bob.client.conversation("#team").members] == ["bob"]
+
+
 async def test_who_leaves_is_let_go_by_those_who_stay(world: World) -> None:
     alice, bob, carol = await room_of_three(world)
 

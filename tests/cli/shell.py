@@ -89,6 +89,17 @@ class Shell:
         assert server.stderr is not None
         raise AssertionError(server.stderr.read())
 
+    @contextmanager
+    def holding(self, user: str) -> Iterator[subprocess.Popen[str]]:
+        """A chat that holds the account while the block runs, connected."""
+        holder = self.start("chat", user, "--password-file", self.password_file(), stdin=subprocess.PIPE)
+        assert holder.stderr is not None
+        assert any("connected" in line for line in iter(holder.stderr.readline, ""))
+        try:
+            yield holder
+        finally:
+            holder.kill()
+
     def end(self) -> None:
         for child in self.children:
             if child.poll() is None:

@@ -3,7 +3,6 @@
 import json
 import signal
 import stat
-import subprocess
 
 from tests.cli.shell import PASSWORD, Shell
 
@@ -65,13 +64,10 @@ def test_without_a_server_a_message_is_queued_with_75_and_goes_out_later(shell: 
 
 def test_a_one_shot_goes_through_the_process_that_holds_the_account(shell: Shell) -> None:
     shell.register("alice", "bob")
-    holder = shell.start("chat", "alice", "--password-file", shell.password_file(), stdin=subprocess.PIPE)
-    assert holder.stderr is not None
-    assert any("connected" in line for line in iter(holder.stderr.readline, ""))
-
-    sent = shell.run("send", "alice", "@bob", "without a password")
-    rooms = shell.run("rooms", "alice", "--json")
-    second = shell.account("chat", "alice", given="exit\n")
+    with shell.holding("alice") as holder:
+        sent = shell.run("send", "alice", "@bob", "without a password")
+        rooms = shell.run("rooms", "alice", "--json")
+        second = shell.account("chat", "alice", given="exit\n")
     got = shell.account("receive", "bob", "--json")
 
     assert sent.returncode == 0, sent.stderr

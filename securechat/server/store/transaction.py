@@ -5,7 +5,10 @@ it ends. A client's high-water mark and a log's head are read at their first use
 when the transaction ends, or before anybody looks at the tables again (``settle``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 import apsw
 
@@ -15,11 +18,18 @@ EntryRow = tuple[int, int, int, int, int, bytes]
 AnswerRow = tuple[int, int, bytes, bool, bytes]
 """slot, name, digest, refused, body."""
 
-_ENTRY = (
-    "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body) "
-    "VALUES (?, ?, 'message', ?, ?, ?, ?)"
+_ENTRY: Final = (
+    "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body) VALUES ",
+    "(?, ?, 'message', ?, ?, ?, ?)",
 )
-_ANSWER = "INSERT OR REPLACE INTO answer (slot, name, digest, refused, body) VALUES (?, ?, ?, ?, ?)"
+_ANSWER: Final = (
+    "INSERT OR REPLACE INTO answer (slot, name, digest, refused, body) VALUES ",
+    "(?, ?, ?, ?, ?)",
+)
+
+AT_ONCE: Final = (64, 16, 4, 1)
+"""Rows of one INSERT. Each statement gives the interpreter's lock away and has to wait for it again
+while the loop's thread is busy, so a batch is written in few."""
 
 
 @dataclass(slots=True)
@@ -76,15 +86,28 @@ class Transaction:
     def settle(self) -> None:
         """Write what is only here, and forget it: from now on the tables say it all."""
         if self._entries:
-            self.db.executemany(_ENTRY, self._entries)
+            _insert(self.db, _ENTRY, self._entries)
             heads = {row[0]: row[1] for row in self._entries}
             self.db.executemany("UPDATE conversation SET head = ?2 WHERE id = ?1", heads.items())
             self._entries.clear()
         if self._answers:
-            self.db.executemany(_ANSWER, self._answers)
+            _insert(self.db, _ANSWER, self._answers)
             marks = [(self._marks[client], client) for client in self._moved]
             self.db.executemany("UPDATE client SET high_water = ? WHERE id = ?", marks)
             self._answers.clear()
             self._moved.clear()
         self._logs.clear()
         self._marks.clear()
+
+
+def _insert(
+    db: apsw.Connection, statement: tuple[str, str], rows: Sequence[tuple[int | bytes | bool, ...]]
+) -> None:
+    """Insert rows in order, in as few statements as the prepared sizes allow."""
+    start, values = statement
+    position = 0
+    for size in AT_ONCE:
+        text = start + ", ".join([values] * size)
+        while len(rows) - position >= size:
+            db.execute(text, tuple(chain.from_iterable(rows[position : position + size])))
+            position += size

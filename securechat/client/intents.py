@@ -38,8 +38,6 @@ class Step(StrEnum):
     """The request is stored; it is answered, or its echo comes."""
 
 
-NEEDS_KEY_PACKAGES: Final = frozenset({What.OPEN, What.ADD})
-
 RETRY_FIRST: Final = 0.2
 RETRY_LONGEST: Final = 20.0
 """Back-off after a lost race, in seconds, with full jitter."""

@@ -12,8 +12,6 @@ HOLDS: Final[dict[str, str]] = {
     "missing_commit": "the server no longer has a change of this group that we need; reading stops here",
     "log_altered": "the server's record differs from what {who} saw; compare the code of /fingerprint",
     "update_needed": "this conversation follows newer rules; update securechat to go on",
-    "cloned": "another copy of this device was used; nothing is sent from here",
-    "second_conversation": "{who} opened another conversation with you; it was not taken",
 }
 
 STOPPED: Final = frozenset({"invalid_entry", "missing_commit", "update_needed"})

@@ -1,0 +1,101 @@
+"""What only we doubt stops our sending, never our reading (rules.md)."""
+
+from pathlib import Path
+
+import pytest
+
+from securechat.client import records
+from securechat.client.contacts import accept_change, meet
+from securechat.client.events import Held, Released
+from securechat.client.holds import hold, release, release_if_known, start_over
+from securechat.client.intents import What
+from securechat.client.people import credential_of
+from securechat.client.sentences import HOLDS, STOPPED
+from tests.client.members import MemberOf, message
+from tests.client.parts import NOW
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[MemberOf, MemberOf]:
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob)
+    alice.events.clear()
+    return alice, bob
+
+
+def held(member: MemberOf, code: str) -> str:
+    with member.changes.change() as change:
+        hold(change, member.record, code, who="bob", why="it differs")
+    return member.record.held_code
+
+
+@pytest.mark.parametrize("code", HOLDS)
+def test_every_hold_is_told_in_one_sentence(pair: tuple[MemberOf, MemberOf], code: str) -> None:
+    alice, _ = pair
+    assert held(alice, code) == code
+
+    (told,) = alice.events
+    assert isinstance(told, Held)
+    assert told.text
+    assert "{" not in told.text
+    assert not alice.record.may_send
+
+
+def test_a_held_conversation_is_still_read(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, bob = pair
+    held(alice, "identity_changed")
+
+    alice.reads(message(2, bob.seals("can you read this?")))
+
+    assert [kept.text for kept in alice.heard()] == ["can you read this?"]
+
+
+def test_the_first_hold_stays_unless_reading_has_to_stop(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, _ = pair
+
+    assert held(alice, "identity_changed") == "identity_changed"
+    assert held(alice, "log_altered") == "identity_changed"
+    assert held(alice, "invalid_entry") == "invalid_entry"
+    assert held(alice, "identity_changed") == "invalid_entry"
+    assert set(HOLDS) >= STOPPED
+
+
+def test_a_release_is_told(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, _ = pair
+    held(alice, "log_altered")
+    with alice.changes.change() as change:
+        release(change, alice.record)
+
+    assert alice.events[-1] == Released("#team")
+    assert alice.record.may_send
+
+
+def test_changed_keys_hold_until_they_are_accepted(pair: tuple[MemberOf, MemberOf], tmp_path: Path) -> None:
+    """D-04."""
+    alice, bob = pair
+    (tmp_path / "elsewhere").mkdir()
+    other = MemberOf(tmp_path / "elsewhere", "bob")
+    leaf = other.key_package().leaf_node
+    with alice.changes.change() as change:
+        meet(change.db, credential_of(bob.group.public.tree.member(bob.group.own_leaf)), now=NOW)
+        meet(change.db, credential_of(leaf), now=NOW)
+    held(alice, "identity_changed")
+
+    with alice.changes.change() as change:
+        assert release_if_known(change, alice.groups, alice.record).held
+        accept_change(change.db, "bob")
+        assert not release_if_known(change, alice.groups, alice.record).held
+
+
+def test_a_copied_profile_gives_up_every_secret(pair: tuple[MemberOf, MemberOf]) -> None:
+    """D-06: so that no key seals two texts."""
+    alice, _ = pair
+    public = alice.group.public
+    with alice.changes.change() as change:
+        start_over(change, alice.groups)
+
+    assert alice.store.rows("SELECT * FROM group_secrets") == []
+    assert alice.groups.group(alice.store.db, alice.record.id) is None
+    assert alice.groups.public(alice.store.db, alice.record.id) == public
+    assert alice.wants == [What.RESYNC]
+    assert records.by_id(alice.store.db, alice.record.id).may_send

@@ -6,6 +6,8 @@ SecureChatError
 └── Refusal       a definite no to one request (docs/protocol.md lists the codes)
 """
 
+from typing import ClassVar
+
 from securechat.errors import SecureChatError
 from securechat.protocol.messages import Refused
 
@@ -15,7 +17,8 @@ class ConfigError(SecureChatError):
 
 
 class StoreFailed(SecureChatError):
-    pass
+    exit_code: ClassVar[int] = 2
+    """Not the user's doing: the command ends as for a fault of ours, and a supervisor may look."""
 
 
 class Refusal(SecureChatError):

@@ -10,8 +10,11 @@ import pytest
 
 from securechat.protocol import messages as m
 from securechat.protocol.client_connection import Responded
-from tests.server.peer import Peer, Person, open_room
-from tests.server.running import running_server
+from securechat.server.app import App, serve
+from securechat.server.errors import StoreFailed
+from tests.server.peer import Peer, Person, WasRefused, open_room
+from tests.server.running import config_in, running_server
+from tests.server.watching import watched_disk
 
 
 async def test_what_was_answered_before_a_stop_is_there_after_it(tmp_path: Path) -> None:
@@ -70,3 +73,24 @@ async def test_n_04_a_signal_ends_the_command_in_good_order(tmp_path: Path, numb
     assert peer.closed.code == "stopping"
     assert process.returncode == 0
     assert "Traceback" not in errors.decode()
+
+
+def test_what_ends_the_command_by_itself_has_a_code_of_its_own() -> None:
+    assert StoreFailed.exit_code == 2
+
+
+async def test_a_failed_database_ends_serving(tmp_path: Path) -> None:
+    with watched_disk() as disk:
+
+        async def break_it(app: App) -> None:
+            peer = await Peer.connect(app.port)
+            disk.broken = True
+            with pytest.raises((WasRefused, ConnectionError)):
+                await peer.register(Person("alice", app.identity.domain))
+
+        tasks: list[asyncio.Task[None]] = []
+        async with asyncio.timeout(20):
+            with pytest.raises(StoreFailed):
+                await serve(config_in(tmp_path), lambda app: tasks.append(asyncio.create_task(break_it(app))))
+            await tasks[0]
+        disk.broken = False

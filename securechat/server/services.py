@@ -16,14 +16,12 @@ from securechat.protocol.messages import (
     CommitGroup,
     CountKeyPackages,
     CreateGroup,
-    Done,
     Fetch,
     FetchInbox,
     GetAccount,
     GetBlob,
     GetGroupInfo,
     GetTree,
-    Ping,
     Propose,
     PublishKeyPackages,
     PutChunk,
@@ -61,7 +59,7 @@ class Quick:
     decide: Callable[[Transaction, Caller, Any], Decision]
 
 
-WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({Ping, GetAccount})
+WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({GetAccount})
 """What a login by password alone may ask: no client is bound to it."""
 
 
@@ -74,7 +72,6 @@ class Services:
         directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now)
         blobs, entrances = Blobs(now), Entrances(self.groups)
         self.reading: dict[type[RequestBody], Reading] = {
-            Ping: lambda _db, _caller, _body: Done(),
             GetAccount: directory.get_account,
             CountKeyPackages: directory.count,
             Sync: self.delivery.sync,

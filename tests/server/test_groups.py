@@ -1,0 +1,143 @@
+"""Public states in the database: few rows per commit, and memory that never lies."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from securechat.mls.staging import CommitPlan
+from securechat.protocol import messages as m
+from securechat.server.groups import Groups
+from securechat.server.ordering import Ordering
+from securechat.server.store.sqlite import open_database, prepare_database
+from securechat.server.values import Caller
+from tests.server.peer import Person, commit_request, create_request
+
+MEMBERS = 64
+LEVELS = 6
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> apsw.Connection:
+    return open_database(prepare_database(tmp_path / "data"))
+
+
+@pytest.fixture
+def people(db: apsw.Connection) -> list[Person]:
+    found = [Person(f"user{number}", "example.org") for number in range(MEMBERS)]
+    for number, person in enumerate(found, start=1):
+        db.execute("INSERT INTO account VALUES (?, ?, x'', '', x'', x'', 0)", (number, person.user))
+        db.execute(
+            "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, x'', x'', 0)",
+            (number, person.client),
+        )
+    return found
+
+
+@contextmanager
+def transaction(db: apsw.Connection) -> Iterator[list[int]]:
+    """Yields a list that holds the count of changed rows at the end."""
+    changed: list[int] = []
+    before = db.total_changes()
+    db.execute("BEGIN IMMEDIATE")
+    yield changed
+    db.execute("COMMIT")
+    changed.append(db.total_changes() - before)
+
+
+class Creator:
+    """The first member, asking the ordering service without a network."""
+
+    def __init__(self, db: apsw.Connection, person: Person, ordering: Ordering) -> None:
+        self.db, self.ordering = db, ordering
+        self.caller = Caller(1, person.user, 1, person.client)
+        self.group = person.group()
+        self.head = 0
+        request = create_request(self.group)
+        opening = ordering.prepare_create(db, self.caller, request)
+        with transaction(db):
+            ordering.create(db, self.caller, request, opening)
+
+    def commit(self, plan: CommitPlan) -> int:
+        """Commit, and return how many rows it changed."""
+        staged = self.group.stage_commit(plan)
+        request = commit_request(self.group, staged, self.head)
+        judged = self.ordering.prepare_commit(self.db, self.caller, request)
+        with transaction(self.db) as changed:
+            decision = self.ordering.commit(self.db, self.caller, request, judged)
+        assert isinstance(decision.answer, m.Appended)
+        self.group.merge(staged)
+        self.head = decision.answer.sequence
+        return changed[0]
+
+
+def opened(db: apsw.Connection, people: list[Person], groups: Groups) -> Creator:
+    creator = Creator(db, people[0], Ordering(groups, "example.org", lambda: int(time.time())))
+    packages = tuple(person.key_package().key_package for person in people[1:])
+    creator.commit(CommitPlan(add=packages))
+    return creator
+
+
+def test_a_commit_of_a_warm_tree_changes_a_row_or_two_per_level(
+    db: apsw.Connection, people: list[Person]
+) -> None:
+    creator = opened(db, people, Groups())
+    creator.commit(CommitPlan(update=True))
+    assert creator.commit(CommitPlan(update=True)) <= 2 * (LEVELS + 1) + 6
+
+
+def test_what_is_read_from_the_rows_is_what_was_in_memory(db: apsw.Connection, people: list[Person]) -> None:
+    groups = Groups()
+    creator = opened(db, people, groups)
+    creator.commit(CommitPlan(update=True))
+    warm, cold = groups.load(db, 1), Groups().load(db, 1)
+    assert warm == cold
+    assert cold.tree.tree_hash() == cold.context.tree_hash == creator.group.public.context.tree_hash
+
+
+def test_memory_that_does_not_fit_the_database_is_not_used(db: apsw.Connection, people: list[Person]) -> None:
+    groups = Groups()
+    creator = opened(db, people, groups)
+    kept = groups.load(db, 1)
+    other = Ordering(Groups(), "example.org", lambda: int(time.time()))
+    creator.ordering = other
+    creator.commit(CommitPlan(update=True))
+    assert groups.load(db, 1) != kept
+    assert groups.load(db, 1) == creator.group.public
+
+
+def test_old_nodes_stay_while_a_welcome_waits_and_go_with_it(
+    db: apsw.Connection, people: list[Person]
+) -> None:
+    groups = Groups()
+    creator = opened(db, people, groups)
+    for _ in range(3):
+        creator.commit(CommitPlan(update=True))
+    joined = groups.load_tree(db, 1, 1, 3)
+    assert joined.tree_hash() != creator.group.public.context.tree_hash
+    assert joined.member_count == MEMBERS
+    db.execute("DELETE FROM inbox")
+    creator.commit(CommitPlan(update=True))
+    assert db.execute("SELECT count(*) FROM tree_node WHERE until IS NOT NULL").fetchall() == [(0,)]
+
+
+def test_what_is_kept_is_bounded(
+    db: apsw.Connection, people: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechat.server.groups.KEPT_LEAVES", MEMBERS)
+    groups = Groups()
+    opened(db, people, groups)
+    second = Person("second", "example.org")
+    with transaction(db):
+        for number in range(2, 6):
+            db.execute(
+                "INSERT INTO conversation (group_id, epoch, head, handshake_head, created) "
+                "VALUES (?, 0, 0, 0, 0)",
+                (bytes([number]) * 16,),
+            )
+            groups.write(db, number, second.group().public, None)
+    assert groups._leaves <= MEMBERS
+    assert 1 not in groups._states

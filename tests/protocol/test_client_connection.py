@@ -70,15 +70,15 @@ def test_every_frame_in_every_state(state: State, frame: m.ServerFrame) -> None:
 
 
 @pytest.mark.parametrize("body", REQUESTS, ids=lambda body: type(body).__name__)
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
-def test_each_request_has_one_kind_of_answer(body: m.RequestBody, answer: m.Answer) -> None:
-    client = connection_in(State.STRANGER if type(body) in m.BEFORE else State.LOGGED_IN)
-    number = client.request(body, name=int(type(body) in m.CHANGING))
-    (event,) = client.receive_data(encode_frame(response(answer, number)))
-    if ANSWER_TO[type(body)] is type(answer):
-        assert event == Responded(number, answer)
-    else:
-        assert isinstance(event, Closed)
+def test_each_request_has_one_kind_of_answer(body: m.RequestBody) -> None:
+    for answer in ANSWERS:
+        client = connection_in(State.STRANGER if type(body) in m.BEFORE else State.LOGGED_IN)
+        number = client.request(body, name=int(type(body) in m.CHANGING))
+        (event,) = client.receive_data(encode_frame(response(answer, number)))
+        if ANSWER_TO[type(body)] is type(answer):
+            assert event == Responded(number, answer)
+        else:
+            assert isinstance(event, Closed)
 
 
 def test_a_request_is_answered_once() -> None:

@@ -59,15 +59,9 @@ class VerifiedCommit:
     facts: CommitFacts
     prepared: PreparedCommit
     authenticated: AuthenticatedContent
+    commit: Commit
     message: bytes
     following: "PublicGroup"
-
-    @property
-    def commit(self) -> Commit:
-        content = self.authenticated.content.content
-        if not isinstance(content, Commit):
-            raise UsageError("this is no commit")
-        return content
 
     @property
     def provisional_context(self) -> GroupContext:
@@ -211,13 +205,16 @@ class PublicGroup:
 
         The resulting tree is checked (12.2, last rule); the signature is the caller's to have checked.
         """
+        commit = authenticated.content.content
+        if not isinstance(commit, Commit) or authenticated.confirmation_tag is None:
+            raise UsageError("only a commit with its confirmation tag can be concluded")
         check_census(tree.census, prepared.context.extensions)
         context = self.context_after(prepared, authenticated, tree)
-        if authenticated.confirmation_tag is None:
-            raise UsageError("a commit without its confirmation tag cannot be concluded")
         following = PublicGroup.of(context, tree, authenticated.confirmation_tag)
-        facts = self._facts(prepared, authenticated, context, tree)
-        return VerifiedCommit(facts, prepared, authenticated, message, following)
+        facts = self._facts(
+            prepared, following, commit, authenticated_data=authenticated.content.authenticated_data
+        )
+        return VerifiedCommit(facts, prepared, authenticated, commit, message, following)
 
     def context_after(
         self, prepared: PreparedCommit, authenticated: AuthenticatedContent, tree: RatchetTree
@@ -344,33 +341,27 @@ class PublicGroup:
         return None
 
     def _facts(
-        self,
-        prepared: PreparedCommit,
-        authenticated: AuthenticatedContent,
-        context: GroupContext,
-        tree: RatchetTree,
+        self, prepared: PreparedCommit, following: "PublicGroup", commit: Commit, *, authenticated_data: bytes
     ) -> CommitFacts:
-        commit = authenticated.content.content
-        path = isinstance(commit, Commit) and commit.path is not None
-        leaf = tree.member(prepared.committer)
+        leaf = following.tree.member(prepared.committer)
         updated = prepared.applied.updated
-        if path and not prepared.external:
+        if commit.path is not None and not prepared.external:
             old = self.tree.member(prepared.committer)
             updated = (*updated, Updated(prepared.committer, old, leaf))
         return CommitFacts(
             old_context=self.context,
             old_tree=self.tree,
-            new_context=context,
-            new_tree=tree,
+            new_context=following.context,
+            new_tree=following.tree,
             committer=prepared.committer,
             external=prepared.external,
             committer_leaf=leaf,
-            path=path,
+            path=commit.path is not None,
             proposals=prepared.proposals,
             added=prepared.applied.added,
             removed=prepared.applied.removed,
             updated=updated,
-            authenticated_data=authenticated.content.authenticated_data,
+            authenticated_data=authenticated_data,
         )
 
 

@@ -169,6 +169,17 @@ def test_a_commit_of_another_group_is_refused() -> None:
         other.verify_commit(message, [])
 
 
+def test_only_a_commit_with_its_tag_is_concluded() -> None:
+    stage = stage_of(2)
+    actor = stage.actors[0]
+    content = stage.commit_content(actor)
+    prepared = stage.group.prepare_commit([], committer=actor.leaf)
+    for unfinished in (content, Remove(LeafIndex(1))):
+        signed = stage.signed(Member(actor.leaf), unfinished, actor.identity.signature_key)
+        with pytest.raises(UsageError):
+            stage.group.conclude_commit(prepared, signed, b"", stage.created.tree)
+
+
 def test_a_verified_commit_applies_to_its_own_epoch_only() -> None:
     stage = stage_of(2)
     first = stage.commit(stage.actors[0])

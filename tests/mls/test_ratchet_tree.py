@@ -92,6 +92,11 @@ def test_a_store_that_keeps_rows_has_the_same_tree(seed: int, steps: int) -> Non
         assert RatchetTree.from_rows(SUITE_3, rows.items()) == told.fast
 
 
+def test_a_tree_read_again_has_not_changed() -> None:
+    tree = warm_tree(9)
+    assert list(changed_nodes(tree, RatchetTree.from_bytes(SUITE_3, tree.to_bytes()))) == []
+
+
 @settings(deadline=None, max_examples=150)
 @given(seeds, st.integers(10, 50), st.data())
 def test_one_corrupted_field_gets_the_same_verdict(seed: int, steps: int, data: st.DataObject) -> None:

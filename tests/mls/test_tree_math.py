@@ -50,3 +50,8 @@ def test_a_leaf_has_no_children(call: object) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match="no children"):
         call(NodeIndex(6))
+
+
+def test_a_parent_is_no_leaf() -> None:
+    with pytest.raises(ValueError, match="is a parent"):
+        tree_math.leaf_of(NodeIndex(5))

@@ -1,5 +1,6 @@
 """Each rule of RFC 9420 sections 7.3, 10.1 and 12.4.3.1 about leaves and key packages, broken once."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,15 @@ from securechat.mls.errors import ValidationError
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
 from securechat.mls.framing import GroupInfo
 from securechat.mls.key_package import Identity, KeyPackage
-from securechat.mls.nodes import Capabilities, FromUpdate, LeafIndex, LeafNode, Lifetime, sign_leaf_node
+from securechat.mls.nodes import (
+    Capabilities,
+    FromCommit,
+    FromUpdate,
+    LeafIndex,
+    LeafNode,
+    Lifetime,
+    sign_leaf_node,
+)
 from securechat.mls.proposals import Add, GroupContextExtensions
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree, TreeDraft
@@ -21,6 +30,7 @@ from securechat.mls.validation import check_key_package, check_lifetime, check_l
 from securechat.mls.welcome import sign_group_info
 from tests.mls.public_stage import CAPABILITIES, Stage, identity, key_package, stage_of
 from tests.mls.refusals import refused
+from tests.mls.slow_tree import SlowTree
 
 DAVE = identity("dave")
 
@@ -227,6 +237,11 @@ def rebuilt(stage: Stage, tree: RatchetTree) -> PublicGroup:
     return PublicGroup.from_group_info(info, RatchetTree.from_bytes(SUITE_3, tree.to_bytes()))
 
 
+def tree_of(slow: SlowTree) -> RatchetTree:
+    nodes = slow.values()
+    return RatchetTree(SUITE_3, nodes, [None] * len(nodes), [None] * len(nodes), None)
+
+
 def with_leaf_at(stage: Stage, index: int, **changes: Any) -> RatchetTree:
     """The group's tree with a member's leaf changed, and signed again by the member."""
     place = LeafIndex(index)
@@ -257,6 +272,16 @@ def test_a_joiner_checks_every_leaf(rule: str) -> None:
     stage = stage_of(5, path=False)
     with refused(rule):
         rebuilt(stage, with_leaf_at(stage, 4, **BAD_LEAVES_IN_TREE[rule]))
+
+
+def test_a_joiner_checks_every_parents_key() -> None:
+    stage = stage_of(4)
+    slow = SlowTree.of(list(stage.group.tree.nodes))
+    keys = [b"no key" for _ in slow.recipients(1)]
+    parent_hash = slow.apply_path(1, keys)
+    stage.group = replace(stage.group, tree=tree_of(slow))
+    with refused("hpke-public-key"):
+        rebuilt(stage, with_leaf_at(stage, 1, origin=FromCommit(parent_hash)))
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,33 @@ async def test_a_crash_at_any_change_loses_nothing_and_repeats_nothing(
 
     assert bob.heard() == [*TEXTS, "welcome"]
     assert [each.name for each in alice.client.conversations()] == ["#team", "@bob"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("committed", [False, True], ids=["before the commit", "after the commit"])
+@pytest.mark.parametrize(
+    "point", range(1, 13) if os.environ.get("SECURECHAT_ALL_CRASHES") else range(1, 13, 4)
+)
+async def test_a_receiver_that_crashes_at_any_change_has_everything_once(
+    world: World, point: int, *, committed: bool
+) -> None:
+    """Q-03: what was stored before the crash is not told as new, what was not is delivered again."""
+    alice, bob = await world.join("alice", "bob")
+    await bob.client.caught_up()
+    crashing = CrashingChanges(bob.client, point, committed=committed)
+
+    await told(alice.client)
+    crash = asyncio.ensure_future(crashing.over.wait())
+    invited = asyncio.ensure_future(bob.sees(Invited))
+    await asyncio.wait((crash, invited), return_when=asyncio.FIRST_COMPLETED)
+    for task in (crash, invited):
+        task.cancel()
+    await crash_and_restart(bob)
+    await bob.client.caught_up()
+    await bob.client.join("#team")
+    await bob.says("#team", "thank you")
+    await alice.hears("thank you")
+
+    assert [message.text for message in bob.client.messages("@alice")] == TEXTS
+    assert [message.text for message in bob.client.messages("#team")] == ["welcome", "thank you"]
+    assert sorted(message.text for message in bob.client.unprinted(10)) == sorted([*TEXTS, "welcome"])

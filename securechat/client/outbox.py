@@ -166,7 +166,7 @@ class Outbox:
         rows = self._changes.store.rows("SELECT id, data FROM upload WHERE request = ?", (name,))
         for upload, data in rows:
             offset = 0
-            while True:
+            for _ in range(2 * len(data) // MAX_CHUNK + 4):  # each piece, and once more where it was lost
                 chunk = data[offset : offset + MAX_CHUNK]
                 answer = await self._session.request(PutChunk(upload, offset, len(data), chunk))
                 if not isinstance(answer, Uploaded) or answer.blob:

@@ -17,7 +17,7 @@ from typing import Final
 from securechat.client import history, incoming, log_chain, records
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
-from securechat.client.events import MessageAcknowledged, Standing
+from securechat.client.events import MessageAcknowledged
 from securechat.client.groups import Groups
 from securechat.client.handshakes import Handshakes, PubliclyInvalid
 from securechat.client.holds import hold
@@ -74,8 +74,8 @@ class Reader:
             return self._gap(change, record, entry)
         if entry.sequence <= record.cursor:
             return record  # delivered again
-        if entry.sequence != record.cursor + 1 or record.state is Standing.REMOVED:
-            return None
+        if entry.sequence != record.cursor + 1 or self.groups.public(change.db, record.id) is None:
+            return None  # a hole; or we are out, and what follows is not ours to read
         record = self._apply(change, record, entry)
         return records.update(change.db, record.id, cursor=entry.sequence)
 

@@ -4,7 +4,6 @@ Linked nodes, no cache, no index arithmetic, no sharing: each question is answer
 whole tree, each change by the steps as section 7 and 12.1 list them.
 """
 
-import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -102,11 +101,13 @@ class SlowTree:
 
     # -- 4.1 ----------------------------------------------------------------
 
-    def resolution(self, spot: Spot) -> list[Spot]:
+    def resolution(self, spot: Spot, leaves: list[Spot] | None = None) -> list[Spot]:
+        """``leaves`` may be given by who asks often: they are the tree's."""
+        leaves = leaves or self.leaves()
         if spot.value is None:
-            return [found for child in spot.children for found in self.resolution(child)]
+            return [found for child in spot.children for found in self.resolution(child, leaves)]
         unmerged = spot.value.unmerged_leaves if isinstance(spot.value, ParentNode) else ()
-        return [spot, *(self.leaves()[index] for index in unmerged)]
+        return [spot, *(leaves[index] for index in unmerged)]
 
     def filtered_direct_path(self, leaf: Spot) -> list[tuple[Spot, Spot]]:
         found = []
@@ -133,7 +134,7 @@ class SlowTree:
         assert isinstance(parent.value, ParentNode)
         gone = parent.value.unmerged_leaves
         place = self.spots().index(sibling)
-        other = copy.deepcopy(self)
+        other = SlowTree(_copied(self.head))
         for spot in other.spots():
             if spot.leaf_index in gone:
                 spot.value = None
@@ -215,6 +216,11 @@ def _build(values: list[Value | None]) -> Spot:
         return Spot(values[0])
     middle = len(values) // 2
     return Spot(values[middle], _build(values[:middle]), _build(values[middle + 1 :]))
+
+
+def _copied(spot: Spot) -> Spot:
+    left, right = (None if child is None else _copied(child) for child in (spot.left, spot.right))
+    return Spot(spot.value, left, right, spot.leaf_index)
 
 
 def _blank_like(spot: Spot) -> Spot:

@@ -1,4 +1,4 @@
-"""Each rule about the parents of a received tree (RFC 9420 sections 7.1, 7.9.2, 12.4.3.1), broken once."""
+"""Each rule about the parents of a received tree (RFC 9420 sections 7.1, 7.9.2, 12.4.3.1), broken (M-04)."""
 
 import random
 

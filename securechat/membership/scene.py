@@ -63,7 +63,7 @@ class Scene:
     def proposer(self, proposal: ResolvedProposal) -> str | None:
         """Return whose rights a proposal needs (URI): who joins acts for itself; an outsider is nobody."""
         if proposal.sender is None:
-            return self.committer.user_uri if self.facts.external and not proposal.by_reference else None
+            return self.committer.user_uri if self.facts.external else None
         return self.before.user_of(proposal.sender)
 
     @cached_property
@@ -128,7 +128,7 @@ class Scene:
 
     def _updated(self) -> Iterator[Entrance]:
         for updated in self.facts.updated:
-            old = self.before.members.get(updated.leaf_index) or read_client_credential(updated.old)
+            old = read_client_credential(updated.old)
             credential = read_client_credential(updated.new)
             yield Entrance(updated.new, credential, old.user_uri, old, from_key_package=False)
 

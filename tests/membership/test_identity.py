@@ -1,9 +1,11 @@
 """Credentials: their bytes, who may sign them, and what a key package must be."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +16,11 @@ from securechat.membership.identity import (
     LeafRefused,
     Rotation,
     certificate_holds,
+    certify,
     key_package_refusal,
     leaf_refusal,
     make_client_credential,
+    make_rotation,
     new_local_id,
     read_client_credential,
     read_identity,
@@ -28,7 +32,7 @@ from securechat.mls.key_package import KeyPackage
 from securechat.mls.nodes import Capabilities, FromUpdate, Lifetime
 from securechat.names import client_uri
 from tests.membership.accepted import rotated
-from tests.membership.world import DOMAIN, LIFETIME, NOW, make_device
+from tests.membership.world import DOMAIN, LIFETIME, NOW, Device, make_device
 
 ACCOUNT = signing.load_key(bytes(range(32)))
 CLIENT = "0123456789abcdef"
@@ -89,6 +93,35 @@ def test_a_rotated_key_follows_the_old_one() -> None:
     assert rotated_credential.descends_from(device.credential.account_key)
     assert succession_problem(after, rotated_credential) is None
     assert succession_problem(rotated_credential, after) is not None
+
+
+def turned(device: Device, *pairs: tuple[Ed25519PrivateKey, Ed25519PrivateKey]) -> ClientCredential:
+    """Return the device's credential with these rotations, signed by the last new key."""
+    steps = tuple(
+        make_rotation(user=device.uri, old_key=old, new_key=signing.public_of(new)) for old, new in pairs
+    )
+    last = pairs[-1][1]
+    unsigned = msgspec.structs.replace(
+        device.credential, account_key=signing.public_of(last), rotations=steps
+    )
+    return read_identity(certify(unsigned, last, device.identity.signature_key.public))
+
+
+def test_rotations_are_one_chain() -> None:
+    device = make_device("alice")
+    signature_key = device.identity.signature_key.public
+    a, b, c, d = (signing.new_key() for _ in range(4))
+
+    assert certificate_holds(turned(device, (a, b), (b, c)), signature_key)
+    assert not certificate_holds(turned(device, (a, b), (c, d)), signature_key)
+    assert not certificate_holds(turned(device, (b, c), (a, b), (c, d)), signature_key)
+
+
+def test_eight_rotations_fit() -> None:
+    keys = [signing.new_key() for _ in range(9)]
+    credential = turned(make_device("alice"), *pairwise(keys))
+    assert credential.descends_from(signing.public_of(keys[0]))
+    assert len(encode(credential)) < 2048
 
 
 def test_more_rotations_than_fit_are_refused() -> None:

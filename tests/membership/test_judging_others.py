@@ -36,8 +36,17 @@ def test_a_group_begins_with_its_creator(kind: Kind) -> None:
     assert rule(judge_tree(world.public.context, world.public.tree)) is None
 
 
-def test_a_group_begins_with_one_leaf_in_epoch_0() -> None:
-    assert rule(judge_creation(pair().public)) == "creation"
+def test_a_group_begins_with_one_leaf() -> None:
+    alice = make_device("alice")
+    world = World(alice)
+    two = replace(world.public, tree=with_leaves(world, second_device(alice)))
+    assert rule(judge_creation(two)) == "creation"
+
+
+def test_a_group_begins_in_epoch_0() -> None:
+    world = World(make_device("alice"))
+    world.commit(world.of("alice"), CommitPlan(update=True))
+    assert rule(judge_creation(world.public)) == "creation"
 
 
 def test_a_group_begins_with_the_policy_and_nothing_else() -> None:
@@ -157,6 +166,11 @@ OTHER_ROOM = msgspec.structs.replace(
 
 def test_a_room_does_not_change_by_itself() -> None:
     assert rule(judge(replace(FACTS, new_context=OTHER_ROOM))) == "room-change"
+
+
+def test_a_leaf_that_is_not_there_is_not_missed() -> None:
+    nobody = ResolvedProposal(Remove(LeafIndex(9)), LeafIndex(0), SenderType.MEMBER, by_reference=False)
+    assert judge(replace(FACTS, proposals=(nobody,))) is None
 
 
 DEVICES = [make_device("alice"), make_device("erin"), make_device("erin", domain="other.example")]

@@ -65,6 +65,9 @@ class Joiner:
         public = joined.group.public
         if public.context.group_id != entry.group or public.context.epoch != entry.epoch:
             raise WelcomeRefused("it is not for the group it came for")
+        if known is not None and public.context.epoch <= known.epoch:
+            # A last-resort key opens its Welcome more than once; a new stay begins after the old one.
+            raise WelcomeRefused(f"it is an old one for {known.name}")
         refused = judge_tree(public.context, public.tree)
         if refused is not None:
             raise WelcomeRefused(refused.text)
@@ -89,12 +92,16 @@ class Joiner:
             "topic": rooms.shown(profile.profile.topic) if profile is not None else "",
             "profile": encode(profile) if profile is not None else b"",
         }
-        record = records.by_room(change.db, str(room.uri))
+        record = records.by_group(change.db, joined.group.group_id)
         if record is None:
+            # A room is who is in its group. Anybody can write a URI that is known from elsewhere (of a
+            # room we left, of a conversation of two) into a group of their own.
             name = records.free_name(change.db, rooms.alias_for(profile))
             record = records.insert(
                 change.db, name=name, kind=kind, state=Standing.INVITED, room=str(room.uri)
             )
+        elif (record.kind, record.room) != (kind, str(room.uri)):
+            raise WelcomeRefused(f"it is not the {record.name} that was here")
         elif self._is_live(change, record):
             raise WelcomeRefused(f"its room is {record.name}, which is here already")
         about["untold_after"] = history.last_id(change.db)

@@ -62,10 +62,6 @@ def by_group(db: apsw.Connection, group_id: bytes) -> ConversationRecord | None:
     return _one(db, f"{_SELECT} WHERE group_id = ?", group_id)
 
 
-def by_room(db: apsw.Connection, room: str) -> ConversationRecord | None:
-    return _one(db, f"{_SELECT} WHERE room = ?", room)
-
-
 def every(db: apsw.Connection) -> list[ConversationRecord]:
     return [_record(row) for row in db.execute(f"{_SELECT} ORDER BY name")]
 

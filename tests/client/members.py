@@ -60,13 +60,15 @@ class MemberOf:
             assert made is not None
         return decode(KeyPackage, made.last_resort)
 
-    def founds(self, *others: "MemberOf", kind: Kind = Kind.ROOM) -> None:
+    def founds(
+        self, *others: "MemberOf", kind: Kind = Kind.ROOM, uri: str = "", group_id: bytes = GROUP
+    ) -> None:
         """Make the room, add the others, and let them in."""
         profile = rooms.new_profile("team", "")
-        uri = rooms.new_room_uri(self.device)
+        uri = uri or rooms.new_room_uri(self.device)
         policy = rooms.new_policy(self.device, uri, kind, profile)
         group = Group.create(
-            self.device.identity, suite=SUITE_3, group_id=GROUP, extensions=extensions_for(policy)
+            self.device.identity, suite=SUITE_3, group_id=group_id, extensions=extensions_for(policy)
         )
         with self.changes.change() as change:
             record = records.insert(
@@ -75,7 +77,7 @@ class MemberOf:
                 kind=kind,
                 state=Standing.JOINED,
                 room=uri,
-                group_id=GROUP,
+                group_id=group_id,
                 profile=encode(profile),
             )
             self.groups.keep(change, record.id, group)

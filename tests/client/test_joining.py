@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from securechat.client import records
+from securechat.client.compose import conversation_for, queue_text
 from securechat.client.events import Invited, Joined, Kind, Notice, Standing
 from securechat.client.joining import INBOX
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol.messages import Carried, InboxEntry
-from tests.client.members import GROUP, MemberOf
+from tests.client.members import GROUP, MemberOf, entry
 from tests.client.parts import NOW
 
 
@@ -44,6 +45,12 @@ def give(
     assert commit.welcome is not None
     with bob.changes.change() as change:
         bob.joiner.take(change, told, commit.welcome if welcome is None else welcome, given)
+
+
+def is_removed(member: MemberOf) -> None:
+    with member.changes.change() as change:
+        member.groups.drop(change, member.record.id)
+        records.update(change.db, member.record.id, state=Standing.REMOVED)
 
 
 def refusals(member: MemberOf) -> int:
@@ -112,12 +119,73 @@ def test_a_direct_conversation_must_be_of_the_two_it_says(
 
 def test_after_a_removal_a_welcome_is_a_new_stay(alice: MemberOf, bob: MemberOf) -> None:
     give(bob, adding(alice, bob))
-    with bob.changes.change() as change:
-        bob.groups.drop(change, bob.record.id)
-        records.update(change.db, bob.record.id, state=Standing.REMOVED)
+    is_removed(bob)
+    alice.reads(entry(1, "commit", alice.stages(CommitPlan(update=True)).message, epoch=0))
 
-    give(bob, adding(alice, bob), sequence=2)
+    give(bob, adding(alice, bob), sequence=2, epoch=2)
 
     assert refusals(bob) == 0
     assert bob.record.state is Standing.INVITED
     assert bob.record.name == "#room"
+
+
+def test_the_old_welcome_leads_nowhere_after_a_removal(alice: MemberOf, bob: MemberOf) -> None:
+    """A last-resort key opens its Welcome again; the epochs of a stay that is over don't come back."""
+    commit = adding(alice, bob)
+    give(bob, commit)
+    is_removed(bob)
+
+    give(bob, commit, sequence=2)
+
+    assert refusals(bob) == 1
+    assert bob.record.state is Standing.REMOVED
+
+
+def test_a_room_with_the_address_of_a_conversation_of_two_does_not_take_its_place(
+    bob: MemberOf, tmp_path: Path
+) -> None:
+    """Both compute that address, and so can everybody: what was written to alice stays for alice."""
+    with bob.changes.change() as change:
+        record = conversation_for(change, bob.device, "@alice")
+        queue_text(change, bob.device, record, "for alice", now=NOW, key=None)
+    mallory = MemberOf(tmp_path, "mallory")
+    mallory.founds(uri=bob.device.direct_room("alice"))
+
+    give(bob, adding(mallory, bob))
+
+    assert bob.events == [Invited("#room", "mallory")]
+    kept = records.by_name(bob.store.db, "@alice")
+    assert kept is not None
+    assert (kept.state, kept.group_id, kept.invited_by) == (Standing.OPENING, None, "")
+
+
+def test_a_room_with_the_address_of_one_that_was_left_is_another(
+    alice: MemberOf, bob: MemberOf, tmp_path: Path
+) -> None:
+    give(bob, adding(alice, bob))
+    is_removed(bob)
+    mallory = MemberOf(tmp_path, "mallory")
+    mallory.founds(uri=alice.record.room, group_id=b"m" * 32)
+
+    give(bob, adding(mallory, bob), sequence=2, group=b"m" * 32)
+
+    assert bob.events[-1] == Invited("#room-2", "mallory")
+    assert [(each.name, each.state) for each in records.every(bob.store.db)] == [
+        ("#room", Standing.REMOVED),
+        ("#room-2", Standing.INVITED),
+    ]
+
+
+def test_a_group_that_comes_back_as_another_room_is_refused(
+    alice: MemberOf, bob: MemberOf, tmp_path: Path
+) -> None:
+    give(bob, adding(alice, bob))
+    is_removed(bob)
+    mallory = MemberOf(tmp_path, "mallory")
+    mallory.founds()
+    mallory.reads(entry(1, "commit", mallory.stages(CommitPlan(update=True)).message, epoch=0))
+
+    give(bob, adding(mallory, bob), sequence=2, epoch=2)
+
+    assert refusals(bob) == 1
+    assert (bob.record.state, bob.record.invited_by) == (Standing.REMOVED, "alice")

@@ -78,10 +78,10 @@ class Handshakes:
         own = _own_commit(change, record, group, verified)
         if own is not None:
             group = self._merge_own(change, record, group, own)
+        elif _removes(verified.facts, group, self.device):
+            return self._removed(change, record, verified.facts, entry)
         elif group is None:
             self.groups.follow(change, record.id, public.apply(verified))
-        elif _removes(verified.facts, group):
-            return self._removed(change, record, verified.facts, entry)
         else:
             group = self._process(change, record, group, verified, entry)
         return self._entered(change, record, verified.facts, entry, group)
@@ -279,5 +279,10 @@ def _self_removed(facts: CommitFacts) -> list[LeafNode]:
     ]
 
 
-def _removes(facts: CommitFacts, group: Group) -> bool:
-    return any(removed.leaf_index == group.own_leaf for removed in facts.removed)
+def _removes(facts: CommitFacts, group: Group | None, device: Device) -> bool:
+    """Whether we are out of the group, whether we hold its secrets or only follow it."""
+    if group is not None:
+        return any(removed.leaf_index == group.own_leaf for removed in facts.removed)
+    # A follower's leaf may have been replaced by an external commit of its own: what counts is what is there.
+    own = device.identity.signature_key.public
+    return bool(facts.removed) and all(leaf.signature_key != own for _, leaf in facts.new_tree.leaves())

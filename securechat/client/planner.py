@@ -96,12 +96,15 @@ class Planner:
         if old is None:
             self.give_up(change, record, intent, NotAMember(record.name))
             return
+        # Of what is pending a joiner takes up who leaves, and nothing else: an Update of somebody lapses.
+        waiting = pending.messages(change.db, record.id)
+        leaving = (each for each in waiting if isinstance(public.verify_proposal(each).proposal, SelfRemove))
         commit = Group.join_externally(
             group_info,
             public.tree.to_bytes(),
             self.device.identity,
             remove=old,
-            self_removes=tuple(pending.messages(change.db, record.id)),
+            self_removes=tuple(leaving),
         )
         _judged(commit)
         self._send_commit(change, record, intent, commit, epoch=public.context.epoch, external=True)

@@ -2,10 +2,11 @@
 
 import hashlib
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from securechat.client import records
+from securechat.client import intents, records, staged
 from securechat.client.events import (
     Held,
     Kind,
@@ -18,9 +19,15 @@ from securechat.client.events import (
     Undecryptable,
 )
 from securechat.client.intents import What
+from securechat.client.outbox import Outbox
+from securechat.client.people import leaves_of, users_in
+from securechat.client.planner import Planner
+from securechat.client.session import Session
+from securechat.client.tasks import Tasks
 from securechat.mls.staging import CommitPlan
 from securechat.protocol.messages import Gap
 from tests.client.members import GROUP, MemberOf, entry, message
+from tests.client.parts import NOW
 
 Trio = tuple[MemberOf, MemberOf, MemberOf]
 
@@ -311,3 +318,39 @@ def read_and_fail(member: MemberOf, *entries: object) -> None:
     with member.changes.change() as change:
         member.reader.read(change, member.record, entries)  # type: ignore[arg-type]
         raise ZeroDivisionError
+
+
+def test_who_only_follows_hears_of_the_own_removal_too(trio: Trio) -> None:
+    """Else one would stay a member of nothing for good, and no new Welcome would be taken."""
+    alice, bob, _ = trio
+    with bob.changes.change() as change:
+        bob.groups.follow(change, bob.record.id, bob.group.public)
+    leaf = leaves_of(alice.group.public.tree, "bob")
+
+    bob.reads(entry(2, "commit", alice.stages(CommitPlan(remove=leaf)).message, epoch=1))
+
+    assert bob.events == [Removed("#team", "alice")]
+    assert bob.record.state is Standing.REMOVED
+    assert bob.wants == []
+    assert bob.groups.public(bob.store.db, bob.record.id) is None
+
+
+def test_joining_anew_takes_up_who_leaves_and_leaves_the_rest(trio: Trio) -> None:
+    """A pending Update of somebody must not keep others out."""
+    alice, bob, carol = trio
+    with bob.changes.change() as change:
+        bob.groups.follow(change, bob.record.id, bob.group.public)
+    update, leave = alice.group.propose_update(), carol.group.propose_self_remove()
+    bob.reads(entry(2, "proposal", update, epoch=1), entry(3, "proposal", leave, epoch=1))
+    info = alice.group.group_info()
+
+    with bob.changes.change() as change:
+        outbox = Outbox(bob.changes, cast(Session, None), cast(Tasks, None), lambda *_: None)
+        planner = Planner(bob.device, bob.groups, outbox, lambda: NOW)
+        intent = intents.get(change.db, intents.add_once(change.db, bob.record.id, What.RESYNC))
+        assert intent is not None
+        planner.stage_external(change, bob.record, intent, info)
+
+    own = staged.get(bob.store.db, bob.record.id)
+    assert own is not None
+    assert users_in(own.load(None).state.public.tree) == {"alice": 1, "bob": 1}

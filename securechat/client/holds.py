@@ -13,6 +13,7 @@ from securechat.client.intents import What
 from securechat.client.people import users_in
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import HOLDS, STOPPED
+from securechat.text import sanitise
 
 
 def hold(
@@ -21,7 +22,7 @@ def hold(
     """Stop sending to a conversation, and say why. The first hold stays, unless reading has to stop too."""
     if record.held_code in STOPPED or (record.held and code not in STOPPED):
         return record
-    text = HOLDS[code].format(who=who, why=why)
+    text = sanitise(HOLDS[code].format(who=who, why=why))
     change.tell(Held(record.name, code, text))
     return records.update(change.db, record.id, held_code=code, held_text=text)
 
@@ -32,13 +33,27 @@ def release(change: Change, record: ConversationRecord) -> ConversationRecord:
     return records.update(change.db, record.id, held_code="", held_text="")
 
 
+def release_on_purpose(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
+    """End a hold whose reason the user has seen; changed keys that it hid are a reason of their own."""
+    seen = record.held_code
+    record = release(change, record)
+    unsettled = _present(groups, change, record) & changed_users(change.db)
+    if seen == "identity_changed" or not unsettled:
+        return record
+    return hold(change, record, "identity_changed", who=", ".join(sorted(unsettled)))
+
+
 def release_if_known(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
     """End a hold for changed keys once nobody in the conversation has any: accepted, or gone."""
     if record.held_code != "identity_changed":
         return record
+    unsettled = _present(groups, change, record) & changed_users(change.db)
+    return record if unsettled else release(change, record)
+
+
+def _present(groups: Groups, change: Change, record: ConversationRecord) -> set[str]:
     public = groups.public(change.db, record.id)
-    present = set(users_in(public.tree)) if public is not None else {record.peer}
-    return record if present & changed_users(change.db) else release(change, record)
+    return set(users_in(public.tree)) if public is not None else {record.peer}
 
 
 def start_over(change: Change, groups: Groups) -> None:

@@ -135,6 +135,24 @@ def test_who_is_removed_keeps_the_history_and_loses_the_secrets(trio: Trio) -> N
     assert Removed("#team", "alice") in carol.events
 
 
+def test_who_left_reads_up_to_being_let_go_and_no_further(trio: Trio) -> None:
+    alice, _, carol = trio
+    proposal = entry(2, "proposal", carol.group.propose_self_remove(), epoch=1)
+    for member in (alice, carol):
+        member.reads(proposal)
+    with carol.changes.change() as change:
+        records.update(change.db, carol.record.id, state=Standing.LEFT)
+    said = message(3, alice.seals("after carol left"))
+    commit = entry(4, "commit", alice.group.stage_commit(CommitPlan()).message, epoch=1)
+    carol.events.clear()
+
+    carol.reads(said, commit, message(5, b"not hers to read", epoch=2))
+
+    assert (carol.record.state, carol.record.cursor) == (Standing.LEFT, 4)
+    assert carol.events == []
+    assert carol.heard() == []
+
+
 def test_our_own_commit_is_merged_only_when_the_log_brings_it(trio: Trio) -> None:
     """M-09: also after a restart in between."""
     alice, _, _ = trio

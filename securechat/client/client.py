@@ -35,7 +35,7 @@ from securechat.client.events import (
     Status,
 )
 from securechat.client.history import Mark
-from securechat.client.holds import release, release_if_known
+from securechat.client.holds import release, release_if_known, release_on_purpose
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
@@ -247,7 +247,7 @@ class Client:
         with self._engine.changes.change() as change:
             record = self._verbs.record(name)
             if record.held:
-                release(change, record)
+                release_on_purpose(change, self._engine.groups, record)
 
     def unprinted(self, limit: int) -> list[Message]:
         """Return what others said and `receive` has not printed, oldest first."""

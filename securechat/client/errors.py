@@ -190,13 +190,13 @@ _REFUSAL_EXIT: Final[dict[str, ExitCode]] = {
 
 
 class RefusedByServer(ClientError):
-    """A refusal as it came: ``code`` is a word of REFUSALS, the text is made safe to show."""
+    """A refusal as it came: ``code`` is a word of REFUSALS from an honest server; both are safe to show."""
 
     def __init__(
         self, code: str, text: str = "", *, head: int = 0, detail: bytes = b"", retry_after: int = 0
     ) -> None:
         super().__init__(sanitise(text) or REFUSALS.get(code, f"the server refused: {sanitise(code)}"))
-        self.code = code
+        self.code = sanitise(code)
         self.head = head
         self.detail = detail
         self.retry_after = retry_after

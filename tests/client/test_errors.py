@@ -51,3 +51,11 @@ def test_every_error_of_ours_is_a_client_error_with_an_exit_code() -> None:
     ]
     assert len(kinds) > 20
     assert all(isinstance(kind.default_exit_code, int) for kind in kinds)
+
+
+def test_a_code_that_no_honest_server_gives_is_made_safe_too() -> None:
+    """U-01."""
+    error = refusal("\x1b]0;owned\x07")
+
+    assert error.code == "\\x1b]0;owned\\x07"
+    assert "\x1b" not in str(error)

@@ -7,11 +7,12 @@ import pytest
 from securechat.client import records
 from securechat.client.contacts import accept_change, meet
 from securechat.client.events import Held, Released
-from securechat.client.holds import hold, release, release_if_known, start_over
+from securechat.client.holds import hold, release, release_if_known, release_on_purpose, start_over
 from securechat.client.intents import What
 from securechat.client.people import credential_of
 from securechat.client.sentences import HOLDS, STOPPED
-from tests.client.members import MemberOf, message
+from securechat.mls.staging import CommitPlan
+from tests.client.members import MemberOf, entry, message
 from tests.client.parts import NOW
 
 
@@ -99,3 +100,20 @@ def test_a_copied_profile_gives_up_every_secret(pair: tuple[MemberOf, MemberOf])
     assert alice.groups.public(alice.store.db, alice.record.id) == public
     assert alice.wants == [What.RESYNC]
     assert records.by_id(alice.store.db, alice.record.id).may_send
+
+
+def test_ending_one_hold_on_purpose_does_not_accept_keys_that_changed_behind_it(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    """D-04: else a server would alter the log first, and show other keys then."""
+    alice, bob = pair
+    held(alice, "log_altered")
+    with alice.changes.change() as change:
+        change.db.execute("UPDATE contact SET account_key = ?", (b"k" * 32,))
+    alice.reads(entry(2, "commit", bob.stages(CommitPlan(update=True)).message, epoch=1))
+    assert alice.record.held_code == "log_altered"
+
+    for code in ("identity_changed", ""):
+        with alice.changes.change() as change:
+            release_on_purpose(change, alice.groups, alice.record)
+        assert alice.record.held_code == code

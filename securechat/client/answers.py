@@ -176,14 +176,15 @@ class Answers:
         own = staged.get(change.db, record.id)
         if own is None or own.intent != request.ref:
             return  # its echo came first
-        if isinstance(result, Appended):
+        if isinstance(result, Appended) and own.epoch >= record.epoch:
             staged.place(change.db, record.id, result.sequence)
             return
         staged.drop(change.db, record.id)
         intent = intents.get(change.db, request.ref)
-        if intent is None or not isinstance(result, RefusedByServer):
+        if intent is None:
             return
-        if result.code in SEAL_AGAIN:
+        if not isinstance(result, RefusedByServer) or result.code in SEAL_AGAIN:
+            # Also where it was taken, they say, and yet the log has gone on with another commit.
             intents.again(change.db, intent, now=self.clock())
         elif intent.what is What.RESYNC:
             _LOG.warning("joining anew was refused: %s", result.code)

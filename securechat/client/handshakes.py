@@ -26,7 +26,7 @@ from securechat.mls.examining import ExaminedCommit, ExaminedProposal
 from securechat.mls.framing import PublicMessage, decode_message
 from securechat.mls.group import Group
 from securechat.mls.nodes import LeafNode
-from securechat.mls.proposals import SelfRemove
+from securechat.mls.proposals import ReInit, SelfRemove
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
 from securechat.mls.staging import StagedCommit
 from securechat.protocol.messages import Entry
@@ -204,6 +204,7 @@ class Handshakes:
         """A new epoch has begun: the chain starts anew, pins are compared, the user is told."""
         log_chain.restart(change.db, record.id, facts.new_context.confirmed_transcript_hash)
         pending.clear(change.db, record.id)
+        self._drop_passed_over(change, record)
         intents.remove_kind(change.db, record.id, What.SWEEP)
         changes: dict[str, str | int | bytes | None] = {
             "epoch": facts.new_context.epoch,
@@ -216,7 +217,24 @@ class Handshakes:
         record = records.update(change.db, record.id, **changes)
         self._tell_members(change, record, facts)
         change.wake(record.id)
-        return self._compare_pins(change, record, facts)
+        record = self._compare_pins(change, record, facts)
+        if any(isinstance(each.proposal, ReInit) for each in facts.proposals):
+            # Section 11.2: nothing more is sent in this group, and where it goes on we can't follow yet.
+            record = hold(change, record, "update_needed")
+        return record
+
+    def _drop_passed_over(self, change: Change, record: ConversationRecord) -> None:
+        """Give up a commit of ours that the server said it took: its echo will not come any more.
+
+        The log has another in its place, or our secrets went meanwhile; else it would be waited for.
+        """
+        own = staged.get(change.db, record.id)
+        if own is None or own.sequence == 0:
+            return  # its answer is still to come, and decides
+        staged.drop(change.db, record.id)
+        intent = intents.get(change.db, own.intent)
+        if intent is not None:
+            intents.again(change.db, intent, now=self.clock())
 
     def _compare_pins(
         self, change: Change, record: ConversationRecord, facts: CommitFacts

@@ -6,12 +6,17 @@ from typing import cast
 
 import pytest
 
+from securechat.client import staged
 from securechat.client.answers import Answers
 from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys
+from securechat.client.intents import What
 from securechat.client.key_packages import DAY, publication
+from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.planner import Planner
 from securechat.mls.codec import encode
-from tests.client.members import MemberOf
+from securechat.mls.staging import CommitPlan
+from securechat.protocol.messages import Appended
+from tests.client.members import MemberOf, entry
 from tests.client.parts import DOMAIN, NOW
 from tests.scenarios.evil import forged_key_package
 
@@ -75,3 +80,22 @@ def test_publication_is_what_alice_would_take(alice: MemberOf, tmp_path: Path) -
     assert made is not None
     for package in (*made.packages, made.last_resort):
         assert judged(alice, [package]) is None
+
+
+def test_a_commit_that_was_taken_they_say_after_the_log_went_on_is_judged_anew(
+    alice: MemberOf, tmp_path: Path
+) -> None:
+    bob = MemberOf(tmp_path, "bob")
+    alice.founds(bob)
+    alice.stages(CommitPlan(update=True))
+    own = staged.get(alice.store.db, alice.record.id)
+    assert own is not None
+    alice.reads(entry(2, "commit", bob.stages(CommitPlan(update=True)).message, epoch=1))
+    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+
+    with alice.changes.change() as change:
+        request = StoredRequest(1, Purpose.COMMIT, alice.record.id, own.intent, b"")
+        answers.take(change, request, Appended(2))
+
+    assert not staged.exists(alice.store.db, alice.record.id)
+    assert alice.wants == [What.UPDATE]

@@ -18,12 +18,14 @@ from securechat.client.events import (
     Standing,
     Undecryptable,
 )
+from securechat.client.holds import start_over
 from securechat.client.intents import What
 from securechat.client.outbox import Outbox
 from securechat.client.people import leaves_of, users_in
 from securechat.client.planner import Planner
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
+from securechat.mls.proposals import ReInit
 from securechat.mls.staging import CommitPlan
 from securechat.protocol.messages import Gap
 from tests.client.members import GROUP, MemberOf, entry, message
@@ -372,3 +374,40 @@ def test_joining_anew_takes_up_who_leaves_and_leaves_the_rest(trio: Trio) -> Non
     own = staged.get(bob.store.db, bob.record.id)
     assert own is not None
     assert users_in(own.load(None).state.public.tree) == {"alice": 1, "bob": 1}
+
+
+def test_a_commit_of_ours_that_was_taken_they_say_gives_way_to_the_one_in_the_log(trio: Trio) -> None:
+    """Its echo will not come: a server put back from a copy may have forgotten it."""
+    alice, bob, _ = trio
+    bob.stages(CommitPlan(update=True))
+    with bob.changes.change() as change:
+        staged.place(change.db, bob.record.id, 2)
+
+    bob.reads(entry(2, "commit", alice.stages(CommitPlan(update=True)).message, epoch=1))
+
+    assert not staged.exists(bob.store.db, bob.record.id)
+    assert bob.wants == [What.UPDATE]
+
+
+def test_secrets_given_up_while_a_commit_was_on_its_way_block_nothing(trio: Trio) -> None:
+    _, bob, _ = trio
+    commit = bob.stages(CommitPlan(update=True))
+    with bob.changes.change() as change:
+        staged.place(change.db, bob.record.id, 2)
+        start_over(change, bob.groups)
+
+    bob.reads(entry(2, "commit", commit.message, epoch=1))
+
+    assert not staged.exists(bob.store.db, bob.record.id)
+    assert What.RESYNC in bob.wants
+
+
+def test_after_a_reinit_nothing_more_is_sent(trio: Trio) -> None:
+    alice, bob, _ = trio
+    context = alice.group.public.context
+    reinit = ReInit(b"n" * 32, context.version, context.cipher_suite, context.extensions)
+
+    bob.reads(entry(2, "commit", alice.stages(CommitPlan(reinit=reinit)).message, epoch=1))
+
+    assert bob.record.held_code == "update_needed"
+    assert not bob.record.may_send

@@ -202,10 +202,8 @@ class Syncer:
             if entries is None:
                 return True
             with self.changes.change() as change:
-                record = records.by_id(change.db, conversation)
-                before = record.cursor
-                after = self.reader.read(change, record, entries)
-            if after.cursor == before and head <= before:
+                after = self.reader.read(change, records.by_id(change.db, conversation), entries)
+            if after.cursor == record.cursor:
                 return False  # the server gave nothing that follows: not our turn to insist
 
     async def _next_entries(self, record: ConversationRecord, head: int) -> list[Entry | Gap] | None:
@@ -297,8 +295,10 @@ class Syncer:
         answer = await self.session.request(FetchInbox(cursor + 1))
         entries = answer.entries if isinstance(answer, InboxEntries) else []
         for entry in entries:
-            await self._take_welcome(entry)
-        self._inbox_unread = bool(entries)
+            if entry.sequence > records.counter(self.changes.db, INBOX):
+                await self._take_welcome(entry)
+        # Only what moves us on is worth asking for more: a server could repeat itself for ever.
+        self._inbox_unread = records.counter(self.changes.db, INBOX) > cursor
 
     async def _take_welcome(self, entry: InboxEntry) -> None:
         welcome = await collect(self.session, entry.welcome)

@@ -1,0 +1,95 @@
+"""Reading goes on while it gets somewhere, whatever a server answers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from securechat.client.outbox import Outbox
+from securechat.client.planner import Planner
+from securechat.client.session import Session
+from securechat.client.sync import Syncer
+from securechat.client.tasks import Tasks
+from securechat.client.work import Work
+from securechat.protocol.messages import (
+    Answer,
+    Carried,
+    Chunk,
+    CountKeyPackages,
+    Entries,
+    Fetch,
+    FetchInbox,
+    GetTree,
+    InboxEntries,
+    InboxEntry,
+    KeyPackageCount,
+    RequestBody,
+)
+from tests.client.members import GROUP, MemberOf, message
+from tests.client.parts import NOW
+
+WELCOME = InboxEntry(1, b"q" * 32, 1, 1, "x" * 26, Carried(b"nonsense"), NOW)
+
+REPEATS: dict[type[RequestBody], Callable[[], Answer]] = {
+    Fetch: lambda: Entries(GROUP, [message(99, b"of later")], 99),
+    FetchInbox: lambda: InboxEntries([WELCOME], 1),
+    GetTree: lambda: Chunk(0, 0, b""),
+    CountKeyPackages: lambda: KeyPackageCount(fresh=20, last_resort=True),
+}
+
+
+class Repeating:
+    """A session whose server says the same whenever it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[type[RequestBody]] = []
+
+    async def request(self, body: RequestBody) -> Answer:
+        self.asked.append(type(body))
+        assert len(self.asked) < 50, "it asks for ever"
+        return REPEATS[type(body)]()
+
+
+@pytest.fixture
+def bob(tmp_path: Path) -> MemberOf:
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob)
+    return bob
+
+
+def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
+    return Syncer(
+        bob.changes,
+        cast(Session, session),
+        cast(Tasks, None),
+        cast(Outbox, None),
+        bob.groups,
+        bob.device,
+        bob.reader,
+        bob.joiner,
+        cast(Planner, None),
+        cast(Work, None),
+        heads,
+        lambda: NOW,
+    )
+
+
+async def test_a_log_that_does_not_follow_is_asked_for_once(bob: MemberOf) -> None:
+    session = Repeating()
+
+    at_head = await syncer(bob, session, {bob.record.id: 99})._read_log(bob.record.id)
+
+    assert not at_head
+    assert session.asked == [Fetch]
+    assert bob.record.cursor == 1
+
+
+async def test_an_inbox_that_repeats_itself_is_read_once(bob: MemberOf) -> None:
+    session = Repeating()
+    bob.events.clear()
+
+    await syncer(bob, session, {})._read_inbox()
+
+    assert session.asked == [FetchInbox]
+    assert bob.events == []

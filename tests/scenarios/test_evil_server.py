@@ -2,14 +2,17 @@
 
 import asyncio
 
+import apsw
 import pytest
 
 from securechat.client import handshakes, planner
 from securechat.client.answers import Answers
 from securechat.client.errors import IdentityChanged, UntrustedKeys
 from securechat.client.events import Held, Invited, Notice
+from securechat.membership.identity import read_client_credential
+from securechat.mls.nodes import LeafNode
 from securechat.protocol.messages import ClaimedKeyPackage
-from securechat.server import judging
+from securechat.server import judging, ordering
 from tests.scenarios.evil import LyingDirectory, forged_key_package
 from tests.scenarios.world import PATIENCE, Person, World
 
@@ -76,6 +79,13 @@ async def test_a_contacts_new_account_key_holds_sending_until_it_is_accepted(
     assert [member.user for member in alice.client.conversation("#team").members] == ["alice"]
 
 
+def known_by_name(db: apsw.Connection, leaf: LeafNode) -> int | None:
+    """What a server that looks away from keys still needs to deliver to somebody."""
+    name = read_client_credential(leaf).client_id
+    found = db.execute("SELECT id FROM client WHERE name = ?", (name,)).fetchone()
+    return None if found is None else found[0]
+
+
 def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a client, and the server, judge nothing: together they may write what they like."""
     honest = Answers._judge_packages
@@ -88,6 +98,16 @@ def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Answers, "_judge_packages", judge_nothing)
     monkeypatch.setattr(planner, "judge", lambda *_, **__: None)
     monkeypatch.setattr(judging, "judge", lambda *_, **__: None)
+    monkeypatch.setattr(ordering, "registered_client", known_by_name)
+    monkeypatch.setattr(ordering, "registered_client", client_by_name)
+
+
+def client_by_name(db: apsw.Connection, leaf: LeafNode) -> int:
+    """What a server that compares no keys says: the client of that name."""
+    name = read_client_credential(leaf).client_id
+    for (client,) in db.execute("SELECT id FROM client WHERE name = ?", (name,)):
+        return int(client)
+    raise AssertionError(f"no client {name}")
 
 
 async def test_a_commit_with_a_forged_device_is_not_applied(

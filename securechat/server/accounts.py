@@ -7,7 +7,6 @@ work (A-05).
 
 import hashlib
 import hmac
-import secrets
 from dataclasses import dataclass
 
 import apsw
@@ -16,7 +15,7 @@ from securechat.errors import SecureChatError
 from securechat.membership.identity import certificate_holds, read_identity
 from securechat.membership.login import Purpose, login_to_sign
 from securechat.membership.passwords import PARAMETERS, SALT_BYTES
-from securechat.membership.signing import verify_signed
+from securechat.membership.signing import new_key, public_of, verify_signed
 from securechat.membership.statement import verify_statement
 from securechat.names import NameRefused, client_uri, fold_user, user_uri
 from securechat.protocol.messages import (
@@ -59,7 +58,8 @@ class Accounts:
         self._writer = writer
         self._now = now
         self._takes_accounts = takes_accounts
-        self._no_device = secrets.token_bytes(32)
+        # A real key: half of all random bytes are none, and are refused without the work (A-05).
+        self._no_device = public_of(new_key())
 
     async def password_parameters(self, body: PasswordParameters) -> PasswordSalt:
         """The user's salt; for a user who does not exist one that is always the same."""

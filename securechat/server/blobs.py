@@ -25,8 +25,6 @@ SELECT EXISTS (SELECT 1 FROM entry e JOIN member m ON m.conversation = e.convers
                WHERE e.blob = :blob AND m.client = :client
                AND e.sequence >= m.start AND (m."end" IS NULL OR e.sequence <= m."end"))
     OR EXISTS (SELECT 1 FROM inbox WHERE blob = :blob AND client = :client)
-    OR EXISTS (SELECT 1 FROM epoch_state s JOIN inbox i ON i.conversation = s.conversation
-               WHERE s.blob = :blob AND i.client = :client)
     OR EXISTS (SELECT 1 FROM epoch_state s JOIN member m ON m.conversation = s.conversation
                JOIN client c ON c.id = m.client
                WHERE s.blob = :blob AND m."end" IS NULL AND c.account = :account)
@@ -61,9 +59,7 @@ class Blobs:
         if not readable or found is None:
             raise Refusal("no_blob")
         upload, total = found
-        return (
-            cut(_content(db, upload), body.offset) if body.offset < total else Chunk(total, body.offset, b"")
-        )
+        return Chunk(total, body.offset, _piece(db, upload, body.offset) if body.offset < total else b"")
 
     def _upload(
         self, db: apsw.Connection, caller: Caller, body: PutChunk
@@ -126,6 +122,21 @@ def claim(db: apsw.Connection, caller: Caller, carried: Carried) -> None:
 def cut(whole: bytes, offset: int) -> Chunk:
     """One piece of something large; past its end the piece is empty."""
     return Chunk(len(whole), offset, whole[offset : offset + MAX_CHUNK])
+
+
+def _piece(db: apsw.Connection, upload: int, offset: int) -> bytes:
+    """Up to ``MAX_CHUNK`` bytes from an offset on: only the rows that hold them are read."""
+    rows = db.execute(
+        "SELECT start, data FROM chunk WHERE upload = ?1 AND start >= "
+        "(SELECT max(start) FROM chunk WHERE upload = ?1 AND start <= ?2) ORDER BY start",
+        (upload, offset),
+    )
+    piece = b""
+    for start, data in rows:
+        piece += data[max(0, offset - start) :]
+        if len(piece) >= MAX_CHUNK:
+            break
+    return piece[:MAX_CHUNK]
 
 
 def _content(db: apsw.Connection, upload: int) -> bytes:

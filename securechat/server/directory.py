@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import apsw
 
 from securechat.errors import SecureChatError
-from securechat.membership.identity import CLOCK_TOLERANCE, key_package_refusal
+from securechat.membership.identity import CLOCK_TOLERANCE, key_package_refusal, read_client_credential
 from securechat.mls.codec import decode
 from securechat.mls.errors import DecodeError
 from securechat.mls.key_package import KeyPackage, is_last_resort, key_package_reference
+from securechat.mls.nodes import LeafNode
 from securechat.protocol.limits import MAX_KEY_PACKAGES
 from securechat.protocol.messages import (
     Account,
@@ -53,12 +54,12 @@ class Directory:
         self._now = now
 
     def prepare_publish(
-        self, _db: apsw.Connection, caller: Caller, body: PublishKeyPackages
+        self, db: apsw.Connection, caller: Caller, body: PublishKeyPackages
     ) -> tuple[JudgedPackage, ...]:
         """Check each package: valid at this time, and of the session's own client."""
-        packages = [self._judge(caller, data, last_resort=False) for data in body.packages]
+        packages = [self._judge(db, caller, data, last_resort=False) for data in body.packages]
         if body.last_resort:
-            packages.append(self._judge(caller, body.last_resort, last_resort=True))
+            packages.append(self._judge(db, caller, body.last_resort, last_resort=True))
         return tuple(packages)
 
     def publish(
@@ -113,7 +114,7 @@ class Directory:
             raise Refusal("unknown_user")
         return Account(body.user, found[0])
 
-    def _judge(self, caller: Caller, data: bytes, *, last_resort: bool) -> JudgedPackage:
+    def _judge(self, db: apsw.Connection, caller: Caller, data: bytes, *, last_resort: bool) -> JudgedPackage:
         try:
             package = decode(KeyPackage, data)
             suite = package.cipher_suite
@@ -129,6 +130,8 @@ class Directory:
             raise Refusal("bad_request", refusal or "a key package has a lifetime")
         if owner != (caller.user, caller.name):
             raise Refusal("forbidden", "a client publishes its own key packages")
+        if registered_client(db, package.leaf_node) is None:
+            raise Refusal("bad_request", "a key package carries the keys of its registration")
         if is_last_resort(package) != last_resort:
             raise Refusal("bad_request", "a last resort is marked as one, and nothing else is")
         return JudgedPackage(suite, last_resort, lifetime.not_after, reference, data)
@@ -153,6 +156,24 @@ class Directory:
     def _count(self, db: apsw.Connection, caller: Caller) -> KeyPackageCount:
         fresh, last_resort = db.execute(_COUNT, (caller.client, self._now())).fetchone() or (0, 0)
         return KeyPackageCount(fresh, last_resort=last_resort > 0)
+
+
+def registered_client(db: apsw.Connection, leaf: LeafNode) -> int | None:
+    """The client of a leaf, if it is registered here with this leaf's keys.
+
+    By its names alone anybody could make a leaf of somebody, whom others would then meet as such:
+    a credential proves that one account key speaks for a client, not that it is the account's.
+    """
+    credential = read_client_credential(leaf)
+    found = db.execute(
+        "SELECT c.id, a.account_key, c.device_key FROM client c JOIN account a ON a.id = c.account "
+        "WHERE c.name = ? AND a.user = ?",
+        (credential.client_id, credential.user_name),
+    ).fetchone()
+    if found is None:
+        return None
+    client, account_key, device_key = found
+    return client if credential.descends_from(account_key) and leaf.signature_key == device_key else None
 
 
 def _account(db: apsw.Connection, user: str) -> int:

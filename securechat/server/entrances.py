@@ -1,6 +1,7 @@
 """What a newcomer reads to enter a group: the stored GroupInfo and the tree of an epoch.
 
-For clients of a user who has a leaf, and for a client with a Welcome of that epoch waiting.
+For clients of a user who has a leaf; the tree of a Welcome's epoch also for the client it waits for,
+which may have been removed since.
 """
 
 import threading
@@ -31,7 +32,7 @@ class Entrances:
 
     def get_group_info(self, db: apsw.Connection, caller: Caller, body: GetGroupInfo) -> StoredGroupInfo:
         found = self._find(db, caller, body.group)
-        if found is None:
+        if found is None or not found[4]:
             raise Refusal("no_group")
         conversation, epoch, head, handshake_head, _, _ = found
         columns = db.execute(
@@ -51,7 +52,7 @@ class Entrances:
             (conversation, caller.client, body.epoch),
         ).fetchone()
         if not (has_leaf and body.epoch == epoch) and invited is None:
-            raise Refusal("gone", "this epoch's tree is not kept", head=head)
+            raise Refusal("gone", "this epoch's tree is not kept", head=head if has_leaf else 0)
         return cut(self._tree(db, conversation, body.epoch), body.offset)
 
     def _find(

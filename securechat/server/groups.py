@@ -22,7 +22,9 @@ from securechat.server.errors import StoreFailed
 KEPT_LEAVES: Final = 50_000
 """Leaves of all states kept in memory, about 2 KiB each."""
 
-KEPT_GROUPS: Final = 10_000
+KEPT_CLIENTS: Final = 200_000
+"""Clients in the lists of who is in which group, about 100 bytes each."""
+
 VERSION: Final = 1
 
 
@@ -48,7 +50,8 @@ class Groups:
         self._lock = threading.Lock()
         self._states: OrderedDict[int, tuple[bytes, PublicGroup]] = OrderedDict()
         self._leaves = 0
-        self._present: OrderedDict[tuple[int, int], Present] = OrderedDict()
+        self._present: OrderedDict[int, tuple[int, Present]] = OrderedDict()
+        self._clients = 0
 
     def load(self, db: apsw.Connection, conversation: int) -> PublicGroup:
         """The state of the epoch that the database has now."""
@@ -109,24 +112,30 @@ class Groups:
     def undone(self) -> None:
         """A transaction was not written: forget who was in which epoch."""
         self._present.clear()
+        self._clients = 0
 
     def present(self, db: apsw.Connection, conversation: int, epoch: int) -> Present:
         """Who is in the group during an epoch that was read in this transaction.
 
         For the writer's thread, and last in a job: what may still be undone must not be kept.
         """
-        key = (conversation, epoch)
-        kept = self._present.get(key)
-        if kept is None:
-            rows: list[Any] = db.execute(
-                'SELECT client, may_speak FROM member WHERE conversation = ? AND "end" IS NULL',
-                (conversation,),
-            ).fetchall()
-            speakers = frozenset(client for client, may_speak in rows if may_speak)
-            kept = self._present[key] = Present(tuple(client for client, _ in rows), speakers)
-            if len(self._present) > KEPT_GROUPS:
-                self._present.popitem(last=False)
-        return kept
+        kept = self._present.get(conversation)
+        if kept is not None and kept[0] == epoch:
+            return kept[1]
+        rows: list[Any] = db.execute(
+            'SELECT client, may_speak FROM member WHERE conversation = ? AND "end" IS NULL',
+            (conversation,),
+        ).fetchall()
+        speakers = frozenset(client for client, may_speak in rows if may_speak)
+        present = Present(tuple(client for client, _ in rows), speakers)
+        if kept is not None:
+            self._clients -= len(kept[1].clients)
+        self._clients += len(present.clients)
+        self._present[conversation] = (epoch, present)  # of the epochs of a group, one
+        while self._clients > KEPT_CLIENTS and len(self._present) > 1:
+            _, (_, dropped) = self._present.popitem(last=False)
+            self._clients -= len(dropped.clients)
+        return present
 
     def _forget_trees(self, db: apsw.Connection, conversation: int) -> None:
         """Old nodes stay while a Welcome of their epoch waits to be taken."""

@@ -26,6 +26,7 @@ from securechat.protocol.messages import (
 )
 from securechat.server.blobs import claim, read_carried
 from securechat.server.delivery import not_yours
+from securechat.server.directory import registered_client
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import (
@@ -96,6 +97,7 @@ class Ordering:
             (body.group, now),
         )
         place = Place(db.last_insert_rowid(), 0, 0, 0)
+        self._client(db, opening.first.tree.member(LeafIndex(0)))
         self._groups.write(db, place.conversation, opening.first, None)
         speaks = may_speak(opening.room, user_uri(self._domain, caller.user))
         _add_stay(db, place, caller.client, LeafIndex(0), speaks=speaks, start=1)
@@ -309,15 +311,10 @@ class Ordering:
 
     def _client(self, db: apsw.Connection, leaf: LeafNode) -> int:
         """The client of a leaf, as this server knows it."""
-        user, name = leaf_owner(leaf)
-        found = db.execute(
-            "SELECT c.id FROM client c JOIN account a ON a.id = c.account WHERE c.name = ? AND a.user = ?",
-            (name, user),
-        ).fetchone()
-        if found is None:
-            raise Refusal("refused_commit", "it adds a client that is not registered here")
-        (client,) = found
-        return int(client)
+        client = registered_client(db, leaf)
+        if client is None:
+            raise Refusal("refused_commit", "a leaf has not the keys its client is registered with here")
+        return client
 
     def _check_slot(self, db: apsw.Connection, caller: Caller, body: CreateGroup, opening: Opening) -> None:
         """One conversation per pair of users; who comes second learns which it is."""

@@ -1,7 +1,8 @@
 """Cursors on their way to the database: they go with the next transaction that somebody waits for.
 
 Nobody waits for an acknowledgement, so none causes a sync of its own until it is 200 ms old. Lost
-with the process, it costs a repeated delivery that the client drops.
+with the process, it costs a repeated delivery that the client drops. That nobody waits is also why
+they are bounded here: a client may say them as fast as its line goes.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ ALONE_AFTER: Final = 0.2
 MAX_GATHERED: Final = 2_048
 """Cursors that wait, of all clients; then they go at once."""
 
+MAX_OF_CLIENT: Final = 1_024
+"""Groups of one client whose cursors wait: what one frame can name. It says the others again."""
+
 
 class Riders:
     """For the loop's thread."""
@@ -32,6 +36,7 @@ class Riders:
         self._acks: dict[int, dict[bytes, int]] = {}
         self._count = 0
         self._since = 0.0
+        self._under_way = False
         self._timer: asyncio.TimerHandle | None = None
         self.go: Callable[[], None] = lambda: None
         """Makes the writer take what is here; set by the app."""
@@ -39,9 +44,11 @@ class Riders:
     def add(self, client: int, acks: list[Acknowledged]) -> None:
         waiting = self._acks.setdefault(client, {})
         for ack in acks:
-            if ack.sequence > waiting.get(ack.group, 0):
-                waiting[ack.group] = ack.sequence
-        self._count += len(acks)
+            if ack.group not in waiting:
+                if len(waiting) >= MAX_OF_CLIENT:
+                    continue
+                self._count += 1
+            waiting[ack.group] = max(ack.sequence, waiting.get(ack.group, 0))
         loop = asyncio.get_running_loop()
         if self._timer is None:
             self._since = loop.time()
@@ -56,23 +63,33 @@ class Riders:
 
     def take(self) -> list[Job]:
         """What goes with a transaction that is about to begin."""
-        if not self._acks or asyncio.get_running_loop().time() - self._since < RIDE_AFTER:
+        if self._under_way or not self._acks or asyncio.get_running_loop().time() - self._since < RIDE_AFTER:
             return []
         acks, self._acks, self._count = self._acks, {}, 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return [_Cursors(self._delivery, acks)]
+        self._under_way = True
+        return [_Cursors(self._delivery, acks, self._arrived)]
+
+    def _arrived(self) -> None:
+        """The last ones are written: now others may go, and at once if their time has come meanwhile."""
+        self._under_way = False
+        if self._acks and not self._since:
+            self.go()
 
 
 class _Cursors:
     """Acknowledgements of several clients, in one job."""
 
-    __slots__ = ("_acks", "_delivery")
+    __slots__ = ("_acks", "_arrived", "_delivery")
 
-    def __init__(self, delivery: Delivery, acks: dict[int, dict[bytes, int]]) -> None:
+    def __init__(
+        self, delivery: Delivery, acks: dict[int, dict[bytes, int]], arrived: Callable[[], None]
+    ) -> None:
         self._delivery = delivery
         self._acks = acks
+        self._arrived = arrived
 
     def run(self, transaction: Transaction) -> None:
         transaction.settle()
@@ -80,7 +97,8 @@ class _Cursors:
             self._delivery.acknowledge(transaction.db, client, acks)
 
     def done(self) -> None:
-        """Nobody waits for it."""
+        self._arrived()
 
-    def undone(self, refusal: Refusal) -> None:
-        """Nobody waits for it; the client acknowledges later entries, which covers these."""
+    def undone(self, _refusal: Refusal) -> None:
+        """Nobody waits for these; the client acknowledges later entries, which covers them."""
+        self._arrived()

@@ -202,6 +202,8 @@ class Session:
                 assert_never(event)
 
     def _greet(self) -> None:
+        if self._connection.state is State.CLOSED:
+            return  # what came in the same piece as the Hello has ended it
         identity = self._desk.identity
         self._connection.greet(
             ServerHello(

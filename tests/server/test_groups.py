@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from securechat.membership.signing import public_of
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.server.groups import Groups
@@ -29,10 +30,13 @@ def db(tmp_path: Path) -> apsw.Connection:
 def people(db: apsw.Connection) -> list[Person]:
     found = [Person(f"user{number}", "example.org") for number in range(MEMBERS)]
     for number, person in enumerate(found, start=1):
-        db.execute("INSERT INTO account VALUES (?, ?, x'', '', x'', x'', 0)", (number, person.user))
         db.execute(
-            "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, x'', x'', 0)",
-            (number, person.client),
+            "INSERT INTO account VALUES (?, ?, x'', '', ?, x'', 0)",
+            (number, person.user, public_of(person.account_key)),
+        )
+        db.execute(
+            "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, x'', 0)",
+            (number, person.client, public_of(person.device_key)),
         )
     return found
 

@@ -69,6 +69,7 @@ def test_without_a_new_revocation_the_generation_stays() -> None:
     "changes",
     [
         {"serial": 0},
+        {"serial": 0, "previous": bytes([1]) * 32},
         {"serial": 2},
         {"previous": bytes([1]) * 32},
         {"version": 2},
@@ -82,6 +83,20 @@ def test_without_a_new_revocation_the_generation_stays() -> None:
 def test_a_statement_that_is_not_one_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(StatementRefused):
         verify_statement(signed(**changes))
+
+
+def test_ten_devices_fit() -> None:
+    devices = tuple(Device(b"mimi://chat.example/d/%016d" % n, bytes(32)) for n in range(10))
+    statement = make_statement(KEY, user=USER, devices=devices, issued_at=1)
+    assert verify_statement(statement).devices == devices
+    assert len(statement) < 2048
+
+
+def test_the_vault_does_not_go_back() -> None:
+    last = make_statement(KEY, user=USER, devices=(), issued_at=1, vault_serial=3)
+    back = make_statement(KEY, user=USER, devices=(), issued_at=2, vault_serial=2, previous=last)
+    with pytest.raises(StatementRefused):
+        verify_statement(back, last)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def clock(seconds: int, *, zone: tzinfo | None = None) -> str:
 
 def conversation_text(conversation: Conversation) -> str:
     """One line of `/rooms`."""
-    people = ", ".join(f"@{member.user}" for member in conversation.members)
+    people = ", ".join(f"@{member.user}" for member in conversation.members) or "nobody yet"
     topic = f" ({conversation.topic})" if conversation.topic else ""
     state = "" if conversation.state == "joined" else f" [{conversation.state}]"
     return f"{conversation.name}{topic}{state}: {ROOM_KINDS[conversation.kind]} of {people}"

@@ -325,7 +325,7 @@ async def test_anything_else_in_its_place_is_refused(profile: ProfileFolder, tmp
         with pytest.raises(NoHolder):
             await forward(profile, "status", {})
     finally:
-        profile.socket.unlink()
+        profile.socket.unlink(missing_ok=True)
 
 
 async def test_another_user_of_the_machine_is_told_nothing(
@@ -389,7 +389,7 @@ async def fake_holder(profile: ProfileFolder, answer: bytes) -> AsyncIterator[No
         yield
     finally:
         server.close()
-        profile.socket.unlink()
+        profile.socket.unlink(missing_ok=True)
 
 
 async def test_a_stopped_holder_is_not_waited_for(

@@ -99,7 +99,10 @@ def spoilt(peer: Peer, person: Person) -> dict[str, m.Register]:
 async def test_d_03_a_registration_that_is_not_certified_is_refused(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app:
         person = Person("alice", app.identity.domain)
-        for spoil in spoilt(await Peer.connect(app.port), person):
+        first = await Peer.connect(app.port)
+        spoils = list(spoilt(first, person))
+        await first.close()
+        for spoil in spoils:
             peer = await Peer.connect(app.port)
             body = spoilt(peer, person)[spoil]
             assert await code_of(peer, body) in {"wrong_credentials", "bad_request"}, spoil

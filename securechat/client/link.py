@@ -8,6 +8,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final, Self, TypedDict, cast
 
 from securechat.client.config import ServerAddress
@@ -251,7 +252,7 @@ class Link(asyncio.Protocol):
                     address.port,
                     ssl=context,
                     server_hostname=address.host,
-                    **_patience(link._loop),
+                    **_patience(link._loop, address.host),
                 )
         except ssl.SSLCertVerificationError:
             raise
@@ -260,9 +261,22 @@ class Link(asyncio.Protocol):
         return link
 
 
-def _patience(loop: asyncio.AbstractEventLoop) -> _Patience:
-    """Let one dead address of a host not hold up the next; uvloop has no word for it."""
-    return {"happy_eyeballs_delay": NEXT_ADDRESS_SECONDS} if isinstance(loop, asyncio.BaseEventLoop) else {}
+def _patience(loop: asyncio.AbstractEventLoop, host: str) -> _Patience:
+    """Let one dead address of a host not hold up the next; uvloop has no word for it.
+
+    A numeric address has no next one, and the race leaks its socket when it is cancelled (Python 3.11).
+    """
+    if not isinstance(loop, asyncio.BaseEventLoop) or _is_numeric(host):
+        return {}
+    return {"happy_eyeballs_delay": NEXT_ADDRESS_SECONDS}
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _refused(event: RefusedEvent) -> ClientError:

@@ -132,6 +132,8 @@ class World:
         for person in self.people.values():
             await person.close()
         await self.stop_server()
+        for _ in range(20):  # transports that were cut in the middle of a handshake close a few turns later
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ def message_text(message: Message, *, zone: tzinfo | None = None) -> str:
     if message.state is MessageState.UNREADABLE:
         return f"* {when} {_sender(message)}: {message.text} (epoch {message.epoch}, {message.code})"
     first, *rest = message.text.split("\n")
-    head = f"{when} {_sender(message)}: {first}"
+    head = f"{when} {_sender(message)}{_mark(message)}: {first}"
     return "\n".join([head, *(CONTINUATION + line for line in rest)])
 
 
@@ -86,6 +86,11 @@ def _sender(message: Message) -> str:
     if message.conversation.startswith("#"):
         return f"{message.conversation} @{message.sender}"
     return f"@{message.sender} to {message.conversation}" if message.own else f"@{message.sender}"
+
+
+def _mark(message: Message) -> str:
+    """What stands between a sender and a text whose keys are not those we knew: no text can draw it away."""
+    return " (keys changed)" if message.verified == "changed" else ""
 
 
 def _said(event: Event) -> str | None:

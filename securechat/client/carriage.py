@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -10,6 +11,9 @@ from securechat.client.errors import RefusedByServer, Unreachable
 from securechat.client.session import Session
 from securechat.protocol.limits import MAX_BLOB
 from securechat.protocol.messages import Carried, Chunk, Entry, Gap, GetBlob, GetTree
+
+NOT_NOW: Final = frozenset({"busy", "internal", "quota"})
+"""Refusals that say nothing about what was asked for: ask again later."""
 
 
 async def collect(session: Session, carried: Carried) -> bytes:
@@ -29,7 +33,9 @@ async def tree_of(session: Session, group: bytes, epoch: int) -> bytes | None:
     """Return the ratchet tree of an epoch (its hash proves it); None if the server no longer has it."""
     try:
         return await _chunks(session, lambda offset: GetTree(group, epoch, offset))
-    except RefusedByServer:
+    except RefusedByServer as refused:
+        if refused.code in NOT_NOW:
+            raise
         return None
 
 

@@ -54,6 +54,12 @@ def meet(db: apsw.Connection, credential: ClientCredential, *, now: int) -> Seen
     return Seen.KNOWN
 
 
+def is_pinned(db: apsw.Connection, credential: ClientCredential) -> bool:
+    """Whether an account key is the one we know. Ours has no pin: `judge` holds all our leaves to it."""
+    known = contact(db, credential.user_name)
+    return known is None or hmac.compare_digest(known.account_key, credential.account_key)
+
+
 def meet_all(db: apsw.Connection, credentials: Iterable[ClientCredential], *, now: int) -> list[str]:
     """Meet several; return the users whose key is not the pinned one, each once, in order."""
     changed: dict[str, None] = {}

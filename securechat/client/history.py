@@ -15,8 +15,12 @@ from securechat.client.events import Message, MessageState
 KNOWN: Final = "known"
 """How far a sender is verified: by the account key pinned when we first met."""
 
+CHANGED: Final = "changed"
+"""The sender's device is certified, but by another account key than the pinned one."""
+
 _COLUMNS: Final = (
-    "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code"
+    "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
+    " m.verified"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
 
@@ -64,6 +68,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
     sequence: int
     epoch: int
     code: str = ""
+    verified: str = KNOWN
 
 
 def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Message:
@@ -87,7 +92,7 @@ def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Me
     """Keep what came from the log; None if a message of this MIMI id is known already."""
     db.execute(
         "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, sequence,"
-        " epoch, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " epoch, code, verified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (conversation, mimi_id) DO NOTHING",
         (
             conversation,
@@ -101,6 +106,7 @@ def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Me
             arrival.sequence,
             arrival.epoch,
             arrival.code,
+            arrival.verified,
         ),
     )
     return message(db, db.last_insert_rowid()) if db.changes() else None
@@ -243,7 +249,7 @@ def _count(db: apsw.Connection, condition: str, argument: str | int) -> int:
 
 
 def _message(row: tuple[object, ...]) -> Message:
-    local_id, mimi_id, name, sender, own, text, timestamp, sequence, epoch, state, code = row
+    local_id, mimi_id, name, sender, own, text, timestamp, sequence, epoch, state, code, verified = row
     return Message(
         id=mimi_id.hex() if isinstance(mimi_id, bytes) else "",
         local_id=int(str(local_id)),
@@ -255,6 +261,6 @@ def _message(row: tuple[object, ...]) -> Message:
         sequence=int(str(sequence)),
         epoch=int(str(epoch)),
         state=MessageState(str(state)),
-        verified=KNOWN,
+        verified=str(verified),
         code=str(code),
     )

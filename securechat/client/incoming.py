@@ -6,11 +6,11 @@ someone without the right says is kept and not shown (rules.md C).
 
 from typing import Final
 
-from securechat.client import history, log_chain
+from securechat.client import contacts, history, log_chain
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.events import MessageReceived, MessageState, Standing, Undecryptable
-from securechat.client.people import user_of, user_of_client
+from securechat.client.people import credential_of, user_of_client
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import unreadable
 from securechat.content.errors import ContentError
@@ -65,7 +65,8 @@ def receive(
         code = "own_lost" if entry.sender == device.client else code_of(error)
         keep_unreadable(change, record, entry, code, sender=named(tree, entry))
         return None
-    sender = user_of(opened.sender_leaf)
+    credential = credential_of(opened.sender_leaf)
+    sender = credential.user_name
     doubtful = not log_chain.agrees(change.db, record.id, opened.authenticated_data)
     uri = device.uri_of(sender)
     state, code = MessageState.RECEIVED, ""
@@ -93,6 +94,7 @@ def receive(
             sequence=entry.sequence,
             epoch=entry.epoch,
             code=code,
+            verified=history.KNOWN if contacts.is_pinned(change.db, credential) else history.CHANGED,
         ),
     )
     if kept is not None and state is MessageState.RECEIVED and record.state is Standing.JOINED:

@@ -30,6 +30,9 @@ UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
 MAX_OUTSTANDING: Final = 64
 """Requests in flight: enough to keep a connection busy, few enough to resend at once."""
 
+MAX_LEAD: Final = 1 << 32
+"""Names that another copy of this client can have used: a thousand a second for fifty days."""
+
 RETRY_FIRST: Final = 0.5
 RETRY_LONGEST: Final = 30.0
 
@@ -120,7 +123,8 @@ class Outbox:
         """
         with self._changes.change() as change:
             known = counter(change.db, _COUNTER)
-            if high_water > known:
+            # A lead that no copy of us can have is a lie; believing it would use up all names for good.
+            if known < high_water <= known + MAX_LEAD:
                 set_counter(change.db, _COUNTER, high_water)
         self._online, self._sent, self._outstanding = True, 0, 0
         self._connection += 1

@@ -186,13 +186,13 @@ class Planner:
 
     def commit(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         group = self._group(change, record)
-        commit = _stage(group, self._plan(change, record, intent, group))
+        commit = _stage(group, self._plan(record, intent, group))
         self._send_commit(change, record, intent, commit, epoch=group.epoch, external=False)
 
-    def _plan(self, change: Change, record: ConversationRecord, intent: Intent, group: Group) -> CommitPlan:
+    def _plan(self, record: ConversationRecord, intent: Intent, group: Group) -> CommitPlan:
         """Judge an intent against the group as it is now, and say which commit does it."""
         public = group.public
-        leaving = _leaving(change, record, group)
+        leaving = _leaving(group)
         add: tuple[KeyPackage, ...] = ()
         remove: tuple[LeafIndex, ...] = ()
         welcome: tuple[Extension, ...] = ()
@@ -311,9 +311,10 @@ def _packages(intent: Intent) -> tuple[KeyPackage, ...]:
         raise Hopeless(UntrustedKeys(str(error))) from error
 
 
-def _leaving(change: Change, record: ConversationRecord, group: Group) -> frozenset[LeafIndex]:
-    """Return the leaves that proposed to leave."""
-    proposals = [group.public.verify_proposal(each) for each in pending.messages(change.db, record.id)]
+def _leaving(group: Group) -> frozenset[LeafIndex]:
+    """Return the leaves that proposed to leave, as far as a commit of ours can take them up."""
     return frozenset(
-        each.sender for each in proposals if isinstance(each.proposal, SelfRemove) and each.sender is not None
+        each.sender
+        for each in group.pending
+        if isinstance(each.proposal, SelfRemove) and each.sender is not None
     )

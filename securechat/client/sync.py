@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.client import intents, key_packages, records
-from securechat.client.carriage import collect, complete, tree_of
+from securechat.client.carriage import NOT_NOW, collect, complete, tree_of
 from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
-from securechat.client.errors import RefusedByServer
+from securechat.client.errors import RefusedByServer, Unreachable
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
@@ -49,9 +49,6 @@ from securechat.protocol.messages import (
 
 MAX_BUFFERED: Final = 1024
 """Pushed entries that wait for a conversation's turn; more are fetched again later."""
-
-NOT_NOW: Final = frozenset({"busy", "internal", "quota"})
-"""Refusals that say nothing about what was asked for: ask again later."""
 
 RETRY_WITHIN: Final = 5.0
 """Seconds, drawn at random, until such a question is asked again."""
@@ -301,14 +298,25 @@ class Syncer:
         self._inbox_unread = records.counter(self.changes.db, INBOX) > cursor
 
     async def _take_welcome(self, entry: InboxEntry) -> None:
-        welcome = await collect(self.session, entry.welcome)
-        tree = await tree_of(self.session, entry.group, entry.epoch)
+        welcome, tree = await self._fetch_welcome(entry)
         known = records.by_group(self.changes.db, entry.group)
         if known is not None and known.state is not Standing.OPENING and known.cursor < entry.start - 1:
             await self._read_log(known.id)  # we may have been removed meanwhile: then it is a new stay
         with self.changes.change() as change:
             self.joiner.take(change, entry, welcome, tree)
         await self._top_up()
+
+    async def _fetch_welcome(self, entry: InboxEntry) -> tuple[bytes, bytes | None]:
+        """Return a Welcome and its tree. One that can't be had is empty: refused, it blocks no other."""
+        try:
+            welcome = await collect(self.session, entry.welcome)
+            return welcome, await tree_of(self.session, entry.group, entry.epoch)
+        except RefusedByServer as refused:
+            if refused.code in NOT_NOW:
+                raise
+        except Unreachable:
+            pass  # not what was named: another attempt would get no better
+        return b"", None
 
     async def _top_up(self) -> None:
         """Have key packages at the server, so that others can add us while we are away (M-14)."""

@@ -110,3 +110,9 @@ def test_an_unreadable_message_is_never_hidden_and_says_why() -> None:
     lost = structs.replace(message("it cannot be decrypted"), state=MessageState.UNREADABLE, code="aead")
 
     assert message_text(lost, zone=UTC) == "* 2026-03-01 14:03 @bob: it cannot be decrypted (epoch 1, aead)"
+
+
+def test_a_sender_with_other_keys_than_we_knew_is_marked() -> None:
+    doubtful = structs.replace(message("trust me"), verified="changed")
+
+    assert message_text(doubtful, zone=UTC) == "2026-03-01 14:03 @bob (keys changed): trust me"

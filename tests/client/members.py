@@ -114,9 +114,10 @@ class MemberOf:
         """Seal a message that says what it has seen of the log."""
         with self.changes.change() as change:
             message = queue_text(change, self.device, self.record, text, now=NOW, key=None)
-            content = change.db.execute(
+            ((content,),) = change.db.execute(
                 "SELECT content FROM message WHERE id = ?", (message.local_id,)
-            ).fetchone()[0]
+            ).fetchall()
+            assert isinstance(content, bytes)
             change.db.execute("DELETE FROM message WHERE id = ?", (message.local_id,))
             sealed = self.group.encrypt(
                 content, authenticated_data=log_chain.claim(change.db, self.record.id), padding=PADDING

@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from securechat.client.carriage import collect, complete, tree_of
-from securechat.client.errors import Unreachable, refusal
+from securechat.client.carriage import NOT_NOW, collect, complete, tree_of
+from securechat.client.errors import RefusedByServer, Unreachable, refusal
 from securechat.client.session import Session
 from securechat.protocol.messages import Answer, Carried, Chunk, Done, Entry, GetTree, RequestBody
 from tests.client.parts import NOW, NotingSession
@@ -73,3 +73,16 @@ async def test_a_tree_that_is_no_longer_kept_is_none() -> None:
             raise refusal("gone")
 
     assert await tree_of(cast(Session, Refusing()), b"g" * 32, 3) is None
+
+
+@pytest.mark.parametrize("code", sorted(NOT_NOW))
+async def test_a_server_that_has_no_time_has_not_said_no(code: str) -> None:
+    """A Welcome must not be given up because the server was busy when its tree was asked for."""
+
+    class Busy(NotingSession):
+        async def request(self, body: RequestBody) -> Answer:
+            assert body == GetTree(b"g" * 32, 3)
+            raise refusal(code)
+
+    with pytest.raises(RefusedByServer):
+        await tree_of(cast(Session, Busy()), b"g" * 32, 3)

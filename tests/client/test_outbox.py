@@ -152,6 +152,16 @@ async def test_names_we_never_gave_mean_a_second_copy(desk: Desk) -> None:
     assert desk.names == [6]
 
 
+@pytest.mark.parametrize("lie", [(1 << 63) - 1, (1 << 32) + 1])
+async def test_a_lead_that_nobody_can_have_uses_up_no_names(desk: Desk, lie: int) -> None:
+    """A server that says it once must not stop this profile for ever."""
+    assert desk.outbox.online(high_water=lie)
+    desk.put(b"one")
+    await a_moment()
+
+    assert desk.names == [1]
+
+
 def put_and_fail(desk: Desk) -> None:
     with desk.told.changes.change() as change:
         desk.outbox.put(change, Purpose.SEND, SendMessage(bytes(16), 1, b"one"))

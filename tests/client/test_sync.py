@@ -6,6 +6,8 @@ from typing import cast
 
 import pytest
 
+from securechat.client import records
+from securechat.client.joining import INBOX
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
 from securechat.client.session import Session
@@ -20,6 +22,7 @@ from securechat.protocol.messages import (
     Entries,
     Fetch,
     FetchInbox,
+    GetBlob,
     GetTree,
     InboxEntries,
     InboxEntry,
@@ -93,3 +96,22 @@ async def test_an_inbox_that_repeats_itself_is_read_once(bob: MemberOf) -> None:
 
     assert session.asked == [FetchInbox]
     assert bob.events == []
+
+
+async def test_a_welcome_that_cannot_be_had_blocks_no_other(bob: MemberOf) -> None:
+    """The server names a blob and gives something else: that invitation is refused, reading goes on."""
+    named = InboxEntry(1, b"q" * 32, 1, 1, "x" * 26, Carried(blob=b"n" * 32, size=3), NOW)
+
+    class Lying(Repeating):
+        async def request(self, body: RequestBody) -> Answer:
+            match body:
+                case FetchInbox():
+                    return InboxEntries([named] if body.start == 1 else [], 1)
+                case GetBlob():
+                    return Chunk(3, 0, b"lie")
+                case _:
+                    return await super().request(body)
+
+    await syncer(bob, Lying(), {})._read_inbox()
+
+    assert records.counter(bob.changes.db, INBOX) == 1

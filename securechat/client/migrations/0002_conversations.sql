@@ -95,6 +95,7 @@ CREATE TABLE message (
     sequence        INTEGER NOT NULL DEFAULT 0,
     epoch           INTEGER NOT NULL DEFAULT 0,
     code            TEXT NOT NULL DEFAULT '',
+    verified        TEXT NOT NULL DEFAULT 'known' CHECK (verified IN ('known', 'changed')),
     key             TEXT UNIQUE,                        -- the caller's own key: repeated, the first result
     sealed          BLOB,                               -- SHA-256 of the ciphertext in flight
     printed         INTEGER NOT NULL DEFAULT 0,         -- by `receive`

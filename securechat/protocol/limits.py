@@ -23,6 +23,16 @@ MAX_CHUNK: Final = 64 * 1024
 MAX_BLOB: Final = 16 * 1024 * 1024
 """A cold commit or a tree of 1,000 post-quantum leaves is 3 MB; attachments come later with a quota."""
 
+MAX_CARRIED: Final = 3 * 1024 * 1024
+"""What a request may carry as a blob: it is decoded and judged. 256 Adds and a cold path of 1,000
+post-quantum leaves are 2.3 MB; of small proposals it is a second's work to refuse."""
+
+MAX_LEAF: Final = 4 * 1024
+"""A leaf in a group, encoded, as in a key package: every newcomer reads them all."""
+
+MAX_POLICY: Final = 64 * 1024
+"""A room's policy, encoded: every member reads it with every commit."""
+
 MAX_ENTRIES: Final = 512
 """Log entries in one answer or push; bytes bound it first, this bounds the objects."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import apsw
 
-from securechat.protocol.limits import MAX_BLOB, MAX_CHUNK
+from securechat.protocol.limits import MAX_BLOB, MAX_CARRIED, MAX_CHUNK
 from securechat.protocol.messages import Carried, Chunk, GetBlob, PutChunk, Uploaded
 from securechat.server.errors import Refusal
 from securechat.server.values import Caller, Clock
@@ -92,7 +92,7 @@ class Blobs:
 def read_carried(db: apsw.Connection, caller: Caller, carried: Carried) -> bytes:
     """The bytes of a body or of a complete upload of the caller's own.
 
-    :raises Refusal: ``no_blob``, or ``bad_request`` where it is neither or both
+    :raises Refusal: ``no_blob``, ``quota``, or ``bad_request`` where it is neither or both
     """
     if bool(carried.body) == bool(carried.blob):
         raise Refusal("bad_request", "exactly one of body and blob is set")
@@ -106,6 +106,8 @@ def read_carried(db: apsw.Connection, caller: Caller, carried: Carried) -> bytes
     upload, total = found
     if total != carried.size:
         raise Refusal("bad_request", "size is the blob's length")
+    if total > MAX_CARRIED:
+        raise Refusal("quota", f"a request carries at most {MAX_CARRIED} bytes")
     return _content(db, upload)
 
 

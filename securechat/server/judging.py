@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from securechat.errors import SecureChatError
 from securechat.membership.identity import CLOCK_TOLERANCE, read_client_credential
 from securechat.membership.judge import judge, judge_creation, judge_proposal
-from securechat.membership.room import Kind, Room, room_of
+from securechat.membership.room import ROOM_EXTENSION, Kind, Room, room_of
 from securechat.membership.verdict import Refusal as Verdict
 from securechat.mls.cipher_suite import cipher_suite
+from securechat.mls.codec import encode
 from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
+from securechat.mls.extensions import find_extension
 from securechat.mls.framing import GroupInfo, Welcome, decode_message
 from securechat.mls.key_package import key_package_reference
 from securechat.mls.nodes import LeafIndex, LeafNode
@@ -24,7 +26,7 @@ from securechat.mls.proposals import SelfRemove, Update
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.names import parse_user_uri
-from securechat.protocol.limits import MAX_ADDS, MAX_GROUP_CLIENTS
+from securechat.protocol.limits import MAX_ADDS, MAX_GROUP_CLIENTS, MAX_LEAF, MAX_POLICY
 from securechat.server.errors import Refusal
 from securechat.server.values import Caller
 
@@ -99,6 +101,7 @@ def judge_opening(caller: Caller, proposed: Proposed, *, domain: str, now: int) 
             raise Refusal("refused_commit", "the room is of another domain")
         if leaf_owner(public.tree.member(LeafIndex(0))) != (caller.user, caller.name):
             raise Refusal("forbidden", "the first leaf of a group is its creator's")
+        _check_leaves(public.tree.member(LeafIndex(0)))
     if first is None and room.kind is Kind.DIRECT:
         raise Refusal("refused_commit", "a direct conversation comes with its first commit")
     commit = None if first is None else judge_commit(caller, public, (), first, now=now)
@@ -136,6 +139,8 @@ def judge_proposal_message(caller: Caller, public: PublicGroup, message: bytes) 
             raise Refusal("refused_message", "members propose to update or to remove themselves")
         if leaf_owner(public.tree.member(verified.sender)) != (caller.user, caller.name):
             raise Refusal("forbidden", "a proposal is of its sender's own leaf")
+        if isinstance(verified.proposal, Update):
+            _check_leaves(verified.proposal.leaf_node)  # or it would spoil every commit that takes it up
         verdict = judge_proposal(public.context, public.tree, verified.proposal, verified.sender)
     if verdict is not None:
         raise Refusal("refused_message", f"{verdict.rule}: {verdict.text}")
@@ -172,6 +177,15 @@ def _check_size(facts: CommitFacts) -> None:
         raise Refusal("quota", f"a commit adds at most {MAX_ADDS} clients")
     if facts.new_tree.member_count > MAX_GROUP_CLIENTS:
         raise Refusal("quota", f"a group has at most {MAX_GROUP_CLIENTS} clients")
+    leaves = [each.leaf_node for each in facts.added] + [each.new for each in facts.updated]
+    _check_leaves(*leaves, facts.committer_leaf)
+    if len(find_extension(facts.new_context.extensions, ROOM_EXTENSION) or b"") > MAX_POLICY:
+        raise Refusal("quota", f"a room's policy has at most {MAX_POLICY} bytes")
+
+
+def _check_leaves(*leaves: LeafNode) -> None:
+    if any(len(encode(leaf)) > MAX_LEAF for leaf in leaves):
+        raise Refusal("quota", f"a leaf has at most {MAX_LEAF} bytes")
 
 
 def _check_lifetimes(facts: CommitFacts, now: int) -> None:

@@ -99,15 +99,6 @@ def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "judge", lambda *_, **__: None)
     monkeypatch.setattr(judging, "judge", lambda *_, **__: None)
     monkeypatch.setattr(ordering, "registered_client", known_by_name)
-    monkeypatch.setattr(ordering, "registered_client", client_by_name)
-
-
-def client_by_name(db: apsw.Connection, leaf: LeafNode) -> int:
-    """What a server that compares no keys says: the client of that name."""
-    name = read_client_credential(leaf).client_id
-    for (client,) in db.execute("SELECT id FROM client WHERE name = ?", (name,)):
-        return int(client)
-    raise AssertionError(f"no client {name}")
 
 
 async def test_a_commit_with_a_forged_device_is_not_applied(

@@ -1,20 +1,25 @@
 """What a stranger, a registered client or a member tries against the server and the others."""
 
 import asyncio
+import dataclasses
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
-from securechat.membership.room import Kind
+from securechat.membership.room import Kind, Role, capabilities, extensions_for, room_of, with_roles
+from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.codec import encode
+from securechat.mls.group import Group
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.staging import CommitPlan
+from securechat.names import user_uri
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
-from securechat.protocol.limits import MAX_CHUNK
+from securechat.protocol.limits import MAX_CARRIED, MAX_CHUNK, MAX_LEAF
 from securechat.server.delivery import SYNC_PAGE, Delivery
 from securechat.server.groups import Groups
 from securechat.server.riders import MAX_OF_CLIENT, Riders
@@ -158,6 +163,54 @@ def test_of_a_groups_epochs_one_list_of_members_is_kept(db: apsw.Connection) -> 
         assert groups.present(db, 1, epoch).clients == (1,)
     assert len(groups._present) == 1
     assert groups._clients == 1
+
+
+async def put(peer: Peer, data: bytes) -> m.Carried:
+    upload, answer = secrets.token_bytes(16), m.Uploaded(0)
+    while answer.received < len(data):
+        start = answer.received
+        said = await peer.ask(m.PutChunk(upload, start, len(data), data[start : start + MAX_CHUNK]))
+        assert isinstance(said, m.Uploaded)
+        answer = said
+    return m.Carried(blob=answer.blob, size=len(data))
+
+
+async def test_o_07_what_is_too_much_to_judge_is_not_judged(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "mallory") as [(mallory, hers)]:
+        (group,) = await open_room((mallory, hers))
+        bomb = await put(hers, bytes(MAX_CARRIED + 1))
+        commit = m.CommitGroup(group.group_id, 0, 0, bomb, m.Carried(b"x"))
+        assert await refused(hers, commit) == "quota"
+
+
+async def test_o_07_nobody_weighs_a_room_down_with_its_policy(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "mallory") as [(mallory, hers)]:
+        (group,) = await open_room((mallory, hers))
+        room = room_of(group.public.context)
+        banned = {user_uri(mallory.domain, f"u{number:07}"): Role.BANNED for number in range(2_000)}
+        heavy = extensions_for(with_roles(room, room.entries | banned))
+        staged = group.stage_commit(CommitPlan(extensions=heavy))
+        request = m.CommitGroup(
+            group.group_id, 0, 0, await put(hers, staged.message), await put(hers, staged.group_info)
+        )
+        assert await refused(hers, request) == "quota"
+
+
+async def test_o_07_nobody_weighs_the_tree_down_with_a_leaf(tmp_path: Path) -> None:
+    """A tree larger than a blob could be read by no newcomer."""
+    async with running_server(tmp_path) as app, registered(app, "mallory") as [(mallory, hers)]:
+        suites = (3, *range(0x4000, 0x4000 + MAX_LEAF // 2))
+        heavy = dataclasses.replace(
+            mallory.identity, capabilities=msgspec.structs.replace(capabilities(), cipher_suites=suites)
+        )
+        (group,) = await open_room((mallory, hers))
+        extensions = group.public.context.extensions
+        other = Group.create(heavy, suite=SUITE_3, group_id=b"g" * 32, extensions=extensions)
+        assert await refused(hers, create_request(other)) == "quota"
+        staged = group.stage_commit(CommitPlan(update=True, new_leaf=heavy))
+        assert await refused(hers, commit_request(group, staged, 0)) == "quota"
+        update = group.propose_update(heavy)
+        assert await refused(hers, m.Propose(group.group_id, 0, update)) == "quota"
 
 
 @pytest.mark.parametrize("sizes", [(1, 2, MAX_CHUNK, 3), (MAX_CHUNK, MAX_CHUNK, 7), (5,)])

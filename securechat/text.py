@@ -132,8 +132,8 @@ def _visible(line: str) -> str:
         before = shown[-1][-1:] if shown else ""
         kept = _is_kept(c, before, line[i : i + 1])
         shown.append(c if kept else _TAB if c == "\t" else escape(c))
-        # A joiner or selector belongs to its letter: it does not start the count anew.
-        marks = marks if kept and _is_attached(c) else 0
+        # A joiner belongs to its letter: it does not start the count anew.
+        marks = marks if kept and c in (_ZWJ, _ZWNJ) else 0
     return "".join(shown)
 
 
@@ -163,10 +163,6 @@ def _is_joiner_kept(joiner: str, before: str, after: str) -> bool:
     if unicodedata.combining(before) == 9 or (_within(before, _JOINING) and _within(after, _JOINING)):
         return unicodedata.category(after) not in _NEVER
     return joiner == _ZWJ and (_is_emoji(before) or before == "\ufe0f") and _is_emoji(after)
-
-
-def _is_attached(c: str) -> bool:
-    return c in (_ZWJ, _ZWNJ) or "\ufe00" <= c <= "\ufe0f" or "\U000e0100" <= c <= "\U000e01ef"
 
 
 def _is_emoji(c: str) -> bool:

@@ -77,6 +77,19 @@ def test_u_03_directions_stay_inside_a_line(text: str) -> None:
         ("x\U000e0041", "x\\U000e0041"),
         ("\ue0b0", "\\ue0b0"),
         ("\u3164", "\\u3164"),
+        ("a\u034fb", "a\\u034fb"),
+        ("\ufffe\U0001ffff", "\\ufffe\\U0001ffff"),
+        ("x\u2069", "x\\u2069"),
+        ("\u2068x", "\\u2068x"),
+        ("\U0001f468\u200d", "\U0001f468\\u200d"),
+        ("\u200d\U0001f468", "\\u200d\U0001f468"),
+        ("\U0001f468\u200c\U0001f468", "\U0001f468\\u200c\U0001f468"),
+        ("a\u200d\U0001f468", "a\\u200d\U0001f468"),
+        ("\U0001f468\u200da", "\U0001f468\\u200da"),
+        ("e\u0301\u200db", "e\u0301\\u200db"),
+        ("a\ufe0f", "a\\ufe0f"),
+        ("\u845b\ufe0f\ufe0f", "\u845b\ufe0f\\ufe0f"),
+        ("a\U000e0100", "a\\U000e0100"),
         ("[b]*_http://xn--e1afmkfd.example_*[/b]", "[b]*_http://xn--e1afmkfd.example_*[/b]"),
     ],
 )
@@ -94,6 +107,8 @@ def test_what_could_act_is_spelled_out(text: str, shown: str) -> None:
         "\u0915\u094d\u200d\u0937",  # Devanagari with a joiner after the virama
         "\u845b\U000e0100",  # an ideograph with its variant
         "e\u0301\u0323",
+        "\u845b\ufe00",
+        "\u2764\ufe0f\u200d\U0001f525",
     ],
 )
 def test_what_scripts_and_emoji_need_is_kept(text: str) -> None:
@@ -104,6 +119,24 @@ def test_a_joiner_between_arabic_letters_is_kept_and_the_line_isolated() -> None
     assert sanitise("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645") == (
         "\u2068\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645\u2069"
     )
+
+
+def test_a_joiner_beside_another_script_is_spelled_out() -> None:
+    assert sanitise("\u0645\u200ca") == "\u2068\u0645\\u200ca\u2069"
+    assert sanitise("a\u200c\u0645") == "\u2068a\\u200c\u0645\u2069"
+
+
+def test_a_sign_that_encloses_a_number_is_kept() -> None:
+    assert sanitise("\u060012") == "\u2068\u060012\u2069"
+
+
+def test_joiners_do_not_smuggle_marks() -> None:
+    shown = sanitise("\u0915" + "\u094d\u200d" * 20 + "\u0937")
+    assert shown.startswith("\u0915" + "\u094d\u200d" * MAX_MARKS + "\ufffd\\u200d")
+
+
+def test_a_text_of_exactly_the_limit_is_whole() -> None:
+    assert sanitise("é" * 10, limit=10) == "é" * 10
 
 
 def test_u_01_a_hundred_thousand_marks_are_a_handful() -> None:

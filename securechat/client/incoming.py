@@ -10,7 +10,7 @@ from securechat.client import contacts, history, log_chain
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.events import MessageReceived, MessageState, Standing, Undecryptable
-from securechat.client.people import credential_of, user_of_client
+from securechat.client.people import credential_of, user_of, user_of_client
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import unreadable
 from securechat.content.errors import ContentError
@@ -18,7 +18,7 @@ from securechat.content.message import shown_text
 from securechat.content.mimi import decode, message_id
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.errors import MLSError, RuleError
-from securechat.mls.group import Group
+from securechat.mls.group import DecryptedMessage, Group
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.protocol.messages import Entry
 from securechat.text import sanitise
@@ -65,21 +65,30 @@ def receive(
         code = "own_lost" if entry.sender == device.client else code_of(error)
         keep_unreadable(change, record, entry, code, sender=named(tree, entry))
         return None
+    _keep(change, device, record, group, entry, opened)
+    agrees = log_chain.agrees(change.db, record.id, opened.authenticated_data)
+    return None if agrees else user_of(opened.sender_leaf)
+
+
+def _keep(
+    change: Change,
+    device: Device,
+    record: ConversationRecord,
+    group: Group,
+    entry: Entry,
+    opened: DecryptedMessage,
+) -> None:
     credential = credential_of(opened.sender_leaf)
     sender = credential.user_name
-    doubtful = not log_chain.agrees(change.db, record.id, opened.authenticated_data)
     uri = device.uri_of(sender)
-    state, code = MessageState.RECEIVED, ""
     try:
         mimi_id = message_id(opened.content, sender_uri=uri, room_uri=record.room)
         text = sanitise(shown_text(decode(opened.content)), multiline=True, limit=MAX_SHOWN)
     except ContentError:
         keep_unreadable(change, record, entry, "content", sender=sender)
-        return sender if doubtful else None
-    if not may_speak(room_of(group.public.context), uri):
-        state, code = MessageState.NOT_SHOWN, "may_not_speak"
-    elif record.state is Standing.LEFT:
-        state, code = MessageState.NOT_SHOWN, "left"
+        return
+    code = _why_not_shown(record, group, uri)
+    state = MessageState.NOT_SHOWN if code else MessageState.RECEIVED
     kept = history.add_received(
         change.db,
         record.id,
@@ -99,7 +108,13 @@ def receive(
     )
     if kept is not None and state is MessageState.RECEIVED and record.state is Standing.JOINED:
         change.tell(MessageReceived(kept))
-    return sender if doubtful else None
+
+
+def _why_not_shown(record: ConversationRecord, group: Group, sender_uri: str) -> str:
+    """Return the code of why an authentic message is kept and not shown; empty if it is."""
+    if not may_speak(room_of(group.public.context), sender_uri):
+        return "may_not_speak"
+    return "left" if record.state is Standing.LEFT else ""
 
 
 def named(tree: RatchetTree, entry: Entry) -> str:

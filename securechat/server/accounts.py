@@ -76,6 +76,10 @@ class Accounts:
         if not self._takes_accounts:
             raise Refusal("registration_closed")
         self._check_registration(body, challenge)
+        # First without the hash: whoever asks for a taken name must not keep the pool busy (O-04).
+        made = await self._readers.run(lambda db: _made_before(db, body))
+        if made is not None:
+            return made
         login_hash = await self._hasher.hash(body.login_key)
         return await self._writer.find(lambda db: self._make(db, body, login_hash))
 
@@ -140,15 +144,9 @@ class Accounts:
             raise Refusal("bad_request", "the statement names other devices")
 
     def _make(self, db: apsw.Connection, body: Register, login_hash: str) -> Caller:
-        found = db.execute(
-            "SELECT a.id, c.id, a.salt, a.account_key, c.device_key FROM account a "
-            "LEFT JOIN client c ON c.account = a.id AND c.name = ? WHERE a.user = ?",
-            (body.client, body.user),
-        ).fetchone()
-        if found is not None:
-            if found[2:] != (body.salt, body.account_key, body.device_key):
-                raise Refusal("name_taken")
-            return Caller(found[0], body.user, found[1], body.client)
+        made = _made_before(db, body)
+        if made is not None:
+            return made
         if db.execute("SELECT 1 FROM client WHERE name = ?", (body.client,)).fetchone() is not None:
             raise Refusal("exists", "this client id is taken")
         now = self._now()
@@ -195,6 +193,21 @@ def standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int]:
         raise Refusal("wrong_credentials")
     high_water, head, cursor = found
     return high_water, head, cursor
+
+
+def _made_before(db: apsw.Connection, body: Register) -> Caller | None:
+    """What the same registration made; ``name_taken`` where the name has other keys."""
+    found = db.execute(
+        "SELECT a.id, c.id, a.salt, a.account_key, c.device_key FROM account a "
+        "LEFT JOIN client c ON c.account = a.id AND c.name = ? WHERE a.user = ?",
+        (body.client, body.user),
+    ).fetchone()
+    if found is None:
+        return None
+    account, client, *keys = found
+    if keys != [body.salt, body.account_key, body.device_key]:
+        raise Refusal("name_taken")
+    return Caller(account, body.user, client, body.client)
 
 
 def _salt(db: apsw.Connection, user: str) -> bytes | None:

@@ -22,6 +22,7 @@ from securechat.protocol.frames import encode_frame
 from securechat.protocol.limits import MAX_CARRIED, MAX_CHUNK, MAX_LEAF
 from securechat.server.delivery import SYNC_PAGE, Delivery
 from securechat.server.groups import Groups
+from securechat.server.login_hash import LoginHasher
 from securechat.server.riders import MAX_OF_CLIENT, Riders
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
@@ -163,6 +164,17 @@ def test_of_a_groups_epochs_one_list_of_members_is_kept(db: apsw.Connection) -> 
         assert groups.present(db, 1, epoch).clients == (1,)
     assert len(groups._present) == 1
     assert groups._clients == 1
+
+
+async def test_o_04_a_taken_name_costs_no_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_server(tmp_path) as app, registered(app, "bob") as [(bob, _)]:
+        monkeypatch.delattr(LoginHasher, "hash")
+        stranger = await Peer.connect(app.port)
+        with pytest.raises(WasRefused) as no:
+            await stranger.register(forged(bob))
+        assert no.value.code == "name_taken"
+        assert (await stranger.register(bob)).client == bob.client, "the same again finds what it made"
+        await stranger.close()
 
 
 async def put(peer: Peer, data: bytes) -> m.Carried:

@@ -48,6 +48,9 @@ class Reader:
             record = self._own_next(change, record)
         except PubliclyInvalid as invalid:
             record = hold(change, records.by_id(change.db, record.id), invalid.code, why=str(invalid))
+        group = self.groups.group(change.db, record.id)
+        if entries and group is not None:
+            self.groups.keep_secrets(change, record.id, group)  # once for all that was opened
         if record.group_id is not None:
             change.acknowledged[record.group_id] = record.cursor
         return record
@@ -107,7 +110,6 @@ class Reader:
             incoming.keep_unreadable(change, record, entry, "no_secrets", sender=sender)
             return record
         doubter = incoming.receive(change, self.device, record, group, entry)
-        self.groups.keep_secrets(change, record.id, group)
         if doubter is not None:
             return hold(change, record, "log_altered", who=doubter)
         return record

@@ -77,6 +77,13 @@ def test_a_domain_outside_the_grammar_is_refused(domain: str) -> None:
         names.fold_domain(domain)
 
 
+def test_a_domain_of_253_letters_is_the_longest() -> None:
+    longest = ".".join(["x" * 63] * 3 + ["x" * 61])
+    assert names.fold_domain(longest.upper()) == longest
+    with pytest.raises(NameRefused):
+        names.fold_domain(longest + "x")
+
+
 def test_uris_have_one_form() -> None:
     assert names.user_uri("chat.example", "alice") == "mimi://chat.example/u/alice"
     assert names.client_uri("localhost", CLIENT) == f"mimi://localhost/d/{CLIENT}"

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.content import mimi
+from securechat.content.deterministic import UINT, encode_head, head
 from securechat.content.errors import ContentError
 from securechat.content.message import text_message
 from securechat.content.mimi import (
@@ -61,6 +62,12 @@ def test_a_text_message_has_these_bytes_and_this_id() -> None:
     assert mimi.message_id(encoded, sender_uri=ALICE, room_uri=ROOM).hex() == (
         "01486b571738c957c86a855306a3d67bc98a7c70be9747732b1bc455a54b4dfe"
     )
+
+
+@pytest.mark.parametrize("number", [0, 23, 24, 255, 256, 65535, 65536, 2**32 - 1, 2**32, 2**64 - 1])
+def test_a_head_is_as_short_as_the_librarys(number: int) -> None:
+    assert encode_head(UINT, number) == cbor2.dumps(number)
+    assert head(cbor2.dumps(number), 0) == (UINT, number, len(cbor2.dumps(number)))
 
 
 def test_the_id_is_of_the_sender_that_mls_proves() -> None:

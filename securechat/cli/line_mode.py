@@ -197,8 +197,25 @@ class LineMode:
         codes = self._client.fingerprint(name)
         if codes.safety_number:
             self._surface.tell(f"safety number with {name} (the same on both sides): {codes.safety_number}")
+        if codes.changed_number:
+            self._surface.tell(f"with the keys that {name} has now, not accepted yet: {codes.changed_number}")
         if codes.epoch_code:
             self._surface.tell(f"epoch code of {name} (the same for all its members now): {codes.epoch_code}")
+
+    async def _accept(self, command: Command) -> None:
+        user, *digits = command.words or ("",)
+        if not user.startswith("@") or not digits:
+            self._fail("usage: " + COMMANDS["accept"][0], exit_code=1)
+            return
+        await self._client.accept_identity(user, " ".join(digits))
+        self._surface.tell(f"* the new keys of {user} are taken as theirs")
+
+    async def _release(self, command: Command) -> None:
+        name = command.words[0] if command.words else self._target
+        if name:
+            await self._client.release(name)
+        else:
+            self._fail("usage: " + COMMANDS["release"][0], exit_code=1)
 
     async def _status(self, command: Command) -> None:
         del command
@@ -231,5 +248,7 @@ class LineMode:
         "rooms": _rooms,
         "members": _members,
         "fingerprint": _fingerprint,
+        "accept": _accept,
+        "release": _release,
         "status": _status,
     }

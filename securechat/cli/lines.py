@@ -66,6 +66,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rooms": ("/rooms", "your conversations"),
     "members": ("/members [#room]", "who is in it"),
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),
+    "accept": ("/accept @user DIGITS", "go on with changed keys; DIGITS begin the new safety number"),
+    "release": ("/release [@user|#room]", "go on with a conversation that is on hold"),
     "status": ("/status", "connection, encryption, queue"),
     "quit": ("/quit", "leave (or: exit)"),
 }
@@ -77,13 +79,13 @@ ALIASES: Final[dict[str, str]] = {
     "query": "msg",
     "pm": "msg",
     "dm": "msg",
-    "accept": "join",
     "part": "leave",
     "kick": "remove",
     "list": "rooms",
     "who": "members",
     "names": "members",
     "verify": "fingerprint",
+    "trust": "accept",
     "exit": "quit",
     "q": "quit",
 }

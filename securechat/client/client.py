@@ -17,12 +17,14 @@ from typing import Self, TypeVar
 from securechat.client import history, intents, outbox, records
 from securechat.client.compose import conversation_for, fold_name, queue_text, why_held
 from securechat.client.config import Home, ServerAddress
-from securechat.client.contacts import accept_change
+from securechat.client.contacts import accept_change, contact
 from securechat.client.device import Clock
 from securechat.client.engine import ENCRYPTION, Engine, Listener
 from securechat.client.errors import (
     Forbidden,
+    IdentityChanged,
     Unfinished,
+    UnknownUser,
     refusal,
 )
 from securechat.client.events import (
@@ -45,7 +47,7 @@ from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
 from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
-from securechat.client.verification import fingerprint
+from securechat.client.verification import begins_with, fingerprint, number_with
 from securechat.client.views import view
 
 Found = TypeVar("Found")
@@ -231,11 +233,23 @@ class Client:
         """
         await self._verbs.leave(room)
 
-    async def accept_identity(self, user: str) -> None:
-        """Take a contact's changed account key as theirs: the user has compared the safety number."""
+    async def accept_identity(self, user: str, digits: str) -> None:
+        """Take a contact's changed account key as theirs: the user has compared the safety number.
+
+        :param digits: the beginning of that number, at least five digits: it says which key is meant,
+            so that no other can slip in between
+        :raises IdentityChanged: the key that was seen last has another number
+        """
         name = fold_name(user).removeprefix("@")
+        device, account_key = self._engine.device, self._engine.keys.account_key
         with self._engine.changes.change() as change:
-            accept_change(change.db, name)
+            known = contact(change.db, name)
+            key = known.changed_to if known is not None else None
+            if key is None:
+                raise UnknownUser("unknown_user", f"no keys of {name} wait to be accepted")
+            if not begins_with(number_with(device, account_key, name, key), digits):
+                raise IdentityChanged(name)
+            accept_change(change.db, name, key)
             for record in records.every(change.db):
                 release_if_known(change, self._engine.groups, record)
 

@@ -74,11 +74,10 @@ def changed_users(db: apsw.Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT user FROM contact WHERE changed_to IS NOT NULL")}
 
 
-def accept_change(db: apsw.Connection, user: str) -> bool:
-    """Take the key that was seen later as the user's; whether there was one."""
+def accept_change(db: apsw.Connection, user: str, key: bytes) -> bool:
+    """Take a key that was seen later as the user's; whether it is still the one that was seen last."""
     db.execute(
-        "UPDATE contact SET account_key = changed_to, changed_to = NULL"
-        " WHERE user = ? AND changed_to IS NOT NULL",
-        (user,),
+        "UPDATE contact SET account_key = changed_to, changed_to = NULL WHERE user = ? AND changed_to = ?",
+        (user, key),
     )
     return bool(db.changes())

@@ -94,6 +94,8 @@ class Fingerprint(Struct, frozen=True):
     conversation: str
     safety_number: str | None
     epoch_code: str | None
+    changed_number: str | None = None
+    """The safety number with keys of theirs that were seen later and are not accepted."""
 
 
 class Status(Struct, frozen=True, kw_only=True):

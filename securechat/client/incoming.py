@@ -18,7 +18,8 @@ from securechat.content.message import shown_text
 from securechat.content.mimi import decode, message_id
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.errors import MLSError, RuleError
-from securechat.mls.group import DecryptedMessage, Group
+from securechat.mls.group import Group
+from securechat.mls.messaging import DecryptedMessage
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.protocol.messages import Entry
 from securechat.text import sanitise

@@ -6,7 +6,7 @@ The code is what scripts and reports rely on; the sentence is for the user (rule
 from typing import Final
 
 HOLDS: Final[dict[str, str]] = {
-    "identity_changed": "the keys of {who} have changed; nothing is sent here until you have checked them",
+    "identity_changed": "the keys of {who} have changed; nothing is sent until you /accept them",
     "untrusted_keys": "the server offered keys that {who} did not sign; nothing is sent to them ({why})",
     "invalid_entry": "the server delivered what no honest server lets through ({why}); reading stops here",
     "missing_commit": "the server no longer has a change of this group that we need; reading stops here",

@@ -1,5 +1,7 @@
 """Codes that two people compare outside the chat."""
 
+from typing import Final
+
 import apsw
 
 from securechat.client.contacts import contact
@@ -8,6 +10,9 @@ from securechat.client.events import Fingerprint
 from securechat.client.groups import Groups
 from securechat.client.records import ConversationRecord
 from securechat.membership.safety_number import epoch_code, safety_number
+
+MIN_DIGITS: Final = 5
+"""One group: enough to say which of two numbers is meant; comparing is the person's part."""
 
 
 def fingerprint(
@@ -18,11 +23,23 @@ def fingerprint(
     The number stands for the pinned key: that is what is trusted, whatever was seen later.
     """
     known = contact(db, record.peer) if record.peer else None
-    number = None
-    if known is not None:
-        number = safety_number(
-            (device.user_uri, account_key), (device.uri_of(record.peer), known.account_key)
-        )
     group = groups.group(db, record.id)
-    code = epoch_code(group.epoch_authenticator) if group is not None else None
-    return Fingerprint(record.name, number, code)
+    return Fingerprint(
+        record.name,
+        number_with(device, account_key, record.peer, known.account_key) if known else None,
+        epoch_code(group.epoch_authenticator) if group is not None else None,
+        number_with(device, account_key, record.peer, known.changed_to)
+        if known and known.changed_to
+        else None,
+    )
+
+
+def number_with(device: Device, account_key: bytes, user: str, key: bytes) -> str:
+    """Return the safety number of us and a user who has this account key."""
+    return safety_number((device.user_uri, account_key), (device.uri_of(user), key))
+
+
+def begins_with(number: str, digits: str) -> bool:
+    """Whether what a person typed is the beginning of a safety number, in groups or not."""
+    typed = "".join(digits.split())
+    return len(typed) >= MIN_DIGITS and "".join(number.split()).startswith(typed)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from securechat.server.errors import ConfigError
-from securechat.server.private_files import create_private_file
+from securechat.server.private_files import create_private_file, is_open_to_all
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 DAYS: Final = 397
@@ -67,6 +67,8 @@ def make_certificate(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> None
 def read_certificate(path: Path) -> Certificate:
     """Read what connections need to know of a PEM file's first certificate."""
     try:
+        if is_open_to_all(path):  # the key is in it; an administrator's group may read it
+            raise ConfigError(f"anyone can open {path}, which holds a private key: chmod o= {path}")
         found = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigError(f"no certificate can be read from {path}: {error}") from None

@@ -5,6 +5,7 @@ others could open them; a symbolic link or a foreign owner in their place is ref
 """
 
 import os
+import secrets
 import stat
 import sys
 from pathlib import Path
@@ -29,17 +30,27 @@ def make_private_folder(path: Path) -> None:
 
 
 def create_private_file(path: Path, data: bytes) -> None:
-    """Write a new file 0600; FileExistsError if there is anything of that name."""
+    """Write a new file 0600, whole or not at all; FileExistsError if there is anything of that name."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
-    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(new, flags, FILE_MODE), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(new, path, follow_symlinks=False)  # unlike a rename, it takes nobody's place
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def check_private_file(path: Path) -> None:
     """Refuse a file that is a link, somebody else's, or open to others."""
     _check(path, os.lstat(path), directory=False)
+
+
+def is_open_to_all(path: Path) -> bool:
+    """Whether users of this machine who are neither owner nor in the group may touch a file."""
+    return _HAS_MODES and bool(path.stat().st_mode & 0o007)
 
 
 def _check(path: Path, found: os.stat_result, *, directory: bool) -> None:

@@ -341,8 +341,13 @@ class Session:
         self._caller = caller
         if caller.client:
             self._desk.hub.enter(caller.client, self)
-            # The writer works in order: what it says now holds whatever the older connection sent.
-            high_water, head, cursor = await self._desk.writer.find(functools.partial(standing, caller))
+            try:
+                # The writer works in order: what it says now holds whatever the older connection sent.
+                high_water, head, cursor = await self._desk.writer.find(functools.partial(standing, caller))
+            except Refusal:
+                self._desk.hub.leave(caller.client, self)  # not logged in: nothing is pushed here
+                self._caller = None
+                raise
         else:
             high_water = head = cursor = 0
         log.info("@%s has logged in", caller.user)

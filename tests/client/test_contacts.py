@@ -46,10 +46,11 @@ def test_a_change_is_the_users_to_accept(changes: Changes) -> None:
     first, second = credential_of("bob"), credential_of("bob")
     with changes.change() as change:
         meet_all(change.db, [first, second], now=NOW)
-        assert accept_change(change.db, "bob")
+        assert not accept_change(change.db, "bob", bytes(32)), "another key than the one seen last"
+        assert accept_change(change.db, "bob", second.account_key)
         assert meet(change.db, second, now=NOW) is Seen.KNOWN
         assert meet(change.db, first, now=NOW) is Seen.CHANGED
-        assert not accept_change(change.db, "carol")
+        assert not accept_change(change.db, "carol", second.account_key)
 
 
 def test_the_highest_generation_is_remembered(changes: Changes) -> None:

@@ -84,7 +84,7 @@ def test_changed_keys_hold_until_they_are_accepted(pair: tuple[MemberOf, MemberO
 
     with alice.changes.change() as change:
         assert release_if_known(change, alice.groups, alice.record).held
-        accept_change(change.db, "bob")
+        accept_change(change.db, "bob", credential_of(leaf).account_key)
         assert not release_if_known(change, alice.groups, alice.record).held
 
 

@@ -75,8 +75,16 @@ async def test_a_contacts_new_account_key_holds_sending_until_it_is_accepted(
 
     with pytest.raises(IdentityChanged):
         await alice.client.invite("#team", "bob")
-
     assert [member.user for member in alice.client.conversation("#team").members] == ["alice"]
+
+    codes = alice.client.fingerprint("@bob")
+    assert codes.changed_number not in {None, codes.safety_number}
+    for wrong in (codes.safety_number, "", "1234"):
+        with pytest.raises(IdentityChanged):
+            await alice.client.accept_identity("bob", wrong or "")
+    await alice.client.accept_identity("@bob", str(codes.changed_number))
+    after = alice.client.fingerprint("@bob")
+    assert (after.safety_number, after.changed_number) == (codes.changed_number, None)
 
 
 def known_by_name(db: apsw.Connection, leaf: LeafNode) -> int | None:

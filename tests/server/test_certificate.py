@@ -51,5 +51,29 @@ def test_t_04_it_is_a_leaf_for_servers_with_its_names(tmp_path: Path) -> None:
 
 def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:
     (tmp_path / "server.pem").write_text("nothing of the kind")
+    (tmp_path / "server.pem").chmod(0o600)
     with pytest.raises(ConfigError, match=r"server\.pem"):
         read_certificate(tmp_path / "server.pem")
+
+
+def test_a_key_that_anyone_can_read_is_refused(tmp_path: Path) -> None:
+    """L-01: an administrator's group may read it, the rest of the machine may not."""
+    path = tmp_path / "server.pem"
+    make_certificate(path)
+    path.chmod(0o640)
+    assert read_certificate(path).path == path
+
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="private key"):
+        read_certificate(path)
+
+
+def test_a_certificate_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(ConfigError, match="No space"):
+        make_certificate(tmp_path / "server.pem")
+
+    assert list(tmp_path.iterdir()) == []

@@ -175,6 +175,15 @@ REFUSED = {
     "a short id": cbor2.dumps([SALT, None, b"", None, ID[:31], {}, [1, "", 0]]),
     "a long topic": cbor2.dumps([SALT, None, bytes(4097), None, None, {}, [1, "", 0]]),
     "a late expiration": cbor2.dumps([SALT, None, b"", [True, 2**32], None, {}, [1, "", 0]]),
+    "an expiration without a time": cbor2.dumps([SALT, None, b"", [True], None, {}, [1, "", 0]]),
+    "an expiration with more": cbor2.dumps([SALT, None, b"", [True, 1, 1], None, {}, [1, "", 0]]),
+    "an expiration in a map": cbor2.dumps([SALT, None, b"", {True: 1}, None, {}, [1, "", 0]]),
+    "an id that is a number": cbor2.dumps([SALT, 5, b"", None, None, {}, [1, "", 0]]),
+    "a key that is a truth": message([1, "", 0], extensions=b"\xa1\xf5\x00"),
+    "a part in a map": message({1: "", 0: 0}),
+    "a part of two fields": message([1, ""]),
+    "a number in text": message(["1", "", 0]),
+    "a number in a tag": message([cbor2.CBORTag(2, b"\1"), "", 0]),
     "an expiration of numbers": cbor2.dumps([SALT, None, b"", [1, 1], None, {}, [1, "", 0]]),
     "extensions in a list": cbor2.dumps([SALT, None, b"", None, None, [], [1, "", 0]]),
     "a key twice": message([1, "", 0], extensions=b"\xa2\x03\x00\x03\x01"),
@@ -202,6 +211,22 @@ REFUSED = {
     "a thousand lists": b"\x81" * 1000,
     "too long": message([1, "", 1, "text/plain", bytes(mimi.MAX_CONTENT)]),
 }
+
+
+def test_what_is_exactly_as_much_as_may_be_is_read() -> None:
+    around = len(message([1, "", 1, "text/plain", bytes(mimi.MAX_CONTENT - 1000)])) - (
+        mimi.MAX_CONTENT - 1000
+    )
+    largest = message([1, "", 1, "text/plain", bytes(mimi.MAX_CONTENT - around)])
+    assert len(largest) == mimi.MAX_CONTENT
+    assert mimi.encode(mimi.decode(largest)) == largest
+
+    topic = cbor2.dumps([SALT, None, bytes(mimi.MAX_TOPIC), None, None, {}, [1, "", 0]])
+    assert len(mimi.decode(topic).topic_id) == mimi.MAX_TOPIC
+
+    parts = mimi.decode(message([1, "", 3, 2, [[1, "", 0]] * (mimi.MAX_PARTS - 1)])).part
+    assert isinstance(parts, MultiPart)
+    assert len(parts.parts) == mimi.MAX_PARTS - 1
 
 
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())

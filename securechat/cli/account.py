@@ -4,7 +4,8 @@ import asyncio
 
 import click
 
-from securechat.cli.accounts import address_of, home_of, trust_of
+from securechat.cli.accounts import address_of, trust_of
+from securechat.cli.home import home_of
 from securechat.cli.options import PASSWORD_VARIABLE, Account, account_options, can_ask, given_password
 from securechat.client.config import ServerAddress
 from securechat.client.registration import register as register_account

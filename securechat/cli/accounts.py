@@ -1,20 +1,15 @@
 """From a command's options to the client library: the home folder, the trust in a server, an open client."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import click
 
+from securechat.cli.home import home_of
 from securechat.cli.options import Account, can_ask
 from securechat.client.client import Client
-from securechat.client.config import Home, ServerAddress, default_home
+from securechat.client.config import ServerAddress
 from securechat.client.trust import Trust
-
-
-def home_of(account: Account) -> Home:
-    """The folder of this machine's accounts: `--home`, `SECURECHAT_HOME`, else the platform's own place."""
-    return default_home() if account.home is None else Home(account.home)
 
 
 def address_of(account: Account) -> ServerAddress | None:
@@ -50,8 +45,3 @@ async def _confirm(fingerprint: str) -> bool:
     click.echo("Compare it with what the server printed when it started.", err=True)
     answer = str(click.prompt("Trust it from now on? Type yes", default="no", show_default=False, err=True))
     return answer.strip().lower() == "yes"
-
-
-def private_umask() -> None:
-    """Nothing this process makes is for others, whatever it was started with (L-01)."""
-    os.umask(0o077)

@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 
 import click
 
-from securechat.cli.accounts import private_umask
 from securechat.cli.demo_server import DemoFailed, DemoServer, StoredEntry
+from securechat.cli.home import private_umask
 from securechat.client.client import Client
 from securechat.client.config import Home, ServerAddress
 from securechat.client.events import Event, Invited, MembersChanged, Message, MessageReceived

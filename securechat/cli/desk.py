@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from securechat.cli.accounts import home_of, opened_client
+from securechat.cli.home import home_of
 from securechat.cli.options import Account, known_password
-from securechat.client.client import Client
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import NoHolder
 from securechat.client.events import Conversation, Message
@@ -62,40 +61,6 @@ class HeldDesk:
         return msgspec.convert(answer["conversations"], list[Conversation])
 
 
-class OwnDesk:
-    """A client of our own."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    async def send(self, to: str, text: str, *, key: str | None, seconds: float) -> Message:
-        message = await self._client.send(to, text, key=key)
-        try:
-            return await self._client.acknowledged(message.local_id, seconds)
-        except TimeoutError:
-            return message
-
-    async def messages(self) -> AsyncIterator[Message]:
-        told: set[int] = set()
-        while True:
-            waiting = self._client.unprinted(100)
-            news = [message for message in waiting if message.local_id not in told]
-            told = {message.local_id for message in waiting}
-            for message in news:
-                yield message
-            if not news:
-                await self._client.changed()
-
-    async def caught_up(self) -> None:
-        await self._client.caught_up()
-
-    async def printed(self, message: Message) -> None:
-        self._client.mark_printed([message.local_id])
-
-    async def conversations(self) -> list[Conversation]:
-        return self._client.conversations()
-
-
 @asynccontextmanager
 async def desk_of(account: Account) -> AsyncIterator[Desk]:
     """The account's desk: the holder's if there is one, else our own, for which the password is needed.
@@ -109,11 +74,7 @@ async def desk_of(account: Account) -> AsyncIterator[Desk]:
             return
     except NoHolder:
         pass
+    from securechat.cli.own_desk import own_desk  # noqa: PLC0415 - half of a one-shot's time, needed by few
+
     async with own_desk(account, known_password(account)) as desk:
         yield desk
-
-
-@asynccontextmanager
-async def own_desk(account: Account, password: str) -> AsyncIterator[Desk]:
-    async with opened_client(account, password) as client:
-        yield OwnDesk(client)

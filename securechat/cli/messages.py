@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from securechat.cli.desk import Desk, desk_of, own_desk
+from securechat.cli.desk import Desk, desk_of
 from securechat.cli.options import Account, account_options, given_password
 from securechat.cli.show import conversation_text, message_text
 from securechat.client.errors import HolderLeft
@@ -113,6 +113,8 @@ async def _receive(account: Account, wanted: Wanted, seconds: float | None) -> i
                 password = given_password(account)
                 if password is None:
                     raise
+                from securechat.cli.own_desk import own_desk  # noqa: PLC0415 - as in desk_of
+
                 async with own_desk(account, password) as desk:
                     await _print_messages(desk, wanted)
     if wanted.unreadable:

@@ -180,6 +180,7 @@ REFUSED = {
     "an expiration in a map": cbor2.dumps([SALT, None, b"", {True: 1}, None, {}, [1, "", 0]]),
     "an id that is a number": cbor2.dumps([SALT, 5, b"", None, None, {}, [1, "", 0]]),
     "a key that is a truth": message([1, "", 0], extensions=b"\xa1\xf5\x00"),
+    "parts in a map": message([1, "", 3, 2])[:-4] + b"\x85\x01\x60\x03\x02\xa1" + 2 * b"\x83\x01\x60\x00",
     "a part in a map": message({1: "", 0: 0}),
     "a part of two fields": message([1, ""]),
     "a number in text": message(["1", "", 0]),
@@ -223,6 +224,9 @@ def test_what_is_exactly_as_much_as_may_be_is_read() -> None:
 
     topic = cbor2.dumps([SALT, None, bytes(mimi.MAX_TOPIC), None, None, {}, [1, "", 0]])
     assert len(mimi.decode(topic).topic_id) == mimi.MAX_TOPIC
+
+    most = message([1, "", 0], extensions=cbor2.dumps(dict.fromkeys(range(3, 67), 0)))
+    assert len(mimi.decode(most).extensions) == mimi.MAX_EXTENSIONS
 
     parts = mimi.decode(message([1, "", 3, 2, [[1, "", 0]] * (mimi.MAX_PARTS - 1)])).part
     assert isinstance(parts, MultiPart)

@@ -102,12 +102,7 @@ class Module:
 
     def imports(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Each imported module, with the names taken from it."""
-        for node in self.nodes:
-            if isinstance(node, ast.Import):
-                yield from ((alias.name, ()) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, "imports are absolute"
-                yield node.module or "", tuple(alias.name for alias in node.names)
+        return _imports(self.nodes)
 
     @cached_property
     def nodes(self) -> list[ast.AST]:
@@ -117,6 +112,15 @@ class Module:
         for node in self.nodes:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node
+
+
+def _imports(nodes: list[ast.AST]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or "", tuple(alias.name for alias in node.names)
 
 
 MODULES: Final = [
@@ -296,7 +300,10 @@ def test_every_exception_is_still_needed() -> None:
 
 
 def _needed(module: Module) -> Iterator[str]:
-    for name, taken in module.imports():
+    """The modules that must be there first. What the command line imports when it is called need not."""
+    lazy = {id(node) for function in module.functions() for node in ast.walk(function)}
+    early = [node for node in module.nodes if module.floor != "cli" or id(node) not in lazy]
+    for name, taken in _imports(early):
         if name.split(".")[0] != "securechat":
             continue
         for candidate in (name, *(f"{name}.{inner}" for inner in taken)):

@@ -180,7 +180,7 @@ REFUSED = {
     "an expiration in a map": cbor2.dumps([SALT, None, b"", {True: 1}, None, {}, [1, "", 0]]),
     "an id that is a number": cbor2.dumps([SALT, 5, b"", None, None, {}, [1, "", 0]]),
     "a key that is a truth": message([1, "", 0], extensions=b"\xa1\xf5\x00"),
-    "parts in a map": message([1, "", 3, 2])[:-4] + b"\x85\x01\x60\x03\x02\xa1" + 2 * b"\x83\x01\x60\x00",
+    "parts in a map": message([1, "", 3, 2])[:-5] + b"\x85\x01\x60\x03\x02\xa1" + 2 * b"\x83\x01\x60\x00",
     "a part in a map": message({1: "", 0: 0}),
     "a part of two fields": message([1, ""]),
     "a number in text": message(["1", "", 0]),

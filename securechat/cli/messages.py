@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import click
 import msgspec
 
-from securechat.cli.desk import Desk, desk_of
+from securechat.cli.desk import Desk
+from securechat.cli.desks import desk_of
 from securechat.cli.options import Account, account_options, given_password
 from securechat.cli.show import conversation_text, message_text
 from securechat.client.errors import HolderLeft
@@ -84,8 +85,12 @@ class Wanted:
     as_json: bool
     follow: bool
     count: int | None
-    printed: int = 0
+    seen: set[int] = field(default_factory=set)
     unreadable: int = 0
+
+    @property
+    def printed(self) -> int:
+        return len(self.seen)
 
     @property
     def enough(self) -> bool:
@@ -125,17 +130,23 @@ async def _receive(account: Account, wanted: Wanted, seconds: float | None) -> i
 async def _print_messages(desk: Desk, wanted: Wanted) -> None:
     """Print each, then mark it: at least once, should we die in between."""
     async for message in _until_quiet(desk, wanted):
-        if wanted.as_json:
-            readable = message.state is not MessageState.UNREADABLE
-            _print_json(message_json(message, kind="message" if readable else "undecryptable"))
-        else:
-            click.echo(message_text(message))
-        sys.stdout.flush()
+        if message.local_id not in wanted.seen:
+            _print(message, wanted)
         await desk.printed(message)
-        wanted.printed += 1
-        wanted.unreadable += message.state is MessageState.UNREADABLE
         if wanted.enough:
             return
+
+
+def _print(message: Message, wanted: Wanted) -> None:
+    readable = message.state is not MessageState.UNREADABLE
+    if wanted.as_json:
+        _print_json(message_json(message, kind="message" if readable else "undecryptable"))
+    else:
+        click.echo(message_text(message))
+    sys.stdout.flush()
+    # Counted before it is marked: a holder that ends in between must not cost or repeat one.
+    wanted.seen.add(message.local_id)
+    wanted.unreadable += not readable
 
 
 async def _until_quiet(desk: Desk, wanted: Wanted) -> AsyncIterator[Message]:

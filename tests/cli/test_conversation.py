@@ -3,8 +3,9 @@
 import json
 import signal
 import stat
+import subprocess
 
-from tests.cli.shell import PASSWORD, Shell
+from tests.cli.shell import PASSWORD, SECONDS, Shell
 
 
 def test_what_alice_pipes_into_chat_bob_receives_as_json(shell: Shell) -> None:
@@ -172,3 +173,33 @@ def test_a_chat_shows_what_only_receive_has_seen_and_shows_it_once(shell: Shell)
 
     assert first.stdout.endswith("@alice: while bob was away\n")
     assert second.stdout == ""
+
+
+def test_a_follower_whose_holder_ends_says_75(shell: Shell) -> None:
+    shell.register("alice", "bob")
+    assert shell.account("send", "alice", "@bob", "before").returncode == 0
+    with shell.holding("bob"):
+        follower = shell.start("receive", "bob", "--follow")
+        assert next_line(follower) == "@alice: before"
+
+    assert follower.wait(timeout=SECONDS) == 75
+
+
+def test_a_follower_with_the_password_takes_over_from_its_holder(shell: Shell) -> None:
+    shell.register("alice", "bob")
+    assert shell.account("send", "alice", "@bob", "before").returncode == 0
+    with shell.holding("bob"):
+        follower = shell.start(
+            "receive", "bob", "--follow", "--count", "2", "--password-file", shell.password_file()
+        )
+        assert next_line(follower) == "@alice: before"
+
+    assert shell.account("send", "alice", "@bob", "after").returncode == 0
+    assert next_line(follower) == "@alice: after"
+    assert follower.wait(timeout=SECONDS) == 0
+
+
+def next_line(child: "subprocess.Popen[str]") -> str:
+    """The next message a command prints, without its time."""
+    assert child.stdout is not None
+    return child.stdout.readline().rstrip("\n").split(" ", 1)[1]

@@ -13,9 +13,10 @@ from securechat.names import fold_user
 
 
 @asynccontextmanager
-async def desk_of(account: Account) -> AsyncIterator[Desk]:
+async def desk_of(account: Account, password: str | None = None) -> AsyncIterator[Desk]:
     """The account's desk: the holder's if there is one, else our own, for which the password is needed.
 
+    :param password: None asks for it where it is needed
     :raises ClientError: neither can be had
     """
     profile = home_of(account).profile(fold_user(account.user))
@@ -27,5 +28,5 @@ async def desk_of(account: Account) -> AsyncIterator[Desk]:
         pass
     from securechat.cli.own_desk import own_desk  # noqa: PLC0415 - half of a one-shot's time, needed by few
 
-    async with own_desk(account, known_password(account)) as desk:
+    async with own_desk(account, password or known_password(account)) as desk:
         yield desk

@@ -14,12 +14,16 @@ from securechat.cli.desk import Desk
 from securechat.cli.desks import desk_of
 from securechat.cli.options import Account, account_options, given_password
 from securechat.cli.show import conversation_text, message_text
-from securechat.client.errors import HolderLeft
+from securechat.client.errors import HolderLeft, ProfileBusy
 from securechat.client.events import Conversation, Message, MessageState
 
 EXIT_UNREADABLE: Final = 7
 EXIT_TIMEOUT: Final = 8
 EXIT_LATER: Final = 75
+TAKE_OVER_ATTEMPTS: Final = 50
+TAKE_OVER_PAUSE: Final = 0.2
+"""A process that is being killed closes its socket before its lock; ten seconds outlast any such end."""
+
 MAX_STDIN_BYTES: Final = 64 * 1024
 """One message fits; what is longer is refused rather than cut."""
 
@@ -118,13 +122,24 @@ async def _receive(account: Account, wanted: Wanted, seconds: float | None) -> i
                 password = given_password(account)
                 if password is None:
                     raise
-                from securechat.cli.own_desk import own_desk  # noqa: PLC0415 - as in desk_of
-
-                async with own_desk(account, password) as desk:
-                    await _print_messages(desk, wanted)
+                await _take_over(account, password, wanted)
     if wanted.unreadable:
         return EXIT_UNREADABLE
     return 0 if wanted.printed else EXIT_TIMEOUT
+
+
+async def _take_over(account: Account, password: str, wanted: Wanted) -> None:
+    """Go on with the password: through a new holder, or as one once the old has let go of the lock."""
+    attempts = TAKE_OVER_ATTEMPTS
+    while True:
+        try:
+            async with desk_of(account, password) as desk:
+                return await _print_messages(desk, wanted)
+        except (HolderLeft, ProfileBusy):
+            attempts -= 1
+            if not attempts:
+                raise
+        await asyncio.sleep(TAKE_OVER_PAUSE)
 
 
 async def _print_messages(desk: Desk, wanted: Wanted) -> None:

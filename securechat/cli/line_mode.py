@@ -8,10 +8,17 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from securechat.cli.lines import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
-from securechat.cli.show import conversation_text, event_text, members_text, message_text
+from securechat.cli.show import Connection, conversation_text, event_text, members_text, message_text
 from securechat.cli.surface import NOT_TEXT, Surface
 from securechat.client.client import Client
-from securechat.client.events import Joined, MessageAcknowledged, MessageReceived, Undecryptable
+from securechat.client.events import (
+    Connected,
+    Disconnected,
+    Joined,
+    MessageAcknowledged,
+    MessageReceived,
+    Undecryptable,
+)
 from securechat.errors import SecureChatError
 
 EXIT_LATER: Final = 75
@@ -35,6 +42,7 @@ class LineMode:
         self._piped = piped
         self._target = ""
         self._typed: set[int] = set()
+        self._connection = Connection()
         self._exit_code = 0
 
     async def run(self) -> int:
@@ -64,7 +72,10 @@ class LineMode:
                 if event.message.local_id not in self._typed:  # sent through this process by a one-shot
                     self._surface.show(message_text(event.message))
                 continue
-            text = event_text(event)
+            if isinstance(event, Connected | Disconnected):
+                text = self._connection.text(event)
+            else:
+                text = event_text(event)
             if text is not None:
                 self._surface.tell(text)
             if isinstance(event, Joined):

@@ -93,6 +93,26 @@ def _mark(message: Message) -> str:
     return " (keys changed)" if message.verified == "changed" else ""
 
 
+class Connection:
+    """What is worth saying of a connection that comes and goes: each change once, not each attempt."""
+
+    def __init__(self) -> None:
+        self._greeted = False
+        self._told_lost = False
+
+    def text(self, event: Connected | Disconnected) -> str | None:
+        """The line for this event; None if nothing has changed for a person."""
+        match event:
+            case Connected():
+                again, self._greeted = self._greeted, True
+                self._told_lost = False
+                return "* connected again" if again else event_text(event)
+            case Disconnected():
+                known, self._told_lost = self._told_lost, True
+                final = event.retry_in is None
+                return event_text(event) if final or not known else None
+
+
 def _said(event: Event) -> str | None:
     say = _SENTENCES.get(type(event))
     return None if say is None else say(event)
@@ -106,7 +126,7 @@ def _connected(event: Connected) -> str:
 
 
 def _disconnected(event: Disconnected) -> str:
-    again = f"; trying again in {event.retry_in:.0f} s" if event.retry_in is not None else ""
+    again = "; trying again until it is back" if event.retry_in is not None else ""
     return f"not connected: {event.reason}{again}"
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from securechat.cli.show import clock, event_text, message_text
+from securechat.cli.show import Connection, clock, event_text, message_text
 from securechat.client.events import (
     Connected,
     Disconnected,
@@ -116,3 +116,26 @@ def test_a_sender_with_other_keys_than_we_knew_is_marked() -> None:
     doubtful = structs.replace(message("trust me"), verified="changed")
 
     assert message_text(doubtful, zone=UTC) == "2026-03-01 14:03 @bob (keys changed): trust me"
+
+
+def test_a_connection_that_comes_and_goes_is_told_once_each_time() -> None:
+    hello = Connected("alice", "localhost:7443", "x.securechat.invalid", "SHA256:abc", "TLS 1.3")
+    connection = Connection()
+    told = [
+        connection.text(event)
+        for event in (
+            hello,
+            Disconnected("gone", 0.1),
+            Disconnected("still", 2.0),
+            hello,
+            Disconnected("over", None),
+        )
+    ]
+
+    assert told == [
+        event_text(hello),
+        "* not connected: gone; trying again until it is back",
+        None,
+        "* connected again",
+        "* not connected: over",
+    ]

@@ -48,6 +48,13 @@ class LineMode:
     async def run(self) -> int:
         """Read and show until the person leaves or the input ends; return the exit code."""
         printing = asyncio.create_task(self._print_events())
+        reading = asyncio.current_task()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if reading is not None and not task.cancelled() and task.exception() is not None:
+                reading.cancel()  # nothing more would be shown: `await printing` below says why
+
+        printing.add_done_callback(ended)
         try:
             async for line in self._surface.lines(self._prompt):
                 if not await self._take(line):

@@ -52,6 +52,8 @@ class PlainSurface:
                 while True:
                     data = sys.stdin.buffer.readline(MAX_LINE_BYTES)
                     line = _decoded(data) if data else None
+                    while is_cut(data):  # the rest of a refused line is no line of its own
+                        data = sys.stdin.buffer.readline(MAX_LINE_BYTES)
                     asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
                     if line is None:
                         return
@@ -67,8 +69,13 @@ class PlainSurface:
         click.echo(text, err=True)
 
 
+def is_cut(data: bytes) -> bool:
+    """Whether a read ended in the middle of a line that is longer than we take."""
+    return len(data) == MAX_LINE_BYTES and not data.endswith(b"\n")
+
+
 def _decoded(data: bytes) -> str:
-    if len(data) == MAX_LINE_BYTES and not data.endswith(b"\n"):
+    if is_cut(data):
         return NOT_TEXT
     try:
         return data.decode().rstrip("\r\n")

@@ -1,0 +1,56 @@
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+
+from securechat.cli.line_mode import LineMode
+from securechat.cli.surface import MAX_LINE_BYTES, NOT_TEXT, PlainSurface
+from securechat.client.client import Client
+
+
+class SilentSurface:
+    """A person who never types."""
+
+    async def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield prompt()
+
+    def show(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def tell(self, text: str) -> None:
+        raise AssertionError(text)
+
+
+class BrokenClient:
+    """A client whose messages cannot be read any more."""
+
+    def events(self) -> Any:
+        return self
+
+    def unshown(self, limit: int) -> list[Any]:
+        raise ZeroDivisionError(limit)
+
+
+async def test_a_chat_that_can_show_nothing_more_ends_and_says_why() -> None:
+    chat = LineMode(cast(Client, BrokenClient()), SilentSurface(), user="alice", piped=False)
+
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(20):
+            await chat.run()
+
+
+@pytest.mark.parametrize("length", [MAX_LINE_BYTES, MAX_LINE_BYTES + 5, 3 * MAX_LINE_BYTES])
+async def test_the_rest_of_a_line_that_is_too_long_is_no_line(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused must not be sent in pieces, to whoever was addressed last."""
+    typed = io.BytesIO(b"first\n" + b"x" * length + b"\nlast\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(typed))
+
+    lines = [line async for line in PlainSurface().lines(lambda: "")]
+
+    assert lines == ["first", NOT_TEXT, "last"]

@@ -1,5 +1,6 @@
 """MIMI content: the draft's examples, our own golden bytes, and everything that is refused."""
 
+import os
 from pathlib import Path
 
 import cbor2
@@ -40,6 +41,14 @@ GOLDEN = bytes.fromhex(
     "7818746578742f706c61696e3b636861727365743d7574662d38"
     "4568656c6c6f"
 )
+
+
+@pytest.mark.skipif(
+    not (EXAMPLES or os.environ.get("CI")), reason="the draft's examples must be there in the gate only"
+)
+def test_the_gate_has_every_example_of_the_draft() -> None:
+    """A skip of the tests below would hide a gap there."""
+    assert len(EXAMPLES) == 14
 
 
 @pytest.mark.skipif(not EXAMPLES, reason="the draft's examples are not beside the project: golden bytes only")

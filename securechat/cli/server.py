@@ -51,6 +51,6 @@ def _announce(app: App) -> None:
     click.echo(f"listening on {address}")
     click.echo(f"domain {app.identity.domain}")
     click.echo(f"fingerprint {app.fingerprint}")
-    click.echo(f"registration {'open' if app.config.takes_accounts else 'closed'}")
+    click.echo(f"registration {app.config.admits}")
     click.echo(f"ready: securechat register NAME --server {address}")
     sys.stdout.flush()

@@ -25,6 +25,7 @@ from securechat.protocol.messages import (
     PasswordSalt,
     Register,
 )
+from securechat.server.config import Registration
 from securechat.server.errors import Refusal
 from securechat.server.identity import ServerIdentity
 from securechat.server.login_hash import LoginHasher
@@ -50,14 +51,14 @@ class Accounts:
         writer: Writer,
         *,
         now: Clock,
-        takes_accounts: bool,
+        admits: Registration,
     ) -> None:
         self._identity = identity
         self._hasher = hasher
         self._readers = readers
         self._writer = writer
         self._now = now
-        self._takes_accounts = takes_accounts
+        self._admits = admits
         # A real key: half of all random bytes are none, and are refused without the work (A-05).
         self._no_device = public_of(new_key())
 
@@ -73,7 +74,7 @@ class Accounts:
 
     async def register(self, body: Register, challenge: Challenge) -> Caller:
         """Make an account and its first client; the same request again finds what it made."""
-        if not self._takes_accounts:
+        if self._admits == "closed":
             raise Refusal("registration_closed")
         self._check_registration(body, challenge)
         # First without the hash: whoever asks for a taken name must not keep the pool busy (O-04).

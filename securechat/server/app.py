@@ -15,6 +15,7 @@ from typing import Final
 from securechat.server.accounts import Accounts
 from securechat.server.certificate import LOCAL_NAMES, make_if_missing, read_certificate
 from securechat.server.config import ServerConfig
+from securechat.server.counters import Counters
 from securechat.server.errors import StoreFailed
 from securechat.server.hub import Hub
 from securechat.server.identity import load_identity
@@ -59,6 +60,7 @@ class App:
         self.certificate = read_certificate(config.certificate_file)
         context = make_context(self.certificate)  # what can fail comes before any thread starts
         self.services = Services(self.identity.domain, now)
+        self.counters = Counters()
         self.hub = Hub()
         self.failure: StoreFailed | None = None
         self._riders = Riders(self.services.delivery)
@@ -77,7 +79,7 @@ class App:
                 self._readers,
                 self._writer,
                 now=now,
-                takes_accounts=config.takes_accounts,
+                admits=config.admits,
             ),
             services=self.services,
             hub=self.hub,
@@ -85,7 +87,8 @@ class App:
             readers=self._readers,
             writer=self._writer,
             now=now,
-            registration="open" if config.takes_accounts else "closed",
+            registration=config.admits,
+            counters=self.counters,
         )
         self._listener = Listener(self._desk, self.certificate, context)
 

@@ -15,12 +15,49 @@ from securechat.server.errors import ConfigError
 DEFAULT_HOST: Final = "localhost"
 DEFAULT_PORT: Final = 7443
 
-Registration = Literal["open", "closed"]
+DAY: Final = 24 * 3600
+
+Registration = Literal["open", "invite", "closed"]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
 def default_data_folder() -> Path:
     """Where the database lies when nobody says otherwise: the user's state folder."""
     return Path(platformdirs.user_state_dir("securechat-server"))
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A token bucket: ``burst`` tokens at most, refilled at ``per_second``."""
+
+    burst: Annotated[float, msgspec.Meta(ge=1)]
+    per_second: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The connection budget (O-01): how many sockets may be open, in all and before a login."""
+
+    total: Positive = 20_000
+    before_login: Positive = 1_000
+    before_login_per_address: Positive = 64
+    """IPv4 addresses one by one, IPv6 by their /64."""
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the log keeps what not everybody has fetched (rules.md A)."""
+
+    messages_days: Days = 30
+    handshakes_days: Days = 90
+    welcomes_days: Days = 30
+
+
+class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may lie on the disk; a table's byte counts are of sealed bodies."""
+
+    account_bytes: Positive = 1024 * 1024 * 1024
+    """Of one account's messages that not everybody has fetched; `admin quota` sets it for one account."""
+    free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 1024 * 1024
+    """Space that is left on the disk: below it nothing is taken that makes the database larger."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,17 +69,32 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
     domain: str | None = None
     registration: Registration | None = None
+    restored: bool = False
+    """The data folder holds an older copy: begin a new incarnation (rules.md D)."""
+    admin_socket: Path | None = None
+    http_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] | None = None
+    """Metrics and health on 127.0.0.1; none is the default."""
+    log_format: Literal["text", "json"] = "text"
+    connections: Connections = Connections()
+    retention: Retention = Retention()
+    quotas: Quotas = Quotas()
+    rates: dict[str, Rate] = {}
+    """Over the defaults of ``rate_limit.RULES``, by name."""
 
     @property
     def certificate_file(self) -> Path:
         return self.certificate if self.certificate is not None else self.data / "server.pem"
 
     @property
-    def takes_accounts(self) -> bool:
-        """Registration is open to this machine; to the world only if somebody says so."""
+    def admin_socket_file(self) -> Path:
+        return self.admin_socket if self.admin_socket is not None else self.data / "admin.sock"
+
+    @property
+    def admits(self) -> Registration:
+        """Who may make an account: on this machine everybody; in the world only if somebody says so."""
         if self.registration is not None:
-            return self.registration == "open"
-        return is_loopback(self.host)
+            return self.registration
+        return "open" if is_loopback(self.host) else "closed"
 
 
 def is_loopback(host: str) -> bool:

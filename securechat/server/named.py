@@ -148,5 +148,11 @@ class NamedJob:
             self._answer = body
 
 
+def is_new(db: apsw.Connection, caller: Caller, name: int) -> bool:
+    """Whether a name was undecided when this snapshot was taken."""
+    found = db.execute("SELECT high_water FROM client WHERE id = ?", (caller.client,)).fetchone()
+    return found is None or name > found[0]
+
+
 def _slot(client: int, name: int) -> int:
     return client * ANSWERS_KEPT + name % ANSWERS_KEPT

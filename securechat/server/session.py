@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import apsw
 from msgspec.structs import replace
@@ -42,11 +42,12 @@ from securechat.protocol.server_connection import (
 )
 from securechat.server.accounts import Accounts, Challenge, standing
 from securechat.server.certificate import Certificate
+from securechat.server.counters import Counters
 from securechat.server.errors import Refusal
 from securechat.server.faults import internal
 from securechat.server.hub import Hub
 from securechat.server.identity import ServerIdentity
-from securechat.server.named import NamedJob, Operation
+from securechat.server.named import NamedJob, Operation, is_new
 from securechat.server.riders import Riders
 from securechat.server.services import WITHOUT_CLIENT, Named, Quick, Services
 from securechat.server.store.reader import Readers
@@ -80,6 +81,7 @@ class Desk:
     writer: Writer
     now: Clock
     registration: str
+    counters: Counters
     sessions: "set[Session]" = field(default_factory=set)
 
 
@@ -284,8 +286,13 @@ class Session:
         body, prepare = requested.body, named.prepare
         if prepare is None:
             return lambda db: named.decide(db, caller, body)
+
+        def judge(db: apsw.Connection) -> Any:  # noqa: ANN401 - what a service hands from one half to the other
+            # A name that is decided is answered from what was kept: sent a thousand times it is judged once.
+            return prepare(db, caller, body) if is_new(db, caller, requested.name) else None
+
         try:
-            prepared = await self._desk.readers.run(lambda db: prepare(db, caller, body))
+            prepared = await self._desk.readers.run(judge)
         except Refusal as refusal:
             return functools.partial(_refuse, refusal)
         except Exception as error:  # noqa: BLE001 - a request's root: a mistake of ours ends it, not the server

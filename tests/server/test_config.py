@@ -14,7 +14,7 @@ from tests.server.running import running_server
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "127.1.2.3"])
 def test_n_01_this_machine_may_register(host: str) -> None:
-    assert ServerConfig(host=host).takes_accounts
+    assert ServerConfig(host=host).admits == "open"
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_n_01_this_machine_may_register(host: str) -> None:
 )
 def test_n_01_the_world_may_register_only_if_somebody_says_so(host: str) -> None:
     assert not is_loopback(host)
-    assert not ServerConfig(host=host).takes_accounts
-    assert ServerConfig(host=host, registration="open").takes_accounts
+    assert ServerConfig(host=host).admits == "closed"
+    assert ServerConfig(host=host, registration="open").admits == "open"
 
 
 async def test_n_01_registration_closed_is_closed(tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ def test_l_01_a_folder_that_others_may_open_is_refused(tmp_path: Path) -> None:
 def test_a_database_is_brought_forward_once(tmp_path: Path) -> None:
     db = open_database(prepare_database(tmp_path / "data"))
     version = db.pragma("user_version")
-    db.execute("INSERT INTO account VALUES (1, 'alice', x'', '', x'', x'', 0)")
+    db.execute(
+        "INSERT INTO account (id, user, salt, login_hash, account_key, statement, created) "
+        "VALUES (1, 'alice', x'', '', x'', x'', 0)"
+    )
     assert migrate(db) == version
     assert db.execute("SELECT user FROM account").fetchall() == [("alice",)]
 

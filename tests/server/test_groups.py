@@ -31,7 +31,8 @@ def people(db: apsw.Connection) -> list[Person]:
     found = [Person(f"user{number}", "example.org") for number in range(MEMBERS)]
     for number, person in enumerate(found, start=1):
         db.execute(
-            "INSERT INTO account VALUES (?, ?, x'', '', ?, x'', 0)",
+            "INSERT INTO account (id, user, salt, login_hash, account_key, statement, created) "
+            "VALUES (?, ?, x'', '', ?, x'', 0)",
             (number, person.user, public_of(person.account_key)),
         )
         db.execute(

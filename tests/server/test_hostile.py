@@ -129,7 +129,10 @@ async def test_o_05_acknowledgements_wait_in_one_job_of_bounded_size() -> None:
 
 def test_a_client_taken_out_and_in_for_ever_still_learns_of_its_other_groups(db: apsw.Connection) -> None:
     """Stays that one has not read to their end are listed: a malicious admin makes thousands."""
-    db.execute("INSERT INTO account VALUES (1, 'eve', x'', '', x'', x'', 0)")
+    db.execute(
+        "INSERT INTO account (id, user, salt, login_hash, account_key, statement, created) "
+        "VALUES (1, 'eve', x'', '', x'', x'', 0)"
+    )
     db.execute(
         "INSERT INTO client (account, name, device_key, credential, created) VALUES (1, 'c', '', '', 0)"
     )
@@ -151,7 +154,10 @@ def test_a_client_taken_out_and_in_for_ever_still_learns_of_its_other_groups(db:
 
 
 def test_of_a_groups_epochs_one_list_of_members_is_kept(db: apsw.Connection) -> None:
-    db.execute("INSERT INTO account VALUES (1, 'eve', x'', '', x'', x'', 0)")
+    db.execute(
+        "INSERT INTO account (id, user, salt, login_hash, account_key, statement, created) "
+        "VALUES (1, 'eve', x'', '', x'', x'', 0)"
+    )
     db.execute(
         "INSERT INTO client (account, name, device_key, credential, created) VALUES (1, 'c', '', '', 0)"
     )

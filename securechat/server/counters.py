@@ -1,0 +1,40 @@
+"""What the server counts about itself; metrics and `admin status` read it, nothing decides by it.
+
+Plain numbers, raised where the thing happens: on the loop's thread, but for the store's, which its
+own thread raises. No user, group or address stands in them (G-01).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Counters:
+    """Everything counts from the start of the process."""
+
+    connections_accepted: int = 0
+    connections_refused: Counter[str] = field(default_factory=Counter)
+    """By reason: the cap or deadline that was reached."""
+    connections_ended: Counter[str] = field(default_factory=Counter)
+    """By the code of the goodbye; ``lost`` without one."""
+    handshakes: int = 0
+    """TLS handshakes that were finished."""
+    logins: int = 0
+    logins_failed: int = 0
+    requests: Counter[str] = field(default_factory=Counter)
+    """By the tag of the body."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """By code."""
+    limited: Counter[str] = field(default_factory=Counter)
+    """By the rule of the rate table that said no."""
+    messages: int = 0
+    """Application messages appended."""
+    commits: int = 0
+    pushes: int = 0
+    """Frames handed to connections."""
+    slow_readers: int = 0
+    transactions: int = 0
+    transaction_jobs: int = 0
+    transaction_seconds: float = 0.0
+    """In the writer's thread, its sync included."""
+    entries_expired: int = 0

@@ -1,4 +1,4 @@
-"""S-01: few dependencies, all pinned by hash (the gate also installs from the lock, and with a byte altered)."""
+"""S-01: few dependencies, all pinned by hash. The gate also installs by the lock, and with a byte altered."""
 
 import re
 import tomllib

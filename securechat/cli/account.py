@@ -1,6 +1,7 @@
 """`securechat register`: make an account at a server, and this device's keys on this machine."""
 
 import asyncio
+from typing import Final
 
 import click
 
@@ -8,14 +9,25 @@ from securechat.cli.accounts import address_of, trust_of
 from securechat.cli.home import home_of
 from securechat.cli.options import PASSWORD_VARIABLE, Account, account_options, can_ask, given_password
 from securechat.client.config import ServerAddress
+from securechat.client.errors import RefusedByServer
+from securechat.client.registration import Registered
 from securechat.client.registration import register as register_account
+from securechat.membership.invite import read_invite
 from securechat.membership.passwords import PasswordRefused, check_password, generate_passphrase
 from securechat.names import fold_user
+
+INVITE_VARIABLE: Final = "SECURECHAT_INVITE"
 
 
 @click.command()
 @account_options
-def register(account: Account) -> None:
+@click.option(
+    "--invite",
+    metavar="TOKEN",
+    envvar=INVITE_VARIABLE,
+    help="The token of an invite, for a server that takes new accounts by invite.",
+)
+def register(account: Account, invite: str | None) -> None:
     """Make the account USER and this device's keys.
 
     The password opens this device's store and, later, recovery. It never reaches the server. There
@@ -23,18 +35,24 @@ def register(account: Account) -> None:
     """
     user = fold_user(account.user)
     password = _new_password(account, user)
-    done = asyncio.run(
-        register_account(
-            home_of(account),
-            address_of(account) or ServerAddress.parse("localhost:7443"),
-            user,
-            password,
-            trust_of(account),
-        )
-    )
+    try:
+        done = _register(account, user, password, invite=invite or "")
+    except RefusedByServer as no:
+        if no.code != "invite_needed" or invite or not can_ask():
+            raise
+        typed = str(click.prompt("This server asks for an invite token", err=True))
+        done = _register(account, user, password, invite=typed)
     click.echo(f"{done.user} is registered at {done.server} ({done.domain})", err=True)
     click.echo(f"server fingerprint {done.fingerprint}", err=True)
     click.echo(f"next: securechat chat {done.user}", err=True)
+
+
+def _register(account: Account, user: str, password: str, *, invite: str) -> Registered:
+    token = read_invite(invite).token if invite else ""  # a slip is told here, before anybody is asked
+    server = address_of(account) or ServerAddress.parse("localhost:7443")
+    return asyncio.run(
+        register_account(home_of(account), server, user, password, trust_of(account), invite=token)
+    )
 
 
 def _new_password(account: Account, user: str) -> str:

@@ -26,7 +26,7 @@ from securechat.server.logs import log_to_stderr
 @click.option("--domain", help="Name of this server for ever (default: made from its identity key).")
 @click.option(
     "--registration",
-    type=click.Choice(["open", "closed"]),
+    type=click.Choice(["open", "invite", "closed"]),
     help="Who may make an account (default: open on loopback, closed elsewhere).",
 )
 @click.option(

@@ -178,6 +178,7 @@ _REFUSAL_EXIT: Final[dict[str, ExitCode]] = {
     "name_refused": ExitCode.USAGE,
     "unknown_user": ExitCode.USAGE,
     "registration_closed": ExitCode.FORBIDDEN,
+    "invite_needed": ExitCode.FORBIDDEN,
     "forbidden": ExitCode.FORBIDDEN,
     "not_member": ExitCode.FORBIDDEN,
     "no_group": ExitCode.FORBIDDEN,
@@ -223,6 +224,7 @@ _REFUSAL_CLASSES: Final[dict[str, type[RefusedByServer]]] = {
     "name_taken": NameTaken,
     "forbidden": Forbidden,
     "registration_closed": Forbidden,
+    "invite_needed": Forbidden,
 }
 
 

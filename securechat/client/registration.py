@@ -22,6 +22,7 @@ from securechat.client.errors import (
     Unfinished,
     Unreachable,
     WrongPassword,
+    refusal,
 )
 from securechat.client.first_keys import leave_key_packages
 from securechat.client.keystore import (
@@ -72,6 +73,7 @@ async def register(
 ) -> Registered:
     """Make an account at a server and this device's keys.
 
+    :param invite: a token, for a server that admits by invite (``invite_needed`` without one)
     :raises NameRefused, PasswordRefused: before anything is connected
     :raises ProfileExists: it is finished already
     :raises WrongPassword, Unfinished: an unanswered registration was begun otherwise
@@ -107,6 +109,8 @@ async def _register(
     try:
         link = await open_trusted(server, home, trust, account_pin=known)
         try:
+            if begun is None and not invite and link.hello.registration == "invite":
+                raise refusal("invite_needed")  # before any key is made: the caller asks for one
             salt = secrets.token_bytes(SALT_BYTES) if begun is None else begun.login_salt
             stretched = await asyncio.to_thread(
                 stretch, password, domain=link.hello.domain, user=profile.user, salt=salt

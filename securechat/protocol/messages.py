@@ -405,6 +405,7 @@ REFUSALS: Final[dict[str, str]] = {
     "name_taken": "this user name is taken",
     "name_refused": "this user name is outside the grammar",
     "registration_closed": "this server does not take new accounts",
+    "invite_needed": "this server takes new accounts by invite; the token is missing, wrong, used or too old",
     "busy": "the server has too much to do; try again later",
     "unknown_user": "there is no such user here",
     "no_group": "there is no such group for you",

@@ -28,6 +28,7 @@ from securechat.protocol.messages import (
 from securechat.server.config import Registration
 from securechat.server.errors import Refusal
 from securechat.server.identity import ServerIdentity
+from securechat.server.invites import find_invite, use_invite
 from securechat.server.login_hash import LoginHasher
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
@@ -78,7 +79,7 @@ class Accounts:
             raise Refusal("registration_closed")
         self._check_registration(body, challenge)
         # First without the hash: whoever asks for a taken name must not keep the pool busy (O-04).
-        made = await self._readers.run(lambda db: _made_before(db, body))
+        made = await self._readers.run(lambda db: self._find_made(db, body))
         if made is not None:
             return made
         login_hash = await self._hasher.hash(body.login_key)
@@ -144,8 +145,23 @@ class Accounts:
         if devices != [(client, body.device_key)]:
             raise Refusal("bad_request", "the statement names other devices")
 
+    def _find_made(self, db: apsw.Connection, body: Register) -> Caller | None:
+        """What the same request made. Without an invite nobody learns which names are taken (O-09)."""
+        try:
+            made = _made_before(db, body)
+        except Refusal:
+            self._check_invite(db, body)
+            raise
+        if made is None:
+            self._check_invite(db, body)
+        return made
+
+    def _check_invite(self, db: apsw.Connection, body: Register) -> None:
+        if self._admits == "invite":
+            find_invite(db, body.invite, now=self._now())
+
     def _make(self, db: apsw.Connection, body: Register, login_hash: str) -> Caller:
-        made = _made_before(db, body)
+        made = self._find_made(db, body)
         if made is not None:
             return made
         if db.execute("SELECT 1 FROM client WHERE name = ?", (body.client,)).fetchone() is not None:
@@ -157,6 +173,8 @@ class Accounts:
             (body.user, body.salt, login_hash, body.account_key, body.statement, now),
         )
         account = db.last_insert_rowid()
+        if self._admits == "invite":
+            use_invite(db, body.invite, now=now)
         db.execute(
             "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, ?, ?)",
             (account, body.client, body.device_key, body.credential, now),

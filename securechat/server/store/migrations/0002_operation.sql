@@ -30,6 +30,7 @@ CREATE TABLE invite (
     digest BLOB NOT NULL UNIQUE,
     note TEXT NOT NULL,
     uses INTEGER NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     not_after INTEGER NOT NULL
 );

@@ -24,6 +24,7 @@ FLOORS: Final = {
             ("names", "text"),
             ("mls", "protocol", "content"),
             ("membership",),
+            ("local_rpc",),
             ("client", "server"),
             ("cli",),
             ("__main__",),

@@ -19,10 +19,7 @@ import contextlib
 import logging
 import os
 import socket
-import stat
-import struct
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
@@ -35,6 +32,21 @@ from securechat.client.errors import ClientError, ExitCode, StoreFailed, UnsafeF
 from securechat.client.events import Conversation, Message, Status
 from securechat.client.private_files import check_private_folder, make_folder
 from securechat.errors import SecureChatError
+from securechat.local_rpc import (
+    INTERNAL,
+    INVALID_REQUEST,
+    OURS,
+    Call,
+    NoCall,
+    Nothing,
+    PlaceTaken,
+    bind_private,
+    decode_call,
+    decode_params,
+    error_of,
+    is_peer_of,
+    result_of,
+)
 
 MAX_LINE: Final = 1024 * 1024
 """A message of 64 KiB in its longest spelling fits, and an answer with several of them."""
@@ -48,13 +60,6 @@ DEFAULT_TIMEOUT: Final = 30.0
 
 RESULT_BYTES: Final = MAX_LINE // 2
 """An answer takes another message only while it is shorter than this."""
-
-_PARSE_ERROR: Final = -32700
-_INVALID_REQUEST: Final = -32600
-_UNKNOWN_METHOD: Final = -32601
-_INVALID_PARAMS: Final = -32602
-_INTERNAL: Final = -32603
-_OURS: Final = -32000
 
 log = logging.getLogger("securechat.client.local_socket")
 
@@ -72,15 +77,6 @@ class Holder(Protocol):
     def status(self) -> Status: ...
 
 
-class Call(Struct, frozen=True, forbid_unknown_fields=True):
-    """A request, or a notification if it has no id."""
-
-    method: str
-    params: dict[str, Any] = {}
-    id: int | str | None = None
-    jsonrpc: str = "2.0"
-
-
 class Send(Struct, frozen=True, forbid_unknown_fields=True):
     to: str
     text: str
@@ -95,10 +91,6 @@ class Receive(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Printed(Struct, frozen=True, forbid_unknown_fields=True):
     ids: Annotated[list[int], Meta(max_length=1000)]
-
-
-class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
 
 
 PARAMETERS: Final[dict[str, type[Send] | type[Receive] | type[Printed] | type[Nothing]]] = {
@@ -138,23 +130,9 @@ async def serving(profile: ProfileFolder, holder: Holder) -> AsyncIterator[None]
         profile.socket.unlink(missing_ok=True)
 
 
-def peer_uid(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end of a Unix socket, as the kernel says."""
-    credentials = getattr(socket, "SO_PEERCRED", None)
-    if credentials is not None:
-        _pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, credentials, 12))
-        return int(uid)
-    # macOS and the BSDs: LOCAL_PEERCRED (1) at level SOL_LOCAL (0) gives a struct xucred.
-    _version, uid = struct.unpack_from("=II", connection.getsockopt(0, 1, 128))
-    return int(uid)
-
-
 def is_our_peer(connection: socket.socket) -> bool:
     """Whether the process at the other end belongs to the same user."""
-    try:
-        return peer_uid(connection) == os.geteuid()
-    except (OSError, struct.error):
-        return False
+    return is_peer_of(connection, os.geteuid())
 
 
 class _Switchboard:
@@ -211,7 +189,8 @@ class _Line:
         try:
             return await self._reader.readline()
         except ValueError:
-            await self._write(_error(None, _INVALID_REQUEST, "the line is too long"))
+            text = "the line is too long"
+            await self._write(error_of(None, INVALID_REQUEST, text, exit_code=ExitCode.USAGE))
             return b""
 
     async def _write(self, message: dict[str, Any]) -> None:
@@ -221,23 +200,23 @@ class _Line:
     async def _answer(self, line: bytes) -> dict[str, Any] | None:
         call: Call | None = None
         try:
-            call = _decoded_call(line)
+            call = decode_call(line)
             result = await self._do(call)
-        except _Refusal as refusal:
-            return _error(call.id if call else None, refusal.code, str(refusal))
+        except NoCall as problem:
+            return error_of(call, problem.code, str(problem), exit_code=ExitCode.USAGE)
         except SecureChatError as problem:
             code = int(getattr(problem, "exit_code", ExitCode.USAGE))
-            return _error(call.id if call else None, _OURS, str(problem), exit_code=code)
+            return error_of(call, OURS, str(problem), exit_code=code)
         except ConnectionError:
             raise
         except Exception:  # a connection's root: what failed here must not end the holder
             log.exception("a call of a one-shot failed")
             text = "the holder failed; it is in its log"
-            return _error(call.id if call else None, _INTERNAL, text, exit_code=ExitCode.INTERNAL)
-        return None if call.id is None else {"jsonrpc": "2.0", "id": call.id, "result": result}
+            return error_of(call, INTERNAL, text, exit_code=ExitCode.INTERNAL)
+        return result_of(call, result)
 
     async def _do(self, call: Call) -> Any:  # noqa: ANN401 - JSON
-        match _decoded_params(call):
+        match decode_params(call, PARAMETERS):
             case Send() as send:
                 return await self._send(send)
             case Receive(follow=True):
@@ -286,36 +265,6 @@ class _Line:
                     await self._holder.changed()
 
 
-class _Refusal(Exception):
-    """A call that is not one of ours."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def _decoded_call(line: bytes) -> Call:
-    try:
-        call = msgspec.json.decode(line, type=Call)
-    except msgspec.ValidationError as problem:
-        raise _Refusal(_INVALID_REQUEST, f"not a call: {problem}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise _Refusal(_PARSE_ERROR, "not JSON") from None
-    if call.jsonrpc != "2.0":
-        raise _Refusal(_INVALID_REQUEST, "this is JSON-RPC 2.0")
-    return call
-
-
-def _decoded_params(call: Call) -> Send | Receive | Printed | Nothing:
-    kind = PARAMETERS.get(call.method)
-    if kind is None:
-        raise _Refusal(_UNKNOWN_METHOD, f"there is no method of this name; there are {', '.join(PARAMETERS)}")
-    try:
-        return msgspec.convert(call.params, kind)
-    except msgspec.ValidationError as problem:
-        raise _Refusal(_INVALID_PARAMS, f"{call.method}: {problem}") from None
-
-
 def _fitting(messages: list[Message], limit: int) -> tuple[list[Any], bool]:
     """Cut a list to what one line carries; say whether there is more."""
     taken: list[Any] = []
@@ -328,44 +277,12 @@ def _fitting(messages: list[Message], limit: int) -> tuple[list[Any], bool]:
     return taken, len(messages) > limit
 
 
-def _error(
-    call_id: int | str | None, code: int, text: str, *, exit_code: int = ExitCode.USAGE
-) -> dict[str, Any]:
-    error = {"code": code, "message": text, "data": {"exit_code": int(exit_code)}}
-    return {"jsonrpc": "2.0", "id": call_id, "error": error}
-
-
 def _bind(path: Path) -> socket.socket:
-    """Bind a socket that is private from the moment it exists (L-01)."""
     make_folder(path.parent)
     check_private_folder(path.parent)
-    _remove_old(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _private_umask():
-            listening.bind(str(path))
+        return bind_private(path)
+    except PlaceTaken as problem:
+        raise UnsafeFile(str(problem)) from None
     except OSError as problem:
-        listening.close()
         raise StoreFailed(f"cannot serve {path}: {problem.strerror or problem}") from problem
-    return listening
-
-
-def _remove_old(path: Path) -> None:
-    """Remove what a holder that was killed left behind; anything else is not ours to remove."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode) or (sys.platform != "win32" and found.st_uid != os.geteuid()):
-        raise UnsafeFile(f"{path} is in the place of our socket and is none; remove it")
-    path.unlink()
-
-
-@contextlib.contextmanager
-def _private_umask() -> Iterator[None]:
-    # bind() knows no mode. No other code runs in between: the loop does not turn, and no thread makes files.
-    before = os.umask(0o177)
-    try:
-        yield
-    finally:
-        os.umask(before)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securechat.client import local_socket
+from securechat import local_rpc
 from securechat.client.config import Home, ProfileFolder
 from securechat.client.errors import (
     Forbidden,
@@ -24,7 +24,8 @@ from securechat.client.errors import (
 )
 from securechat.client.events import Conversation, Message, MessageState, Status
 from securechat.client.forwarding import Line, connected, forward
-from securechat.client.local_socket import MAX_CONNECTIONS, MAX_LINE, peer_uid, serving
+from securechat.client.local_socket import MAX_CONNECTIONS, MAX_LINE, serving
+from securechat.local_rpc import peer_uid
 
 
 def a_message(number: int, text: str = "hello", state: MessageState = MessageState.RECEIVED) -> Message:
@@ -331,7 +332,7 @@ async def test_anything_else_in_its_place_is_refused(profile: ProfileFolder, tmp
 async def test_another_user_of_the_machine_is_told_nothing(
     profile: ProfileFolder, holder: ListHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_socket, "peer_uid", lambda _connection: os.geteuid() + 1)
+    monkeypatch.setattr(local_rpc, "peer_uid", lambda _connection: os.geteuid() + 1)
     async with raw(profile) as (reader, writer):
         writer.write(b'{"jsonrpc": "2.0", "id": 1, "method": "status"}\n')
         assert await rest(reader) == b""

@@ -12,7 +12,7 @@ from securechat.client.session import Session
 from securechat.protocol.limits import MAX_BLOB
 from securechat.protocol.messages import Carried, Chunk, Entry, Gap, GetBlob, GetTree
 
-NOT_NOW: Final = frozenset({"busy", "internal", "quota"})
+NOT_NOW: Final = frozenset({"busy", "limited", "internal", "quota"})
 """Refusals that say nothing about what was asked for: ask again later."""
 
 

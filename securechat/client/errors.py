@@ -186,6 +186,7 @@ _REFUSAL_EXIT: Final[dict[str, ExitCode]] = {
     "wrong_credentials": ExitCode.USAGE,
     "quota": ExitCode.QUOTA,
     "busy": ExitCode.RETRY_LATER,
+    "limited": ExitCode.RETRY_LATER,
 }
 """Everything else a server may refuse is a matter of network and server: 3."""
 

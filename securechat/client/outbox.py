@@ -22,10 +22,7 @@ from securechat.client.records import counter, set_counter
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.protocol.limits import MAX_BODY, MAX_CHUNK
-from securechat.protocol.messages import Answer, Carried, Changing, PutChunk, Uploaded
-
-UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
-"""Refusals that decide nothing: the same bytes are sent again under the same name."""
+from securechat.protocol.messages import UNDECIDED, Answer, Carried, Changing, PutChunk, Uploaded
 
 MAX_OUTSTANDING: Final = 64
 """Requests in flight: enough to keep a connection busy, few enough to resend at once."""

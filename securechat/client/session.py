@@ -38,6 +38,7 @@ from securechat.membership.login import Purpose, fingerprint, login_to_sign
 from securechat.protocol.client_connection import DeliveredEvent
 from securechat.protocol.limits import PING_AFTER, SILENCE_LIMIT
 from securechat.protocol.messages import (
+    UNDECIDED,
     Acknowledged,
     Answer,
     Delivered,
@@ -331,7 +332,7 @@ def _is_final(error: ClientError) -> bool:
         case ServerUntrusted() | ServerChanged() | Replaced():
             return True
         case RefusedByServer():
-            return error.code not in {"busy", "internal"}
+            return error.code not in UNDECIDED
         case _:
             return False
 

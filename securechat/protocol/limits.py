@@ -58,10 +58,14 @@ MAX_IN_FLIGHT_BEFORE_LOGIN: Final = 1
 """A stranger asks one thing at a time."""
 
 HANDSHAKE_SECONDS: Final = 5
-"""From the connection to the end of the TLS handshake; a socket that says nothing costs no more."""
+"""From the connection to the end of the TLS handshake; no byte prolongs it."""
+
+STRANGER_SECONDS: Final = 10
+"""From the connection to the first whole request, and from one to the next: a password that is
+stretched in between takes a second or two."""
 
 LOGIN_SECONDS: Final = 30
-"""From the TLS handshake to a login: a person has typed the password before."""
+"""From the connection to a login, whatever is asked in between."""
 
 MAX_QUEUED: Final = 1024 * 1024
 """Bytes that wait for a slow reader; then it is disconnected and the messages wait in the log."""

@@ -250,7 +250,10 @@ class PasswordSalt(Struct, frozen=True, gc=False, tag="password_salt"):
 
 
 class LoggedIn(Struct, frozen=True, gc=False, tag="logged_in"):
-    """``high_water`` is the last name the server decided for this client (0: none yet)."""
+    """``high_water`` is the last name the server decided for this client (0: none yet).
+
+    ``failed_logins`` are wrong passwords since the owner was last told of any (A-06).
+    """
 
     user: UserName
     client: Annotated[str, Meta(max_length=32)]
@@ -259,6 +262,7 @@ class LoggedIn(Struct, frozen=True, gc=False, tag="logged_in"):
     inbox_head: UInt64
     inbox_cursor: UInt64
     time: UInt64
+    failed_logins: UInt64 = 0
 
 
 class Account(Struct, frozen=True, gc=False, tag="account"):
@@ -407,6 +411,7 @@ REFUSALS: Final[dict[str, str]] = {
     "registration_closed": "this server does not take new accounts",
     "invite_needed": "this server takes new accounts by invite; the token is missing, wrong, used or too old",
     "busy": "the server has too much to do; try again later",
+    "limited": "that was too much at once; the server takes it a little later",
     "unknown_user": "there is no such user here",
     "no_group": "there is no such group for you",
     "not_member": "you are not a member of this group",
@@ -426,12 +431,15 @@ REFUSALS: Final[dict[str, str]] = {
 }
 """Every code a refusal may carry, with the sentence shown when the refusal brings none."""
 
+UNDECIDED: Final = frozenset({"busy", "limited", "internal", "out_of_order"})
+"""Codes that decide nothing."""
+
 
 class Refused(Struct, frozen=True, gc=False, omit_defaults=True, tag="refused"):
     """A definite no: nothing was or will be appended under this request's name.
 
-    Except ``busy``, ``internal`` and ``out_of_order``, which decide nothing: the same bytes
-    may be sent again under the same name.
+    Except those of ``UNDECIDED``, which decide nothing: the same bytes may be sent again under the
+    same name, after ``retry_after`` seconds.
     """
 
     id: UInt64
@@ -508,6 +516,7 @@ GOODBYES: Final[dict[str, str]] = {
     "stopping": "the server stops or starts again; come back",
     "slow": "more than a limit waited for this reader; the messages wait in the log",
     "silent": "nothing came for too long",
+    "disabled": "this account was closed by whoever runs the server",
     "internal": "the server failed; come back",
 }
 """Every word a Goodbye may carry; ``lost`` is what a side calls an end without one."""

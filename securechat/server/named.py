@@ -16,14 +16,11 @@ from msgspec.msgpack import Decoder
 
 from securechat.protocol.frames import encode_value
 from securechat.protocol.limits import ANSWERS_KEPT
-from securechat.protocol.messages import Refused
+from securechat.protocol.messages import UNDECIDED, Refused
 from securechat.server.errors import Refusal
 from securechat.server.store.transaction import Transaction
 from securechat.server.store.writer import attempt, judged
 from securechat.server.values import Caller, Decision, GroupPush, InboxPush
-
-UNDECIDED: Final = frozenset({"busy", "internal", "out_of_order"})
-"""Refusals that decide nothing: the same bytes may come again under the same name."""
 
 Operation = Callable[[apsw.Connection], Decision]
 """Runs in a SAVEPOINT of its own."""

@@ -12,9 +12,7 @@ ALTER TABLE account ADD COLUMN failed_untold INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE client ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE client ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
 
--- "restored" is the head a log had when an older copy of it came back (null: never).
--- All entries up to "expired" have been let go of.
-ALTER TABLE conversation ADD COLUMN restored INTEGER;
+-- "expired": no message up to here has a body any more.
 ALTER TABLE conversation ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 
 -- Set in a backup: a server that starts on it begins a new incarnation.
@@ -34,3 +32,23 @@ CREATE TABLE invite (
     created INTEGER NOT NULL,
     not_after INTEGER NOT NULL
 );
+
+-- Where a log stood when an older copy of this database came back; "ended" is the incarnation that
+-- ended there. Whose place in the log is of that incarnation knows it up to "head", and not beyond.
+CREATE TABLE restore (
+    conversation INTEGER NOT NULL REFERENCES conversation (id),
+    ended INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    PRIMARY KEY (conversation, ended)
+) WITHOUT ROWID;
+
+-- Retention finds what is due without looking at what is not.
+CREATE INDEX entry_digest ON entry (conversation, sequence) WHERE digest IS NOT NULL;
+CREATE INDEX entry_commit ON entry (time) WHERE kind = 'commit';
+CREATE INDEX member_behind ON member (conversation, cursor) WHERE "end" IS NOT NULL AND cursor < "end";
+CREATE INDEX upload_open ON upload (client, created) WHERE claimed = 0;
+
+-- Clients of before have stored what lies in the logs of theirs.
+UPDATE client SET stored = found.bytes FROM
+    (SELECT client, sum(length(body)) AS bytes FROM entry WHERE kind = 'message' GROUP BY client) AS found
+WHERE found.client = client.id;

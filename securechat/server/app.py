@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from securechat.server.accounts import Accounts
-from securechat.server.certificate import LOCAL_NAMES, make_if_missing, read_certificate
+from securechat.server.backup import begin_incarnation_if_due
+from securechat.server.certificate import LOCAL_NAMES, make_if_missing
 from securechat.server.config import ServerConfig
 from securechat.server.counters import Counters
+from securechat.server.descriptors import raise_limit
 from securechat.server.errors import StoreFailed
 from securechat.server.hub import Hub
 from securechat.server.identity import load_identity
@@ -27,7 +29,7 @@ from securechat.server.session import Desk
 from securechat.server.store.reader import Readers
 from securechat.server.store.sqlite import prepare_database
 from securechat.server.store.writer import Writer
-from securechat.server.tls import make_context
+from securechat.server.tls import load_certificate
 
 GARBAGE_OBJECTS: Final = 25_000
 """Objects more than before at which Python looks for cycles; its usual 700 are one read of a busy line."""
@@ -54,11 +56,12 @@ class App:
         """
         self.config = config
         path = prepare_database(config.data)
+        begin_incarnation_if_due(path, restored=config.restored, now=now())
         self.identity = load_identity(path, config.domain)
         names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
         self.made_certificate = make_if_missing(config.certificate_file, names)
-        self.certificate = read_certificate(config.certificate_file)
-        context = make_context(self.certificate)  # what can fail comes before any thread starts
+        # What can fail comes before any thread starts.
+        self.certificate, context = load_certificate(config.certificate_file)
         self.services = Services(self.identity.domain, now)
         self.counters = Counters()
         self.hub = Hub()
@@ -68,7 +71,11 @@ class App:
         self._readers = Readers(path)
         self._stopping = asyncio.Event()
         self._writer = Writer(
-            path, riders=self._riders.take, on_undone=self.services.groups.undone, on_failure=self._failed
+            path,
+            riders=self._riders.take,
+            on_undone=self.services.groups.undone,
+            on_failure=self._failed,
+            counters=self.counters,
         )
         self._riders.go = self._writer.hand_over
         self._desk = Desk(
@@ -90,7 +97,7 @@ class App:
             registration=config.admits,
             counters=self.counters,
         )
-        self._listener = Listener(self._desk, self.certificate, context)
+        self._listener = Listener(self._desk, self.certificate, context, config.connections)
 
     @property
     def port(self) -> int:
@@ -160,6 +167,7 @@ async def running(config: ServerConfig) -> AsyncIterator[App]:
 
 def run(config: ServerConfig, ready: Callable[["App"], None]) -> None:
     """``serve`` on uvloop where it is installed, else on asyncio's own loop; for a process of its own."""
+    raise_limit()
     # What was imported stays, and what a request makes goes by reference count: looking for cycles
     # among the few thousand requests under way would be every fifth microsecond of the server.
     gc.freeze()

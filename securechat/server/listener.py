@@ -1,4 +1,8 @@
-"""Opens the port and hands each connection to a pump; ends what stays silent."""
+"""Opens the port, lets connections in as the budget allows, and ends what stays silent.
+
+It accepts by its own hand: a loop's server would answer a want of file descriptors with a line in the
+log per attempt, or by closing the port, and would make a transport before anybody could say no.
+"""
 
 import asyncio
 import contextlib
@@ -6,52 +10,123 @@ import errno
 import logging
 import socket
 import ssl
+import time
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
-from securechat.protocol.limits import HANDSHAKE_SECONDS, SILENCE_LIMIT
+import msgspec
+
+from securechat.protocol.limits import SILENCE_LIMIT
+from securechat.server.budget import Budget, Stage, source_of
 from securechat.server.certificate import Certificate
+from securechat.server.config import Connections
+from securechat.server.descriptors import connections_that_fit
 from securechat.server.errors import ConfigError
 from securechat.server.session import Desk, Session
-from securechat.server.tls import READ_BUFFER, TlsPump
+from securechat.server.tls import READ_BUFFER, Shown, TlsPump
 
 BACKLOG: Final = 1_024
 SWEEP_SECONDS: Final = 5
 
+ACCEPTED_AT_ONCE: Final = 64
+"""Connections taken in one go, before others get their turn."""
+
+HANDSHAKES_AT_ONCE: Final = 8
+"""Handshakes in one turn of the loop, half a millisecond each: who has logged in waits no longer."""
+
+HANDSHAKES_WAITING: Final = 128
+"""While more wait for their turn, newcomers wait in the kernel: the oldest shall not go for the newest."""
+
+WITHOUT_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+PAUSE_SECONDS: Final = 0.1
+"""Until the next attempt to accept, where the system has no room."""
+
+QUIET_SECONDS: Final = 60
+"""Between two lines in the log about the same want."""
+
+UNSENT_BYTES: Final = 128 * 1024
+"""What the kernel takes for a peer beyond what is under way; the rest waits here, counted (O-03)."""
+
 log = logging.getLogger("securechat.server.listener")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStatus:
+    """Numbers for people and metrics."""
+
+    open: int
+    before_login: int
+    sources: int
+    """Addresses that strangers come from."""
+    handshakes_waiting: int
+    most: int
+    """The cap on all connections, as the system's limits leave it."""
 
 
 class Listener:
     """One port on one or two addresses (localhost is IPv4 and IPv6)."""
 
-    def __init__(self, desk: Desk, certificate: Certificate, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        certificate: Certificate,
+        context: ssl.SSLContext,
+        caps: Connections,
+    ) -> None:
         self._desk = desk
-        self._certificate = certificate
-        self._context = context
-        self._signature = desk.identity.sign_certificate(certificate)
+        self._caps = msgspec.structs.replace(caps, total=connections_that_fit(caps.total))
+        self._budget: Budget[TlsPump] = Budget(self._caps)
         self._buffer = memoryview(bytearray(READ_BUFFER))
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[socket.socket] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._opening: set[asyncio.Task[object]] = set()
+        self._waiting: deque[TlsPump] = deque()
+        self._has_turn: asyncio.Handle | None = None
+        self._calm = asyncio.Event()
+        self._calm.set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._pumps: set[TlsPump] = set()
         self._empty = asyncio.Event()
+        self._complained = float("-inf")
         self.port = 0
+        self.reload(certificate, context)
+
+    def reload(self, certificate: Certificate, context: ssl.SSLContext) -> None:
+        """Show newcomers this certificate; connections that are there keep what they were shown (T-06)."""
+        self._shown = Shown(certificate, context, self._desk.identity.sign_certificate(certificate))
+
+    def status(self) -> ListenerStatus:
+        return ListenerStatus(
+            open=len(self._pumps),
+            before_login=self._budget.strangers,
+            sources=self._budget.sources,
+            handshakes_waiting=len(self._waiting),
+            most=self._caps.total,
+        )
 
     async def open(self, host: str, port: int) -> None:
         """Listen; ``port`` 0 takes a free one.
 
         :raises ConfigError: the address can't be used
         """
-        loop = asyncio.get_running_loop()
         try:
             for opened in _sockets(host, port):
-                self._servers.append(await loop.create_server(self._pump, sock=opened, backlog=BACKLOG))
+                self._listening.append(opened)
+                opened.listen(BACKLOG)
                 self.port = opened.getsockname()[1]
         except OSError as error:
+            self.stop_listening()
             raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        self._tasks = [asyncio.create_task(self._accept(opened)) for opened in self._listening]
         self._sweep()
 
     def stop_listening(self) -> None:
-        for server in self._servers:
-            server.close()
+        for task in self._tasks:
+            task.cancel()
+        for opened in self._listening:
+            opened.close()
+        self._listening.clear()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -65,19 +140,103 @@ class Listener:
         for pump in list(self._pumps):
             pump.abort()
 
-    def _pump(self) -> TlsPump:
-        pump = TlsPump(self._context, self._buffer, self._session, self._ended)
-        self._pumps.add(pump)
-        pump.deadline(HANDSHAKE_SECONDS)
-        return pump
+    # Letting in.
 
-    def _ended(self, pump: TlsPump) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._calm.wait()
+            try:
+                self._let_in(*await loop.sock_accept(listening))
+                for _ in range(ACCEPTED_AT_ONCE):
+                    self._let_in(*listening.accept())
+            except BlockingIOError:
+                pass  # that was all
+            except OSError as error:
+                if error.errno in WITHOUT_DESCRIPTORS:
+                    await self._without_descriptors(error)
+                # Anything else is the end of a connection that was not one yet (accept(2)).
+
+    def _let_in(self, accepted: socket.socket, address: tuple[str, int]) -> None:
+        counters = self._desk.counters
+        source = source_of(address[0])
+        room = self._budget.judge(source)
+        if room.reason:
+            counters.connections_refused[room.reason] += 1
+        if room.refused:
+            accepted.close()
+            return
+        if room.leaves is not None:
+            self._send_away(room.leaves)
+        counters.connections_accepted += 1
+        accepted.settimeout(0)
+        pump = TlsPump(self._shown, self._buffer, self)
+        self._pumps.add(pump)
+        self._budget.enter(source, pump)
+        opening = asyncio.create_task(self._open(pump, accepted))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, pump: TlsPump, accepted: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: pump, accepted)
+        except OSError as error:  # it ended before its transport was made
+            log.debug("a connection could not be taken up: %s", error)
+            accepted.close()
+            pump.connection_lost(error)
+
+    def _send_away(self, pump: TlsPump) -> None:
+        self._budget.leave(pump)
+        pump.abort()
+
+    async def _without_descriptors(self, error: OSError) -> None:
+        """Make room among strangers and try again in a moment; say so once a minute."""
+        self._desk.counters.connections_refused["descriptors"] += 1
+        if time.monotonic() - self._complained > QUIET_SECONDS:
+            self._complained = time.monotonic()
+            log.warning("cannot accept connections: %s (%d are open)", error.strerror, len(self._pumps))
+        expendable = self._budget.expendable()
+        if expendable is not None:
+            self._send_away(expendable)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+    # What pumps tell their keeper.
+
+    def speaks(self, pump: TlsPump) -> None:
+        self._budget.advance(pump, Stage.SPEAKING)
+        self._waiting.append(pump)
+        if len(self._waiting) > HANDSHAKES_WAITING:
+            self._calm.clear()
+        self._take_turns()
+
+    def secured(self, pump: TlsPump) -> Session:
+        self._desk.counters.handshakes += 1
+        self._budget.advance(pump, Stage.SECURED)
+        return Session(self._desk, pump, pump.shown.certificate, pump.shown.signature)
+
+    def admitted(self, pump: TlsPump) -> None:
+        self._budget.admit(pump)
+
+    def expired(self) -> None:
+        self._desk.counters.connections_refused["slow"] += 1
+
+    def ended(self, pump: TlsPump) -> None:
+        self._budget.leave(pump)
         self._pumps.discard(pump)
         if not self._pumps:
             self._empty.set()
 
-    def _session(self, pump: TlsPump) -> Session:
-        return Session(self._desk, pump, self._certificate, self._signature)
+    def _take_turns(self) -> None:
+        if self._has_turn is None and self._waiting:
+            self._has_turn = asyncio.get_running_loop().call_soon(self._begin_handshakes)
+
+    def _begin_handshakes(self) -> None:
+        self._has_turn = None
+        for _ in range(min(HANDSHAKES_AT_ONCE, len(self._waiting))):
+            self._waiting.popleft().begin()
+        if len(self._waiting) <= HANDSHAKES_WAITING:
+            self._calm.set()
+        self._take_turns()
 
     def _sweep(self) -> None:
         """Let go of connections on which nothing has come for too long (Q-04)."""
@@ -97,7 +256,10 @@ def _sockets(host: str, port: int) -> list[socket.socket]:
             bound = opened[0].getsockname()[1] if opened else port
             listening = socket.socket(family, kind, protocol)
             try:
+                listening.settimeout(0)
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+                    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
                 if family == socket.AF_INET6:
                     listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 listening.bind((address[0], bound, *address[2:]))

@@ -16,7 +16,7 @@ from typing import Any, Final, assert_never
 import apsw
 from msgspec.structs import replace
 
-from securechat.protocol.limits import LOGIN_SECONDS, MAX_QUEUED, PROTOCOL_VERSION
+from securechat.protocol.limits import MAX_QUEUED, PROTOCOL_VERSION
 from securechat.protocol.messages import (
     Acknowledged,
     Answer,
@@ -129,7 +129,6 @@ class Session:
 
     def secured(self) -> None:
         self._desk.sessions.add(self)
-        self._pump.deadline(LOGIN_SECONDS)
 
     def received(self, data: bytes) -> None:
         self.heard = asyncio.get_running_loop().time()
@@ -153,7 +152,8 @@ class Session:
         """Push a frame; a reader that is too far behind is let go."""
         if self._connection.state is not State.LOGGED_IN:
             return
-        if self._pump.queued > MAX_QUEUED:
+        if self._pump.queued + self._unflushed + len(frame) > MAX_QUEUED:
+            self._desk.counters.slow_readers += 1
             log.info("a client reads too slowly; it is disconnected")
             self._desk.hub.leave(self._caller.client if self._caller else 0, self)
             self._pump.abort()
@@ -221,6 +221,8 @@ class Session:
 
     def _take_request(self, requested: Requested) -> None:
         if requested.name == 0:
+            if self._caller is None or not self._caller.client:
+                self._pump.asked()
             self._reading.append(requested)
             if self._reading_task is None:
                 self._reading_task = asyncio.create_task(self._work_through_reading())
@@ -322,7 +324,9 @@ class Session:
             if self._connection.state is not State.CLOSED:
                 if isinstance(answer, LoggedIn):
                     self._connection.logged_in()
-                    self._pump.deadline(None)
+                    if self._caller is not None and self._caller.client:
+                        # Without a client it stays a stranger's: short, and bounded in number.
+                        self._pump.admitted()
                 self._connection.respond(requested.id, answer)
                 self._flush_soon()
 

@@ -1,23 +1,40 @@
 """TLS 1.3 over a plain transport: a pump between a socket and ``ssl.MemoryBIO``.
 
 asyncio's own TLS holds hundreds of KiB per connection; this holds what OpenSSL needs. The
-``SSLObject`` is made when the first byte comes, so a socket that says nothing costs next to
-nothing (O-01). One read buffer serves all connections of a loop: what is in it is taken at once.
+``SSLObject`` is made when a whole ClientHello is here and it is this pump's turn, so a socket that
+says nothing, or says it byte by byte, costs next to nothing (O-01). One read buffer serves all
+connections of a loop: what is in it is taken at once.
 """
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import logging
 import ssl
-from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol, cast
 
-from securechat.protocol.limits import ALPN
-from securechat.server.certificate import Certificate
+from securechat.protocol.limits import (
+    ALPN,
+    HANDSHAKE_SECONDS,
+    LOGIN_SECONDS,
+    MAX_QUEUED,
+    STRANGER_SECONDS,
+)
+from securechat.server.certificate import Certificate, read_certificate
 from securechat.server.errors import ConfigError
 
 RECORD: Final = 16 * 1024
 """A TLS record. OpenSSL's memory buffers never shrink, so no more than this is put in at once."""
+
+RECORD_HEADER: Final = 5
+HANDSHAKE_RECORD: Final = 22
+"""The first byte of a TLS connection (RFC 8446, section 5.1)."""
+
+MAX_CLIENT_HELLO: Final = 4 * 1024
+"""The first record. One with a post-quantum key share has 1.5 KiB."""
 
 READ_BUFFER: Final = 64 * 1024
 CLOSE_SECONDS: Final = 5
@@ -42,6 +59,47 @@ def make_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
+def load_certificate(path: Path) -> tuple[Certificate, ssl.SSLContext]:
+    """Read a certificate and its key and see a client get through with them, before anybody depends on it.
+
+    :raises ConfigError: says what is wrong with the file
+    """
+    certificate = read_certificate(path)
+    context = make_context(certificate)
+    # OpenSSL reads the file a second time: what a login signs must be what peers are shown (T-06).
+    if not hmac.compare_digest(hashlib.sha256(_rehearse(path, context)).digest(), certificate.digest):
+        raise ConfigError(f"{path} changed while it was read")
+    return certificate, context
+
+
+def _rehearse(path: Path, context: ssl.SSLContext) -> bytes:
+    """Shake hands in memory; return the certificate's DER as a client sees it."""
+    looks = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    looks.check_hostname = False
+    looks.verify_mode = ssl.CERT_NONE  # who trusts it is for the real clients to say
+    looks.set_alpn_protocols([ALPN])
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = looks.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for side in (client, server, client):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+        return client.getpeercert(binary_form=True) or b""
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"nobody can connect with the certificate in {path}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a connection is shown, from its first byte to its end, whatever is reloaded meanwhile."""
+
+    certificate: Certificate
+    context: ssl.SSLContext = field(repr=False)
+    signature: bytes = field(repr=False)
+    """By the server's identity key, over the certificate's key."""
+
+
 class Stream(Protocol):
     """What stands on a pump: told when the line is secured, what comes, and when it ends."""
 
@@ -55,40 +113,62 @@ class Stream(Protocol):
     def ended(self) -> None: ...
 
 
+class Keeper(Protocol):
+    """Who let a pump in: counts it, gives it its turn, and puts a stream on it."""
+
+    def speaks(self, pump: "TlsPump") -> None:
+        """A whole ClientHello is here; ``begin`` is due when it is the pump's turn."""
+
+    def secured(self, pump: "TlsPump") -> Stream: ...
+
+    def admitted(self, pump: "TlsPump") -> None:
+        """It is no stranger's any more."""
+
+    def expired(self) -> None:
+        """A deadline has passed; that pump ends at once."""
+
+    def ended(self, pump: "TlsPump") -> None:
+        """Once, at the very end."""
+
+
 class TlsPump(asyncio.BufferedProtocol):
-    """One connection. Plain bytes on one side, a socket on the other."""
+    """One connection. Plain bytes on one side, a socket on the other.
+
+    A stranger's time is short and no byte prolongs it: ``HANDSHAKE_SECONDS`` to the end of the
+    handshake, ``STRANGER_SECONDS`` to a first whole request and from one to the next,
+    ``LOGIN_SECONDS`` in all.
+    """
 
     __slots__ = (
+        "_aborted",
+        "_began",
         "_buffer",
-        "_context",
         "_deadline",
-        "_ended",
+        "_hello",
         "_incoming",
-        "_make_stream",
+        "_keeper",
         "_outgoing",
         "_secured",
         "_ssl",
         "_stream",
         "_transport",
+        "shown",
     )
 
-    def __init__(
-        self,
-        context: ssl.SSLContext,
-        buffer: memoryview,
-        make_stream: Callable[["TlsPump"], Stream],
-        ended: Callable[["TlsPump"], None],
-    ) -> None:
-        """``buffer`` is shared by all pumps of a loop; ``ended`` is told once, at the very end."""
-        self._context = context
-        self._ended = ended
+    def __init__(self, shown: Shown, buffer: memoryview, keeper: Keeper) -> None:
+        """``buffer`` is shared by all pumps of a loop."""
+        self.shown = shown
+        self._keeper = keeper
         self._buffer = buffer
-        self._make_stream = make_stream
         self._transport: asyncio.Transport | None = None
         self._ssl: ssl.SSLObject | None = None
         self._stream: Stream | None = None
+        self._hello: bytearray | None = None
         self._secured = False
+        self._aborted = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._began = asyncio.get_running_loop().time()
+        self._end_by(self._began + HANDSHAKE_SECONDS)
 
     # What the owner of the stream calls.
 
@@ -98,16 +178,24 @@ class TlsPump(asyncio.BufferedProtocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
+    def address(self) -> str:
+        """The peer's, without its port; empty where it has gone."""
+        known = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(known[0]) if known else ""
+
+    @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def deadline(self, seconds: float | None) -> None:
-        """End the connection unless a later call comes first; None lifts it."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if seconds is not None:
-            self._deadline = asyncio.get_running_loop().call_later(seconds, self.abort)
+    def asked(self) -> None:
+        """A stranger has sent a whole request: the time to the next begins, the time in all goes on."""
+        now = asyncio.get_running_loop().time()
+        self._end_by(min(now + STRANGER_SECONDS, self._began + LOGIN_SECONDS))
+
+    def admitted(self) -> None:
+        """Somebody has logged in: no deadline, and no place among strangers."""
+        self._end_by(None)
+        self._keeper.admitted(self)
 
     def write(self, data: bytes) -> None:
         """Encrypt and send; record by record, because memory that OpenSSL has taken it keeps."""
@@ -138,10 +226,12 @@ class TlsPump(asyncio.BufferedProtocol):
         self._flush()
         self._transport.close()
         if self.queued:
-            self.deadline(CLOSE_SECONDS)
+            last = asyncio.get_running_loop().time() + CLOSE_SECONDS
+            self._end_by(last if self._deadline is None else min(last, self._deadline.when()))
 
     def abort(self) -> None:
         """End at once; what waits is dropped."""
+        self._aborted = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -150,27 +240,27 @@ class TlsPump(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have all of asyncio.Transport but its name.
         self._transport = cast("asyncio.Transport", transport)
+        if self._aborted:  # in the moment between its arrival and this call
+            self._transport.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self.deadline(None)
+        self._end_by(None)
         self._transport = None
         self._ssl = None
+        self._hello = None
         if self._stream is not None:
             self._stream.ended()
             self._stream = None
-        self._ended(self)
+        self._keeper.ended(self)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._ssl is None:
-            self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self._ssl = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        for start in range(0, nbytes, RECORD):
-            self._incoming.write(self._buffer[start : min(start + RECORD, nbytes)])
-            if not self._turn(self._ssl):
-                return
+            self._gather(nbytes)
+        else:
+            self._feed(self._ssl, self._buffer[:nbytes])
 
     def eof_received(self) -> None:
         """The peer's end without a close_notify is an end too: every frame has its length."""
@@ -179,7 +269,53 @@ class TlsPump(asyncio.BufferedProtocol):
         if self._stream is not None:
             self._stream.writable()
 
+    # What the keeper calls.
+
+    def begin(self) -> None:
+        """Take up the handshake with the ClientHello that is here."""
+        hello, self._hello = self._hello, None
+        if hello is None or not self.is_open:
+            return  # it ended while it waited
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = self.shown.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._feed(self._ssl, memoryview(hello))
+
     # Inside.
+
+    def _gather(self, nbytes: int) -> None:
+        """Keep what comes before the handshake: one record, and not more than a ClientHello may have."""
+        hello = self._hello
+        if hello is None:
+            hello = self._hello = bytearray()
+        before, hello_ends = len(hello), _record_end(hello)
+        if before + nbytes > RECORD_HEADER + MAX_CLIENT_HELLO:
+            self.abort()
+            return
+        hello += self._buffer[:nbytes]
+        ends = _record_end(hello)
+        if hello[0] != HANDSHAKE_RECORD or ends > RECORD_HEADER + MAX_CLIENT_HELLO:
+            log.debug("a peer does not speak TLS")
+            self.abort()
+        elif before < hello_ends and len(hello) >= ends:
+            self._keeper.speaks(self)
+
+    def _feed(self, tls: ssl.SSLObject, data: memoryview) -> None:
+        for start in range(0, len(data), RECORD):
+            self._incoming.write(data[start : start + RECORD])
+            if not self._turn(tls):
+                return
+
+    def _end_by(self, when: float | None) -> None:
+        """Move the one deadline; None lifts it."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if when is not None:
+            self._deadline = asyncio.get_running_loop().call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        self._keeper.expired()
+        self.abort()
 
     def _turn(self, tls: ssl.SSLObject) -> bool:
         """Let OpenSSL work on what came; say whether to go on."""
@@ -208,7 +344,8 @@ class TlsPump(asyncio.BufferedProtocol):
     def _handshake_done(self) -> None:
         self._secured = True
         self._flush()
-        self._stream = self._make_stream(self)
+        self._end_by(self._began + STRANGER_SECONDS)
+        self._stream = self._keeper.secured(self)
         self._stream.secured()
 
     def _read(self, tls: ssl.SSLObject) -> bytes:
@@ -224,3 +361,13 @@ class TlsPump(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         if self._ssl is not None and self._outgoing.pending and self.is_open and self._transport is not None:
             self._transport.write(self._outgoing.read())
+            if self.queued > MAX_QUEUED:
+                # Only OpenSSL's own answers pass here: a peer asks for new keys and reads none of them.
+                self.abort()
+
+
+def _record_end(data: bytearray) -> int:
+    """Where the record at the front ends; as long as nobody can know, behind its header."""
+    if len(data) < RECORD_HEADER:
+        return RECORD_HEADER
+    return RECORD_HEADER + int.from_bytes(data[3:RECORD_HEADER], "big")

@@ -81,12 +81,13 @@ _NameChange = tuple[str, _Content | None]
 class Disk:
     """The files below one folder. Made by `faulty_disk`."""
 
+    sync_lies = False
+    """A sync returns and has done nothing: what a missing fsync looks like from below."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lock = threading.RLock()
-        self.operation: Callable[[Operation], None] = lambda _: None
-        self.sync_lies = False
-        """A sync returns and has done nothing: what a missing fsync looks like from below."""
+        self.operation: Callable[[Operation], None] = well
         self.counts: dict[str, int] = {}
         self._names: dict[str, _Content] = {}
         self._on_platter: dict[str, _Content] = {}
@@ -142,6 +143,10 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
         path.write_bytes(data)
 
 
+def well(_: Operation) -> None:
+    """Nothing is wrong with the disk."""
+
+
 def full(operation: Operation) -> None:
     """There is no space left: nothing more can be written."""
     if operation.verb == "write":
@@ -168,7 +173,7 @@ def read_only(operation: Operation) -> None:
 
 def _failing(kind: type[apsw.Error], code: int, text: str) -> apsw.Error:
     error = kind(text)
-    error.extendedresult = code  # type: ignore[attr-defined] - read by apsw
+    error.extendedresult = code  # type: ignore[attr-defined]  # read by apsw
     return error
 
 

@@ -47,8 +47,17 @@ async def test_q_02_the_watch_would_see_synchronous_normal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "SYNCHRONOUS", "NORMAL")
+    monkeypatch.setattr(sqlite, "LEAST", 1)
     with watched_disk() as disk:
         assert True in await answers_over_unsynced_bytes(tmp_path, disk, monkeypatch)
+
+
+def test_c_03_a_connection_that_syncs_less_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SYNCHRONOUS", "NORMAL")
+    with pytest.raises(StoreFailed, match="would not be synced at every commit"):
+        sqlite.prepare_database(tmp_path / "data")
 
 
 async def test_q_02_a_sync_that_fails_is_answered_by_silence_and_the_end(tmp_path: Path) -> None:

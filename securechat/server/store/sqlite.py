@@ -16,6 +16,9 @@ from securechat.server.store.migrate import migrate
 
 DATABASE: Final = "server.db"
 SYNCHRONOUS: Final = "FULL"
+LEAST: Final = 2
+"""FULL, as SQLite counts: a connection that syncs less is not used."""
+
 BUSY_MILLISECONDS: Final = 10_000
 """How long one server waits for another's transaction; a transaction takes milliseconds."""
 
@@ -51,10 +54,13 @@ def open_database(path: Path) -> apsw.Connection:
         db.set_busy_timeout(BUSY_MILLISECONDS)
         mode = db.pragma("journal_mode", "wal")
         db.pragma("synchronous", SYNCHRONOUS)
+        synchronous = db.pragma("synchronous")
     except apsw.Error as error:
         raise StoreFailed(f"cannot open {path}: {error}") from None
     if mode != "wal":
         raise StoreFailed(f"{path} cannot be used in WAL mode: {mode}")
+    if synchronous < LEAST:
+        raise StoreFailed(f"{path} would not be synced at every commit: synchronous is {synchronous}")
     return db
 
 

@@ -1,0 +1,120 @@
+"""How a harness is told how much to do, and how it says what it did.
+
+Every long form is `python -m tests.faults.NAME --count N --minutes M --seed S`. A harness goes
+through *worlds*, one after the other; world ``n`` is drawn from seed ``S + n``, so one that failed
+is told again with ``--seed`` and ``--count`` as they are printed. The exit code is 1 when something
+is wrong.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.ledger import Violation, told
+
+
+class Wrong(Exception):
+    """Something that must not happen has happened; the text says what."""
+
+    @classmethod
+    def if_any(cls, violations: list[Violation]) -> None:
+        if violations:
+            raise cls(told(violations))
+
+
+@dataclass
+class Report:
+    """What a harness did, so far."""
+
+    name: str
+    counts: Counter[str] = field(default_factory=Counter)
+    longest: dict[str, float] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def took(self, what: str, seconds: float) -> None:
+        """Remember the longest of its kind."""
+        self.longest[what] = max(self.longest.get(what, 0.0), seconds)
+
+    def line(self) -> str:
+        parts = [f"{number:,} {what}" for what, number in self.counts.items()]
+        parts += [f"longest {what} {seconds:.2f} s" for what, seconds in self.longest.items()]
+        verdict = "WRONG" if self.wrong else "ok"
+        return f"{self.name}: {verdict}: {', '.join(parts)} in {self.seconds:.0f} s"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is to be done: so many faults, but not longer than this, beginning at a seed."""
+
+    count: int
+    minutes: float = 600.0
+    seed: int = 1
+
+
+World = Callable[[Path, random.Random, Report, int], None]
+"""Plays one world in a folder of its own: at most so many faults, counted in ``report.counts``.
+
+Raises Wrong."""
+
+
+def play(name: str, fault: str, amount: Amount, world: World, *, each: int) -> Report:
+    """Play worlds of ``each`` faults until the amount is done, or the first is wrong.
+
+    :param fault: the key of ``report.counts`` that says how many faults there were
+    """
+    report = Report(name)
+    started = time.monotonic()
+    number = 0
+    while report.counts[fault] < amount.count and time.monotonic() - started < amount.minutes * 60:
+        seed = amount.seed + number
+        number += 1
+        before = report.counts[fault]
+        at_most = min(each, amount.count - before)
+        try:
+            with folder() as where:
+                world(where, random.Random(seed), report, at_most)
+        except Wrong as wrong:
+            report.wrong.append(
+                f"{wrong}\nagain: python -m tests.faults.{name} --seed {seed} --count {at_most}"
+            )
+            break
+        if report.counts[fault] == before:
+            report.wrong.append(f"world {seed} saw no fault: the harness itself is broken")
+            break
+    report.seconds = time.monotonic() - started
+    return report
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="securechat-faults-") as name:
+        yield Path(name)
+
+
+def command(description: str | None, run: Callable[[Amount], list[Report]], *, count: int) -> int:
+    """The long form: read the arguments, run, print, and say whether all was well."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=count, help="faults of each kind")
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after so long")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="where the worlds begin")
+    given = parser.parse_args()
+    sys.stdout.write(f"seed {given.seed}\n")
+    reports = run(Amount(given.count, given.minutes, given.seed))
+    return said(reports)
+
+
+def said(reports: list[Report]) -> int:
+    """Print what was done; return the exit code."""
+    for report in reports:
+        sys.stdout.write(f"{report.line()}\n")
+        sys.stdout.writelines(f"{wrong}\n" for wrong in report.wrong)
+    sys.stdout.flush()
+    return 1 if any(report.wrong for report in reports) else 0

@@ -4,7 +4,8 @@ Plain numbers, raised where the thing happens: on the loop's thread, but for the
 own thread raises. No user, group or address stands in them (G-01).
 """
 
-from collections import Counter
+import time
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 
@@ -37,4 +38,16 @@ class Counters:
     transaction_jobs: int = 0
     transaction_seconds: float = 0.0
     """In the writer's thread, its sync included."""
+    latest_transactions: deque[float] = field(default_factory=lambda: deque(maxlen=512))
+    """Seconds of each of the last ones, its sync included."""
+    last_transaction: float = 0.0
+    """When the last one was on the disk: seconds since 1970."""
     entries_expired: int = 0
+
+    def committed(self, jobs: int, seconds: float) -> None:
+        """A transaction of so many jobs is on the disk; told by the writer's thread."""
+        self.transactions += 1
+        self.transaction_jobs += jobs
+        self.transaction_seconds += seconds
+        self.latest_transactions.append(seconds)
+        self.last_transaction = time.time()

@@ -12,6 +12,7 @@ told so, and the next ones are tried.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,6 +20,7 @@ from typing import Final, Generic, Protocol, TypeVar, cast
 
 import apsw
 
+from securechat.server.counters import Counters
 from securechat.server.errors import Refusal, StoreFailed
 from securechat.server.faults import internal
 from securechat.server.store.sqlite import open_database
@@ -56,6 +58,7 @@ class Writer:
         riders: Callable[[], list[Job]],
         on_undone: Callable[[], None],
         on_failure: Callable[[StoreFailed], None],
+        counters: Counters,
     ) -> None:
         """Start the thread.
 
@@ -67,6 +70,7 @@ class Writer:
         self._riders = riders
         self._on_undone = on_undone
         self._on_failure = on_failure
+        self._counters = counters
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self._gathered: list[Job] = []
@@ -113,8 +117,11 @@ class Writer:
             return
         try:
             while (batch := self._take()) is not None:
+                began = time.monotonic()
                 refusal = _transact(db, batch)
-                if refusal is not None:
+                if refusal is None:
+                    self._counters.committed(len(batch), time.monotonic() - began)
+                else:
                     self._on_undone()
                 self._loop.call_soon_threadsafe(_tell, batch, refusal)
         except apsw.Error as error:

@@ -7,6 +7,7 @@ is wrong.
 """
 
 import argparse
+import logging
 import random
 import sys
 import tempfile
@@ -107,6 +108,8 @@ def command(description: str | None, run: Callable[[Amount], list[Report]], *, c
     parser.add_argument("--seed", type=int, default=int(time.time()), help="where the worlds begin")
     given = parser.parse_args()
     sys.stdout.write(f"seed {given.seed}\n")
+    sys.stdout.flush()
+    logging.disable(logging.CRITICAL)  # what fails here fails on purpose
     reports = run(Amount(given.count, given.minutes, given.seed))
     return said(reports)
 

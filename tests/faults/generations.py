@@ -31,6 +31,7 @@ class Oracle:
     sealed: dict[Place, bytes] = field(default_factory=dict)
     secrets: dict[tuple[bytes, int], dict[bytes, int]] = field(default_factory=dict)
     twice: list[Place] = field(default_factory=list)
+    _seen: set[bytes] = field(default_factory=set)
     _unread: dict[bytes, PrivateMessage] = field(default_factory=dict)
 
     def epoch(self, reading: Reading) -> None:
@@ -41,6 +42,9 @@ class Oracle:
 
     def sent(self, message: bytes) -> None:
         """A sealed message reached the server; its epoch may not have reached anybody here yet."""
+        if message in self._seen:
+            return
+        self._seen.add(message)
         decoded = decode_message(message)
         if isinstance(decoded, PrivateMessage):
             self._unread[message] = decoded
@@ -56,9 +60,9 @@ class Oracle:
                 self.twice.append(place)
         return self.sealed
 
-    def last(self, group: bytes, epoch: int, leaf: int) -> int:
-        """The last generation that was sent by a leaf in an epoch; -1 if none was."""
-        return max((each[3] for each in self.read() if each[:3] == (group, epoch, leaf)), default=-1)
+    def places(self) -> dict[bytes, Place]:
+        """Where each message that can be read by now stands."""
+        return {raw: place for place, raw in self.read().items()}
 
     def judge(self) -> None:
         """:raises Wrong: a key was used twice, or the oracle could not see"""

@@ -31,14 +31,13 @@ from securechat.server.errors import StoreFailed
 from securechat.server.groups import Groups
 from securechat.server.named import NamedJob
 from securechat.server.store.sqlite import open_for_reading, prepare_database
+from tests.faults.camera import LOSSES, Camera, Picture, small_logs
 from tests.faults.command import Amount, Report, Wrong, command, play
-from tests.faults.disk import Disk, Operation, faulty_disk, io_error, well, write_files
+from tests.faults.disk import faulty_disk, well, write_files
 from tests.server.peer import Peer, Person, WasRefused, commit_request, open_room, registered
 from tests.server.running import running_server
 
-LOSSES: Final = "power losses"
 PATIENCE: Final = 120
-MOMENTS: Final = frozenset({"write", "sync", "truncate", "delete"})
 AT_ONCE: Final = 24
 """Messages that a client has under way at most."""
 
@@ -54,39 +53,6 @@ class Promise:
     client: int
     name: int
     answer: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What a power loss would have left, and how many promises had been given by then."""
-
-    files: dict[str, bytes]
-    promises: int
-
-
-@dataclass
-class Camera:
-    """Takes pictures at random moments; the last loss is real."""
-
-    disk: Disk
-    random: random.Random
-    promises: list[Promise]
-    left: int
-    pictures: list[Picture] = field(default_factory=list)
-    lost: Picture | None = None
-
-    def __call__(self, operation: Operation) -> None:
-        if self.lost is not None:
-            io_error(operation)
-        if operation.verb not in MOMENTS or self.random.random() > 0.06 or self.left <= 0:
-            return
-        promised = len(self.promises)  # first: a promise given meanwhile may or may not be kept
-        self.left -= 1
-        picture = Picture(self.disk.after_power_loss(self.random), promised)
-        self.pictures.append(picture)
-        if self.left == 0:
-            self.lost = picture
-            io_error(operation)
 
 
 @contextmanager
@@ -218,7 +184,7 @@ async def _go_on(where: Path, camera: Camera, actors: list[Actor], promises: lis
         raise Wrong("the power did not fail")
     home = where / "after"
     write_files(home, camera.lost.files)
-    kept = {(each.client, each.name): each.answer for each in promises[: camera.lost.promises]}
+    kept = {(each.client, each.name): each.answer for each in promises[: camera.lost.spoken]}
     async with running_server(home) as app:
         clients = clients_of(home / "data")
         for actor in actors:
@@ -259,7 +225,7 @@ class Judge:
         folder = self.where / "picture"
         write_files(folder, picture.files)
         try:
-            self._judge(folder / "data", self.promises[: picture.promises])
+            self._judge(folder / "data", self.promises[: picture.spoken])
         finally:
             shutil.rmtree(folder)
 
@@ -334,21 +300,6 @@ def check_whole(db: apsw.Connection) -> None:
         group = Groups().load(db, conversation)
         if group.context.epoch != epoch or group.tree.tree_hash() != group.context.tree_hash:
             raise Wrong("the public state is not that of the epoch")
-
-
-@contextmanager
-def small_logs(chance: random.Random) -> Iterator[None]:
-    """SQLite brings its log into the database often, so that losses in the middle of that come too."""
-    pages = chance.choice([8, 30, 100, 1_000])
-
-    def hook(db: apsw.Connection) -> None:
-        db.wal_autocheckpoint(pages)
-
-    apsw.connection_hooks.append(hook)
-    try:
-        yield
-    finally:
-        apsw.connection_hooks.remove(hook)
 
 
 EACH: Final = 40

@@ -233,12 +233,16 @@ class PublicGroup:
             raise UsageError("the commit was verified in another epoch")
         return verified.following
 
-    def check_group_info(self, data: bytes, verified: VerifiedCommit) -> GroupInfo:
+    def check_group_info(
+        self, data: bytes, verified: VerifiedCommit, *, signer: LeafIndex | None = None
+    ) -> GroupInfo:
         """Return the GroupInfo of the next epoch, if it is what this commit comes to (12.4.3).
 
-        It says what we computed, carries the commit's tag, and is signed by the committer's new leaf.
+        It says what we computed, carries the commit's tag, and is signed by the committer's new leaf,
+        or by that of another ``signer``.
         """
         following = self.apply(verified)
+        signer = verified.facts.committer if signer is None else signer
         group_info = decode_message(data)
         if not isinstance(group_info, GroupInfo):
             raise ValidationError("group-info-type", "12.4.3", "this is no GroupInfo")
@@ -246,10 +250,10 @@ class PublicGroup:
             raise ValidationError("group-info-context", "12.4.3", "it describes another epoch")
         if group_info.confirmation_tag != following.confirmation_tag:
             raise ValidationError("group-info-tag", "12.4.3", "it carries another confirmation tag")
-        if group_info.signer != verified.facts.committer:
-            raise ValidationError("group-info-signer", "12.4.3", "it is not the committer's")
+        if group_info.signer != signer:
+            raise ValidationError("group-info-signer", "12.4.3", "it is not of whose it should be")
         check_extensions_unique(group_info.extensions)
-        _check_group_info_signature(group_info, self.suite, verified.facts.committer_leaf)
+        _check_group_info_signature(group_info, self.suite, following.tree.member(signer))
         return group_info
 
     def to_bytes(self) -> bytes:

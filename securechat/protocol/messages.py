@@ -150,6 +150,21 @@ class CommitGroup(Struct, frozen=True, gc=False, tag="commit"):
     welcome: Carried | None = None
 
 
+class OfferCommit(Struct, frozen=True, gc=False, tag="offer_commit"):
+    """Append again, to a log that was restored, a commit that it had taken and the copy lacks.
+
+    Who offers need not have made it. ``proposals`` are those it refers to; ``group_info`` describes
+    the new epoch and is signed by the offerer's leaf; ``welcome`` is the one it came with.
+    """
+
+    group: GroupId
+    epoch: UInt64
+    commit: Carried
+    proposals: Annotated[list[Annotated[bytes, Meta(max_length=MAX_BODY)]], Meta(max_length=MAX_ENTRIES)] = []
+    group_info: Carried | None = None
+    welcome: Carried | None = None
+
+
 class Propose(Struct, frozen=True, gc=False, tag="propose"):
     group: GroupId
     epoch: UInt64
@@ -165,9 +180,13 @@ class SendMessage(Struct, frozen=True, gc=False, tag="send"):
 
 
 class Sync(Struct, frozen=True, gc=False, tag="sync"):
-    """Ask where the client's groups stand, in order of group id, after one of them."""
+    """Ask where the client's groups stand, in order of group id, after one of them.
+
+    ``incarnation`` is the one of the client's own cursors (0: not asked about).
+    """
 
     after: Annotated[bytes, Meta(max_length=64)] = b""
+    incarnation: UInt64 = 0
 
 
 class Fetch(Struct, frozen=True, gc=False, tag="fetch"):
@@ -224,7 +243,9 @@ Reading = (
 )
 """Requests without a name: repeating them changes nothing."""
 
-Changing = PublishKeyPackages | ClaimKeyPackages | CreateGroup | CommitGroup | Propose | SendMessage
+Changing = (
+    PublishKeyPackages | ClaimKeyPackages | CreateGroup | CommitGroup | OfferCommit | Propose | SendMessage
+)
 """Requests with a name: decided once, whatever is sent twice."""
 
 RequestBody = Before | Reading | Changing
@@ -302,6 +323,8 @@ class GroupStatus(Struct, frozen=True, gc=False, omit_defaults=True):
     cursor: UInt64
     end: UInt64 = 0
     """0 while the client is a member, else the sequence of the commit that removed it."""
+    restored: UInt64 | None = None
+    """The last entry that the log still has of what it had in the asked incarnation, if that ended."""
 
 
 class Synced(Struct, frozen=True, gc=False, tag="synced"):

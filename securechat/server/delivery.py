@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import apsw
+from msgspec.structs import replace
 
 from securechat.mls.codec import read_varint
 from securechat.mls.errors import DecodeError
@@ -60,6 +61,13 @@ WHERE m.client = ? AND c.group_id > ? AND (m."end" IS NULL OR m.cursor < m."end"
 ORDER BY c.group_id, m.start LIMIT ?
 """
 
+_RESTORED: Final = """
+SELECT coalesce((SELECT head FROM restore WHERE conversation = g.id AND ended = :incarnation),
+                (SELECT min(head) FROM restore WHERE conversation = g.id))
+FROM conversation g WHERE g.group_id = :group
+"""
+"""Of an incarnation that is none of ours (another copy was restored meanwhile) only the oldest is sure."""
+
 _INBOX: Final = """
 SELECT i.sequence, g.group_id, i.epoch, i.start, c.name, i.body, i.blob, i.size, i.time FROM inbox i
 JOIN conversation g ON g.id = i.conversation JOIN client c ON c.id = i.sender
@@ -100,21 +108,17 @@ class Delivery:
         return decision
 
     def fetch(self, db: apsw.Connection, caller: Caller, body: Fetch) -> Entries:
-        """Entries from ``start`` on, as many as fit; what has expired is a Gap."""
+        """Entries from ``start`` on, as many as fit.
+
+        What has expired is a Gap with hashes while somebody may need them, later one without.
+        """
         found = db.execute(_STAY, (body.group, caller.client, body.start)).fetchone()
         if found is None:
             raise Refusal("no_group")
         conversation, first, last = found
         if body.start < first:
             raise Refusal("forbidden", "that was before you came", head=last)
-        entries: list[Entry | Gap] = []
-        room = ANSWER_BYTES
-        for row in db.execute(_ENTRIES, (conversation, body.start, last, MAX_ENTRIES)):
-            room -= len(row[5] or b"") + 128
-            if room < 0 and entries:
-                break
-            _add(entries, *row)
-        return Entries(body.group, entries, last)
+        return Entries(body.group, _entries(db, conversation, body.start, last), last)
 
     def sync(self, db: apsw.Connection, caller: Caller, body: Sync) -> Synced:
         """Where the client's groups stand, those that it has not seen to their end among them."""
@@ -125,7 +129,11 @@ class Delivery:
             # client taken out and in a thousand times could never ask for what comes after: the oldest
             # stays, then, and the others once these are acknowledged.
             rows = [row for row in rows if row[0] != rows[-1][0]] or rows[:-1]
-        return Synced([GroupStatus(*row) for row in rows], more)
+        groups = [GroupStatus(*row) for row in rows]
+        (incarnation,) = db.execute("SELECT incarnation FROM server").fetchone() or (0,)
+        if body.incarnation not in {0, incarnation}:
+            groups = [_with_restored(db, status, body.incarnation) for status in groups]
+        return Synced(groups, more)
 
     def fetch_inbox(self, db: apsw.Connection, caller: Caller, body: FetchInbox) -> InboxEntries:
         (head,) = db.execute("SELECT inbox_head FROM client WHERE id = ?", (caller.client,)).fetchone() or (
@@ -159,6 +167,11 @@ class Delivery:
         if db.changes():
             # A Welcome opens a group once; whoever has it needs the server's copy no more.
             db.execute("DELETE FROM inbox WHERE client = ? AND sequence <= ?", (client, sequence))
+
+
+def _with_restored(db: apsw.Connection, status: GroupStatus, incarnation: int) -> GroupStatus:
+    found = db.execute(_RESTORED, {"group": status.group, "incarnation": incarnation}).fetchone()
+    return status if found is None else replace(status, restored=found[0])
 
 
 def not_yours(db: apsw.Connection, caller: Caller, group: bytes) -> Refusal:
@@ -198,6 +211,24 @@ def _message_head(group: bytes, epoch: int) -> bytes:
     return empty[:-_SEALED_FIELDS]
 
 
+def _entries(db: apsw.Connection, conversation: int, start: int, last: int) -> list[Entry | Gap]:
+    """What is at the places from ``start`` on; those without a row are a Gap without hashes."""
+    entries: list[Entry | Gap] = []
+    room, left, following = ANSWER_BYTES, MAX_ENTRIES, start
+    for row in db.execute(_ENTRIES, (conversation, start, last, MAX_ENTRIES)):
+        room -= len(row[5] or b"") + 128
+        left -= 1
+        if entries and (room < 0 or len(entries) > MAX_ENTRIES - 2):
+            return entries
+        if row[0] > following:
+            entries.append(Gap(following, row[0] - 1, []))
+        _add(entries, *row)
+        following = row[0] + 1
+    if left and following <= last:
+        entries.append(Gap(following, last, []))
+    return entries
+
+
 def _add(  # noqa: PLR0913, PLR0917 - the columns of a row
     entries: list[Entry | Gap],
     sequence: int,
@@ -212,7 +243,7 @@ def _add(  # noqa: PLR0913, PLR0917 - the columns of a row
 ) -> None:
     if digest is None:
         entries.append(Entry(sequence, kind, epoch, sender, time, body or b"", blob or b"", size or 0))
-    elif entries and isinstance(entries[-1], Gap):
+    elif entries and isinstance(entries[-1], Gap) and entries[-1].hashes:
         entries[-1] = Gap(entries[-1].first, sequence, [*entries[-1].hashes, digest])
     else:
         entries.append(Gap(sequence, sequence, [digest]))

@@ -38,8 +38,8 @@ class Entrances:
         columns = db.execute(
             "SELECT body, blob, size FROM epoch_state WHERE conversation = ?", (conversation,)
         ).fetchone()
-        if columns is None:
-            raise Refusal("gone")
+        if columns is None or (columns[0] is None and columns[1] is None):
+            raise Refusal("gone", "this epoch came back without a GroupInfo")
         return StoredGroupInfo(body.group, epoch, head, handshake_head, carried_of(columns))
 
     def get_tree(self, db: apsw.Connection, caller: Caller, body: GetTree) -> Chunk:

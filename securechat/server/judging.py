@@ -41,6 +41,25 @@ class CommitParts:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferParts:
+    """The bytes of an OfferCommit."""
+
+    commit: bytes
+    proposals: Sequence[bytes]
+    group_info: bytes | None
+    welcome: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOffer:
+    """A commit that a log may take back, and those of its proposals that the log has not."""
+
+    verified: VerifiedCommit
+    committer: LeafNode
+    proposals: tuple[VerifiedProposal, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Proposed:
     """The bytes of a Create."""
 
@@ -126,6 +145,48 @@ def judge_commit(
         public.check_group_info(parts.group_info, verified)
         _check_welcome(verified.facts, parts.welcome)
     return verified
+
+
+def judge_offer(
+    public: PublicGroup, pending: Sequence[bytes], parts: OfferParts, *, device_key: bytes
+) -> JudgedOffer:
+    """Check a commit that a log had before its server was restored; ``pending`` is what it has now.
+
+    The same law as for any commit, but it is of who signed it, whoever offers it. Its key packages may
+    have run out since: that was judged when they were used.
+
+    :param device_key: the offerer's, who signs the GroupInfo
+    :raises Refusal: ``refused_commit`` and the rule that is broken, or ``quota``
+    """
+    with told_as("refused_commit"):
+        known = [public.verify_proposal(message) for message in pending]
+        brought = [public.verify_proposal(message) for message in parts.proposals]
+        for each in brought:
+            _must_not(judge_proposal(public.context, public.tree, each.proposal, each.sender))
+        there = {each.reference for each in known}
+        missing = {each.reference: each for each in brought if each.reference not in there}
+        proposals = [*known, *missing.values()]
+        verified = public.verify_commit(parts.commit, proposals)
+        facts = verified.facts
+        taken = [(each.proposal, each.sender) for each in facts.proposals if each.by_reference]
+        if any((each.proposal, each.sender) not in taken for each in missing.values()):
+            raise Refusal("refused_commit", "it comes with a proposal that it does not take up")
+        _check_size(facts)
+        _must_not(judge(facts, pending=proposals))
+        if parts.group_info is not None:
+            signer = _leaf_of(verified.following, device_key)
+            public.check_group_info(parts.group_info, verified, signer=signer)
+        if parts.welcome is not None:
+            _check_welcome(facts, parts.welcome)
+    leaf = facts.committer_leaf if facts.external else facts.old_tree.member(facts.committer)
+    return JudgedOffer(verified, leaf, tuple(missing.values()))
+
+
+def _leaf_of(public: PublicGroup, device_key: bytes) -> LeafIndex:
+    for index, leaf in public.tree.leaves():
+        if leaf.signature_key == device_key:
+            return index
+    raise Refusal("refused_commit", "who signs its GroupInfo is not in the group")
 
 
 def judge_proposal_message(caller: Caller, public: PublicGroup, message: bytes) -> VerifiedProposal:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import apsw
 
-from securechat.membership.room import ROOM_EXTENSION, Kind, may_speak, room_of
-from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
-from securechat.mls.extensions import Extensions, find_extension
-from securechat.mls.nodes import LeafIndex, LeafNode
+from securechat.membership.room import Kind, may_speak
+from securechat.mls.commit_facts import VerifiedProposal
+from securechat.mls.nodes import LeafIndex
 from securechat.mls.public_group import VerifiedCommit
 from securechat.names import user_uri
 from securechat.protocol.messages import (
@@ -21,12 +20,10 @@ from securechat.protocol.messages import (
     CommitGroup,
     CreateGroup,
     Entry,
-    InboxEntry,
     Propose,
 )
 from securechat.server.blobs import claim, read_carried
 from securechat.server.delivery import not_yours
-from securechat.server.directory import registered_client
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import (
@@ -36,20 +33,10 @@ from securechat.server.judging import (
     judge_commit,
     judge_opening,
     judge_proposal_message,
-    leaf_owner,
     users_of,
 )
-from securechat.server.values import Caller, Clock, Decision, GroupPush, InboxPush, columns_of
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a conversation stands."""
-
-    conversation: int
-    epoch: int
-    head: int
-    handshake_head: int
+from securechat.server.logbook import Logbook, Place
+from securechat.server.values import Caller, Clock, Decision, GroupPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +56,7 @@ class JudgedProposal:
 class Ordering:
     def __init__(self, groups: Groups, domain: str, now: Clock) -> None:
         self._groups = groups
+        self._book = Logbook(groups, domain)
         self._domain = domain
         self._now = now
 
@@ -97,14 +85,14 @@ class Ordering:
             (body.group, now),
         )
         place = Place(db.last_insert_rowid(), 0, 0, 0)
-        self._client(db, opening.first.tree.member(LeafIndex(0)))
+        self._book.client(db, opening.first.tree.member(LeafIndex(0)))
         self._groups.write(db, place.conversation, opening.first, None)
         speaks = may_speak(opening.room, user_uri(self._domain, caller.user))
-        _add_stay(db, place, caller.client, LeafIndex(0), speaks=speaks, start=1)
+        self._book.add_stay(db, place, caller.client, LeafIndex(0), speaks=speaks, start=1)
         if opening.room.kind is Kind.DIRECT:
             self._take_slot(db, caller, opening, place.conversation)
         if opening.commit is None or body.commit is None or body.commit_group_info is None:
-            self._set_group_info(db, caller, place, body.group_info)
+            self._book.set_group_info(db, caller, place, body.group_info)
             return Decision(Appended(0))
         request = CommitGroup(body.group, 0, 0, body.commit, body.commit_group_info, body.welcome)
         return self._append_commit(db, caller, request, JudgedCommit(place, opening.commit))
@@ -116,26 +104,20 @@ class Ordering:
 
         What a stranger would learn from a judgement is none of a stranger's business.
         """
-        place = self._place(db, body.group)
+        place = self._book.place(db, body.group)
         if place is None or (place.epoch, place.handshake_head) != (body.epoch, body.handshake_head):
             return None
-        if not self._has_leaf(db, caller, place):
+        if not self._book.has_leaf(db, caller, place):
             return None
         parts = _read_parts(db, caller, body.commit, body.group_info, body.welcome)
-        pending = db.execute(
-            "SELECT e.body FROM pending p JOIN entry e ON e.conversation = p.conversation "
-            "AND e.sequence = p.sequence WHERE p.conversation = ? ORDER BY p.sequence",
-            (place.conversation,),
-        )
-        messages = [message for (message,) in pending]
-        public = self._groups.load(db, place.conversation)
-        return JudgedCommit(place, judge_commit(caller, public, messages, parts, now=self._now()))
+        public, pending = self._book.public(db, place), self._book.pending(db, place)
+        return JudgedCommit(place, judge_commit(caller, public, pending, parts, now=self._now()))
 
     def commit(
         self, db: apsw.Connection, caller: Caller, body: CommitGroup, judged: JudgedCommit | None
     ) -> Decision:
-        place = self._place(db, body.group)
-        if place is None or not self._has_leaf(db, caller, place):
+        place = self._book.place(db, body.group)
+        if place is None or not self._book.has_leaf(db, caller, place):
             raise not_yours(db, caller, body.group)
         if body.epoch != place.epoch:
             raise Refusal("stale_epoch", head=place.head)
@@ -147,25 +129,25 @@ class Ordering:
             if judged is None:
                 raise Refusal("behind", head=place.head)
         if not judged.verified.facts.external:
-            self._must_be_member(db, caller, place, body.group)
+            self._book.must_be_member(db, caller, place, body.group)
         return self._append_commit(db, caller, body, JudgedCommit(place, judged.verified))
 
     # Propose
 
     def prepare_proposal(self, db: apsw.Connection, caller: Caller, body: Propose) -> JudgedProposal | None:
-        place = self._place(db, body.group)
-        if place is None or place.epoch != body.epoch or not self._has_leaf(db, caller, place):
+        place = self._book.place(db, body.group)
+        if place is None or place.epoch != body.epoch or not self._book.has_leaf(db, caller, place):
             return None
-        public = self._groups.load(db, place.conversation)
+        public = self._book.public(db, place)
         return JudgedProposal(place, judge_proposal_message(caller, public, body.proposal))
 
     def propose(
         self, db: apsw.Connection, caller: Caller, body: Propose, judged: JudgedProposal | None
     ) -> Decision:
-        place = self._place(db, body.group)
+        place = self._book.place(db, body.group)
         if place is None:
             raise Refusal("no_group")
-        self._must_be_member(db, caller, place, body.group)
+        self._book.must_be_member(db, caller, place, body.group)
         if body.epoch != place.epoch:
             raise Refusal("stale_epoch", head=place.head)
         if judged is None or judged.place.epoch != place.epoch:
@@ -178,7 +160,7 @@ class Ordering:
             raise Refusal("quota", "one proposal per client and epoch", head=place.head)
         db.execute("INSERT INTO pending VALUES (?, ?, ?)", (place.conversation, sequence, caller.client))
         entry = Entry(sequence, "proposal", place.epoch, caller.name, now, body.proposal)
-        _append(db, caller, place.conversation, entry)
+        self._book.append(db, place, entry, caller.client)
         db.execute(
             "UPDATE conversation SET head = ?1, handshake_head = ?1 WHERE id = ?2",
             (sequence, place.conversation),
@@ -191,8 +173,8 @@ class Ordering:
     def _append_commit(
         self, db: apsw.Connection, caller: Caller, body: CommitGroup, judged: JudgedCommit
     ) -> Decision:
-        place, facts, following = judged.place, judged.verified.facts, judged.verified.following
-        before = self._present(db, place)
+        place, book = judged.place, self._book
+        before = book.present(db, place)
         sequence, now = place.head + 1, self._now()
         for carried in (body.commit, body.welcome):
             if carried is not None:
@@ -201,120 +183,10 @@ class Ordering:
         entry = Entry(
             sequence, "commit", place.epoch, caller.name, now, carried.body, carried.blob, carried.size
         )
-        _append(db, caller, place.conversation, entry)
-        db.execute(
-            "UPDATE conversation SET epoch = ?1, head = ?2, handshake_head = ?2 WHERE id = ?3",
-            (following.context.epoch, sequence, place.conversation),
-        )
-        db.execute("DELETE FROM pending WHERE conversation = ?", (place.conversation,))
-        self._groups.write(db, place.conversation, following, facts.old_tree)
-        self._set_group_info(db, caller, place, body.group_info)
-        newcomers = self._move_members(db, caller, place, facts, sequence)
-        welcomes = () if body.welcome is None else self._welcome(db, caller, body, newcomers, sequence, now)
+        newcomers = book.append_commit(db, place, entry, judged.verified, caller.client)
+        book.set_group_info(db, caller, place, body.group_info)
+        welcomes = book.invite(db, caller, body, place, entry, newcomers)
         return Decision(Appended(sequence), (GroupPush(body.group, before, entry, echo=True), *welcomes))
-
-    def _move_members(
-        self, db: apsw.Connection, caller: Caller, place: Place, facts: CommitFacts, sequence: int
-    ) -> list[int]:
-        """End and begin stays as the tree did; return the clients that were added."""
-        ended = 'UPDATE member SET "end" = ? WHERE conversation = ? AND leaf = ? AND "end" IS NULL'
-        for removed in facts.removed:
-            db.execute(ended, (sequence, place.conversation, removed.leaf_index))
-        room = room_of(facts.new_context)
-        entering = [(added.leaf_index, added.leaf_node) for added in facts.added]
-        clients = [self._client(db, leaf) for _, leaf in entering]
-        if facts.external:
-            entering.append((facts.committer, facts.committer_leaf))
-            clients.append(caller.client)
-        for (index, leaf), client in zip(entering, clients, strict=True):
-            speaks = may_speak(room, user_uri(self._domain, leaf_owner(leaf)[0]))
-            _add_stay(db, place, client, index, speaks=speaks, start=sequence + 1)
-        if _policy(facts.old_context.extensions) != _policy(facts.new_context.extensions):
-            self._refresh_speakers(db, place, facts)
-        return clients[: len(facts.added)]
-
-    def _refresh_speakers(self, db: apsw.Connection, place: Place, facts: CommitFacts) -> None:
-        room = room_of(facts.new_context)
-        for index, leaf in facts.new_tree.leaves():
-            speaks = may_speak(room, user_uri(self._domain, leaf_owner(leaf)[0]))
-            db.execute(
-                "UPDATE member SET may_speak = ?1 WHERE conversation = ?2 AND leaf = ?3 "
-                'AND "end" IS NULL AND may_speak != ?1',
-                (speaks, place.conversation, index),
-            )
-
-    def _welcome(
-        self,
-        db: apsw.Connection,
-        caller: Caller,
-        body: CommitGroup,
-        newcomers: list[int],
-        sequence: int,
-        now: int,
-    ) -> tuple[InboxPush, ...]:
-        if body.welcome is None:
-            return ()
-        (conversation,) = db.execute(
-            "SELECT id FROM conversation WHERE group_id = ?", (body.group,)
-        ).fetchone() or (0,)
-        pushes = []
-        for client in newcomers:
-            (head,) = db.execute(
-                "UPDATE client SET inbox_head = inbox_head + 1 WHERE id = ? RETURNING inbox_head", (client,)
-            ).fetchone() or (0,)
-            columns = columns_of(body.welcome)
-            db.execute(
-                "INSERT INTO inbox "
-                "(client, sequence, conversation, epoch, start, sender, body, blob, size, time) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (client, head, conversation, body.epoch + 1, sequence + 1, caller.client, *columns, now),
-            )
-            told = InboxEntry(head, body.group, body.epoch + 1, sequence + 1, caller.name, body.welcome, now)
-            pushes.append(InboxPush(client, told))
-        return tuple(pushes)
-
-    def _place(self, db: apsw.Connection, group: bytes) -> Place | None:
-        found = db.execute(
-            "SELECT id, epoch, head, handshake_head FROM conversation WHERE group_id = ?", (group,)
-        ).fetchone()
-        return None if found is None else Place(*found)
-
-    def _present(self, db: apsw.Connection, place: Place) -> tuple[int, ...]:
-        rows = db.execute(
-            'SELECT client FROM member WHERE conversation = ? AND "end" IS NULL', (place.conversation,)
-        )
-        return tuple(client for (client,) in rows)
-
-    def _has_leaf(self, db: apsw.Connection, caller: Caller, place: Place) -> bool:
-        """Whether the caller's user is in the group, with whichever client."""
-        found = db.execute(
-            "SELECT 1 FROM member m JOIN client c ON c.id = m.client "
-            'WHERE m.conversation = ? AND m."end" IS NULL AND c.account = ? LIMIT 1',
-            (place.conversation, caller.account),
-        ).fetchone()
-        return found is not None
-
-    def _must_be_member(self, db: apsw.Connection, caller: Caller, place: Place, group: bytes) -> None:
-        found = db.execute(
-            'SELECT 1 FROM member WHERE conversation = ? AND client = ? AND "end" IS NULL',
-            (place.conversation, caller.client),
-        ).fetchone()
-        if found is None:
-            raise not_yours(db, caller, group)
-
-    def _set_group_info(self, db: apsw.Connection, caller: Caller, place: Place, carried: Carried) -> None:
-        claim(db, caller, carried)
-        db.execute(
-            "UPDATE epoch_state SET body = ?, blob = ?, size = ? WHERE conversation = ?",
-            (*columns_of(carried), place.conversation),
-        )
-
-    def _client(self, db: apsw.Connection, leaf: LeafNode) -> int:
-        """The client of a leaf, as this server knows it."""
-        client = registered_client(db, leaf)
-        if client is None:
-            raise Refusal("refused_commit", "a leaf has not the keys its client is registered with here")
-        return client
 
     def _check_slot(self, db: apsw.Connection, caller: Caller, body: CreateGroup, opening: Opening) -> None:
         """One conversation per pair of users; who comes second learns which it is."""
@@ -348,25 +220,3 @@ def _read_parts(
 ) -> CommitParts:
     sealed = None if welcome is None else read_carried(db, caller, welcome)
     return CommitParts(read_carried(db, caller, commit), read_carried(db, caller, group_info), sealed)
-
-
-def _append(db: apsw.Connection, caller: Caller, conversation: int, entry: Entry) -> None:
-    columns = columns_of(Carried(entry.body, entry.blob, entry.size))
-    db.execute(
-        "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body, blob, size) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (conversation, entry.sequence, entry.kind, entry.epoch, caller.client, entry.time, *columns),
-    )
-
-
-def _add_stay(
-    db: apsw.Connection, place: Place, client: int, leaf: LeafIndex, *, speaks: bool, start: int
-) -> None:
-    db.execute(
-        "INSERT INTO member (conversation, client, leaf, may_speak, start, cursor) VALUES (?, ?, ?, ?, ?, ?)",
-        (place.conversation, client, leaf, speaks, start, start - 1),
-    )
-
-
-def _policy(extensions: Extensions) -> bytes | None:
-    return find_extension(extensions, ROOM_EXTENSION)

@@ -22,6 +22,7 @@ from securechat.protocol.messages import (
     GetBlob,
     GetGroupInfo,
     GetTree,
+    OfferCommit,
     Propose,
     PublishKeyPackages,
     PutChunk,
@@ -35,6 +36,7 @@ from securechat.server.directory import Directory
 from securechat.server.entrances import Entrances
 from securechat.server.groups import Groups
 from securechat.server.ordering import Ordering
+from securechat.server.reopening import Reopening
 from securechat.server.store.transaction import Transaction
 from securechat.server.values import Caller, Clock, Decision
 
@@ -70,6 +72,7 @@ class Services:
         self.groups = Groups()
         self.delivery = Delivery(self.groups, now)
         directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now)
+        reopening = Reopening(self.groups, domain, now)
         blobs, entrances = Blobs(now), Entrances(self.groups)
         self.reading: dict[type[RequestBody], Reading] = {
             GetAccount: directory.get_account,
@@ -86,6 +89,7 @@ class Services:
             SendMessage: Quick(self.delivery.send),
             Propose: Named(ordering.propose, ordering.prepare_proposal),
             CommitGroup: Named(ordering.commit, ordering.prepare_commit),
+            OfferCommit: Named(reopening.offer, reopening.prepare_offer),
             CreateGroup: Named(ordering.create, ordering.prepare_create),
             PublishKeyPackages: Named(directory.publish, directory.prepare_publish),
             ClaimKeyPackages: Named(directory.claim),

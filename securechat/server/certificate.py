@@ -22,8 +22,8 @@ from securechat.server.errors import ConfigError
 from securechat.server.private_files import create_private_file, is_open_to_all
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
-DAYS: Final = 397
-"""What browsers accept of a server certificate; the identity key carries trust over a renewal."""
+DAYS: Final = 90
+"""What Mozilla's "modern" profile accepts (T-01); who pins the identity key never asks for the date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class Certificate:
     """DER of the public key info: what the identity key signs."""
     digest: bytes
     """SHA-256 of the certificate's DER: what a login signs (T-06)."""
+    not_before: int
+    not_after: int
+    """Seconds since 1970."""
 
 
 def make_if_missing(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> bool:
@@ -76,7 +79,14 @@ def read_certificate(path: Path) -> Certificate:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     der = found.public_bytes(serialization.Encoding.DER)
-    return Certificate(path, spki, hashlib.sha256(der).digest())
+    begins, ends = found.not_valid_before_utc, found.not_valid_after_utc
+    return Certificate(
+        path,
+        spki,
+        hashlib.sha256(der).digest(),
+        not_before=int(begins.timestamp()),
+        not_after=int(ends.timestamp()),
+    )
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, hostnames: Sequence[str]) -> x509.Certificate:
@@ -89,7 +99,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, hostnames: Sequence[str]) -> x
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=DAYS))
+        .not_valid_after(now + dt.timedelta(days=DAYS - 1))
         .add_extension(
             x509.SubjectAlternativeName([_general_name(host) for host in hostnames]), critical=False
         )

@@ -32,6 +32,13 @@ SELECT EXISTS (SELECT 1 FROM entry e JOIN member m ON m.conversation = e.convers
 """
 
 
+_USED: Final = """
+SELECT EXISTS (SELECT 1 FROM entry WHERE blob = :blob)
+    OR EXISTS (SELECT 1 FROM inbox WHERE blob = :blob)
+    OR EXISTS (SELECT 1 FROM epoch_state WHERE blob = :blob)
+"""
+
+
 class Blobs:
     def __init__(self, now: Clock) -> None:
         self._now = now
@@ -70,9 +77,9 @@ class Blobs:
             upload, received, total, name = found
             return upload, received, total, name
         now = self._now()
-        self._forget_old(db, caller, now)
         (waiting,) = db.execute(
-            "SELECT count(*) FROM upload WHERE client = ? AND claimed = 0", (caller.client,)
+            "SELECT count(*) FROM upload WHERE client = ? AND claimed = 0 AND created >= ?",
+            (caller.client, now - KEPT_SECONDS),
         ).fetchone() or (0,)
         if waiting >= MAX_OPEN:
             raise Refusal("quota", f"{MAX_OPEN} uploads wait to be used", retry_after=KEPT_SECONDS)
@@ -81,12 +88,6 @@ class Blobs:
             (caller.client, body.upload, body.total, now),
         )
         return db.last_insert_rowid(), 0, body.total, None
-
-    def _forget_old(self, db: apsw.Connection, caller: Caller, now: int) -> None:
-        old = (caller.client, now - KEPT_SECONDS)
-        chosen = "SELECT id FROM upload WHERE client = ? AND claimed = 0 AND created < ?"
-        db.execute(f"DELETE FROM chunk WHERE upload IN ({chosen})", old)  # noqa: S608 - a constant of ours
-        db.execute("DELETE FROM upload WHERE client = ? AND claimed = 0 AND created < ?", old)
 
 
 def read_carried(db: apsw.Connection, caller: Caller, carried: Carried) -> bytes:
@@ -119,6 +120,17 @@ def claim(db: apsw.Connection, caller: Caller, carried: Carried) -> None:
         )
         if db.changes() == 0:
             raise Refusal("no_blob")
+
+
+def is_used(db: apsw.Connection, name: bytes) -> bool:
+    """Whether a log entry, a Welcome or a GroupInfo is this blob."""
+    (used,) = db.execute(_USED, {"blob": name}).fetchone() or (0,)
+    return bool(used)
+
+
+def disown(db: apsw.Connection, upload: int) -> None:
+    """Take an upload from whoever made it: nothing finds it any more but who deletes it."""
+    db.execute("UPDATE upload SET claimed = 1, name = NULL, upload = randomblob(16) WHERE id = ?", (upload,))
 
 
 def cut(whole: bytes, offset: int) -> Chunk:

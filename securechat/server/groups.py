@@ -25,6 +25,9 @@ KEPT_LEAVES: Final = 50_000
 KEPT_CLIENTS: Final = 200_000
 """Clients in the lists of who is in which group, about 100 bytes each."""
 
+MAX_FORGOTTEN: Final = 4_096
+"""Old nodes that a commit takes away on its way: as many as it can leave behind; retention has the rest."""
+
 VERSION: Final = 1
 
 
@@ -98,7 +101,7 @@ class Groups:
                     "INSERT INTO tree_node (conversation, node, since, body) VALUES (?, ?, ?, ?)",
                     (conversation, node, epoch, body),
                 )
-        self._forget_trees(db, conversation)
+        forget_trees(db, conversation, MAX_FORGOTTEN)
         state = _PublicState(VERSION, group.context, group.interim_transcript_hash, group.confirmation_tag)
         data = encode(state)
         db.execute(
@@ -137,16 +140,6 @@ class Groups:
             self._clients -= len(dropped.clients)
         return present
 
-    def _forget_trees(self, db: apsw.Connection, conversation: int) -> None:
-        """Old nodes stay while a Welcome of their epoch waits to be taken."""
-        (waiting,) = db.execute(
-            "SELECT min(epoch) FROM inbox WHERE conversation = ?", (conversation,)
-        ).fetchone() or (None,)
-        if waiting is None:
-            db.execute("DELETE FROM tree_node WHERE conversation = ? AND until IS NOT NULL", (conversation,))
-        else:
-            db.execute("DELETE FROM tree_node WHERE conversation = ? AND until <= ?", (conversation, waiting))
-
     def _keep(self, conversation: int, data: bytes, group: PublicGroup) -> None:
         with self._lock:
             before = self._states.pop(conversation, None)
@@ -155,3 +148,19 @@ class Groups:
             while self._leaves > KEPT_LEAVES and len(self._states) > 1:
                 _, (_, dropped) = self._states.popitem(last=False)
                 self._leaves -= dropped.tree.leaf_count
+
+
+def forget_trees(db: apsw.Connection, conversation: int, limit: int) -> int:
+    """Let old nodes go, ``limit`` at most; those of an epoch stay while its Welcome waits to be taken."""
+    (waiting,) = db.execute(
+        "SELECT min(epoch) FROM inbox WHERE conversation = ?", (conversation,)
+    ).fetchone() or (None,)
+    oldest = "SELECT id FROM tree_node WHERE conversation = ? AND until IS NOT NULL"
+    if waiting is None:
+        db.execute(f"DELETE FROM tree_node WHERE id IN ({oldest} LIMIT ?)", (conversation, limit))  # noqa: S608 - a constant
+    else:
+        db.execute(
+            f"DELETE FROM tree_node WHERE id IN ({oldest} AND until <= ? LIMIT ?)",  # noqa: S608 - a constant
+            (conversation, waiting, limit),
+        )
+    return db.changes()

@@ -5,6 +5,7 @@ transaction, so a start that is interrupted begins again where it was. Two serve
 once wait for each other at ``BEGIN IMMEDIATE``.
 """
 
+import logging
 from importlib import resources
 from typing import Final
 
@@ -13,6 +14,11 @@ import apsw
 from securechat.server.errors import StoreFailed
 
 FOLDER: Final = "migrations"
+
+INCREMENTAL: Final = 2
+"""What SQLite says of a database whose free pages can be given back."""
+
+log = logging.getLogger("securechat.server.store")
 
 
 def migrate(db: apsw.Connection) -> int:
@@ -34,6 +40,21 @@ def migrate(db: apsw.Connection) -> int:
         if not db.get_autocommit():
             db.execute("ROLLBACK")
     return len(scripts)
+
+
+def make_shrinkable(db: apsw.Connection) -> None:
+    """Write a database of before anew, once, so that free pages can be given back from then on.
+
+    All or nothing, like any transaction; it needs the database's size on the disk for a while, and
+    nobody beside it. Where that isn't so the database stays as it is, which costs only room.
+    """
+    if db.pragma("auto_vacuum") == INCREMENTAL:
+        return
+    db.pragma("auto_vacuum", "incremental")
+    try:
+        db.execute("VACUUM")
+    except (apsw.FullError, apsw.BusyError) as error:
+        log.warning("the database cannot be made to shrink now: %s", error)
 
 
 def _scripts() -> list[str]:

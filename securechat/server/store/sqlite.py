@@ -12,7 +12,8 @@ import apsw
 
 from securechat.server.errors import ConfigError, StoreFailed
 from securechat.server.private_files import check_private_file, create_private_file, make_private_folder
-from securechat.server.store.migrate import migrate
+from securechat.server.store.checkpoint import bound_log
+from securechat.server.store.migrate import make_shrinkable, migrate
 
 DATABASE: Final = "server.db"
 SYNCHRONOUS: Final = "FULL"
@@ -39,6 +40,7 @@ def prepare_database(folder: Path) -> Path:
     db = open_database(path)
     try:
         migrate(db)
+        make_shrinkable(db)
     finally:
         db.close()
     return path
@@ -52,8 +54,13 @@ def open_database(path: Path) -> apsw.Connection:
     try:
         db = apsw.Connection(str(path), statementcachesize=STATEMENTS)
         db.set_busy_timeout(BUSY_MILLISECONDS)
+        if not db.pragma("page_count"):  # only now can be said that free pages may be given back
+            db.pragma("auto_vacuum", "incremental")
         mode = db.pragma("journal_mode", "wal")
         db.pragma("synchronous", SYNCHRONOUS)
+        # What is let go of is overwritten where its page is written anyway. Bodies are sealed.
+        db.pragma("secure_delete", "fast")
+        bound_log(db, busy_milliseconds=BUSY_MILLISECONDS)
         synchronous = db.pragma("synchronous")
     except apsw.Error as error:
         raise StoreFailed(f"cannot open {path}: {error}") from None

@@ -17,6 +17,9 @@ ALTER TABLE conversation ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
 
 -- Set in a backup: a server that starts on it begins a new incarnation.
 ALTER TABLE server ADD COLUMN is_copy INTEGER NOT NULL DEFAULT 0;
+-- When the last backup was made, and when somebody last asked whether writing works.
+ALTER TABLE server ADD COLUMN last_backup INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE server ADD COLUMN probed INTEGER NOT NULL DEFAULT 0;
 
 CREATE INDEX key_package_expiry ON key_package (not_after);
 CREATE INDEX inbox_time ON inbox (time);

@@ -1,0 +1,119 @@
+"""What goes, and in which order: one bounded step after the other (rules.md A, Retention).
+
+Every step is one transaction and leaves a state like any other. What refers to something goes
+before it: Welcomes before the old trees they pin, entries before the blobs they name.
+"""
+
+from typing import Final
+
+import apsw
+
+from securechat.protocol.limits import ANSWERS_KEPT
+from securechat.server import blobs
+from securechat.server.log_expiry import conversations, handshakes
+from securechat.server.swept import LOOKED_AT, ROWS, Cutoffs, Job, Step, Swept, delete, rows_of
+
+CHUNKS: Final = 8
+"""Of blobs, 64 KiB each."""
+
+PAGES: Final = 256
+"""Handed back to the file system in one step: 1 MiB."""
+
+SPARE_PAGES: Final = 4_096
+"""Free pages that are kept for what comes next: 16 MiB, or an eighth of the file."""
+
+
+def key_packages(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
+    """Those that may neither be published nor used any more, so nobody has to know them."""
+    count = delete(
+        db,
+        "DELETE FROM key_package WHERE id IN "
+        "(SELECT id FROM key_package WHERE not_after < ? ORDER BY not_after LIMIT ?)",
+        (cutoffs.key_packages, ROWS),
+    )
+    return Step(Swept(key_packages=count), after if count == ROWS else None)
+
+
+def welcomes(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
+    """Those that nobody took; the client sees from its inbox's numbers that one is missing."""
+    count = delete(
+        db,
+        "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE time < ? ORDER BY time LIMIT ?)",
+        (cutoffs.welcomes, ROWS),
+    )
+    return Step(Swept(welcomes=count), after if count == ROWS else None)
+
+
+def open_uploads(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
+    """Uploads that no request came for: from here on they are nobody's."""
+    found = rows_of(
+        db,
+        "SELECT id FROM upload WHERE claimed = 0 AND created < ? ORDER BY created LIMIT ?",
+        (cutoffs.uploads, ROWS),
+    )
+    for (upload,) in found:
+        blobs.disown(db, upload)
+    return Step(Swept(), after if len(found) == ROWS else None)
+
+
+def uploads(db: apsw.Connection, _cutoffs: Cutoffs, after: int) -> Step:
+    """Blobs that nothing refers to any more, chunk by chunk."""
+    left = CHUNKS
+    count = 0
+    rows = rows_of(
+        db, "SELECT id, name, claimed FROM upload WHERE id > ? ORDER BY id LIMIT ?", (after, LOOKED_AT)
+    )
+    for upload, name, claimed in rows:
+        if not claimed or (name is not None and blobs.is_used(db, name)):
+            after = upload
+            continue
+        if name is not None:
+            blobs.disown(db, upload)
+        left -= delete(
+            db,
+            "DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE upload = ? LIMIT ?)",
+            (upload, left),
+        )
+        if left <= 0:
+            return Step(Swept(uploads=count), after)
+        count += delete(db, "DELETE FROM upload WHERE id = ?", (upload,))
+        after = upload
+    return Step(Swept(uploads=count), after if len(rows) == LOOKED_AT else None)
+
+
+def answers(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
+    """What clients were told that have not been here for as long as commits are kept."""
+    rows = rows_of(db, "SELECT id, seen FROM client WHERE id > ? ORDER BY id LIMIT ?", (after, LOOKED_AT))
+    for client, seen in rows:
+        after = client
+        if not 0 < seen < cutoffs.answers:
+            continue
+        slot = client * ANSWERS_KEPT
+        count = delete(db, "DELETE FROM answer WHERE slot >= ? AND slot < ?", (slot, slot + ANSWERS_KEPT))
+        if count:
+            return Step(Swept(answers=count), after)
+    return Step(Swept(), after if len(rows) == LOOKED_AT else None)
+
+
+def pages(db: apsw.Connection, _cutoffs: Cutoffs, after: int) -> Step:
+    """Give back what a flood left behind; some stays free for what comes next."""
+    free, total = int(db.pragma("freelist_count")), int(db.pragma("page_count"))
+    surplus = free - max(SPARE_PAGES, total // 8)
+    if surplus <= 0:
+        return Step(Swept(), None)
+    db.execute(f"PRAGMA incremental_vacuum({min(surplus, PAGES)})").fetchall()
+    given = total - int(db.pragma("page_count"))
+    return Step(Swept(pages=given), after if given else None)
+
+
+JOBS: Final[tuple[Job, ...]] = (
+    key_packages,
+    welcomes,
+    handshakes,
+    conversations,
+    open_uploads,
+    uploads,
+    answers,
+    pages,
+)
+"""One round, in this order."""

@@ -67,7 +67,7 @@ TASK_ROOTS: Final = {
     "client/local_socket.py:_answer": "a call's root: one one-shot's failure must not end the holder",
     "client/session.py:_run": "a task's root: the owner is told that the session is over",
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
-    "server/session.py:_operation": "a request's root: a mistake of ours ends it, not the server",
+    "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",
     "server/session.py:_answer": "a request's root: a mistake of ours ends it, not the server",
     "server/store/writer.py:judged": "a job's root: the other jobs of the batch go on",
     "server/store/writer.py:_tell": "a job's root: the other jobs of the batch are told",

@@ -5,6 +5,7 @@ both sides. Unknown users, wrong passwords and unknown devices get the same byte
 work (A-05).
 """
 
+import contextlib
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from securechat.protocol.messages import (
 )
 from securechat.server.config import Registration
 from securechat.server.errors import Refusal
+from securechat.server.guesses import WrongPassword, find_known, forgive, improve, password_opens, untold
 from securechat.server.identity import ServerIdentity
 from securechat.server.invites import find_invite, use_invite
 from securechat.server.login_hash import LoginHasher
@@ -89,16 +91,17 @@ class Accounts:
         signed = self._login_holds(
             Purpose.PASSWORD, body.user, "", body.client_nonce, challenge, body.login_key, body.signature
         )
-        found = await self._readers.run(
-            lambda db: db.execute(
-                "SELECT id, login_hash FROM account WHERE user = ?", (body.user,)
-            ).fetchone()
-        )
-        account, login_hash = (0, None) if found is None else found
-        right = await self._hasher.verify(login_hash, body.login_key)
-        if not (signed and right):
+        known = await self._readers.run(lambda db: find_known(db, body.user))
+        right = await self._hasher.verify(known.login_hash, body.login_key) and signed
+        # In the writer's order: who is let in here is in before `disable` looks whom to put out.
+        if not await self._writer.find(lambda db: password_opens(db, known.account, right=right)):
+            self._writer.submit(WrongPassword(known.account))
             raise Refusal("wrong_credentials")
-        return Caller(account, body.user)
+        if known.login_hash is not None and self._hasher.is_weaker(known.login_hash):
+            with contextlib.suppress(Refusal):  # busy: the next login does it
+                better = await self._hasher.hash(body.login_key)
+                await self._writer.find(lambda db: improve(db, known, better))
+        return Caller(known.account, body.user)
 
     async def log_in(self, body: LogIn, challenge: Challenge) -> Caller:
         found = await self._readers.run(lambda db: _caller(db, body.user, body.client))
@@ -203,29 +206,43 @@ class Accounts:
         return verify_signed(key, signed, signature=signature)
 
 
-def standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int]:
-    """A client's last name, and where its inbox stands."""
+def is_enabled(db: apsw.Connection, account: int) -> bool:
+    """Whether there is such an account and its logins are taken (N-02)."""
+    found = db.execute("SELECT disabled FROM account WHERE id = ?", (account,)).fetchone()
+    return found is not None and found[0] is None
+
+
+def standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int, int]:
+    """A client's last name, where its inbox stands, and what its owner has not been told of (A-06).
+
+    :raises Refusal: ``wrong_credentials``: it is gone, or its account is disabled (A-05)
+    """
+    if not is_enabled(db, caller.account):
+        raise Refusal("wrong_credentials")
     found = db.execute(
         "SELECT high_water, inbox_head, inbox_cursor FROM client WHERE id = ?", (caller.client,)
     ).fetchone()
     if found is None:
         raise Refusal("wrong_credentials")
+    forgive(db, caller.account)
     high_water, head, cursor = found
-    return high_water, head, cursor
+    return high_water, head, cursor, untold(db, caller.account)
 
 
 def _made_before(db: apsw.Connection, body: Register) -> Caller | None:
     """What the same registration made; ``name_taken`` where the name has other keys."""
     found = db.execute(
-        "SELECT a.id, c.id, a.salt, a.account_key, c.device_key FROM account a "
+        "SELECT a.id, c.id, a.disabled, a.salt, a.account_key, c.device_key FROM account a "
         "LEFT JOIN client c ON c.account = a.id AND c.name = ? WHERE a.user = ?",
         (body.client, body.user),
     ).fetchone()
     if found is None:
         return None
-    account, client, *keys = found
+    account, client, disabled, *keys = found
     if keys != [body.salt, body.account_key, body.device_key]:
         raise Refusal("name_taken")
+    if disabled is not None:
+        raise Refusal("wrong_credentials")
     return Caller(account, body.user, client, body.client)
 
 
@@ -235,10 +252,10 @@ def _salt(db: apsw.Connection, user: str) -> bytes | None:
 
 
 def _caller(db: apsw.Connection, user: str, client: str) -> tuple[Caller, bytes] | None:
-    """A client of a user, and its device key."""
+    """A client of a user who may log in, and its device key."""
     found = db.execute(
         "SELECT a.id, c.id, c.device_key FROM client c JOIN account a ON a.id = c.account "
-        "WHERE a.user = ? AND c.name = ?",
+        "WHERE a.user = ? AND c.name = ? AND a.disabled IS NULL",
         (user, client),
     ).fetchone()
     if found is None:

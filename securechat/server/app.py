@@ -18,14 +18,16 @@ from securechat.server.certificate import LOCAL_NAMES, make_if_missing
 from securechat.server.config import ServerConfig
 from securechat.server.counters import Counters
 from securechat.server.descriptors import raise_limit
+from securechat.server.desk import Desk
 from securechat.server.errors import StoreFailed
 from securechat.server.hub import Hub
 from securechat.server.identity import load_identity
 from securechat.server.listener import Listener
+from securechat.server.login import Logins
 from securechat.server.login_hash import LoginHasher
+from securechat.server.rate_limit import RateLimiter
 from securechat.server.riders import Riders
 from securechat.server.services import Services
-from securechat.server.session import Desk
 from securechat.server.store.reader import Readers
 from securechat.server.store.sqlite import prepare_database
 from securechat.server.store.writer import Writer
@@ -78,16 +80,14 @@ class App:
             counters=self.counters,
         )
         self._riders.go = self._writer.hand_over
+        accounts = Accounts(
+            self.identity, self._hasher, self._readers, self._writer, now=now, admits=config.admits
+        )
+        limiter = RateLimiter(config.rates, time.monotonic, limited=self.counters.limited)
         self._desk = Desk(
             identity=self.identity,
-            accounts=Accounts(
-                self.identity,
-                self._hasher,
-                self._readers,
-                self._writer,
-                now=now,
-                admits=config.admits,
-            ),
+            logins=Logins(accounts, limiter),
+            limiter=limiter,
             services=self.services,
             hub=self.hub,
             riders=self._riders,

@@ -22,8 +22,9 @@ from securechat.server.budget import Budget, Stage, source_of
 from securechat.server.certificate import Certificate
 from securechat.server.config import Connections
 from securechat.server.descriptors import connections_that_fit
+from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError
-from securechat.server.session import Desk, Session
+from securechat.server.session import Session
 from securechat.server.tls import READ_BUFFER, Shown, TlsPump
 
 BACKLOG: Final = 1_024

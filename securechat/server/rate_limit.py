@@ -153,7 +153,7 @@ RULES: Final = (
     ),
     Rule(
         "judging",
-        60,
+        20,
         0.1,
         By.ACCOUNT,
         WhenFull.OPEN,

@@ -10,24 +10,19 @@ import functools
 import logging
 import secrets
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
-import apsw
 from msgspec.structs import replace
 
 from securechat.protocol.limits import MAX_QUEUED, PROTOCOL_VERSION
 from securechat.protocol.messages import (
+    BEFORE,
     Acknowledged,
     Answer,
     Done,
     LoggedIn,
-    LogIn,
-    LogInWithPassword,
-    PasswordParameters,
     Ping,
     Refused,
-    Register,
     RequestBody,
     ServerHello,
 )
@@ -40,20 +35,20 @@ from securechat.protocol.server_connection import (
     ServerConnection,
     State,
 )
-from securechat.server.accounts import Accounts, Challenge, standing
+from securechat.server.accounts import Challenge, standing
+from securechat.server.budget import source_of
 from securechat.server.certificate import Certificate
-from securechat.server.counters import Counters
+from securechat.server.desk import Desk
 from securechat.server.errors import Refusal
 from securechat.server.faults import internal
-from securechat.server.hub import Hub
-from securechat.server.identity import ServerIdentity
-from securechat.server.named import NamedJob, Operation, is_new
-from securechat.server.riders import Riders
-from securechat.server.services import WITHOUT_CLIENT, Named, Quick, Services
-from securechat.server.store.reader import Readers
-from securechat.server.store.writer import Writer
+from securechat.server.guesses import note_told
+from securechat.server.login import FAILURES, MAX_FAILED_LOGINS
+from securechat.server.pace import wait_for_change, wait_for_reading
+from securechat.server.rate_limit import limited
+from securechat.server.services import WITHOUT_CLIENT, Quick
 from securechat.server.tls import TlsPump
-from securechat.server.values import Caller, Clock, Decision, GroupPush, InboxPush
+from securechat.server.turns import Turns
+from securechat.server.values import Caller, GroupPush, InboxPush
 from securechat.version import __version__
 
 ENOUGH_QUEUED: Final = 256 * 1024
@@ -62,27 +57,13 @@ ENOUGH_QUEUED: Final = 256 * 1024
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
 
-MAX_FAILED_LOGINS: Final = 5
-"""On one connection; a person mistypes, a program gets a new connection and its cost."""
+LOOK_UPS: Final = frozenset({"unknown_user"})
+"""Refusals that tell who has no account here, and so cost a look-up (O-09)."""
+
+HELD_SECONDS: Final = 1.0
+"""How long a client is not read that takes no notice of refusals; its own socket fills up then."""
 
 log = logging.getLogger("securechat.server.session")
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What all sessions of a server share."""
-
-    identity: ServerIdentity
-    accounts: Accounts
-    services: Services
-    hub: Hub
-    riders: Riders
-    readers: Readers
-    writer: Writer
-    now: Clock
-    registration: str
-    counters: Counters
-    sessions: "set[Session]" = field(default_factory=set)
 
 
 class Session:
@@ -95,14 +76,16 @@ class Session:
         "_desk",
         "_failed_logins",
         "_flushing",
-        "_named",
-        "_named_task",
+        "_held",
         "_nonce",
         "_pump",
         "_reading",
         "_reading_task",
         "_signature",
+        "_source",
+        "_turns",
         "_unflushed",
+        "_untold",
         "_writable",
         "heard",
     )
@@ -115,15 +98,22 @@ class Session:
         self._connection = ServerConnection()
         self._nonce = secrets.token_bytes(32)
         self._caller: Caller | None = None
+        self._turns: Turns | None = None
         self._failed_logins = 0
         self._flushing = False
+        self._held: asyncio.TimerHandle | None = None
+        self._source = source_of(pump.address)
         self._unflushed = 0
-        self._named: deque[Requested] = deque()
-        self._named_task: asyncio.Task[None] | None = None
+        self._untold = 0
         self._reading: deque[Requested] = deque()
         self._reading_task: asyncio.Task[None] | None = None
         self._writable: asyncio.Event | None = None
         self.heard = asyncio.get_running_loop().time()
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who is logged in here: whoever acts, acts as this and nothing else (A-07)."""
+        return self._caller
 
     # What the pump calls.
 
@@ -137,7 +127,8 @@ class Session:
         self._flush_soon()
 
     def writable(self) -> None:
-        self._pump.resume()
+        if self._held is None:
+            self._pump.resume()
         if self._writable is not None:
             self._writable.set()
 
@@ -178,9 +169,9 @@ class Session:
             self._flush_soon()
 
     def declined(self, request_id: int, refused: Refused) -> None:
-        if self._connection.state is not State.CLOSED:
-            self._connection.refuse(replace(refused, id=request_id))
-            self._flush_soon()
+        if refused.code in LOOK_UPS and self._caller is not None:
+            self._desk.limiter.charge("look_ups", self._caller.account)
+        self._decline(request_id, refused)
 
     def push(self, pushes: tuple[GroupPush | InboxPush, ...]) -> None:
         self._desk.hub.push(self, pushes)
@@ -220,88 +211,46 @@ class Session:
         )
 
     def _take_request(self, requested: Requested) -> None:
+        caller = self._caller
         if requested.name == 0:
-            if self._caller is None or not self._caller.client:
-                self._pump.asked()
-            self._reading.append(requested)
-            if self._reading_task is None:
-                self._reading_task = asyncio.create_task(self._work_through_reading())
-            return
-        service = self._desk.services.named[type(requested.body)]
-        if isinstance(service, Quick) and not self._named:
-            self._submit_quick(requested, service)
-            return
-        self._named.append(requested)
-        if self._named_task is None:
-            self._named_task = asyncio.create_task(self._work_through_named())
+            self._take_reading(requested, caller)
+        elif caller is None or self._turns is None:
+            self._decline(requested.id, Refused(0, "forbidden", "no device is logged in here"))
+        else:
+            self._take_change(requested, caller, self._turns)
 
     def _take_acks(self, acks: list[Acknowledged]) -> None:
-        if self._caller is not None and self._caller.client:
-            self._desk.riders.add(self._caller.client, acks)
+        caller = self._caller
+        if caller is None or not caller.client:
+            return
+        self._desk.riders.add(caller.client, acks)
+        if self._desk.limiter.take("reading", caller.account):
+            self._hold()
 
     # Requests with a name.
 
-    def _submit_quick(self, requested: Requested, service: Quick) -> None:
-        caller, body = self._caller, requested.body
-        if caller is None or not caller.client:
-            self.declined(requested.id, Refused(0, "forbidden", "no device is logged in here"))
+    def _take_change(self, requested: Requested, caller: Caller, turns: Turns) -> None:
+        desk, body = self._desk, requested.body
+        if wait := wait_for_change(desk.limiter, caller, body, len(requested.raw)):
+            self._not_now(requested.id, caller, wait)
             return
-        self._desk.writer.submit(
-            NamedJob(
-                self,
-                caller,
-                requested.id,
-                name=requested.name,
-                raw=requested.raw,
-                quick=lambda transaction: service.decide(transaction, caller, body),
-            )
-        )
-
-    async def _work_through_named(self) -> None:
-        """Judge what needs judging, one after the other, so that the order stays."""
-        try:
-            while self._named:
-                requested, caller = self._named[0], self._caller
-                service = self._desk.services.named[type(requested.body)]
-                if caller is None or not caller.client:
-                    self._named.popleft()
-                    self.declined(requested.id, Refused(0, "forbidden", "no device is logged in here"))
-                    continue
-                if isinstance(service, Quick):
-                    self._named.popleft()
-                    self._submit_quick(requested, service)
-                    continue
-                operation = await self._operation(requested, service, caller)
-                if self._named:  # not cleared by an end meanwhile
-                    self._named.popleft()
-                    self._submit(requested, caller, operation)
-        finally:
-            self._named_task = None
-
-    def _submit(self, requested: Requested, caller: Caller, operation: Operation) -> None:
-        self._desk.writer.submit(
-            NamedJob(self, caller, requested.id, name=requested.name, raw=requested.raw, operation=operation)
-        )
-
-    async def _operation(self, requested: Requested, named: Named, caller: Caller) -> Operation:
-        """The half for the transaction. A refusal of the judging half is decided there too, in its turn."""
-        body, prepare = requested.body, named.prepare
-        if prepare is None:
-            return lambda db: named.decide(db, caller, body)
-
-        def judge(db: apsw.Connection) -> Any:  # noqa: ANN401 - what a service hands from one half to the other
-            # A name that is decided is answered from what was kept: sent a thousand times it is judged once.
-            return prepare(db, caller, body) if is_new(db, caller, requested.name) else None
-
-        try:
-            prepared = await self._desk.readers.run(judge)
-        except Refusal as refusal:
-            return functools.partial(_refuse, refusal)
-        except Exception as error:  # noqa: BLE001 - a request's root: a mistake of ours ends it, not the server
-            return functools.partial(_refuse, internal(log, "judging a request", error))
-        return lambda db: named.decide(db, caller, body, prepared)
+        service = desk.services.named[type(body)]
+        if isinstance(service, Quick) and turns.is_idle:
+            turns.submit_quick(requested, service)
+        else:
+            turns.take(requested)
 
     # Reading.
+
+    def _take_reading(self, requested: Requested, caller: Caller | None) -> None:
+        if caller is None or not caller.client:
+            self._pump.asked()
+        if caller is not None and (wait := wait_for_reading(self._desk.limiter, caller, requested.body)):
+            self._not_now(requested.id, caller, wait)
+            return
+        self._reading.append(requested)
+        if self._reading_task is None:
+            self._reading_task = asyncio.create_task(self._work_through_reading())
 
     async def _work_through_reading(self) -> None:
         try:
@@ -316,54 +265,55 @@ class Session:
         try:
             answer = await self._find_answer(requested.body)
         except Refusal as refusal:
-            self.declined(requested.id, refusal.refused)
+            self._decline(requested.id, refusal.refused)
             self._count_failure(refusal)
         except Exception as error:  # noqa: BLE001 - a request's root: a mistake of ours ends it, not the server
-            self.declined(requested.id, internal(log, "a request", error).refused)
+            self._decline(requested.id, internal(log, "a request", error).refused)
         else:
             if self._connection.state is not State.CLOSED:
                 if isinstance(answer, LoggedIn):
                     self._connection.logged_in()
-                    if self._caller is not None and self._caller.client:
+                    if answer.client:
                         # Without a client it stays a stranger's: short, and bounded in number.
                         self._pump.admitted()
                 self._connection.respond(requested.id, answer)
                 self._flush_soon()
 
     async def _find_answer(self, body: RequestBody) -> Answer:
-        accounts = self._desk.accounts
+        if type(body) not in BEFORE:
+            return await self._ask_service(body)
         challenge = Challenge(self._nonce, self._certificate.digest)
-        match body:
-            case PasswordParameters():
-                return await accounts.password_parameters(body)
-            case Register():
-                return await self._enter(await accounts.register(body, challenge))
-            case LogIn():
-                return await self._enter(await accounts.log_in(body, challenge))
-            case LogInWithPassword():
-                return await self._enter(await accounts.log_in_with_password(body, challenge))
-            case _:
-                return await self._ask_service(body)
+        answer = await self._desk.logins.answer(body, challenge, self._source)
+        return await self._enter(answer) if isinstance(answer, Caller) else answer
 
     async def _enter(self, caller: Caller) -> LoggedIn:
         """Bind the connection to its client, after what older connections of it had asked for."""
-        if self._connection.state is State.CLOSED:
-            raise Refusal("busy")
-        self._caller = caller
+        desk = self._desk
+        high_water = head = cursor = 0
         if caller.client:
-            self._desk.hub.enter(caller.client, self)
+            desk.hub.enter(caller.client, self)
             try:
                 # The writer works in order: what it says now holds whatever the older connection sent.
-                high_water, head, cursor = await self._desk.writer.find(functools.partial(standing, caller))
-            except Refusal:
-                self._desk.hub.leave(caller.client, self)  # not logged in: nothing is pushed here
-                self._caller = None
+                high_water, head, cursor, self._untold = await desk.writer.find(
+                    functools.partial(standing, caller)
+                )
+            except BaseException:
+                desk.hub.leave(caller.client, self)  # not logged in: nothing is pushed here
                 raise
-        else:
-            high_water = head = cursor = 0
+        self._become(caller)
+        desk.counters.logins += 1
         log.info("@%s has logged in", caller.user)
-        incarnation = self._desk.identity.incarnation
-        return LoggedIn(caller.user, caller.name, high_water, incarnation, head, cursor, self._desk.now())
+        incarnation, now = desk.identity.incarnation, desk.now()
+        return LoggedIn(
+            caller.user, caller.name, high_water, incarnation, head, cursor, now, failed_logins=self._untold
+        )
+
+    def _become(self, caller: Caller) -> None:
+        """The one place where a connection becomes somebody's, once (A-07)."""
+        if self._caller is not None:
+            raise Refusal("bad_request", "this connection has logged in already")
+        self._caller = caller
+        self._turns = Turns(self._desk, self, caller) if caller.client else None
 
     async def _ask_service(self, body: RequestBody) -> Answer:
         caller, desk = self._caller, self._desk
@@ -371,6 +321,9 @@ class Session:
             return Done()
         if caller is None or not (caller.client or type(body) in WITHOUT_CLIENT):
             raise Refusal("forbidden", "no device is logged in here")
+        if self._untold:  # it goes on after the login, so it has read what it was told there
+            count, self._untold = self._untold, 0
+            await desk.writer.find(lambda db: note_told(db, caller.account, count))
         reading = desk.services.reading.get(type(body))
         if reading is not None:
             return await desk.readers.run(lambda db: reading(db, caller, body))
@@ -378,12 +331,37 @@ class Session:
         return await desk.writer.find(lambda db: writing(db, caller, body))
 
     def _count_failure(self, refusal: Refusal) -> None:
-        if refusal.refused.code != "wrong_credentials":
+        if self._caller is not None or refusal.refused.code not in FAILURES:
             return
         log.info("a login failed")
+        self._desk.counters.logins_failed += 1
         self._failed_logins += 1
         if self._failed_logins >= MAX_FAILED_LOGINS:
             self.bid_farewell("protocol_error", "too many failed logins")
+
+    # Refusing.
+
+    def _not_now(self, request_id: int, caller: Caller, wait: float) -> None:
+        """Too fast: who takes no notice of that is not read for a while, so that refusing stays cheap."""
+        self._decline(request_id, limited(wait).refused)
+        if self._desk.limiter.take("refusals", caller.client or self._source):
+            self._hold()
+
+    def _hold(self) -> None:
+        if self._held is None:
+            self._pump.pause()
+            self._held = asyncio.get_running_loop().call_later(HELD_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        self._held = None
+        if self._pump.queued <= ENOUGH_QUEUED:
+            self._pump.resume()
+
+    def _decline(self, request_id: int, refused: Refused) -> None:
+        if self._connection.state is not State.CLOSED:
+            self._desk.counters.refusals[refused.code] += 1
+            self._connection.refuse(replace(refused, id=request_id))
+            self._flush_soon()
 
     # Writing to the peer.
 
@@ -414,11 +392,10 @@ class Session:
         self._desk.sessions.discard(self)
         if self._caller is not None and self._caller.client:
             self._desk.hub.leave(self._caller.client, self)
-        self._named.clear()
+        if self._turns is not None:
+            self._turns.clear()
         self._reading.clear()
-        if self._writable is not None:
-            self._writable.set()
-
-
-def _refuse(refusal: Refusal, _db: apsw.Connection) -> Decision:
-    raise refusal
+        if self._held is not None:
+            self._held.cancel()
+        if self._reading_task is not None and self._reading_task is not asyncio.current_task():
+            self._reading_task.cancel()  # a hash that waits for its turn is not made for nobody (O-04)

@@ -5,7 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from securechat.server.app import App, running
-from securechat.server.config import ServerConfig
+from securechat.server.config import Rate, ServerConfig
+from securechat.server.rate_limit import NAMES
+
+UNLIMITED = dict.fromkeys(NAMES, Rate(1e12, 1e12))
+"""For ``rates``: tests of something else that goes faster than anybody may."""
 
 
 def config_in(folder: Path, **options: object) -> ServerConfig:

@@ -10,7 +10,7 @@ from securechat.mls.codec import encode
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_KEY_PACKAGES
 from tests.server.peer import DAY, Peer, Person, WasRefused, claim, publish, registered
-from tests.server.running import running_server
+from tests.server.running import UNLIMITED, running_server
 
 
 async def refusal(peer: Peer, body: m.RequestBody) -> m.Refused:
@@ -32,7 +32,10 @@ async def test_m_14_each_is_handed_out_once_and_then_the_last_resort(tmp_path: P
 
 async def test_m_14_many_at_once_get_different_ones(tmp_path: Path) -> None:
     users = [f"user{number}" for number in range(10)]
-    async with running_server(tmp_path) as app, registered(app, "bob", *users) as people:
+    async with (
+        running_server(tmp_path, rates=UNLIMITED) as app,
+        registered(app, "bob", *users) as people,
+    ):
         (bobs_keys, bob), *others = people
         await publish(bob, bobs_keys, MAX_KEY_PACKAGES)
         asked = [claim(peer, "bob") for _, peer in others for _ in range(MAX_KEY_PACKAGES // len(users))]

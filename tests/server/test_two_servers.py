@@ -10,13 +10,14 @@ from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.server.app import App, running
 from tests.server.peer import Peer, Person, WasRefused, claim, commit_request, open_room, publish, registered
-from tests.server.running import config_in
+from tests.server.running import UNLIMITED, config_in
 from tests.server.test_ordering import follow
 
 
 @asynccontextmanager
 async def two_servers(folder: Path) -> AsyncIterator[tuple[App, App]]:
-    async with running(config_in(folder)) as one, running(config_in(folder)) as other:
+    config = config_in(folder, rates=UNLIMITED)
+    async with running(config) as one, running(config) as other:
         assert one.identity_key == other.identity_key
         yield one, other
 

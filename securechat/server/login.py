@@ -1,0 +1,85 @@
+"""What may be asked before a login, and how a stranger is told from somebody (rules.md B).
+
+The rates come first, before anything is hashed, verified or looked up: by the address, which is all
+that is known of a stranger, and for passwords by the name that is asked for, known here or not.
+"""
+
+from collections.abc import Hashable
+from typing import Final
+
+from securechat.protocol.messages import (
+    LogIn,
+    LogInWithPassword,
+    PasswordParameters,
+    PasswordSalt,
+    Register,
+    RequestBody,
+)
+from securechat.server.accounts import Accounts, Challenge
+from securechat.server.errors import Refusal
+from securechat.server.rate_limit import RateLimiter, limited
+from securechat.server.values import Caller
+
+MAX_FAILED_LOGINS: Final = 5
+"""On one connection; a person mistypes, a program gets a new connection and its cost."""
+
+FAILURES: Final = frozenset({"wrong_credentials", "limited"})
+"""Refusals that count as one of them."""
+
+
+class Logins:
+    """Answers strangers; for the loop's thread."""
+
+    def __init__(self, accounts: Accounts, limiter: RateLimiter) -> None:
+        self._accounts = accounts
+        self._limiter = limiter
+
+    async def answer(self, body: RequestBody, challenge: Challenge, source: str) -> PasswordSalt | Caller:
+        """Say how a password is to be stretched, or who is here.
+
+        :param source: the place on the net that asks
+        :raises Refusal: ``limited``, ``wrong_credentials``, or why there is no new account
+        """
+        self._limiter.check("before_login", source)
+        match body:
+            case PasswordParameters():
+                return await self._accounts.password_parameters(body)
+            case Register():
+                self._take_all(("registrations_by_address", source), ("registrations", ""))
+                return await self._accounts.register(body, challenge)
+            case LogIn():
+                caller = await self._accounts.log_in(body, challenge)
+                self._limiter.check("device_logins", caller.client)
+                return caller
+            case LogInWithPassword():
+                return await self._by_password(body, challenge, source)
+            case _:
+                raise Refusal("not_logged_in")
+
+    async def _by_password(self, body: LogInWithPassword, challenge: Challenge, source: str) -> Caller:
+        rates = (
+            ("passwords_by_address", source),
+            ("passwords", body.user),
+            ("passwords_by_day", body.user),
+        )
+        self._take_all(*rates)
+        try:
+            caller = await self._accounts.log_in_with_password(body, challenge)
+        except Refusal as refusal:
+            if refusal.refused.code == "busy":  # nothing was tried
+                self._give_back(*rates)
+            raise
+        self._give_back(*rates)
+        return caller
+
+    def _take_all(self, *rates: tuple[str, Hashable]) -> None:
+        """Take of each, or of none; what is told is the longest wait."""
+        wait = max(self._limiter.wait(rule, key) for rule, key in rates)
+        if not wait:
+            wait = max(self._limiter.take(rule, key) for rule, key in rates)
+        if wait:
+            raise limited(wait)
+
+    def _give_back(self, *rates: tuple[str, Hashable]) -> None:
+        for rule, key in rates:
+            self._limiter.give_back(rule, key)

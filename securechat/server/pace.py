@@ -1,0 +1,53 @@
+"""What the requests of somebody who has logged in cost, in tokens of which rates (O-05, O-07, O-09, M-14).
+
+Mostly the answer is ``limited``: nothing is decided, the same bytes come again in a moment. A claim that
+is too early is refused for good (``quota``): its wait is long, and requests are decided in order, so
+everything the client wants after it would wait too. It asks again under another name.
+"""
+
+from typing import Final
+
+from securechat.protocol.messages import (
+    ClaimKeyPackages,
+    GetAccount,
+    PutChunk,
+    RequestBody,
+    SendMessage,
+)
+from securechat.server.errors import Refusal
+from securechat.server.rate_limit import RateLimiter, whole_seconds
+from securechat.server.values import Caller
+
+UNCOUNTED: Final = frozenset({ClaimKeyPackages})
+"""Requests with a name that judge nothing and have rates of their own."""
+
+
+def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
+    """Take what a request with a name costs; return the seconds to wait, or 0.0. Done for every message."""
+    if type(body) is SendMessage:
+        return limiter.take("messages", caller.account) or limiter.take("bytes", caller.account, size)
+    if type(body) not in UNCOUNTED:
+        wait = limiter.wait("judging", caller.account) or limiter.take("handshakes", caller.account)
+        if wait:
+            return wait
+    return limiter.take("bytes", caller.account, size)
+
+
+def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody) -> float:
+    """The same for a request without a name."""
+    if type(body) is PutChunk:
+        return limiter.take("blob_bytes", caller.account, len(body.data))
+    if type(body) is GetAccount and body.user != caller.user:
+        return limiter.take("look_ups", caller.account)
+    return limiter.take("reading", caller.account)
+
+
+def refuse_claim(limiter: RateLimiter, caller: Caller, body: ClaimKeyPackages) -> Refusal | None:
+    """Why a claim is too early, if it is; whether there is such a user makes no difference."""
+    if body.user == caller.user:
+        return None
+    wait = limiter.wait("look_ups", caller.account) or limiter.take("claims", (caller.account, body.user))
+    if not wait:
+        return None
+    text = f"too many requests for keys of {body.user}"
+    return Refusal("quota", text, retry_after=whole_seconds(wait))

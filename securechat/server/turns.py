@@ -1,0 +1,143 @@
+"""The named requests of one connection, each in its turn: decided in the order they came.
+
+What only writes goes to the writer at once. What has to be judged first is judged one after the
+other, beside other connections' but not beside this one's, and what came later waits for it.
+"""
+
+import asyncio
+import functools
+import logging
+import time
+from collections import deque
+from typing import Any
+
+import apsw
+
+from securechat.protocol.messages import ClaimKeyPackages
+from securechat.protocol.server_connection import Requested
+from securechat.server.desk import Desk
+from securechat.server.errors import Refusal
+from securechat.server.faults import internal
+from securechat.server.named import NamedJob, Operation, Told, is_new
+from securechat.server.pace import refuse_claim
+from securechat.server.services import Named, Quick
+from securechat.server.values import Caller, Decision
+
+log = logging.getLogger("securechat.server.turns")
+
+
+class Turns:
+    """For the loop's thread. Lives as long as its connection is somebody's."""
+
+    __slots__ = ("_caller", "_desk", "_task", "_told", "_waiting")
+
+    def __init__(self, desk: Desk, told: Told, caller: Caller) -> None:
+        self._desk = desk
+        self._told = told
+        self._caller = caller
+        self._waiting: deque[Requested] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits: a quick request need not either."""
+        return not self._waiting
+
+    def take(self, requested: Requested) -> None:
+        self._waiting.append(requested)
+        if self._task is None:
+            self._task = asyncio.create_task(self._work_through())
+
+    def clear(self) -> None:
+        """Forget what waits; what has been submitted is still decided, and told to nobody."""
+        self._waiting.clear()
+
+    def submit_quick(self, requested: Requested, service: Quick) -> None:
+        caller, body = self._caller, requested.body
+        self._desk.writer.submit(
+            NamedJob(
+                self._told,
+                caller,
+                requested.id,
+                name=requested.name,
+                raw=requested.raw,
+                quick=lambda transaction: service.decide(transaction, caller, body),
+            )
+        )
+
+    async def _work_through(self) -> None:
+        """Judge what needs judging, one after the other, so that the order stays."""
+        try:
+            while self._waiting:
+                requested = self._waiting[0]
+                service = self._desk.services.named[type(requested.body)]
+                if isinstance(service, Quick):
+                    self._waiting.popleft()
+                    self.submit_quick(requested, service)
+                    continue
+                operation = await self._operation(requested, service)
+                if self._waiting:  # not cleared by an end meanwhile
+                    self._waiting.popleft()
+                    self._submit(requested, operation)
+        finally:
+            self._task = None
+
+    def _submit(self, requested: Requested, operation: Operation) -> None:
+        self._desk.writer.submit(
+            NamedJob(
+                self._told,
+                self._caller,
+                requested.id,
+                name=requested.name,
+                raw=requested.raw,
+                operation=operation,
+            )
+        )
+
+    async def _operation(self, requested: Requested, named: Named) -> Operation:
+        """The half for the transaction. A refusal of the judging half is decided there too, in its turn."""
+        caller, body, prepare = self._caller, requested.body, named.prepare
+        if isinstance(body, ClaimKeyPackages) and (early := refuse_claim(self._desk.limiter, caller, body)):
+            return functools.partial(_refuse, early)
+        if prepare is None:
+            return lambda db: named.decide(db, caller, body)
+
+        def judge(db: apsw.Connection) -> Any:  # noqa: ANN401 - what a service hands from one half to the other
+            # A name that is decided is answered from what was kept: sent a thousand times it is judged once.
+            return prepare(db, caller, body) if is_new(db, caller, requested.name) else None
+
+        watch = _Watch()
+        try:
+            async with self._desk.judges:
+                # Whoever has gone meanwhile is told nothing, so nothing is judged.
+                prepared = await self._desk.readers.run(watch.timed(judge)) if self._waiting else None
+        except Refusal as refusal:
+            return functools.partial(_refuse, refusal)
+        except Exception as error:  # noqa: BLE001 - a request's root: a mistake of ours ends it, not the server
+            return functools.partial(_refuse, internal(log, "judging a request", error))
+        finally:
+            self._desk.limiter.charge("judging", caller.account, watch.seconds)
+        return lambda db: named.decide(db, caller, body, prepared)
+
+
+class _Watch:
+    """Measures a thread's own time: who waits for the processor is not charged for it."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timed(self, work: Any) -> Any:  # noqa: ANN401 - hands through what a service returns
+        def run(db: apsw.Connection) -> Any:  # noqa: ANN401
+            began = time.thread_time()
+            try:
+                return work(db)
+            finally:
+                self.seconds = time.thread_time() - began
+
+        return run
+
+
+def _refuse(refusal: Refusal, _db: apsw.Connection) -> Decision:
+    raise refusal

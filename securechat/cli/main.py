@@ -4,7 +4,7 @@ A command's room is imported only when it is called, so that ``--help`` and ``--
 little more than Python itself. Exit codes are the contract of docs/cli.md: 0 well, 1 something
 the caller can mend (usage included), 2 a fault of ours, 3 network or server, 4 a key that is not
 trusted or has changed, 5 a rate or quota, 6 not a member or not allowed, 7 cannot decrypt,
-8 nothing within the timeout, 75 try again later, 130 interrupted.
+8 nothing within the timeout, 69 no server runs here, 75 try again later, 130 interrupted.
 """
 
 import importlib
@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "send": ("securechat.cli.messages", "Send one message and wait for the server's word."),
     "receive": ("securechat.cli.messages", "Print messages that were not printed yet."),
     "rooms": ("securechat.cli.messages", "List conversations."),
+    "admin": ("securechat.cli.admin", "Look after a running server: status, users, invites, backups."),
     "demo": ("securechat.cli.demo", "See the whole thing work, in a temporary folder."),
     "cert": ("securechat.cli.cert", "Make a certificate, or show a fingerprint."),
 }

@@ -10,22 +10,30 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
+from securechat.server import security_log
 from securechat.server.accounts import Accounts
-from securechat.server.backup import begin_incarnation_if_due
+from securechat.server.admin import Administration, Reach
+from securechat.server.admin_socket import AdminSocket
+from securechat.server.backup import BackupFacts, back_up, begin_incarnation_if_due
 from securechat.server.certificate import LOCAL_NAMES, make_if_missing
 from securechat.server.config import ServerConfig
 from securechat.server.counters import Counters
 from securechat.server.descriptors import raise_limit
 from securechat.server.desk import Desk
-from securechat.server.errors import StoreFailed
+from securechat.server.errors import ConfigError, StoreFailed
 from securechat.server.hub import Hub
 from securechat.server.identity import load_identity
+from securechat.server.lately import Lately
 from securechat.server.listener import Listener
 from securechat.server.login import Logins
 from securechat.server.login_hash import LoginHasher
-from securechat.server.rate_limit import RateLimiter
+from securechat.server.logs import LatestErrors
+from securechat.server.overview import Overview, certificate_status
+from securechat.server.rate_limit import RateLimiter, check_names
+from securechat.server.retention import Retention, Sweeper
 from securechat.server.riders import Riders
 from securechat.server.services import Services
 from securechat.server.store.reader import Readers
@@ -57,7 +65,8 @@ class App:
         :raises StoreFailed: the database can't be used
         """
         self.config = config
-        path = prepare_database(config.data)
+        check_names(config.rates)
+        self._path = path = prepare_database(config.data)
         begin_incarnation_if_due(path, restored=config.restored, now=now())
         self.identity = load_identity(path, config.domain)
         names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
@@ -80,24 +89,13 @@ class App:
             counters=self.counters,
         )
         self._riders.go = self._writer.hand_over
-        accounts = Accounts(
-            self.identity, self._hasher, self._readers, self._writer, now=now, admits=config.admits
-        )
-        limiter = RateLimiter(config.rates, time.monotonic, limited=self.counters.limited)
-        self._desk = Desk(
-            identity=self.identity,
-            logins=Logins(accounts, limiter),
-            limiter=limiter,
-            services=self.services,
-            hub=self.hub,
-            riders=self._riders,
-            readers=self._readers,
-            writer=self._writer,
-            now=now,
-            registration=config.admits,
-            counters=self.counters,
-        )
+        self._desk = self._make_desk()
         self._listener = Listener(self._desk, self.certificate, context, config.connections)
+        self._sweeper = Sweeper(self._writer, Retention(config.retention, now), counters=self.counters)
+        self._lately = Lately(self.counters)
+        self._errors = LatestErrors()
+        self.overview = self._look_over()
+        self._admin = AdminSocket(config.admin_socket_file, Administration(self._reach()))
 
     @property
     def port(self) -> int:
@@ -118,7 +116,26 @@ class App:
         return len(self._desk.sessions)
 
     async def start(self) -> None:
+        """Open everything; the port for clients comes last.
+
+        :raises ConfigError: a port or a socket can't be used
+        """
+        self._errors.begin()
+        self._lately.start()
+        self._sweeper.start()
+        await self._admin.open()
         await self._listener.open(self.config.host, self.config.port)
+
+    def reload(self) -> None:
+        """Take up a renewed certificate for new connections; one that is no good leaves the old in place."""
+        try:
+            self.certificate, context = load_certificate(self.config.certificate_file)
+        except ConfigError as problem:
+            log.error("the certificate stays as it was: %s", problem)  # noqa: TRY400 - said by its text
+            return
+        self._listener.reload(self.certificate, context)
+        days = certificate_status(self.certificate, now()).days
+        security_log.tell("certificate_reloaded", days=days)
 
     def stop(self) -> None:
         """Begin to stop; ``stopped`` returns."""
@@ -135,7 +152,11 @@ class App:
 
     async def close(self) -> None:
         """Take nothing more, answer what was asked, say goodbye, and end."""
+        self._stopping.set()
         self._listener.stop_listening()
+        await self._admin.close()
+        await self._sweeper.close()
+        self._lately.stop()
         if self.failure is None:
             self._riders.leave()
             await self._writer.close()
@@ -147,6 +168,59 @@ class App:
         self._listener.abort()
         self._hasher.close()
         self._readers.close()
+        self._errors.end()
+
+    def _make_desk(self) -> Desk:
+        accounts = Accounts(
+            self.identity, self._hasher, self._readers, self._writer, now=now, admits=self.config.admits
+        )
+        limiter = RateLimiter(self.config.rates, time.monotonic, limited=self.counters.limited)
+        return Desk(
+            identity=self.identity,
+            logins=Logins(accounts, limiter),
+            limiter=limiter,
+            services=self.services,
+            hub=self.hub,
+            riders=self._riders,
+            readers=self._readers,
+            writer=self._writer,
+            now=now,
+            registration=self.config.admits,
+            counters=self.counters,
+        )
+
+    def _look_over(self) -> Overview:
+        return Overview(
+            config=self.config,
+            path=self._path,
+            identity=self.identity,
+            certificate=lambda: self.certificate,
+            listener=self._listener,
+            hub=self.hub,
+            hasher=self._hasher,
+            readers=self._readers,
+            counters=self.counters,
+            lately=self._lately,
+            errors=self._errors,
+            now=now,
+        )
+
+    def _reach(self) -> Reach:
+        """What administration gets hold of: not the desk, not the identity, not a session."""
+        return Reach(
+            readers=self._readers,
+            writer=self._writer,
+            now=now,
+            eject=self._desk.eject,
+            sweep=self._sweeper.sweep_now,
+            back_up=self._back_up,
+            status=self.overview.status,
+        )
+
+    async def _back_up(self, target: Path) -> BackupFacts:
+        return await asyncio.to_thread(
+            back_up, self._path, target, goes_on=lambda: not self._stopping.is_set()
+        )
 
     def _failed(self, error: StoreFailed) -> None:
         """Nothing can be promised any more: say so to nobody, end everything (Q-02)."""
@@ -189,6 +263,8 @@ async def serve(config: ServerConfig, ready: Callable[[App], None]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
                 loop.add_signal_handler(number, app.stop)
+        with contextlib.suppress(NotImplementedError, AttributeError):
+            loop.add_signal_handler(signal.SIGHUP, app.reload)
         ready(app)
         await app.stopped()
         log.info("the server stops")

@@ -34,6 +34,11 @@ def connections_that_fit(wanted: int) -> int:
     return min(fit, wanted)
 
 
+def allowed() -> int:
+    """Descriptors this process may have; ``VERY_MANY`` where nothing bounds them."""
+    return _limits()[0]
+
+
 def _limits() -> tuple[int, int]:
     """The soft and the hard limit; very many where the system has none."""
     if importlib.util.find_spec("resource") is None:  # Windows

@@ -1,14 +1,28 @@
-"""Logs hold one line per event, no secret and no content (G-01, G-02)."""
+"""Logs hold one line per event, no secret and no content, and no flood (G-01, G-02, G-03)."""
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 
 from securechat.protocol import messages as m
-from securechat.server.logs import OneLine, escaped
+from securechat.server import security_log
+from securechat.server.logs import (
+    BURST,
+    ERRORS_KEPT,
+    MAX_KINDS,
+    PER_SECOND,
+    Flood,
+    LatestErrors,
+    OneLine,
+    OneObject,
+    escaped,
+)
 from tests.server.peer import open_room, registered
 from tests.server.running import running_server
+
+NASTY = ["a\nb", "a\r\nb", "\x1b[2J", "\x9b", "\u202e", "\u2028", "\x00", "\x7f", "\ud800", '"}\n{"']
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "\x1b[2J", "\x9b", "\u202e", "\u2028", "\x00", "\x7f"])
@@ -22,6 +36,107 @@ def test_g_02_a_traceback_is_one_line_too() -> None:
     record = logging.makeLogRecord({"msg": "failed", "name": "x", "levelname": "ERROR"})
     record.exc_text = "Traceback\n  File\nValueError: a\nb"
     assert len(OneLine().format(record).splitlines()) == 1
+
+
+def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    return logging.makeLogRecord(
+        {"msg": message, "args": args, "name": "x", "levelname": "INFO", "levelno": 20, **extra}
+    )
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_g_02_as_json_it_is_one_object_that_says_the_same(text: str) -> None:
+    line = OneObject().format(record("user %s", text))
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["message"] == f"user {text}"
+
+
+def test_g_02_a_traceback_as_json_is_in_its_object() -> None:
+    failed = record("failed")
+    failed.exc_text = "Traceback\n  File\nValueError: a\nb"
+    line = OneObject().format(failed)
+    assert line.isprintable()
+    assert json.loads(line)["traceback"] == failed.exc_text
+
+
+def test_g_03_an_event_has_its_fields_beside_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    security_log.tell("admin", action="disable", user="alice")
+    (told,) = caplog.records
+    assert OneLine().format(told).endswith("securechat.server.security admin action=disable user=alice")
+    said = json.loads(OneObject().format(told))
+    assert (said["event"], said["action"], said["user"]) == ("admin", "disable", "alice")
+    assert said["time"].endswith("Z")
+
+
+def test_g_01_an_event_says_its_fields_and_no_others() -> None:
+    with pytest.raises(ValueError, match="login says"):
+        security_log.tell("login", user="alice", way="device", to="bob")
+    with pytest.raises(KeyError):
+        security_log.tell("said", user="alice")
+    pairs = {name for names in security_log.EVENTS.values() for name in names}
+    assert pairs == {"user", "way", "sessions", "rule", "action", "days", "number"}
+
+
+class Time:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_g_03_a_flood_is_held_back_and_counted() -> None:
+    clock = Time()
+    flood = Flood(clock)
+    passed = [flood.filter(record("a login failed")) for _ in range(BURST + 500)]
+    assert passed == [True] * BURST + [False] * 500
+    assert flood.filter(record("something else"))
+    clock.now = 1.0
+    late = record("a login failed")
+    assert flood.filter(late)
+    assert late.getMessage() == "a login failed (500 more of this kind were left out)"
+    assert sum(flood.filter(record("a login failed")) for _ in range(100)) == PER_SECOND - 1
+
+
+def test_g_03_kinds_are_told_by_our_words_and_not_by_what_is_filled_in() -> None:
+    flood = Flood(Time())
+    passed = [flood.filter(record("user %s", number)) for number in range(BURST + 5)]
+    assert passed == [True] * BURST + [False] * 5
+
+
+def test_g_03_kinds_are_bounded_too() -> None:
+    flood = Flood(Time())
+    passed = [flood.filter(record(f"made up {number}")) for number in range(MAX_KINDS + BURST + 5)]
+    assert passed.count(True) == MAX_KINDS + BURST
+    assert len(flood._kinds) == MAX_KINDS + 1
+
+
+def test_what_is_left_out_keeps_the_text_of_the_next() -> None:
+    clock = Time()
+    flood = Flood(clock)
+    for _ in range(BURST + 1):
+        flood.filter(record("100%% of %s", "x"))
+    clock.now = 1.0
+    late = record("100%% of %s", "y")
+    assert flood.filter(late)
+    assert late.getMessage().startswith("100% of y (1 more")
+
+
+def test_the_last_errors_are_kept_the_newest_first_and_short() -> None:
+    errors = LatestErrors()
+    errors.begin()
+    try:
+        log = logging.getLogger("securechat.server.test")
+        for number in range(ERRORS_KEPT + 5):
+            log.error("number %d\n%s", number, "x" * 1000)
+        log.warning("not an error")
+    finally:
+        errors.end()
+    log.error("after the end")
+    assert len(errors.lines) == ERRORS_KEPT
+    assert errors.lines[0].text.startswith(f"number {ERRORS_KEPT + 4}\\n")
+    assert len(errors.lines[0].text) == 500
 
 
 async def test_g_01_neither_keys_nor_content_are_logged_or_stored(

@@ -2,9 +2,9 @@
 
 A cap that refuses newcomers is a gift to whoever fills it with silent sockets. So below the cap on
 all connections a newcomer always gets in, and where strangers are too many one of them goes: of
-the address that has most of them, the one that has come least far, and of those the oldest.
-Whoever shows up, shakes hands and logs in is through in three round trips and counts no more; who
-holds many places, or holds one in silence, loses it first.
+the address that has most of them (of equals, that has had so many for longest) the one that has
+come least far, and of those the oldest. Whoever shakes hands and logs in is through in three round
+trips and counts no more; who holds many places, or one in silence, loses it first.
 """
 
 from dataclasses import dataclass, field

@@ -24,6 +24,7 @@ from securechat.server.config import Connections
 from securechat.server.descriptors import connections_that_fit
 from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError
+from securechat.server.memory import Crowd, give_back
 from securechat.server.session import Session
 from securechat.server.tls import READ_BUFFER, Shown, TlsPump
 
@@ -88,6 +89,7 @@ class Listener:
         self._calm.set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._pumps: set[TlsPump] = set()
+        self._crowd = Crowd()
         self._empty = asyncio.Event()
         self._complained = float("-inf")
         self.port = 0
@@ -173,6 +175,7 @@ class Listener:
         accepted.settimeout(0)
         pump = TlsPump(self._shown, self._buffer, self)
         self._pumps.add(pump)
+        self._crowd.grew(len(self._pumps))
         self._budget.enter(source, pump)
         opening = asyncio.create_task(self._open(pump, accepted))
         self._opening.add(opening)
@@ -245,6 +248,8 @@ class Listener:
         silent = [session for session in self._desk.sessions if loop.time() - session.heard > SILENCE_LIMIT]
         for session in silent:
             session.bid_farewell("silent")
+        if self._crowd.has_gone(len(self._pumps)):
+            loop.run_in_executor(None, give_back)
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
 
 

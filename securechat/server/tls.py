@@ -36,6 +36,12 @@ HANDSHAKE_RECORD: Final = 22
 MAX_CLIENT_HELLO: Final = 4 * 1024
 """The first record. One with a post-quantum key share has 1.5 KiB."""
 
+STRANGERS_PIECE: Final = 1024
+"""What OpenSSL is given of a stranger's bytes at a time."""
+
+MAX_HANDSHAKE: Final = 8 * STRANGERS_PIECE
+"""Bytes of a peer until its handshake is finished; both flights of a client are under 3 KiB."""
+
 READ_BUFFER: Final = 64 * 1024
 CLOSE_SECONDS: Final = 5
 """How long a last word may take to reach a slow peer."""
@@ -141,9 +147,11 @@ class TlsPump(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_aborted",
+        "_admitted",
         "_began",
         "_buffer",
         "_deadline",
+        "_fed",
         "_hello",
         "_incoming",
         "_keeper",
@@ -164,7 +172,9 @@ class TlsPump(asyncio.BufferedProtocol):
         self._ssl: ssl.SSLObject | None = None
         self._stream: Stream | None = None
         self._hello: bytearray | None = None
+        self._fed = 0
         self._secured = False
+        self._admitted = False
         self._aborted = False
         self._deadline: asyncio.TimerHandle | None = None
         self._began = asyncio.get_running_loop().time()
@@ -194,6 +204,7 @@ class TlsPump(asyncio.BufferedProtocol):
 
     def admitted(self) -> None:
         """Somebody has logged in: no deadline, and no place among strangers."""
+        self._admitted = True
         self._end_by(None)
         self._keeper.admitted(self)
 
@@ -300,10 +311,16 @@ class TlsPump(asyncio.BufferedProtocol):
             self._keeper.speaks(self)
 
     def _feed(self, tls: ssl.SSLObject, data: memoryview) -> None:
-        for start in range(0, len(data), RECORD):
-            self._incoming.write(data[start : start + RECORD])
+        piece = RECORD if self._admitted else STRANGERS_PIECE
+        for start in range(0, len(data), piece):
+            self._incoming.write(data[start : start + piece])
             if not self._turn(tls):
                 return
+            if not self._secured:
+                self._fed += piece
+                if self._fed > MAX_HANDSHAKE:
+                    self.abort()  # half a record of 16 KiB, where a few hundred bytes are due
+                    return
 
     def _end_by(self, when: float | None) -> None:
         """Move the one deadline; None lifts it."""

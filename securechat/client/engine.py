@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from securechat.client.answers import Answers
 from securechat.client.change import Change, Changes
+from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
 from securechat.client.errors import ClientError, RefusedByServer, Replaced
 from securechat.client.events import (
@@ -85,6 +86,8 @@ class Engine:
         self.clock = clock
         self.connected: Connected | None = None
         self._session = session
+        self._dates = Dates(clock)
+        self._dates_agreed = True
         self._heads: dict[int, int] = {}
         self._early: list[Event] | None = []
         self._listeners: WeakSet[Listener] = WeakSet()
@@ -111,6 +114,7 @@ class Engine:
             work=Work(self.device, self.groups, planner, self.outbox, clock),
             heads=self._heads,
             clock=clock,
+            dates=self._dates,
         )
 
     def start(self) -> None:
@@ -230,10 +234,18 @@ class Engine:
             ENCRYPTION,
         )
         self._tell(self.connected)
+        self._compare_dates(ready.logged_in.time)
         if self.outbox.online(ready.logged_in.high_water):
             with self.changes.change() as change:
                 self._answers.cloned(change)
         self._tasks.spawn(self._sync.catch_up(ready.logged_in.inbox_cursor), "catching up")
+
+    def _compare_dates(self, server_time: int) -> None:
+        """Say it when the two clocks no longer agree; once, however often the line breaks."""
+        self._dates.told(server_time)
+        agreed, self._dates_agreed = self._dates_agreed, self._dates.agree
+        if agreed and not self._dates_agreed:
+            self._tell(Notice("clock", self._dates.sentence()))
 
     def _on_lost(self, lost: SessionLost) -> None:
         self.outbox.offline()

@@ -42,6 +42,9 @@ RETRY_FIRST: Final = 0.2
 RETRY_LONGEST: Final = 20.0
 """Back-off after a lost race, in seconds, with full jitter."""
 
+LONGEST_WAIT: Final = 60.0
+"""Seconds; more than any wait that is set. One that seems longer was set before the clock went back."""
+
 
 class Intent(Struct, frozen=True):
     id: int
@@ -53,6 +56,11 @@ class Intent(Struct, frozen=True):
     attempts: int
     not_before: int
     """Milliseconds since 1970."""
+
+    def waits(self, now: float) -> float:
+        """Return the seconds from now (seconds since 1970) until it is due, at most ``LONGEST_WAIT``."""
+        seconds = self.not_before / 1000 - now
+        return seconds if 0 < seconds <= LONGEST_WAIT else 0.0
 
 
 _SELECT: Final = "SELECT id, conversation, kind, subject, step, packages, attempts, not_before FROM intent"

@@ -13,6 +13,7 @@ from typing import Final
 from securechat.client import intents, key_packages, records
 from securechat.client.carriage import NOT_NOW, collect, complete, tree_of
 from securechat.client.change import Changes
+from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
 from securechat.client.errors import RefusedByServer, Unreachable
 from securechat.client.events import Standing
@@ -74,6 +75,7 @@ class Syncer:
     heads: dict[int, int]
     """The last sequence the server told of, per conversation; shared with the answers."""
     clock: Clock
+    dates: Dates
     _pushed: dict[int, deque[Entry]] = field(default_factory=dict)
     _woken: set[int] = field(default_factory=set)
     _busy: set[int] = field(default_factory=set)
@@ -319,7 +321,12 @@ class Syncer:
         return b"", None
 
     async def _top_up(self) -> None:
-        """Have key packages at the server, so that others can add us while we are away (M-14)."""
+        """Have key packages at the server, so that others can add us while we are away (M-14).
+
+        By a wrong date the server takes none, and those it has would seem to have lapsed (C-06).
+        """
+        if not self.dates.agree:
+            return
         answer = await self.session.request(CountKeyPackages())
         if not isinstance(answer, KeyPackageCount):
             return

@@ -85,21 +85,22 @@ class Work:
             intents.add_once(change.db, record.id, What.OPEN, subject=record.peer)
 
     def _next_intent(self, change: Change, record: ConversationRecord) -> tuple[Intent | None, float | None]:
-        now = self.clock() * 1000
+        now = self.clock()
         waiting = [each for each in intents.of(change.db, record.id) if ready(record, each)]
         follows = self.groups.follows(change.db, record.id)
         if follows:
             waiting = [each for each in waiting if each.what is What.RESYNC]
-        due = next((each for each in waiting if each.not_before <= now), None)
-        times = [(each.not_before - now) / 1000 for each in waiting if each.not_before > now]
-        return due, min(times, default=None)
+        waits = [(each.waits(now), each) for each in waiting]
+        due = next((each for seconds, each in waits if not seconds), None)
+        return due, min((seconds for seconds, _ in waits if seconds), default=None)
 
     def _wants_update(self, change: Change, record: ConversationRecord, group: Group) -> bool:
         if any(each.what is What.UPDATE for each in intents.of(change.db, record.id)):
             return False
         return (
             record.last_resort
-            or self.clock() - record.epoch_since > UPDATE_AFTER
+            or abs(self.clock() - record.epoch_since)
+            > UPDATE_AFTER  # either way: one of the two dates is wrong
             or group.own_generation >= UPDATE_BEFORE_GENERATION
         )
 

@@ -195,7 +195,7 @@ def key_package_refusal(key_package: KeyPackage, *, domain: str, suite: int, now
     if refusal is not None or lifetime is None:
         return refusal
     if lifetime.not_before > now + CLOCK_TOLERANCE or lifetime.not_after < now - CLOCK_TOLERANCE:
-        return "The key package is not valid at this time."
+        return "The key package is not valid at this time: it has lapsed, or a clock is wrong here or there."
     return None
 
 

@@ -115,3 +115,14 @@ def test_a_held_group_may_be_left_and_mended_only(room: ConversationRecord, what
     assert ready(standing(room, Standing.JOINED, held=True), made(what, Step.WANTED)) == (
         what in LEAVE_TOGETHER
     )
+
+
+@pytest.mark.parametrize(
+    ("not_before", "waits"),
+    [(0, 0.0), (NOW * 1000, 0.0), (NOW * 1000 + 2500, 2.5), ((NOW + 3600) * 1000, 0.0), (2**62, 0.0)],
+)
+def test_c_06_a_wait_that_a_clock_set_back_made_longer_than_any_is_over(
+    not_before: int, waits: float
+) -> None:
+    intent = intents.Intent(1, 1, What.ADD, "bob", Step.WANTED, b"", attempts=0, not_before=not_before)
+    assert intent.waits(float(NOW)) == waits

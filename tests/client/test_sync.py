@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from securechat.client import records
+from securechat.client.dates import Dates
 from securechat.client.joining import INBOX
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
@@ -75,6 +76,7 @@ def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
         cast(Work, None),
         heads,
         lambda: NOW,
+        Dates(lambda: NOW),
     )
 
 

@@ -177,6 +177,7 @@ def say_much(alice: Worker) -> None:
 OVERDUE: dict[str, Callable[[Worker], None]] = {
     "last resort": lambda alice: alice.changes(last_resort=1),
     "seven days": lambda alice: alice.changes(epoch_since=NOW - UPDATE_AFTER - 1),
+    "a date that is to come (C-06)": lambda alice: alice.changes(epoch_since=NOW + UPDATE_AFTER + 1),
     "many messages": say_much,
 }
 

@@ -1,6 +1,7 @@
 """A server and some people, over real sockets: what the scenarios are told with."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TypeVar
 
 from securechat.client.client import Client
 from securechat.client.config import Home, ServerAddress
+from securechat.client.device import Clock
 from securechat.client.events import Event, MessageReceived
 from securechat.client.registration import register
 from securechat.client.trust import Trust
@@ -27,6 +29,7 @@ class Person:
         self.world = world
         self.name = name
         self.home = Home(world.folder / f"home-{name}")
+        self.clock: Clock = time.time
         self.password = f"{name} has a long enough password"
         self.events: list[Event] = []
         self._client: Client | None = None
@@ -43,7 +46,12 @@ class Person:
 
     async def open(self) -> None:
         self._client = await Client.open(
-            self.home, self.name, self.password, trust=self.world.trust, server=self.world.address
+            self.home,
+            self.name,
+            self.password,
+            trust=self.world.trust,
+            server=self.world.address,
+            clock=self.clock,
         )
         self._watching = asyncio.create_task(self._watch(self._client))
 

@@ -197,7 +197,8 @@ class RefusedByServer(ClientError):
     def __init__(
         self, code: str, text: str = "", *, head: int = 0, detail: bytes = b"", retry_after: int = 0
     ) -> None:
-        super().__init__(sanitise(text) or REFUSALS.get(code, f"the server refused: {sanitise(code)}"))
+        said = sanitise(text) or REFUSALS.get(code, f"the server refused: {sanitise(code)}")
+        super().__init__(f"{said} (in {retry_after} seconds)" if retry_after and code == "limited" else said)
         self.code = sanitise(code)
         self.head = head
         self.detail = detail

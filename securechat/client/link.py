@@ -33,7 +33,14 @@ from securechat.protocol.client_connection import (
     Responded,
 )
 from securechat.protocol.limits import ALPN, PROTOCOL_VERSION
-from securechat.protocol.messages import Acknowledged, Answer, ClientHello, RequestBody, ServerHello
+from securechat.protocol.messages import (
+    GOODBYES,
+    Acknowledged,
+    Answer,
+    ClientHello,
+    RequestBody,
+    ServerHello,
+)
 from securechat.text import sanitise
 from securechat.version import __version__
 
@@ -288,6 +295,8 @@ def _farewell(address: ServerAddress, closed: Closed) -> ClientError:
     """Say what a connection's last event means to its owner."""
     if closed.code == "replaced":
         return Replaced("this device connected a second time; this connection gives way to the newer one")
+    if closed.code == "disabled":  # final: the next login would be refused, and could not say why
+        return refusal("forbidden", GOODBYES[closed.code])
     said = sanitise(closed.text) or sanitise(closed.code)
     return Disconnected(f"the connection to {address} ended: {said}")
 

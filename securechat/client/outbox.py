@@ -18,11 +18,15 @@ from msgspec import Struct
 
 from securechat.client.change import Change, Changes
 from securechat.client.errors import RefusedByServer
+from securechat.client.events import Notice
 from securechat.client.records import counter, set_counter
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.protocol.limits import MAX_BODY, MAX_CHUNK
 from securechat.protocol.messages import UNDECIDED, Answer, Carried, Changing, PutChunk, Uploaded
+
+TOO_FAST: Final = frozenset({"limited"})
+"""Of the refusals that decide nothing those that are about our pace."""
 
 MAX_OUTSTANDING: Final = 64
 """Requests in flight: enough to keep a connection busy, few enough to resend at once."""
@@ -32,6 +36,12 @@ MAX_LEAD: Final = 1 << 32
 
 RETRY_FIRST: Final = 0.5
 RETRY_LONGEST: Final = 30.0
+
+RETRY_SPREAD: Final = 0.5
+"""Drawn at random on top of what the server asked for: it knows when, so little is enough."""
+
+SAID_AFTER: Final = 10.0
+"""Seconds that the server may slow us down before it is said: a paste takes a few and nobody minds."""
 
 _COUNTER: Final = "request_name"
 _ENCODER: Final = msgspec.msgpack.Encoder()
@@ -44,6 +54,7 @@ class Purpose(StrEnum):
     CLAIM = "claim"
     CREATE = "create"
     COMMIT = "commit"
+    OFFER = "offer"
     PROPOSE = "propose"
     SEND = "send"
 
@@ -87,6 +98,9 @@ class Outbox:
         self._sent = 0
         self._outstanding = 0
         self._failures = 0
+        self._window = MAX_OUTSTANDING
+        self._slowed_since: float | None = None
+        self._slowness_said = False
         self._arrived: list[tuple[StoredRequest, Answer | RefusedByServer]] = []
         self._sender: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -142,14 +156,14 @@ class Outbox:
             self._sender = self._tasks.spawn(self._send(), "outbox")
 
     async def _send(self) -> None:
-        while self._online and self._outstanding < MAX_OUTSTANDING:
+        while self._online and self._outstanding < self._window:
             request = self._next()
             if request is None:
                 return
             try:
                 await self._upload(request.name)
             except RefusedByServer as refused:
-                self._retry_from(request.name, refused.retry_after)
+                self._retry_from(request.name, refused)
                 return
             future = self._session.send_named(request.name, request.body)
             self._sent = request.name
@@ -187,9 +201,10 @@ class Outbox:
         else:
             return  # Disconnected: whether it was decided is not known; the next connection asks again
         if isinstance(answer, RefusedByServer) and answer.code in UNDECIDED:
-            self._retry_from(request.name, answer.retry_after)
+            self._retry_from(request.name, answer)
             return
         self._failures = 0
+        self._window = min(MAX_OUTSTANDING, 2 * self._window)
         if not self._arrived:
             asyncio.get_running_loop().call_soon(self._apply_answers)
         self._arrived.append((request, answer))
@@ -201,16 +216,37 @@ class Outbox:
             for request, answer in arrived:
                 if forget_request(change.db, request.name):
                     self._answered(change, request, answer)
+            if not unanswered(change.db):
+                self._slowed_since, self._slowness_said = None, False
         self.kick()
 
-    def _retry_from(self, name: int, retry_after: float) -> None:
+    def _retry_from(self, name: int, refused: RefusedByServer) -> None:
+        """Send again from here on, once the server may want it: the same bytes, in the same order."""
         self._sent = min(self._sent, name - 1)
         if self._timer is not None or not self._online:
             return
-        self._failures += 1
-        longest = min(RETRY_LONGEST, RETRY_FIRST * 2 ** min(self._failures, 8))
-        delay = retry_after + secrets.SystemRandom().uniform(0, longest)
+        if refused.code in TOO_FAST:
+            # One at a time shows when there is room again, and costs the server nothing until then.
+            self._window, longest = 1, RETRY_SPREAD
+            self._say_slowness()
+        else:
+            self._failures += 1
+            longest = min(RETRY_LONGEST, RETRY_FIRST * 2 ** min(self._failures, 8))
+        delay = max(refused.retry_after, 0) + secrets.SystemRandom().uniform(0, longest)
         self._timer = asyncio.get_running_loop().call_later(delay, self._retry)
+
+    def _say_slowness(self) -> None:
+        """One line, once it takes long, until everything has gone out."""
+        now = asyncio.get_running_loop().time()
+        if self._slowed_since is None:
+            self._slowed_since = now
+        if now - self._slowed_since < SAID_AFTER or self._slowness_said:
+            return
+        self._slowness_said = True
+        with self._changes.change() as change:
+            count = unanswered(change.db)
+            text = f"the server takes it slowly; {count} waiting, they go out by themselves"
+            change.tell(Notice("limited", text))
 
     def _retry(self) -> None:
         self._timer = None
@@ -243,6 +279,39 @@ def forget_request(db: apsw.Connection, name: int) -> bool:
 def waiting_any(db: apsw.Connection, purpose: Purpose) -> bool:
     """Whether a request of this purpose has no answer yet."""
     return db.execute("SELECT 1 FROM request WHERE purpose = ? LIMIT 1", (purpose,)).fetchone() is not None
+
+
+def is_waiting(db: apsw.Connection, purpose: Purpose, conversation: int) -> bool:
+    """Whether a request of this purpose for a conversation has no answer yet."""
+    row = db.execute(
+        "SELECT 1 FROM request WHERE purpose = ? AND conversation = ? LIMIT 1", (purpose, conversation)
+    )
+    return row.fetchone() is not None
+
+
+def every(db: apsw.Connection) -> list[StoredRequest]:
+    """Return the requests that have no answer yet, in order."""
+    rows = db.execute("SELECT name, purpose, conversation, ref, body FROM request ORDER BY name").fetchall()
+    return [StoredRequest(row[0], Purpose(row[1]), *row[2:]) for row in rows]
+
+
+def answered(db: apsw.Connection) -> int:
+    """Return the last name up to which the server has answered everything."""
+    row = db.execute("SELECT min(name) FROM request").fetchone()
+    return counter(db, _COUNTER) if row is None or row[0] is None else int(row[0]) - 1
+
+
+def rename_from(db: apsw.Connection, high_water: int) -> None:
+    """Let the names go on after ``high_water``: a restored server knows no later ones."""
+    db.execute("PRAGMA defer_foreign_keys = 1")
+    name = high_water
+    for (old,) in db.execute(
+        "SELECT name FROM request WHERE name > ? ORDER BY name", (high_water,)
+    ).fetchall():
+        name += 1
+        db.execute("UPDATE request SET name = ? WHERE name = ?", (name, old))
+        db.execute("UPDATE upload SET request = ? WHERE request = ?", (name, old))
+    set_counter(db, _COUNTER, name)
 
 
 def unanswered(db: apsw.Connection) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -48,7 +49,10 @@ from securechat.membership.signing import new_key, public_of
 from securechat.membership.statement import Device, make_statement
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.names import client_uri, fold_user, user_uri
-from securechat.protocol.messages import Register
+from securechat.protocol.messages import UNDECIDED, Register
+
+PATIENCE_SECONDS: Final = 60
+"""How long a registration waits, in all, for a server that asks for it; then a person is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,19 @@ async def register(
     profile = home.profile(name)
     make_folder(profile.folder)
     check_private_folder(profile.folder)
+    patience = PATIENCE_SECONDS
     with ProfileLock(profile):
-        store = await _continued(profile, server, password)
         try:
-            return await _register(home, profile, server, password, trust, invite=invite, store=store)
+            while True:
+                store = await _continued(profile, server, password)
+                try:
+                    return await _register(home, profile, server, password, trust, invite=invite, store=store)
+                except RefusedByServer as no:
+                    if no.code not in UNDECIDED or not 0 < no.retry_after <= patience:
+                        raise
+                    patience -= no.retry_after
+                    wait = no.retry_after
+                await asyncio.sleep(wait)
         finally:
             _remove_if_empty(profile)
 

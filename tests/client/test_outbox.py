@@ -1,6 +1,7 @@
 """Requests with a name: in order, byte for byte, until there is an answer."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -126,11 +127,12 @@ async def test_a_definite_refusal_ends_a_request_too(desk: Desk, code: str) -> N
     assert answer.code == code
 
 
-@pytest.mark.parametrize("code", ["busy", "internal", "out_of_order"])
+@pytest.mark.parametrize("code", ["busy", "internal", "limited", "out_of_order"])
 async def test_what_decides_nothing_is_asked_again_under_the_same_name(
     desk: Desk, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("securechat.client.outbox.RETRY_FIRST", 0.0)
+    monkeypatch.setattr("securechat.client.outbox.RETRY_SPREAD", 0.0)
     desk.outbox.online(high_water=0)
     desk.put(b"one")
     await a_moment()
@@ -141,6 +143,70 @@ async def test_what_decides_nothing_is_asked_again_under_the_same_name(
 
     assert desk.session.sent[0] == desk.session.sent[1]
     assert desk.answers == []
+
+
+class Clockwork:
+    """The loop's time and timers, moved by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        self.waits: list[float] = []
+        self._due: list[tuple[float, Callable[[], object]]] = []
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+        monkeypatch.setattr(loop, "call_later", self._call_later)
+
+    def _call_later(self, delay: float, call: Callable[[], object]) -> asyncio.Handle:
+        self.waits.append(delay)
+        self._due.append((self.now + delay, call))
+        return asyncio.Handle(call, (), asyncio.get_running_loop())
+
+    async def pass_by(self) -> None:
+        """Go to the next timer."""
+        self.now, call = self._due.pop(0)
+        call()
+        await a_moment()
+
+
+async def test_o_05_who_is_too_fast_waits_as_long_as_asked_and_goes_on_in_order(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clockwork(monkeypatch)
+    desk.outbox.online(high_water=0)
+    for text in (b"one", b"two", b"three"):
+        desk.put(text)
+    await a_moment()
+    for future, code in zip(desk.session.futures, ("limited", "limited", "out_of_order"), strict=True):
+        future.set_exception(refusal(code, retry_after=3 if code == "limited" else 0))
+    await a_moment()
+    assert desk.names == [1, 2, 3], "nothing is sent before the time"
+    (wait,) = clock.waits
+    assert 3 <= wait <= 4
+
+    await clock.pass_by()
+    assert desk.names[3:] == [1], "one shows whether there is room again"
+    desk.session.futures[3].set_result(Appended(1))
+    await a_moment()
+    assert desk.names[4:] == [2, 3]
+    assert desk.session.sent[4:] == desk.session.sent[1:3]
+
+
+async def test_o_05_a_person_reads_one_line_and_only_if_it_takes_long(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clockwork(monkeypatch)
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    said: list[float] = []
+    for _ in range(30):
+        await a_moment()
+        desk.session.futures[-1].set_exception(refusal("limited", retry_after=1))
+        await a_moment()
+        said += [clock.now for change in desk.told.done for event in change.events]
+        desk.told.done.clear()
+        await clock.pass_by()
+    (when,) = said
+    assert when - 1_000 >= 10
 
 
 async def test_names_we_never_gave_mean_a_second_copy(desk: Desk) -> None:

@@ -223,6 +223,38 @@ async def test_a_no_leaves_nothing_behind(rogue: Rogue, home: Home, code: str) -
     await registered(rogue, home, password="a completely different one")
 
 
+async def test_o_05_a_registration_waits_as_long_as_it_is_asked_to(
+    rogue: Rogue, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def no_time(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("securechat.client.registration.asyncio.sleep", no_time)
+    refusals = [Refused(0, "limited", retry_after=20), Refused(0, "limited", retry_after=20)]
+    rogue.script = lambda body: refusals.pop() if refusals else welcome(body)
+    await registered(rogue, home)
+    assert waited == [20, 20]
+
+
+@pytest.mark.parametrize(("after", "waits"), [(3_600, 0), (25, 2)])
+async def test_o_05_a_registration_does_not_wait_for_ever(
+    rogue: Rogue, home: Home, monkeypatch: pytest.MonkeyPatch, after: int, waits: int
+) -> None:
+    waited: list[float] = []
+
+    async def no_time(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("securechat.client.registration.asyncio.sleep", no_time)
+    rogue.script = lambda _body: Refused(0, "limited", retry_after=after)
+    with pytest.raises(RefusedByServer, match=f"in {after} seconds") as refused:
+        await registered(rogue, home)
+    assert (len(waited), refused.value.exit_code) == (waits, 75)
+    assert not home.profile("alice").folder.exists()
+
+
 async def test_a_name_taken_in_the_meantime_ends_a_begun_registration(rogue: Rogue, home: Home) -> None:
     rogue.script = lambda _body: DROP
     with pytest.raises(Disconnected):

@@ -279,10 +279,11 @@ async def test_after_a_success_the_delays_begin_anew(rogue: Rogue, tmp_path: Pat
             assert lost.retry_in <= Backoff(random.Random()).next() + 0.5
 
 
+@pytest.mark.parametrize("code", ["busy", "limited"])
 async def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(
-    rogue: Rogue, tmp_path: Path, clock: FakeClock
+    rogue: Rogue, tmp_path: Path, clock: FakeClock, code: str
 ) -> None:
-    rogue.script = lambda _body: Refused(0, "busy", retry_after=30)
+    rogue.script = lambda _body: Refused(0, code, retry_after=30)
     async with running_session(rogue, tmp_path, clock) as session:
         lost = await session.events.get()
 
@@ -306,6 +307,19 @@ async def test_a_connection_that_was_replaced_is_not_fought_over(
     assert isinstance(lost.error, Replaced)
     assert lost.retry_in is None
     assert len(rogue.connections) == 1
+
+
+async def test_an_account_that_was_closed_is_told_so_and_does_not_knock_again(
+    rogue: Rogue, tmp_path: Path, clock: FakeClock
+) -> None:
+    async with running_session(rogue, tmp_path, clock) as session:
+        await until(session, SessionReady)
+        rogue.hang_up("disabled")
+        lost = await session.events.get()
+
+    assert isinstance(lost, SessionLost)
+    assert "closed by whoever runs the server" in str(lost.error)
+    assert lost.retry_in is None
 
 
 async def test_a_device_the_server_does_not_know_is_told_once(

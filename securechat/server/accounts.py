@@ -26,6 +26,7 @@ from securechat.protocol.messages import (
     PasswordSalt,
     Register,
 )
+from securechat.server import security_log
 from securechat.server.config import Registration
 from securechat.server.errors import Refusal
 from securechat.server.guesses import WrongPassword, find_known, forgive, improve, password_opens, untold
@@ -85,7 +86,9 @@ class Accounts:
         if made is not None:
             return made
         login_hash = await self._hasher.hash(body.login_key)
-        return await self._writer.find(lambda db: self._make(db, body, login_hash))
+        caller = await self._writer.find(lambda db: self._make(db, body, login_hash))
+        security_log.tell("registered", user=caller.user)
+        return caller
 
     async def log_in_with_password(self, body: LogInWithPassword, challenge: Challenge) -> Caller:
         signed = self._login_holds(
@@ -93,14 +96,14 @@ class Accounts:
         )
         known = await self._readers.run(lambda db: find_known(db, body.user))
         right = await self._hasher.verify(known.login_hash, body.login_key) and signed
-        # In the writer's order: who is let in here is in before `disable` looks whom to put out.
-        if not await self._writer.find(lambda db: password_opens(db, known.account, right=right)):
-            self._writer.submit(WrongPassword(known.account))
-            raise Refusal("wrong_credentials")
-        if known.login_hash is not None and self._hasher.is_weaker(known.login_hash):
+        if right and known.login_hash is not None and self._hasher.is_weaker(known.login_hash):
             with contextlib.suppress(Refusal):  # busy: the next login does it
                 better = await self._hasher.hash(body.login_key)
                 await self._writer.find(lambda db: improve(db, known, better))
+        # Last, and in the writer's order: who is let in here is in before `disable` looks whom to put out.
+        if not await self._writer.find(lambda db: password_opens(db, known.account, right=right)):
+            self._writer.submit(WrongPassword(known.account))
+            raise Refusal("wrong_credentials")
         return Caller(known.account, body.user)
 
     async def log_in(self, body: LogIn, challenge: Challenge) -> Caller:

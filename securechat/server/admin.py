@@ -172,7 +172,10 @@ class Administration:
 
         account, changed = await self._reach.writer.find(disable)
         # After the commit: whoever logs in from here on is refused, whoever was in is found here.
-        return {"changed": changed, "ended": self._reach.eject(account)}
+        ended = self._reach.eject(account)
+        if ended:
+            security_log.tell("ejected", user=name, sessions=ended)
+        return {"changed": changed, "ended": ended}
 
     async def _enable(self, params: OfUser) -> dict[str, Any]:
         name = _folded(params.user)

@@ -32,6 +32,7 @@ from securechat.server.login import Logins
 from securechat.server.login_hash import LoginHasher
 from securechat.server.logs import LatestErrors
 from securechat.server.overview import Overview, certificate_status
+from securechat.server.process import keep_memory_to_itself
 from securechat.server.rate_limit import RateLimiter, check_names
 from securechat.server.retention import Retention, Sweeper
 from securechat.server.riders import Riders
@@ -67,8 +68,10 @@ class App:
         self.config = config
         check_names(config.rates)
         self._path = path = prepare_database(config.data)
-        begin_incarnation_if_due(path, restored=config.restored, now=now())
+        begun = begin_incarnation_if_due(path, restored=config.restored, now=now())
         self.identity = load_identity(path, config.domain)
+        if begun:
+            security_log.tell("new_incarnation", number=self.identity.incarnation)
         names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
         self.made_certificate = make_if_missing(config.certificate_file, names)
         # What can fail comes before any thread starts.
@@ -132,6 +135,7 @@ class App:
             self.certificate, context = load_certificate(self.config.certificate_file)
         except ConfigError as problem:
             log.error("the certificate stays as it was: %s", problem)  # noqa: TRY400 - said by its text
+            security_log.tell("certificate_kept")
             return
         self._listener.reload(self.certificate, context)
         days = certificate_status(self.certificate, now()).days
@@ -241,6 +245,7 @@ async def running(config: ServerConfig) -> AsyncIterator[App]:
 
 def run(config: ServerConfig, ready: Callable[["App"], None]) -> None:
     """``serve`` on uvloop where it is installed, else on asyncio's own loop; for a process of its own."""
+    keep_memory_to_itself()
     raise_limit()
     # What was imported stays, and what a request makes goes by reference count: looking for cycles
     # among the few thousand requests under way would be every fifth microsecond of the server.

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from securechat.server import security_log
 from securechat.server.counters import Counters
 
 TICK: Final = 1.0
@@ -65,13 +66,21 @@ class Lately:
         now = loop.time()
         self._lags.append(max(0.0, now - due))
         if self._ticks % TICKS_PER_LOOK == 0:
-            self._looks.append(self._look(now))
+            self._take_look(now)
         self._ticks += 1
         self._timer = loop.call_at(now + TICK, self._tick, now + TICK)
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+    def _take_look(self, now: float) -> None:
+        """Keep a look, and say which rates have refused somebody since the last: once, not each time."""
+        new = self._look(now)
+        old = self._looks[-1].limited if self._looks else Counter[str]()
+        for rule, times in (new.limited - old).items():
+            security_log.tell("limited", rule=rule, times=times)
+        self._looks.append(new)
 
     def recent(self, now: float) -> Recent:
         """Compare now with the oldest look that is kept."""

@@ -35,6 +35,7 @@ from securechat.protocol.server_connection import (
     ServerConnection,
     State,
 )
+from securechat.server import security_log
 from securechat.server.accounts import Challenge, standing
 from securechat.server.budget import source_of
 from securechat.server.certificate import Certificate
@@ -302,7 +303,7 @@ class Session:
                 raise
         self._become(caller)
         desk.counters.logins += 1
-        log.info("@%s has logged in", caller.user)
+        security_log.tell("login", user=caller.user, way="device" if caller.client else "password")
         incarnation, now = desk.identity.incarnation, desk.now()
         return LoggedIn(
             caller.user, caller.name, high_water, incarnation, head, cursor, now, failed_logins=self._untold
@@ -333,7 +334,7 @@ class Session:
     def _count_failure(self, refusal: Refusal) -> None:
         if self._caller is not None or refusal.refused.code not in FAILURES:
             return
-        log.info("a login failed")
+        security_log.tell("login_failed")
         self._desk.counters.logins_failed += 1
         self._failed_logins += 1
         if self._failed_logins >= MAX_FAILED_LOGINS:

@@ -83,6 +83,8 @@ def members_text(conversation: Conversation) -> str:
 
 
 def _sender(message: Message) -> str:
+    if not message.sender:
+        return message.conversation  # what is missing was said by we don't know whom
     if message.conversation.startswith("#"):
         return f"{message.conversation} @{message.sender}"
     return f"@{message.sender} to {message.conversation}" if message.own else f"@{message.sender}"

@@ -213,6 +213,24 @@ def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int) -> Message |
     return message(db, local_id) if db.changes() else None
 
 
+def queue_again(db: apsw.Connection, conversation: int, *, after: int) -> int:
+    """Put back what the server had after a place of its log and has lost; return how many."""
+    db.execute(
+        "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL"
+        " WHERE conversation = ? AND own = 1 AND state = 'sent' AND sequence > ?",
+        (conversation, after),
+    )
+    return db.changes()
+
+
+def forget_places(db: apsw.Connection, conversation: int) -> None:
+    """What was sent has no place in the log that begins: the conversation has another group now."""
+    db.execute(
+        "UPDATE message SET sequence = 0 WHERE conversation = ? AND own = 1 AND state = 'sent'",
+        (conversation,),
+    )
+
+
 def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | None:
     db.execute(
         "UPDATE message SET state = 'refused', code = ?, sealed = NULL WHERE id = ? AND state = 'queued'",
@@ -241,6 +259,16 @@ def own_at(db: apsw.Connection, conversation: int, sequence: int) -> bytes | Non
         (conversation, sequence),
     ).fetchone()
     return None if row is None else row[0]
+
+
+def own_between(db: apsw.Connection, conversation: int, after: int, last: int) -> int:
+    """Return how many places after one of the log, up to another, hold messages of ours."""
+    row = db.execute(
+        "SELECT count(*) FROM message"
+        " WHERE conversation = ? AND sequence > ? AND sequence <= ? AND own = 1 AND state = 'sent'",
+        (conversation, after, last),
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _count(db: apsw.Connection, condition: str, argument: str | int) -> int:

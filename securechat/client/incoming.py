@@ -9,10 +9,10 @@ from typing import Final
 from securechat.client import contacts, history, log_chain
 from securechat.client.change import Change
 from securechat.client.device import Device
-from securechat.client.events import MessageReceived, MessageState, Standing, Undecryptable
+from securechat.client.events import MessageReceived, MessageState, Notice, Standing, Undecryptable
 from securechat.client.people import credential_of, user_of, user_of_client
 from securechat.client.records import ConversationRecord
-from securechat.client.sentences import unreadable
+from securechat.client.sentences import EXPIRED, gone, unreadable
 from securechat.content.errors import ContentError
 from securechat.content.message import shown_text
 from securechat.content.mimi import decode, message_id
@@ -47,6 +47,28 @@ def keep_unreadable(
     )
     if kept is not None and record.state is Standing.JOINED:
         change.tell(Undecryptable(record.name, sender, entry.epoch, code))
+
+
+def keep_gap(change: Change, record: ConversationRecord, count: int, *, sequence: int, now: int) -> None:
+    """Give what the server no longer had its place in the history: one line (Q-08).
+
+    ``sequence`` is the last place that is missing, ``now`` when we saw it: when it was said is not known.
+    """
+    history.add_received(
+        change.db,
+        record.id,
+        history.Arrival(
+            sender="",
+            state=MessageState.UNREADABLE,
+            text=gone(count),
+            timestamp=now,
+            sequence=sequence,
+            epoch=record.epoch,
+            code=EXPIRED,
+        ),
+    )
+    if record.state is Standing.JOINED:
+        change.tell(Notice(EXPIRED, f"{record.name}: {gone(count)}"))
 
 
 def receive(

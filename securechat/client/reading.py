@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, incoming, log_chain, records
+from securechat.client import history, incoming, intents, log_chain, records
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import MessageAcknowledged
 from securechat.client.groups import Groups
 from securechat.client.handshakes import Handshakes, PubliclyInvalid
 from securechat.client.holds import hold
+from securechat.client.intents import What
 from securechat.client.records import ConversationRecord
 from securechat.protocol.messages import Entry, Gap
 
@@ -83,6 +84,8 @@ class Reader:
         return records.update(change.db, record.id, cursor=entry.sequence)
 
     def _apply(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
+        if entry.epoch > record.epoch:
+            raise PubliclyInvalid(f"entry {entry.sequence} is of a later epoch", "missing_commit")
         handshakes = Handshakes(self.device, self.groups, self.clock)
         match entry.kind:
             case "message":
@@ -120,18 +123,52 @@ class Reader:
             change.tell(MessageAcknowledged(sent))
 
     def _gap(self, change: Change, record: ConversationRecord, gap: Gap) -> ConversationRecord | None:
-        """Entries that are no longer kept: the chain goes on by their hashes."""
+        """Entries that are no longer kept: one line tells how many (Q-08), and their hashes go on the chain.
+
+        Where there are no hashes any more, our claims about this epoch's log would be wrong from here on: we
+        follow it in public and enter its next epoch from outside. Whether a commit was among what is
+        missing shows by the epoch of what comes next.
+        """
         if gap.last <= record.cursor:
-            return record
-        if gap.first > record.cursor + 1 or len(gap.hashes) != gap.last - gap.first + 1:
+            return record  # told again
+        if gap.first > record.cursor + 1 or self.groups.public(change.db, record.id) is None:
             return None
+        places = gap.last - gap.first + 1
+        if gap.hashes and len(gap.hashes) != places:
+            raise PubliclyInvalid(
+                f"it says of {places} entries that they are gone, and names {len(gap.hashes)}"
+            )
+        if gap.hashes:
+            missing = self._chain_on(change, record, gap)
+        else:
+            missing = (
+                gap.last - record.cursor - history.own_between(change.db, record.id, record.cursor, gap.last)
+            )
+            self._start_over(change, record)
+        if missing:
+            incoming.keep_gap(change, record, missing, sequence=gap.last, now=int(self.clock()))
+        return records.update(change.db, record.id, cursor=gap.last)
+
+    def _chain_on(self, change: Change, record: ConversationRecord, gap: Gap) -> int:
+        """Add what is missing to the chain; return how much of it was not our own."""
+        missing = 0
         for sequence, digest in enumerate(gap.hashes, gap.first):
             if sequence <= record.cursor:
                 continue
             log_chain.add(change.db, record.id, digest)
-            lost = Entry(sequence, MESSAGE, record.epoch, self.device.client, int(self.clock()))
-            incoming.keep_unreadable(change, record, lost, "expired", sender="?")
-        return records.update(change.db, record.id, cursor=gap.last)
+            local_id = history.own_sealed(change.db, record.id, digest)
+            if local_id is None:
+                missing += 1
+            else:
+                self._acknowledged(change, local_id, sequence)
+        return missing
+
+    def _start_over(self, change: Change, record: ConversationRecord) -> None:
+        group = self.groups.group(change.db, record.id)
+        if group is not None:
+            self.groups.follow(change, record.id, group.public)
+            intents.add_once(change.db, record.id, What.RESYNC)
+            change.wake(record.id)
 
 
 def _digest(entry: Entry) -> bytes:

@@ -11,21 +11,50 @@ HOLDS: Final[dict[str, str]] = {
     "invalid_entry": "the server delivered what no honest server lets through ({why}); reading stops here",
     "missing_commit": "the server no longer has a change of this group that we need; reading stops here",
     "log_altered": "the server's record differs from what {who} saw; compare the code of /fingerprint",
+    "server_older": "the server has gone back to an older state and does not say so; nothing is sent or read "
+    "until its operator starts it with --restored",
+    "restored_gap": "the server came back from an older copy and lacks changes of this group that are not here "
+    "either; it goes on when another member brings them",
+    "restored_unknown": "the server came back from an older copy that does not know us here; it goes on when a "
+    "member brings our joining back, and not at all if the room was made since: then make it again",
+    "restored_refused": "the server came back from an older copy and does not take back what it lost ({why}); "
+    "this is tried again",
+    "restored_fork": "while the server was back on an older copy the group went another way than it had; "
+    "compare the code of /fingerprint and have somebody remove and invite you again",
     "update_needed": "this conversation follows newer rules; update securechat to go on",
 }
 
-STOPPED: Final = frozenset({"invalid_entry", "missing_commit", "update_needed"})
+RESTORED: Final = frozenset(
+    {"server_older", "restored_gap", "restored_unknown", "restored_refused", "restored_fork"}
+)
+"""Holds that end by themselves once our place in the server's log is found again."""
+
+STOPPED: Final = frozenset({"invalid_entry", "missing_commit", "update_needed", "server_older"})
 """Holds under which not even reading goes on."""
 
 UNREADABLE: Final[dict[str, str]] = {
     "no_secrets": "(cannot be read: the keys of that epoch were lost)",
     "wrong_epoch": "(cannot be read: it is not of the epoch it stands in)",
-    "expired": "(missing: the server kept it no longer)",
     "content": "(cannot be read: it is not a message this version knows)",
     "own_lost": "(sent from this device, but its text is no longer known here)",
 }
+EXPIRED: Final = "expired"
+"""The code of the line that stands for messages the server had no longer."""
+
 UNREADABLE_ELSE: Final = "(cannot be decrypted: {code})"
 
 
 def unreadable(code: str) -> str:
     return UNREADABLE.get(code, UNREADABLE_ELSE.format(code=code))
+
+
+INVITATION_GONE: Final = (
+    "an invitation waited too long on the server and is gone; who invited you can do so again"
+)
+
+
+def gone(count: int) -> str:
+    """What stands in the place of messages that nobody can fetch any more (Q-08)."""
+    if count == 1:
+        return "(1 message was kept too long on the server and is gone)"
+    return f"({count} messages were kept too long on the server and are gone)"

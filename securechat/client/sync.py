@@ -7,16 +7,18 @@ are taken in order; where one is missing the log is fetched from the cursor.
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.client import intents, key_packages, records
+from securechat.client.anchor import Anchor
 from securechat.client.carriage import NOT_NOW, collect, complete, tree_of
 from securechat.client.change import Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
 from securechat.client.errors import RefusedByServer, Unreachable
-from securechat.client.events import Standing
+from securechat.client.events import Notice, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.intents import Intent, Step, jitter
@@ -26,7 +28,7 @@ from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.recovery import matches
-from securechat.client.sentences import STOPPED
+from securechat.client.sentences import INVITATION_GONE, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
@@ -39,6 +41,7 @@ from securechat.protocol.messages import (
     FetchInbox,
     Gap,
     GetGroupInfo,
+    GroupStatus,
     InboxDelivered,
     InboxEntries,
     InboxEntry,
@@ -72,6 +75,7 @@ class Syncer:
     joiner: Joiner
     planner: Planner
     work: Work
+    anchor: Anchor
     heads: dict[int, int]
     """The last sequence the server told of, per conversation; shared with the answers."""
     clock: Clock
@@ -82,6 +86,9 @@ class Syncer:
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     _welcomes: deque[InboxEntry] = field(default_factory=deque)
     _inbox_unread: bool = True
+    _inbox_had: int = 0
+    """What this device, or a later state of it, has said it took."""
+    _inbox_is_open: bool = False
     _inbox_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _online: bool = False
     _caught_up: bool = False
@@ -92,9 +99,13 @@ class Syncer:
 
         :param inbox_cursor: what the server knows that we have of our inbox
         """
+        await self._patiently(lambda: self._catch_up(inbox_cursor))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask again while the server has no time for it, whenever it says."""
         while True:
             try:
-                return await self._catch_up(inbox_cursor)
+                return await ask()
             except RefusedByServer as refused:
                 if refused.code not in NOT_NOW:
                     raise
@@ -105,8 +116,20 @@ class Syncer:
         self.heads.clear()
         self._pushed.clear()
         self._inbox_unread = True
+        self._inbox_had = inbox_cursor
         self._say_again(b"", stored=records.counter(self.changes.db, INBOX), known=inbox_cursor)
+        await self.anchor.look()  # before the inbox: a Welcome may be for what we have to open anew
+        self._inbox_is_open = True
         await self._read_inbox()
+        await self.look()
+        for record in records.every(self.changes.db):
+            self.wake(record.id)
+        self._caught_up = True
+        self._note_idle()
+        await self._top_up()
+
+    async def look(self) -> None:
+        """Ask where the logs stand."""
         after = b""
         while True:
             answer = await self.session.request(Sync(after))
@@ -114,17 +137,21 @@ class Syncer:
                 return
             for status in answer.groups:
                 record = records.by_group(self.changes.db, status.group)
-                if record is not None:
-                    self.heads[record.id] = max(self.heads.get(record.id, 0), status.head)
-                    self._say_again(status.group, stored=record.cursor, known=status.cursor)
+                if record is not None and self.anchor.is_placed(record):
+                    self._take_status(record, status)
                 after = status.group
             if not answer.more:
-                break
-        for record in records.every(self.changes.db):
-            self.wake(record.id)
-        self._caught_up = True
-        self._note_idle()
-        await self._top_up()
+                return
+
+    def _take_status(self, record: ConversationRecord, status: GroupStatus) -> None:
+        if self.groups.public(self.changes.db, record.id) is None:
+            # We are out. Of a stay that was put back there is nothing to read either.
+            self._say_again(status.group, stored=status.end, known=status.cursor)
+            return
+        self.heads[record.id] = max(self.heads.get(record.id, 0), status.head)
+        self._say_again(status.group, stored=record.cursor, known=status.cursor)
+        if status.head < record.cursor:
+            self.anchor.note_gone_back(record, status.head)
 
     async def caught_up(self) -> None:
         """Return once everything the server had for us is read; waits while there is no connection."""
@@ -136,7 +163,8 @@ class Syncer:
             self.session.acknowledge(group, stored)
 
     def offline(self) -> None:
-        self._online = self._caught_up = False
+        self._online = self._caught_up = self._inbox_is_open = False
+        self.anchor.offline()
         self._note_idle()
         for timer in self._timers.values():
             timer.cancel()
@@ -155,7 +183,8 @@ class Syncer:
     def inbox_delivered(self, push: InboxDelivered) -> None:
         self._welcomes.extend(push.entries)
         self._idle.clear()
-        self.tasks.spawn(self._read_inbox(), "inbox")
+        if self._inbox_is_open:
+            self.tasks.spawn(self._patiently(self._read_inbox), "inbox")
 
     def wake(self, conversation: int) -> None:
         """There may be something to do for a conversation."""
@@ -194,6 +223,13 @@ class Syncer:
             no_log = record.group_id is None or record.state is Standing.OPENING
             if no_log or self.groups.public(self.changes.db, conversation) is None:
                 return True
+            if not self.anchor.is_placed(record):
+                again = await self.anchor.place(conversation)
+                if again:
+                    self._wake_later(conversation, again)
+                if again is not None:
+                    return False
+                continue
             if record.held_code in STOPPED:
                 return False
             head = self.heads.get(conversation, UNKNOWN)
@@ -218,6 +254,10 @@ class Syncer:
             pushed.clear()
         if head != UNKNOWN and head <= record.cursor:
             return None
+        return await self._fetch(record)
+
+    async def _fetch(self, record: ConversationRecord) -> list[Entry | Gap] | None:
+        """Ask for what follows the cursor; None if nothing does."""
         if record.group_id is None:
             return None
         answer = await self.session.request(Fetch(record.group_id, record.cursor + 1))
@@ -226,6 +266,10 @@ class Syncer:
         self.heads[record.id] = max(self.heads.get(record.id, 0), answer.head)
         if not answer.entries:
             return None
+        if any(_last_place(each) > answer.head for each in answer.entries):
+            with self.changes.change() as change:
+                hold(change, record, "invalid_entry", why="it is beyond the end of its log")
+            return []
         return await complete(self.session, answer.entries)
 
     async def _act(self, conversation: int) -> None:
@@ -252,9 +296,11 @@ class Syncer:
             still = intents.get(change.db, intent.id)
             if public is None or still is None or still.step is not Step.WANTED:
                 return
-            if answer.epoch > record.epoch or answer.head > record.cursor:
+            if answer.head > record.cursor:
                 self.heads[conversation] = max(self.heads.get(conversation, 0), answer.head)
                 change.wake(conversation)
+            elif answer.epoch > record.epoch:  # the commits that led there are no longer in the log
+                hold(change, record, "missing_commit")
             elif matches(public, group_info):
                 self.planner.stage_external(change, record, still, group_info)
             else:
@@ -292,12 +338,27 @@ class Syncer:
     async def _fetch_inbox(self, cursor: int) -> None:
         self._welcomes.clear()
         answer = await self.session.request(FetchInbox(cursor + 1))
-        entries = answer.entries if isinstance(answer, InboxEntries) else []
-        for entry in entries:
+        if not isinstance(answer, InboxEntries):
+            return
+        for entry in answer.entries:
             if entry.sequence > records.counter(self.changes.db, INBOX):
+                self._pass_over(entry.sequence - 1)
                 await self._take_welcome(entry)
+        if not answer.entries:
+            self._pass_over(answer.head)
         # Only what moves us on is worth asking for more: a server could repeat itself for ever.
         self._inbox_unread = records.counter(self.changes.db, INBOX) > cursor
+
+    def _pass_over(self, last: int) -> None:
+        """Say that invitations up to a place of the inbox are gone, if we have not had them (Q-08)."""
+        cursor = records.counter(self.changes.db, INBOX)
+        if last <= cursor:
+            return
+        with self.changes.change() as change:
+            if last > self._inbox_had:
+                change.tell(Notice("invitation_expired", INVITATION_GONE))
+            records.set_counter(change.db, INBOX, last)
+            change.acknowledged[b""] = last
 
     async def _take_welcome(self, entry: InboxEntry) -> None:
         welcome, tree = await self._fetch_welcome(entry)
@@ -340,3 +401,7 @@ class Syncer:
             )
             if body is not None:
                 self.outbox.put(change, Purpose.PUBLISH, body)
+
+
+def _last_place(entry: Entry | Gap) -> int:
+    return entry.last if isinstance(entry, Gap) else entry.sequence

@@ -1,6 +1,5 @@
 """The log is applied entry by entry; three verdicts about a commit are kept apart (rules.md D)."""
 
-import hashlib
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +26,6 @@ from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.mls.proposals import ReInit
 from securechat.mls.staging import CommitPlan
-from securechat.protocol.messages import Gap
 from tests.client.members import GROUP, MemberOf, entry, message
 from tests.client.parts import NOW
 
@@ -267,19 +265,6 @@ def test_an_entry_of_an_unknown_kind_stops_the_reading(trio: Trio) -> None:
     bob.reads(entry(2, "poem", b"roses are red", epoch=1))
 
     assert [event.code for event in bob.events if isinstance(event, Held)] == ["invalid_entry"]
-
-
-def test_expired_messages_leave_a_mark_and_the_chain_goes_on(trio: Trio) -> None:
-    alice, bob, carol = trio
-    lost = [message(n, carol.seals(f"message {n}")) for n in (2, 3)]
-    alice.reads(*lost)
-
-    hashes = [hashlib.sha256(each.body).digest() for each in lost]
-    bob.reads(Gap(2, 3, hashes), message(4, alice.seals("you missed something")))
-
-    assert [kept.code for kept in bob.heard()] == ["expired", "expired", ""]
-    assert texts(bob) == ["you missed something"]
-    assert not bob.record.held
 
 
 def test_who_asks_to_leave_is_swept_by_those_who_stay(trio: Trio) -> None:

@@ -1,17 +1,26 @@
 """A server that stops answers what it took, says goodbye and ends (N-04)."""
 
 import asyncio
+import hashlib
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from securechat.protocol import messages as m
 from securechat.protocol.client_connection import Responded
+from securechat.server.admin_call import opened
 from securechat.server.app import App, serve
+from securechat.server.certificate import make_certificate
 from securechat.server.errors import StoreFailed
+from tests.faults.drain import DRAIN, drain
+from tests.server.command import Command, running_command
 from tests.server.peer import Peer, Person, WasRefused, open_room
 from tests.server.running import config_in, running_server
 from tests.server.watching import watched_disk
@@ -47,32 +56,16 @@ async def test_what_was_answered_before_a_stop_is_there_after_it(tmp_path: Path)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_n_04_a_signal_ends_the_command_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "securechat", "server", "--host", "127.0.0.1", "--port", "0"),
-        *("--data", str(tmp_path / "data"), "--cert", str(tmp_path / "server.pem")),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(os.environ),
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    port, domain = 0, ""
-    async with asyncio.timeout(30):
-        while not (line := (await process.stdout.readline()).decode()).startswith("ready"):
-            assert line, (await process.stderr.read()).decode()
-            if line.startswith("listening on"):
-                port = int(line.rsplit(":", 1)[1])
-            if line.startswith("domain"):
-                domain = line.split()[1]
-        peer = await Peer.connect(port)
-        await peer.register(Person("alice", domain))
-        process.send_signal(number)
+    async with running_command(tmp_path) as command:
+        peer = await Peer.connect(command.port)
+        await peer.register(Person("alice", command.domain))
+        command.process.send_signal(number)
         await peer.until(lambda: peer.closed is not None)
-        _, errors = await process.communicate()
+        code, errors = await command.ends()
     assert peer.closed is not None
     assert peer.closed.code == "stopping"
-    assert process.returncode == 0
-    assert "Traceback" not in errors.decode()
+    assert code == 0
+    assert "Traceback" not in errors
 
 
 def test_what_ends_the_command_by_itself_has_a_code_of_its_own() -> None:
@@ -94,3 +87,59 @@ async def test_a_failed_database_ends_serving(tmp_path: Path) -> None:
                 await serve(config_in(tmp_path), lambda app: tasks.append(asyncio.create_task(break_it(app))))
             await tasks[0]
         disk.broken = False
+
+
+async def test_n_04_a_signal_drains_many_clients_in_time_and_loses_nothing(tmp_path: Path) -> None:
+    """The long form: ``python -m tests.faults.drain --count 1000``."""
+    result = await drain(tmp_path, 50)
+    assert (result.said_goodbye, result.lost, result.code) == (50, 0, 0)
+    assert result.acknowledged > 20
+    assert result.seconds <= DRAIN
+
+
+def test_l_03_a_server_leaves_no_core_and_its_memory_is_its_own() -> None:
+    script = (
+        "import ctypes, os, resource, sys\n"
+        "from securechat.server.process import keep_memory_to_itself\n"
+        "keep_memory_to_itself()\n"
+        "linux = sys.platform.startswith('linux')\n"
+        "dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if linux else 0\n"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), dumpable, os.umask(0))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert run.stdout.split("\n")[0] == f"(0, 0) 0 {0o077}"
+
+
+async def test_sighup_shows_newcomers_a_renewed_certificate_and_sends_nobody_away(tmp_path: Path) -> None:
+    async with running_command(tmp_path) as command:
+        before = await Peer.connect(command.port)
+        alice = Person("alice", command.domain)
+        await before.register(alice)
+        (tmp_path / "server.pem").rename(tmp_path / "server.old")
+        for good in (False, True):
+            if good:
+                make_certificate(tmp_path / "new.pem")
+                os.replace(tmp_path / "new.pem", tmp_path / "server.pem")  # noqa: PTH105 - in one step
+            os.kill(command.pid, signal.SIGHUP)
+            async with asyncio.timeout(20):
+                while not good and not (await asyncio.to_thread(_status, command))["errors"]:
+                    pass
+        digest = hashlib.sha256(_shown_by(tmp_path / "server.pem")).hexdigest()
+        async with asyncio.timeout(20):
+            while (await asyncio.to_thread(_status, command))["certificate"]["sha256"] != digest:
+                pass
+        await before.ask(m.Ping())
+        after = await Peer.connect(command.port)
+        await after.log_in(alice)
+        await after.close()
+        await before.close()
+
+
+def _status(command: Command) -> dict[str, Any]:
+    with opened(command.data / "admin.sock") as line:
+        found: dict[str, Any] = line.call("status", {})
+    return found
+
+
+def _shown_by(path: Path) -> bytes:
+    return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(serialization.Encoding.DER)

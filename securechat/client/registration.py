@@ -131,6 +131,8 @@ async def _register(
             if store is None:
                 keys = _new_keys(profile.user, server, pin_of(link.hello), salt, stretched)
                 store = await asyncio.to_thread(_begin, profile, keys, password)
+            if not link.is_open:  # a slow machine stretches for longer than a server waits for a stranger
+                link = await open_trusted(server, home, trust, account_pin=pin_of(link.hello))
             await _ask(link, store, stretched.login_key, invite)
             shown = fingerprint(link.hello.identity_key)
             return Registered(profile.user, link.hello.domain, server, shown, SUITE_3.name)

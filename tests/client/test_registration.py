@@ -1,3 +1,4 @@
+import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +27,7 @@ from securechat.client.store import ClientStore
 from securechat.client.trust import Trust
 from securechat.membership.identity import certificate_holds, read_identity
 from securechat.membership.login import Purpose, login_to_sign
-from securechat.membership.passwords import PasswordRefused, stretch
+from securechat.membership.passwords import PasswordKeys, PasswordRefused, stretch
 from securechat.membership.signing import new_key, public_of, verify_signed
 from securechat.membership.statement import verify_statement
 from securechat.names import NameRefused
@@ -336,3 +337,23 @@ async def test_a_server_that_is_not_trusted_gets_no_registration(rogue: Rogue, h
 
     assert not rogue.asked
     assert not home.profile("alice").folder.exists()
+
+
+async def test_stretching_may_take_longer_than_the_server_waits(
+    rogue: Rogue, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def hang_up() -> None:
+        rogue.hang_up("slow")
+        await rogue.writers[-1].wait_closed()
+
+    def slowly(password: str, *, domain: str, user: str, salt: bytes) -> PasswordKeys:
+        asyncio.run_coroutine_threadsafe(hang_up(), loop).result()
+        return stretch(password, domain=domain, user=user, salt=salt)
+
+    monkeypatch.setattr(registration, "stretch", slowly)
+    done = await registered(rogue, home)
+    assert done.user == "alice"
+    assert len(rogue.connections) == 2
+    assert len([body for body in rogue.asked if isinstance(body, Register)]) == 1

@@ -8,8 +8,9 @@ import pytest
 from securechat.membership.room import Kind
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
-from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, MAX_IN_FLIGHT
+from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, MAX_IN_FLIGHT, MAX_QUEUED
 from securechat.server.app import App
+from securechat.server.session import Session
 from tests.protocol.examples import request
 from tests.server.peer import Peer, Person, open_room, registered
 from tests.server.running import running_server
@@ -170,6 +171,40 @@ async def test_o_03_who_stops_reading_is_let_go_and_nothing_is_lost(
         bob._writer.transport.abort()
 
 
+async def test_o_03_what_waits_for_a_stopped_reader_never_exceeds_a_mib_in_all_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+    deliver = Session.deliver
+
+    def counted(session: Session, frame: bytes) -> None:
+        deliver(session, frame)
+        waiting.append(held(session))
+
+    monkeypatch.setattr(Session, "deliver", counted)
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob", "carol") as people:
+        (_, alice), (_, bob), (_, carol) = people
+        group, _, _ = await open_room(*people)
+        bob._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        # Many at once, so that some wait in the connection and have not reached the transport yet.
+        while app.counters.slow_readers == 0:
+            asked = [
+                alice.send(m.SendMessage(group.group_id, 1, group.encrypt(b"x" * 65_000))) for _ in range(10)
+            ]
+            for request_id in asked:
+                await alice.answer(request_id)
+            assert len(waiting) < 2_000, "the slow reader was never let go"
+        assert 900 * 1024 < max(waiting) <= MAX_QUEUED
+        assert await carol.ask(m.Ping()) == m.Done()
+        bob._writer.transport.abort()
+
+
+def held(session: Session) -> int:
+    """Bytes that our own layers hold for a peer: frames, OpenSSL's records, the transport's buffer."""
+    pump = session._pump
+    return sum(map(len, session._connection._outgoing)) + pump._outgoing.pending + pump.queued
+
+
 async def test_o_03_who_asks_and_does_not_read_waits(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (_, alice), (_, bob) = people
@@ -179,7 +214,7 @@ async def test_o_03_who_asks_and_does_not_read_waits(tmp_path: Path) -> None:
         bob._writer.transport.pause_reading()  # type: ignore[attr-defined]
         asked = [bob.send(m.Fetch(group.group_id, 2)) for _ in range(MAX_IN_FLIGHT)]
         await alice.ask(m.Ping())
-        queued = [session._pump.queued for session in app._desk.sessions]
+        queued = [session._pump.queued for session in app._desk.sessions if isinstance(session, Session)]
         assert max(queued) <= 2 * MAX_FRAME + 256 * 1024
         bob._writer.transport.resume_reading()  # type: ignore[attr-defined]
         for request_id in asked:

@@ -37,6 +37,7 @@ from securechat.server.rate_limit import RateLimiter, check_names
 from securechat.server.retention import Retention, Sweeper
 from securechat.server.riders import Riders
 from securechat.server.services import Services
+from securechat.server.steady_clock import SteadyClock, last_known
 from securechat.server.store.reader import Readers
 from securechat.server.store.sqlite import prepare_database
 from securechat.server.store.writer import Writer
@@ -94,7 +95,8 @@ class App:
         self._riders.go = self._writer.hand_over
         self._desk = self._make_desk()
         self._listener = Listener(self._desk, self.certificate, context, config.connections)
-        self._sweeper = Sweeper(self._writer, Retention(config.retention, now), counters=self.counters)
+        aging = Retention(config.retention, SteadyClock(now, last_known(path)))
+        self._sweeper = Sweeper(self._writer, aging, counters=self.counters)
         self._lately = Lately(self.counters)
         self._errors = LatestErrors()
         self.overview = self._look_over()

@@ -115,11 +115,13 @@ def free_port() -> int:
         return port
 
 
-async def run(folder: Path, plan: Plan, *, seconds: float, seed: int, say: Callable[[str], None]) -> bool:
+async def run(
+    folder: Path, plan: Plan, *, seconds: float, every: float, seed: int, say: Callable[[str], None]
+) -> bool:
     """Do one run; whether nothing was wrong."""
     whole = Run(folder, plan, seed=seed)
     try:
-        verdict = await whole.go(seconds)
+        verdict = await whole.go(seconds, every=every)
     except BaseException:
         say(whole.trace())
         say(whole.server.log())
@@ -137,6 +139,7 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000)
     arguments.add_argument("--clients", type=int, default=16)
     arguments.add_argument("--pause", type=float, default=1.0, help="seconds between a client's bursts")
+    arguments.add_argument("--every", type=float, default=1.5, help="seconds between two faults")
     arguments.add_argument("--keep", type=Path, help="leave everything in this folder")
     said = arguments.parse_args()
     plan = Plan(
@@ -149,7 +152,8 @@ def main() -> int:
     bend(Account("", "", "", ""))
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as made:
         folder = said.keep or Path(made)
-        fine = asyncio.run(run(folder, plan, seconds=said.minutes * 60, seed=said.seed, say=print))
+        seconds = said.minutes * 60
+        fine = asyncio.run(run(folder, plan, seconds=seconds, every=said.every, seed=said.seed, say=print))
         return 0 if fine else 1
     return 1
 

@@ -18,7 +18,7 @@ from tests.faults.hosts import MemberProcess
 from tests.faults.member import Done, Invite, Leave, Order, Remove, Renew, Rival
 from tests.faults.proxy import Door, Way
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 6
 """Faults that go on at a time."""
 
 Fault = Callable[["Nemesis"], Awaitable[None]]

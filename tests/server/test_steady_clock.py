@@ -1,0 +1,84 @@
+"""Things grow old as time passes, whatever date somebody sets (C-06)."""
+
+from pathlib import Path
+
+import pytest
+
+from securechat.server import app as app_module
+from securechat.server.config import DAY
+from securechat.server.steady_clock import SteadyClock
+from securechat.server.swept import Swept
+from tests.faults.clocks import Clock
+from tests.server.peer import open_room, registered
+from tests.server.running import running_server
+
+NOW = 1_800_000_000
+TEN_YEARS = 3652 * DAY
+
+
+class Machine:
+    def __init__(self, *, known: int = NOW) -> None:
+        self.date = NOW
+        self.up = 100.0
+        self.clock = SteadyClock(lambda: self.date, known, lambda: self.up)
+
+    def later(self, seconds: int) -> int:
+        self.date += seconds
+        self.up += seconds
+        return self.clock()
+
+
+def test_time_that_passes_is_believed_however_much() -> None:
+    machine = Machine()
+    assert machine.later(400 * DAY) == NOW + 400 * DAY
+
+
+def test_c_06_a_date_set_ten_years_on_makes_nothing_older_than_it_is() -> None:
+    machine = Machine()
+    machine.date += TEN_YEARS
+    assert machine.clock() == NOW
+    assert machine.later(3600) == NOW + 3600
+    machine.date -= TEN_YEARS
+    assert machine.clock() == NOW + 3600
+
+
+def test_c_06_a_date_that_has_stood_for_a_day_is_believed() -> None:
+    machine = Machine()
+    machine.date += TEN_YEARS
+    machine.clock()
+    assert machine.later(DAY - 1) == NOW + DAY - 1
+    assert machine.later(1) == NOW + TEN_YEARS + DAY
+    assert machine.later(60) == NOW + TEN_YEARS + DAY + 60
+
+
+def test_c_06_a_date_set_back_is_believed_and_its_return_is_a_leap() -> None:
+    machine = Machine()
+    machine.date -= TEN_YEARS
+    assert machine.clock() == NOW - TEN_YEARS
+    machine.date += TEN_YEARS
+    assert machine.clock() == NOW - TEN_YEARS
+
+
+def test_c_06_a_start_by_a_wrong_date_is_a_leap_from_what_the_log_knows() -> None:
+    machine = Machine(known=NOW - 60 * DAY)
+    assert machine.clock() == NOW - 60 * DAY
+    assert Machine(known=NOW - DAY).clock() == NOW
+    assert Machine(known=NOW + 60 * DAY).clock() == NOW
+    assert Machine(known=0).clock() == NOW
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_c_06_a_server_whose_date_is_wrong_lets_go_of_nothing_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, restarted: bool
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(app_module, "now", lambda: int(clock()))
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        await open_room(*people)
+        await app._sweeper.sweep_now()
+        clock.offset = float(TEN_YEARS)
+        if not restarted:
+            assert await app._sweeper.sweep_now() == Swept()
+    if restarted:
+        async with running_server(tmp_path) as app:
+            assert await app._sweeper.sweep_now() == Swept()

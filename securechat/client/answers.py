@@ -50,6 +50,11 @@ WELCOME_WAIT: Final = 20.0
 NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
 
+TOO_EARLY: Final = frozenset({"quota"})
+"""Refusals of a claim that only time mends: it is made again under another name."""
+
+TOO_EARLY_SPREAD: Final = 5.0
+
 Result = Answer | RefusedByServer
 
 
@@ -110,6 +115,15 @@ class Answers:
     def _claim_refused(
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
     ) -> None:
+        if result.code in TOO_EARLY and result.retry_after:
+            wait = result.retry_after + intents.jitter(TOO_EARLY_SPREAD)
+            intents.wait(change.db, intent.id, until=self.clock() + wait)
+            minutes = -(-result.retry_after // 60)
+            text = (
+                f"the server gives keys of {intent.subject} again in {minutes} min; it goes on by itself then"
+            )
+            change.tell(Notice("limited", text))
+            return
         if intent.what is What.OPEN:
             queued.refuse(change, record.id, result.code, str(result))
         self.planner.give_up(change, record, intent, result)
@@ -150,10 +164,13 @@ class Answers:
                 staged.drop(change.db, record.id)
             self.groups.keep(change, record.id, group)
             log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
+            history.forget_places(change.db, record.id)
             record = records.update(
                 change.db,
                 record.id,
                 state=Standing.JOINED,
+                incarnation=records.counter(change.db, records.INCARNATION),
+                gone_back=-1,
                 cursor=result.sequence,
                 handshake_head=result.sequence,
                 epoch=group.epoch,
@@ -192,6 +209,13 @@ class Answers:
         else:
             self.planner.give_up(change, record, intent, result)
 
+    def offered(
+        self, change: Change, record: ConversationRecord, _request: StoredRequest, result: Result
+    ) -> None:
+        """Look again where the log stands; of two who offer, one is refused as too late."""
+        if isinstance(result, RefusedByServer) and result.code not in SEAL_AGAIN:
+            hold(change, record, "restored_refused", why=str(result))
+
     def proposed(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
     ) -> None:
@@ -225,6 +249,7 @@ TAKERS: Final[dict[Purpose, Taker]] = {
     Purpose.CLAIM: Answers.claimed,
     Purpose.CREATE: Answers.created,
     Purpose.COMMIT: Answers.committed,
+    Purpose.OFFER: Answers.offered,
     Purpose.PROPOSE: Answers.proposed,
     Purpose.SEND: Answers.sent,
 }

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 from typing import Final
 from weakref import WeakSet
 
+from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.change import Change, Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
-from securechat.client.errors import ClientError, RefusedByServer, Replaced
+from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder
 from securechat.client.events import (
     Connected,
     Disconnected,
@@ -28,6 +29,7 @@ from securechat.client.keystore import Keys
 from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
+from securechat.client.restored import Met, meet
 from securechat.client.session import Session, SessionLost, SessionReady
 from securechat.client.store import ClientStore
 from securechat.client.sync import Syncer
@@ -112,6 +114,7 @@ class Engine:
             joiner=Joiner(self.device, self.groups, clock),
             planner=planner,
             work=Work(self.device, self.groups, planner, self.outbox, clock),
+            anchor=Anchor(self.changes, session, self.outbox, self.groups),
             heads=self._heads,
             clock=clock,
             dates=self._dates,
@@ -234,7 +237,17 @@ class Engine:
             ENCRYPTION,
         )
         self._tell(self.connected)
+        if count := ready.logged_in.failed_logins:
+            text = f"wrong passwords for {self.keys.user} since you were last told: {count}; none opened it"
+            self._tell(Notice("failed_logins", text))
         self._compare_dates(ready.logged_in.time)
+        with self.changes.change() as change:
+            met = meet(change, ready.logged_in, self.groups, self.clock)
+        if met is Met.OLDER:
+            self._end_for_good(ServerOlder())  # until a login shows otherwise
+            self._tasks.spawn(self._sync.look(), "looking")
+            return
+        self._over = None
         if self.outbox.online(ready.logged_in.high_water):
             with self.changes.change() as change:
                 self._answers.cloned(change)

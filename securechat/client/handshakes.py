@@ -7,7 +7,7 @@ what only a member can, and only then is anything changed.
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import intents, log_chain, pending, queued, records, staged
+from securechat.client import intents, kept_commits, log_chain, pending, queued, records, staged
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -73,9 +73,12 @@ class Handshakes:
 
     def commit(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
         public = self._public(change, record)
-        verified = self._verdict(change, record, public, entry)
+        verified, proposals = self._verdict(change, record, public, entry)
         group = self.groups.group(change.db, record.id)
         own = _own_commit(change, record, group, verified)
+        welcome = own.commit.welcome if own is not None else None
+        now = int(self.clock())
+        kept_commits.keep(change.db, record.id, verified, proposals, welcome=welcome, now=now)
         if own is not None:
             group = self._merge_own(change, record, group, own)
         elif _removes(verified.facts, group, self.device):
@@ -118,7 +121,7 @@ class Handshakes:
 
     def _verdict(
         self, change: Change, record: ConversationRecord, public: PublicGroup, entry: Entry
-    ) -> VerifiedCommit:
+    ) -> tuple[VerifiedCommit, list[VerifiedProposal]]:
         try:
             proposals = [public.verify_proposal(each) for each in pending.messages(change.db, record.id)]
             verified = public.verify_commit(entry.body, proposals)
@@ -131,7 +134,7 @@ class Handshakes:
         if refusal is not None:
             newer = refusal.rule == UPDATE_NEEDED
             raise PubliclyInvalid(refusal.text, "update_needed" if newer else "invalid_entry")
-        return verified
+        return verified, proposals
 
     def _merge_own(
         self, change: Change, record: ConversationRecord, group: Group | None, own: "OwnCommit"

@@ -6,7 +6,17 @@ member's commits pass (D-03, M-06). What is refused is told and skipped; the inb
 
 from dataclasses import dataclass
 
-from securechat.client import history, intents, key_packages, log_chain, pending, records, rooms, staged
+from securechat.client import (
+    history,
+    intents,
+    kept_commits,
+    key_packages,
+    log_chain,
+    pending,
+    records,
+    rooms,
+    staged,
+)
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -27,6 +37,9 @@ from securechat.protocol.messages import InboxEntry
 
 INBOX: str = "inbox"
 
+INBOX_BEFORE: str = "inbox_before"
+"""How far the inbox was read before the server came back older: what is there again was taken then."""
+
 
 class WelcomeRefused(Exception):
     """A Welcome that is not taken; the text says why."""
@@ -43,7 +56,8 @@ class Joiner:
         try:
             self._join(change, entry, welcome, tree)
         except (WelcomeRefused, SecureChatError) as refused:
-            change.tell(Notice("welcome_refused", f"an invitation was not taken: {refused}"))
+            if entry.sequence > records.counter(change.db, INBOX_BEFORE):
+                change.tell(Notice("welcome_refused", f"an invitation was not taken: {refused}"))
         records.set_counter(change.db, INBOX, entry.sequence)
         change.acknowledged[b""] = entry.sequence
 
@@ -146,6 +160,9 @@ class Joiner:
     ) -> None:
         pending.clear(change.db, record.id)
         history.unseal_all(change.db, record.id)
+        if record.group_id != entry.group:
+            history.forget_places(change.db, record.id)
+            kept_commits.drop_all(change.db, record.id)
         self.groups.keep(change, record.id, group)
         log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
         record = records.update(
@@ -157,6 +174,8 @@ class Joiner:
             epoch=group.epoch,
             epoch_since=int(self.clock()),
             last_resort=int(last_resort),
+            incarnation=records.counter(change.db, records.INCARNATION),
+            gone_back=-1,
         )
         change.wake(record.id)
         credentials = [credential_of(leaf) for _, leaf in group.public.tree.leaves()]

@@ -30,6 +30,11 @@ def present(db: apsw.Connection, conversation: int) -> LogChain:
     return LogChain(*row)
 
 
+def cut(db: apsw.Connection, conversation: int, count: int) -> None:
+    """Go back to the value after so many entries of the epoch."""
+    db.execute("DELETE FROM chain WHERE conversation = ? AND count > ?", (conversation, count))
+
+
 def claim(db: apsw.Connection, conversation: int) -> bytes:
     """Return what a message of ours says of the log: its ``authenticated_data``."""
     return present(db, conversation).mark.to_bytes()

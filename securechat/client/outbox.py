@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -291,7 +291,9 @@ def is_waiting(db: apsw.Connection, purpose: Purpose, conversation: int) -> bool
 
 def every(db: apsw.Connection) -> list[StoredRequest]:
     """Return the requests that have no answer yet, in order."""
-    rows = db.execute("SELECT name, purpose, conversation, ref, body FROM request ORDER BY name").fetchall()
+    rows: list[Any] = db.execute(
+        "SELECT name, purpose, conversation, ref, body FROM request ORDER BY name"
+    ).fetchall()
     return [StoredRequest(row[0], Purpose(row[1]), *row[2:]) for row in rows]
 
 

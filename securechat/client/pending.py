@@ -17,5 +17,21 @@ def messages(db: apsw.Connection, conversation: int) -> list[bytes]:
     return [row[0] for row in rows]
 
 
+def last(db: apsw.Connection, conversation: int) -> int:
+    """Return the place of the last one; 0 if there is none."""
+    row = db.execute(
+        "SELECT coalesce(max(sequence), 0) FROM pending_proposal WHERE conversation = ?", (conversation,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def drop_after(db: apsw.Connection, conversation: int, sequence: int) -> bool:
+    """Forget those after a place of the log; whether there were any."""
+    db.execute(
+        "DELETE FROM pending_proposal WHERE conversation = ? AND sequence > ?", (conversation, sequence)
+    )
+    return bool(db.changes())
+
+
 def clear(db: apsw.Connection, conversation: int) -> None:
     db.execute("DELETE FROM pending_proposal WHERE conversation = ?", (conversation,))

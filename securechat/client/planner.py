@@ -31,7 +31,7 @@ from securechat.mls.key_package import KeyPackage
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import SelfRemove
 from securechat.mls.staging import CommitPlan, StagedCommit
-from securechat.protocol.messages import ClaimKeyPackages, CommitGroup, CreateGroup, Propose
+from securechat.protocol.messages import ClaimKeyPackages, CommitGroup, CreateGroup, OfferCommit, Propose
 
 GROUP_ID_BYTES: Final = 32
 
@@ -170,8 +170,34 @@ class Planner:
         self.outbox.put(change, Purpose.CREATE, body, conversation=record.id, ref=intent.id, parcels=parcels)
         intents.step_to(change.db, intent.id, Step.SENT)
 
+    def commit_again(self, change: Change, record: ConversationRecord, own: staged.Staged) -> None:
+        """Send a commit of ours again that a restored server has lost; others may have applied it."""
+        group = self.groups.group(change.db, record.id)
+        if own.epoch != record.epoch or own.external != (group is None):
+            staged.drop(change.db, record.id)
+            intent = intents.get(change.db, own.intent)
+            if intent is not None:
+                intents.again(change.db, intent, now=self.clock())
+            change.wake(record.id)
+            return
+        commit = own.load(group)
+        message, info = self._parcel(commit.message), self._parcel(commit.group_info)
+        welcome = self._parcel(commit.welcome) if commit.welcome is not None else None
+        body = OfferCommit(
+            record.group_id or b"",
+            own.epoch,
+            message.carried,
+            [each.message for each in commit.references],
+            info.carried,
+            welcome.carried if welcome is not None else None,
+        )
+        parcels = (message, info) if welcome is None else (message, info, welcome)
+        self.outbox.put(change, Purpose.COMMIT, body, conversation=record.id, ref=own.intent, parcels=parcels)
+
     def leave(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         group = self._group(change, record)
+        if group.own_leaf in _leaving(group):
+            raise AlreadySo
         if len(users_in(group.public.tree)) == 1:
             # Nobody is left who could commit it: the group simply ends with us.
             self.groups.drop(change, record.id)
@@ -282,7 +308,7 @@ def ready(record: ConversationRecord, intent: Intent) -> bool:
     if intent.what in (What.OPEN, What.CREATE):
         return record.state is Standing.OPENING and not record.held
     if record.state is not Standing.JOINED:
-        return intent.what is What.LEAVE and record.state is Standing.INVITED
+        return intent.what is What.LEAVE and record.state in {Standing.INVITED, Standing.LEFT}
     return not record.held or intent.what in LEAVE_TOGETHER
 
 

@@ -11,7 +11,7 @@ from securechat.client.events import Kind, Standing
 
 
 class ConversationRecord(Struct, frozen=True):
-    """A row; the columns are explained in ``migrations/0002_conversations.sql``."""
+    """A row; the columns are explained in ``migrations/0002_conversations.sql`` and 0003."""
 
     id: int
     name: str
@@ -32,6 +32,8 @@ class ConversationRecord(Struct, frozen=True):
     epoch_since: int
     held_code: str
     held_text: str
+    incarnation: int
+    gone_back: int
 
     @property
     def held(self) -> bool:
@@ -42,6 +44,12 @@ class ConversationRecord(Struct, frozen=True):
         """Until the user has joined, nothing leaves for the group; nor while it is held."""
         return self.state is Standing.JOINED and not self.held
 
+
+INCARNATION: Final = "incarnation"
+"""The counter that holds the incarnation of the server that we last met."""
+
+RESTORED_AT: Final = "restored_at"
+"""The counter with the time (seconds since 1970) at which we last met a new incarnation."""
 
 _COLUMNS: Final = ConversationRecord.__struct_fields__
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM conversation"  # noqa: S608 (our own field names)

@@ -11,14 +11,14 @@ HOLDS: Final[dict[str, str]] = {
     "invalid_entry": "the server delivered what no honest server lets through ({why}); reading stops here",
     "missing_commit": "the server no longer has a change of this group that we need; reading stops here",
     "log_altered": "the server's record differs from what {who} saw; compare the code of /fingerprint",
-    "server_older": "the server has gone back to an older state and does not say so; nothing is sent or read "
-    "until its operator starts it with --restored",
-    "restored_gap": "the server came back from an older copy and lacks changes of this group that are not here "
-    "either; it goes on when another member brings them",
-    "restored_unknown": "the server came back from an older copy that does not know us here; it goes on when a "
-    "member brings our joining back, and not at all if the room was made since: then make it again",
-    "restored_refused": "the server came back from an older copy and does not take back what it lost ({why}); "
-    "this is tried again",
+    "server_older": "the server has gone back to an older state and does not say so; "
+    "nothing is sent or read until its operator starts it with --restored",
+    "restored_gap": "the server came back from an older copy and lacks changes of this group that are "
+    "not here either; it goes on when another member brings them",
+    "restored_unknown": "the server came back from an older copy that does not know us here; it goes on when "
+    "a member brings our joining back, and not at all if the room was made since: then make it again",
+    "restored_refused": "the server came back from an older copy and does not take back what it lost "
+    "({why}); this is tried again",
     "restored_fork": "while the server was back on an older copy the group went another way than it had; "
     "compare the code of /fingerprint and have somebody remove and invite you again",
     "update_needed": "this conversation follows newer rules; update securechat to go on",

@@ -52,5 +52,12 @@ def place(db: apsw.Connection, conversation: int, sequence: int) -> None:
     db.execute("UPDATE staged SET sequence = ? WHERE conversation = ?", (sequence, conversation))
 
 
+def unplace(db: apsw.Connection, conversation: int, *, after: int) -> None:
+    """The server has lost its log after a place: a commit of ours there waits to be sent again."""
+    db.execute(
+        "UPDATE staged SET sequence = 0 WHERE conversation = ? AND sequence > ?", (conversation, after)
+    )
+
+
 def drop(db: apsw.Connection, conversation: int) -> None:
     db.execute("DELETE FROM staged WHERE conversation = ?", (conversation,))

@@ -8,13 +8,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, intents, log_chain, queued, staged
+from securechat.client import history, intents, log_chain, queued, records, staged
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.intents import Intent, What
-from securechat.client.outbox import Outbox, Purpose
+from securechat.client.outbox import Outbox, Purpose, is_waiting
 from securechat.client.planner import Planner, ready
 from securechat.client.records import ConversationRecord
 from securechat.membership.room import may_speak, room_of
@@ -34,6 +34,9 @@ MAX_SEALED: Final = 32
 
 UPDATE_AFTER: Final = 7 * 86_400
 """Seconds until our leaf gets fresh keys, so that a stolen state heals (rules.md A)."""
+
+OTHERS_FIRST: Final = 3600
+"""Seconds after a restore in which our leaf is not renewed just because it is time."""
 
 UPDATE_BEFORE_GENERATION: Final = 900
 """Messages of ours in one epoch; receivers skip at most 1,000."""
@@ -58,7 +61,10 @@ class Work:
     def act(self, change: Change, record: ConversationRecord) -> Outcome:
         """Do the next thing; a change wakes the conversation again if there is more."""
         change.touched.add(record.id)
-        if staged.exists(change.db, record.id):
+        own = staged.get(change.db, record.id)
+        if own is not None:
+            if self._is_lost(change, record, own):
+                self.planner.commit_again(change, record, own)
             return Outcome()
         self._want_opening(change, record)
         due, later = self._next_intent(change, record)
@@ -76,6 +82,11 @@ class Work:
                 return Outcome()
             self._seal(change, record, group)
         return Outcome(again_in=later)
+
+    def _is_lost(self, change: Change, record: ConversationRecord, own: staged.Staged) -> bool:
+        """Whether a commit of ours has no place in the log and is not on its way: the server lost it."""
+        unsent = own.sequence == 0 and record.state is not Standing.OPENING
+        return unsent and not is_waiting(change.db, Purpose.COMMIT, record.id)
 
     def _want_opening(self, change: Change, record: ConversationRecord) -> None:
         """A direct conversation with something to say, and no group yet, is opened."""
@@ -97,12 +108,13 @@ class Work:
     def _wants_update(self, change: Change, record: ConversationRecord, group: Group) -> bool:
         if any(each.what is What.UPDATE for each in intents.of(change.db, record.id)):
             return False
-        return (
-            record.last_resort
-            or abs(self.clock() - record.epoch_since)
-            > UPDATE_AFTER  # either way: one of the two dates is wrong
-            or group.own_generation >= UPDATE_BEFORE_GENERATION
-        )
+        if record.last_resort or group.own_generation >= UPDATE_BEFORE_GENERATION:
+            return True
+        # Others may have left the epoch that a restored server is in, and bring what led on from it.
+        if abs(self.clock() - records.counter(change.db, records.RESTORED_AT)) < OTHERS_FIRST:
+            return False
+        # Either way: one of the two dates is wrong.
+        return abs(self.clock() - record.epoch_since) > UPDATE_AFTER
 
     def _seal(self, change: Change, record: ConversationRecord, group: Group) -> None:
         if history.in_flight_before(change.db, record.id, group.epoch):

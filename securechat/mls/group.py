@@ -297,6 +297,10 @@ class Group:
         if examined.verified.reference not in known:
             self._now = replace(self._now, pending=(*self._now.pending, examined.verified))
 
+    def forget_pending(self) -> None:
+        """Drop the pending proposals: the log they stood in has lost them."""
+        self._now = replace(self._now, pending=(), own_updates={})
+
     def encrypt(
         self, content: bytes, *, authenticated_data: bytes = b"", padding: Padding = no_padding
     ) -> bytes:

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from securechat.client import records
+from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
 from securechat.client.joining import INBOX
 from securechat.client.outbox import Outbox
@@ -74,6 +75,7 @@ def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
         bob.joiner,
         cast(Planner, None),
         cast(Work, None),
+        Anchor(bob.changes, cast(Session, session), cast(Outbox, None), bob.groups),
         heads,
         lambda: NOW,
         Dates(lambda: NOW),

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from securechat.client import history, intents, records
+from securechat.client import history, intents, records, staged
 from securechat.client.compose import queue_text
 from securechat.client.events import Kind, MessageRefused, Standing
 from securechat.client.intents import Step, What
@@ -18,7 +18,14 @@ from securechat.client.tasks import Tasks
 from securechat.client.work import MAX_SEALED, UPDATE_AFTER, UPDATE_BEFORE_GENERATION, Outcome, Work
 from securechat.mls.staging import CommitPlan
 from securechat.protocol.frames import decode_request
-from securechat.protocol.messages import ClaimKeyPackages, CommitGroup, Propose, RequestBody, SendMessage
+from securechat.protocol.messages import (
+    ClaimKeyPackages,
+    CommitGroup,
+    OfferCommit,
+    Propose,
+    RequestBody,
+    SendMessage,
+)
 from tests.client.members import MemberOf, entry, message
 from tests.client.parts import NOW, NotingSession
 
@@ -136,10 +143,25 @@ def test_nothing_is_sealed_while_our_own_commit_is_under_way(pair: tuple[Worker,
     alice, _ = pair
     alice.types("hello")
     alice.member.stages(CommitPlan(force_path=True))
+    with alice.member.changes.change() as change:
+        staged.place(change.db, alice.member.record.id, 2)
 
     alice.acts()
 
     assert alice.asked() == []
+
+
+def test_a_commit_of_ours_that_a_restored_server_lost_is_sent_again(pair: tuple[Worker, MemberOf]) -> None:
+    """N-03: the same bytes, since others may have applied it."""
+    alice, _ = pair
+    commit = alice.member.stages(CommitPlan(force_path=True))
+
+    alice.acts()
+    alice.acts()
+
+    (offer,) = alice.asked()
+    assert isinstance(offer, OfferCommit)
+    assert offer.commit.body == commit.message
 
 
 def test_what_is_in_flight_from_an_earlier_epoch_goes_first(pair: tuple[Worker, MemberOf]) -> None:

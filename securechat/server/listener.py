@@ -245,7 +245,9 @@ class Listener:
     def _sweep(self) -> None:
         """Let go of connections on which nothing has come for too long (Q-04)."""
         loop = asyncio.get_running_loop()
-        silent = [session for session in self._desk.sessions if loop.time() - session.heard > SILENCE_LIMIT]
+        # Looked at every few seconds, so a little earlier: the limit is when it has ended.
+        since = loop.time() - (SILENCE_LIMIT - SWEEP_SECONDS)
+        silent = [session for session in self._desk.sessions if session.heard < since]
         for session in silent:
             session.bid_farewell("silent")
         if self._crowd.has_gone(len(self._pumps)):

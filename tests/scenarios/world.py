@@ -30,6 +30,8 @@ class Person:
         self.name = name
         self.home = Home(world.folder / f"home-{name}")
         self.clock: Clock = time.time
+        self.port: int | None = None
+        """Where the server is for this person; none: where it is."""
         self.password = f"{name} has a long enough password"
         self.events: list[Event] = []
         self._client: Client | None = None
@@ -41,8 +43,13 @@ class Person:
         assert self._client is not None
         return self._client
 
+    @property
+    def address(self) -> ServerAddress:
+        address = self.world.address
+        return address if self.port is None else ServerAddress("127.0.0.1", self.port)
+
     async def register(self) -> None:
-        await register(self.home, self.world.address, self.name, self.password, self.world.trust)
+        await register(self.home, self.address, self.name, self.password, self.world.trust)
 
     async def open(self) -> None:
         self._client = await Client.open(
@@ -50,7 +57,7 @@ class Person:
             self.name,
             self.password,
             trust=self.world.trust,
-            server=self.world.address,
+            server=self.address,
             clock=self.clock,
         )
         self._watching = asyncio.create_task(self._watch(self._client))

@@ -51,7 +51,7 @@ GAMBLERS: Final = {
 
 DEPENDENCIES: Final = {
     *("apsw", "argon2", "cbor2", "click", "cryptography", "msgspec", "platformdirs", "prompt_toolkit"),
-    "uvloop",
+    *("prometheus_client", "uvloop"),
 }
 """S-03: nothing else is imported, so cryptography comes from pyca and argon2-cffi only."""
 
@@ -69,6 +69,7 @@ TASK_ROOTS: Final = {
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
     "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",
     "server/session.py:_answer": "a request's root: a mistake of ours ends it, not the server",
+    "server/http.py:_answer": "a request's root: a mistake of ours ends it, not the server",
     "server/admin_socket.py:_answer": "a call's root: a mistake of ours ends it, not the server",
     "server/store/writer.py:judged": "a job's root: the other jobs of the batch go on",
     "server/store/writer.py:_tell": "a job's root: the other jobs of the batch are told",

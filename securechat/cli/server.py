@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 
 from securechat.server.app import App, run
+from securechat.server.checking import check_start
 from securechat.server.config import resolve_config
+from securechat.server.errors import ConfigError
 from securechat.server.logs import log_to_stderr
+from securechat.server.rate_limit import check_names
 
 
 @click.command()
@@ -30,15 +33,36 @@ from securechat.server.logs import log_to_stderr
     help="Who may make an account (default: open on loopback, closed elsewhere).",
 )
 @click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    help="Port of /metrics and /healthz on 127.0.0.1 (default: none).",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="How a line of the log looks.")
+@click.option(
+    "--restored",
+    is_flag=True,
+    default=None,
+    help="The data is an older copy that was put back (one of `admin backup` says so itself).",
+)
+@click.option("--check", is_flag=True, help="Look at options, certificate and folder, start nothing.")
+@click.option(
     "--config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="TOML file with these options; the command line wins.",
 )
 @click.option("--verbose", "-v", is_flag=True, help="Log more (never content or secrets).")
-def server(config: Path | None, verbose: bool, **options: object) -> int:
+def server(config: Path | None, verbose: bool, check: bool, **options: object) -> int:
     """Start the server. The first start makes what is missing: certificate, identity, database."""
-    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     resolved = resolve_config(options, config)
+    try:
+        check_names(resolved.rates)
+    except ConfigError as problem:
+        raise ConfigError(f"{config}: {problem}") from None
+    if check:
+        for sentence in check_start(resolved):
+            click.echo(sentence)
+        return 0
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO, resolved.log_format)
     run(resolved, _announce)
     return 0
 
@@ -52,5 +76,7 @@ def _announce(app: App) -> None:
     click.echo(f"domain {app.identity.domain}")
     click.echo(f"fingerprint {app.fingerprint}")
     click.echo(f"registration {app.config.admits}")
+    if app.http_port:
+        click.echo(f"metrics http://127.0.0.1:{app.http_port}/metrics")
     click.echo(f"ready: securechat register NAME --server {address}")
     sys.stdout.flush()

@@ -24,6 +24,8 @@ from securechat.server.counters import Counters
 from securechat.server.descriptors import raise_limit
 from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError, StoreFailed
+from securechat.server.health import Health
+from securechat.server.http import HttpPort
 from securechat.server.hub import Hub
 from securechat.server.identity import load_identity
 from securechat.server.lately import Lately
@@ -33,6 +35,7 @@ from securechat.server.login_hash import LoginHasher
 from securechat.server.logs import LatestErrors
 from securechat.server.overview import Overview, certificate_status
 from securechat.server.process import keep_memory_to_itself
+from securechat.server.quota import DiskSpace
 from securechat.server.rate_limit import RateLimiter, check_names
 from securechat.server.retention import Retention, Sweeper
 from securechat.server.riders import Riders
@@ -77,7 +80,8 @@ class App:
         self.made_certificate = make_if_missing(config.certificate_file, names)
         # What can fail comes before any thread starts.
         self.certificate, context = load_certificate(config.certificate_file)
-        self.services = Services(self.identity.domain, now)
+        aging = Retention(config.retention, SteadyClock(now, last_known(path)))
+        self.services = Services(self.identity.domain, config.quotas, now)
         self.counters = Counters()
         self.hub = Hub()
         self.failure: StoreFailed | None = None
@@ -95,12 +99,12 @@ class App:
         self._riders.go = self._writer.hand_over
         self._desk = self._make_desk()
         self._listener = Listener(self._desk, self.certificate, context, config.connections)
-        aging = Retention(config.retention, SteadyClock(now, last_known(path)))
         self._sweeper = Sweeper(self._writer, aging, counters=self.counters)
         self._lately = Lately(self.counters)
         self._errors = LatestErrors()
         self.overview = self._look_over()
         self._admin = AdminSocket(config.admin_socket_file, Administration(self._reach()))
+        self._http = None if config.http_port is None else self._make_http_port()
 
     @property
     def port(self) -> int:
@@ -129,6 +133,8 @@ class App:
         self._lately.start()
         self._sweeper.start()
         await self._admin.open()
+        if self._http is not None and self.config.http_port is not None:
+            await self._http.open(self.config.http_port)
         await self._listener.open(self.config.host, self.config.port)
 
     def reload(self) -> None:
@@ -161,6 +167,8 @@ class App:
         self._stopping.set()
         self._listener.stop_listening()
         await self._admin.close()
+        if self._http is not None:
+            await self._http.close()
         await self._sweeper.close()
         self._lately.stop()
         if self.failure is None:
@@ -185,6 +193,7 @@ class App:
             identity=self.identity,
             logins=Logins(accounts, limiter),
             limiter=limiter,
+            space=DiskSpace(config.data, config.quotas.free_bytes),
             services=self.services,
             hub=self.hub,
             riders=self._riders,
@@ -210,6 +219,17 @@ class App:
             errors=self._errors,
             now=now,
         )
+
+    def _make_http_port(self) -> HttpPort:
+        # What a server without metrics never imports.
+        pages = importlib.import_module("securechat.server.pages")
+        health = Health(self._writer, lambda: self.certificate, now)
+        return HttpPort(pages.make_pages(self.overview, self.counters, health))
+
+    @property
+    def http_port(self) -> int:
+        """Where metrics and health are; 0 if nowhere."""
+        return 0 if self._http is None else self._http.port
 
     def _reach(self) -> Reach:
         """What administration gets hold of: not the desk, not the identity, not a session."""

@@ -1,6 +1,7 @@
 """What a server may be told: options of the command line over those of a TOML file."""
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +59,8 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Of one account's messages that not everybody has fetched; `admin quota` sets it for one account."""
     free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 1024 * 1024
     """Space that is left on the disk: below it nothing is taken that makes the database larger."""
+    unread_bytes: Positive = 4 * 1024 * 1024
+    """Of messages to a group in which nobody else has read anything yet; each counts 1 KiB at least."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,25 +113,43 @@ def is_loopback(host: str) -> bool:
 def resolve_config(options: Mapping[str, object], file: Path | None = None) -> ServerConfig:
     """Put the given options over the file's; None means "not given".
 
-    :raises ConfigError: names the option that is wrong
+    :raises ConfigError: names the option that is wrong, its file and, where it stands there, its line
     """
-    said = _read(file) if file is not None else {}
+    text = "" if file is None else _text_of(file)
+    said = {} if file is None else _read(file, text)
     said |= {name: value for name, value in options.items() if value is not None}
     try:
         config = msgspec.convert(said, ServerConfig, dec_hook=_decode_path)
         if config.domain is not None:
             config = msgspec.structs.replace(config, domain=fold_domain(config.domain))
     except (msgspec.ValidationError, NameRefused) as error:
-        raise ConfigError(f"{file or 'options'}: {error}") from None
+        raise ConfigError(f"{file or 'options'}{_line_of(str(error), text)}: {error}") from None
     return config
 
 
-def _read(file: Path) -> dict[str, object]:
+def _text_of(file: Path) -> str:
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from None
-    for name in ("data", "certificate"):
+
+
+def _line_of(error: str, text: str) -> str:
+    """Where in a file the key stands that an error is about, as ``, line 3``; empty if it is not clear."""
+    named = re.findall(r"unknown field `(\w+)`", error) or re.findall(r"[.$](\w+)(?:`|\[\.\.\.\])", error)
+    if not named:
+        return ""
+    key = re.compile(rf"(?:^|[\s.{{,\[])[\"']?{named[-1]}[\"']?\s*(?:=|\])")
+    lines = [number for number, line in enumerate(text.splitlines(), start=1) if key.search(line)]
+    return f", line {lines[0]}" if len(lines) == 1 else ""
+
+
+def _read(file: Path, text: str) -> dict[str, object]:
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    for name in ("data", "certificate", "admin_socket"):
         if isinstance(said.get(name), str):
             said[name] = file.parent / said[name]
     return said

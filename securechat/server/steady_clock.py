@@ -12,9 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from securechat.server.config import DAY
+from securechat.server.store.sqlite import open_for_reading
 from securechat.server.values import Clock
 
 LEAP: Final = DAY
@@ -53,7 +52,7 @@ class SteadyClock:
 
 def last_known(database: Path) -> int:
     """Return the newest date in the log of a server's database; 0 if there is none."""
-    db = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    db = open_for_reading(database)
     try:
         row = db.execute("SELECT time FROM entry ORDER BY id DESC LIMIT 1").fetchone()
     finally:

@@ -1,9 +1,12 @@
 """What a server is told, and who may register by default."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from securechat.cli.main import run
 from securechat.server.config import ServerConfig, is_loopback, resolve_config
 from securechat.server.errors import ConfigError
 from securechat.server.identity import load_identity, read_fingerprint
@@ -93,3 +96,66 @@ def test_without_a_domain_the_identity_key_makes_one(tmp_path: Path) -> None:
 def test_no_fingerprint_before_the_first_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         read_fingerprint(tmp_path)
+
+
+@dataclass
+class Checked:
+    code: int
+    said: str
+    complaint: str
+
+
+Check = Callable[..., Checked]
+
+
+@pytest.fixture
+def checked(capsys: pytest.CaptureFixture[str]) -> Check:
+    """`securechat server --check` with these arguments."""
+
+    def check(*arguments: str) -> Checked:
+        code = run(["server", "--check", *arguments])
+        return Checked(code, *capsys.readouterr())
+
+    return check
+
+
+def test_n_04_a_check_says_what_would_be_and_makes_nothing(tmp_path: Path, checked: Check) -> None:
+    found = checked("--data", str(tmp_path / "data"))
+    assert (found.code, found.complaint) == (0, "")
+    assert "would be made" in found.said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rates.mesages = { burst = 1, per_second = 1 }", "mesages"),
+        ("rates.messages = { burst = 0, per_second = 1 }", "line 2"),
+        ("connections.totl = 1", "line 2"),
+        ("[retention]\n\nmessages_days = 0", "line 4"),
+        ("[retention]\nmessages_days = 0\n[quotas]\naccount_bytes = 1", "line 3"),
+        ("quotas = { account_bytes = 0 }", "line 2"),
+        ("port = 'x'", "line 2"),
+        ("http_port = 70000", "line 2"),
+        ("port = 1\nport = 2", "line 3"),
+    ],
+)
+def test_n_04_a_config_error_names_the_file_and_the_place(
+    tmp_path: Path, text: str, named: str, checked: Check
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text(f'data = "data"\n{text}\n')
+    found = checked("--config", str(file))
+    assert found.code == 1
+    assert named in found.complaint
+    assert str(file) in found.complaint
+    assert len(found.complaint.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["server.toml"]
+
+
+def test_n_04_a_certificate_that_is_none_is_named(tmp_path: Path, checked: Check) -> None:
+    (tmp_path / "server.pem").write_text("no certificate")
+    (tmp_path / "server.pem").chmod(0o600)
+    found = checked("--data", str(tmp_path / "data"), "--cert", str(tmp_path / "server.pem"))
+    assert found.code == 1
+    assert "server.pem" in found.complaint

@@ -60,9 +60,9 @@ MAX_IN_FLIGHT_BEFORE_LOGIN: Final = 1
 HANDSHAKE_SECONDS: Final = 5
 """From the connection to the end of the TLS handshake; no byte prolongs it."""
 
-STRANGER_SECONDS: Final = 10
-"""From the connection to the first whole request, and from one to the next: a password that is
-stretched in between takes a second or two."""
+STRANGER_SECONDS: Final = 9
+"""From the connection to the first whole request, and from one to the next: a password that is stretched
+in between takes a second or two, and who stays silent is gone within ten (O-01)."""
 
 LOGIN_SECONDS: Final = 30
 """From the connection to a login, whatever is asked in between."""

@@ -1,10 +1,11 @@
 """Who may have a connection: counting only, no socket and no clock (O-01).
 
 A cap that refuses newcomers is a gift to whoever fills it with silent sockets. So below the cap on
-all connections a newcomer always gets in, and where strangers are too many one of them goes: of
-the address that has most of them (of equals, that has had so many for longest) the one that has
-come least far, and of those the oldest. Whoever shakes hands and logs in is through in three round
-trips and counts no more; who holds many places, or one in silence, loses it first.
+all connections a newcomer always gets in, and where strangers are too many one of them goes. The
+crowd pays: it is one of the address that has most of them (of equals, one that has had so many for
+longest); of those the stage at which most stand, and there the oldest. Whoever shakes hands and
+logs in is through all stages in three round trips, and new at each; who fills one with sockets
+that wait loses them first.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class Stage(IntEnum):
-    """How far a stranger has come; who has come less far goes first."""
+    """How far a stranger has come."""
 
     SILENT = 0
     SPEAKING = 1
@@ -57,12 +58,13 @@ class _Source(Generic[T]):
         return sum(map(len, self.stages))
 
     @property
-    def lowest(self) -> Stage:
-        return next(stage for stage in Stage if self.stages[stage])
+    def crowded(self) -> Stage:
+        """Where most of them stand; of equals the one that is less far."""
+        return max(Stage, key=lambda stage: len(self.stages[stage]))
 
     @property
     def first(self) -> T:
-        return next(iter(self.stages[self.lowest]))
+        return next(iter(self.stages[self.crowded]))
 
 
 class Budget(Generic[T]):
@@ -74,7 +76,7 @@ class Budget(Generic[T]):
         """Everybody; with a source as long as they are strangers."""
         self._sources: dict[str, _Source[T]] = {}
         self._ranks: dict[tuple[int, Stage], dict[_Source[T], None]] = {}
-        """Sources by how many strangers they have and how far the last of them has come."""
+        """Sources by how many strangers they have and where most of those stand."""
         self._most = 0
         self._strangers = 0
 
@@ -104,9 +106,10 @@ class Budget(Generic[T]):
     def expendable(self) -> T | None:
         """The stranger who would go next; None where nobody is a stranger."""
         while self._most:
-            for stage in Stage:
-                for source in self._ranks.get((self._most, stage), ()):
-                    return source.first
+            ranks = [self._ranks.get((self._most, stage), {}) for stage in Stage]
+            crowded = max(ranks, key=len)
+            if crowded:
+                return next(iter(crowded)).first
             self._most -= 1
         return None
 
@@ -159,11 +162,11 @@ class Budget(Generic[T]):
 
     def _rank(self, source: _Source[T]) -> None:
         count = source.count
-        self._ranks.setdefault((count, source.lowest), {})[source] = None
+        self._ranks.setdefault((count, source.crowded), {})[source] = None
         self._most = max(self._most, count)
 
     def _unrank(self, source: _Source[T]) -> None:
-        rank = (source.count, source.lowest)
+        rank = (source.count, source.crowded)
         del self._ranks[rank][source]
         if not self._ranks[rank]:
             del self._ranks[rank]

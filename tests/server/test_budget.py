@@ -1,6 +1,7 @@
 """Who gets in and who gives way when strangers are many (O-01): counting, checked against a slow model."""
 
 import itertools
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -38,22 +39,29 @@ def test_where_strangers_are_too_many_the_address_with_most_gives_way() -> None:
     assert budget.judge("e") == Room("strangers", leaves=2)
 
 
-def test_who_has_come_less_far_gives_way_first() -> None:
+def test_the_stage_at_which_most_stand_gives_way() -> None:
     budget = filled("a", "b", "c", "d", "e")
-    for guest, stage in ((0, Stage.SECURED), (1, Stage.SPEAKING), (2, Stage.SECURED), (3, Stage.SPEAKING)):
+    for guest, stage in ((0, Stage.SECURED), (1, Stage.SPEAKING), (2, Stage.SPEAKING), (3, Stage.SPEAKING)):
         budget.advance(guest, stage)
-    order = []
-    for newcomer in range(10, 15):
+    assert budget.judge("new") == Room("strangers", leaves=1)
+    budget.advance(1, Stage.SECURED)
+    budget.advance(2, Stage.SECURED)
+    assert budget.judge("new") == Room("strangers", leaves=0)
+
+
+def test_a_newcomer_outlives_a_pool_full_of_half_finished_handshakes() -> None:
+    caps = Connections(total=200, before_login=100, before_login_per_address=3)
+    budget = filled(*(f"bot{number}" for number in range(100)), caps=caps)
+    for guest in range(100):
+        budget.advance(guest, Stage.SPEAKING)
+    for newcomer in range(100, 150):
         room = budget.judge(f"new{newcomer}")
-        assert room.leaves is not None
-        order.append(room.leaves)
-        budget.leave(room.leaves)
+        assert room.leaves == newcomer - 100, "the oldest of the crowd goes, whoever has just come stays"
+        budget.leave(newcomer - 100)
         budget.enter(f"new{newcomer}", newcomer)
-        budget.advance(newcomer, Stage.SECURED)
-    assert order == [4, 1, 3, 0, 2]
 
 
-def test_of_one_address_the_silent_go_before_those_who_shook_hands() -> None:
+def test_of_one_address_the_oldest_of_its_largest_stage_goes() -> None:
     budget = filled("a", "a", "a")
     budget.advance(0, Stage.SECURED)
     assert budget.judge("a") == Room("address", leaves=1)
@@ -123,10 +131,18 @@ class Slow:
             return leaves is None
         if leaves is None:
             return not strangers
-        place, stage = strangers[leaves]
+        place, _ = strangers[leaves]
         most = max(map(self.count, {where[0] for where in strangers.values()}))
-        right_source = place == source if own else self.count(place) == most
-        return right_source and stage == min(at for where, at in strangers.values() if where == place)
+        if place != source if own else self.count(place) != most:
+            return False
+        everybody = not own and most == 1
+        those = [guest for guest, where in strangers.items() if everybody or where[0] == place]
+        return strangers[leaves][1] in self.crowded(those)
+
+    def crowded(self, guests: list[int]) -> list[Stage]:
+        """The stages at which most of these stand."""
+        counts = Counter(self.strangers()[guest][1] for guest in guests)
+        return [stage for stage, count in counts.items() if count == max(counts.values())]
 
 
 STEPS = st.lists(

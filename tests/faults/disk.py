@@ -35,7 +35,7 @@ CREATES: Final = apsw.SQLITE_OPEN_CREATE
 SYNCS_ITS_FOLDER: Final = (
     apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
 )
-"""SQLite syncs the folder at the first sync of these, where it has made them."""
+"""SQLite syncs the folder at the first sync of these, where it may have made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class _File(apsw.VFSFile):
             disk.about_to("open", name)
             super().__init__(BELOW, given, flags)
             self._content = disk.opened(name, is_new=is_new)
-        self._syncs_folder = is_new and bool(flags[0] & SYNCS_ITS_FOLDER) and bool(flags[0] & CREATES)
+        self._syncs_folder = bool(flags[0] & SYNCS_ITS_FOLDER) and bool(flags[0] & CREATES)
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - SQLite's name
         self._disk.about_to("read", self._name, amount)

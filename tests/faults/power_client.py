@@ -191,7 +191,7 @@ class Tale:
                 if self.chance.random() < 0.3:
                     await self.alice.client.drained(1)
             except (ClientError, apsw.Error):
-                if person is not self.alice or camera.lost is None:
+                if camera.lost is None:
                     raise
             await asyncio.sleep(self.chance.choice([0, 0, 0.002, 0.01]))
 

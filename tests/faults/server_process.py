@@ -1,0 +1,107 @@
+"""The real server in a process of its own, to be killed at any moment (C-01)."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.faults.command import Wrong
+
+START: Final = 30
+"""Seconds until a server that does not say that it is ready hangs."""
+
+STARTS_WITHIN: Final = 5.0
+"""The issue's limit for a start after a kill."""
+
+
+class ServerProcess:
+    """`securechat server` on a free loopback port, in a folder of its own."""
+
+    def __init__(self, folder: Path, module: tuple[str, ...] = ("securechat",)) -> None:
+        """``module`` is what is run, and its first arguments: a test may plant a worse server."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self._module = module
+        self._process: asyncio.subprocess.Process | None = None
+        self._began = 0.0
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "data" / "server.db"
+
+    async def begin(self) -> None:
+        """Start the process; it is not ready yet."""
+        settings = self.folder / "server.toml"
+        settings.touch()
+        with (self.folder / "server.log").open("ab") as log:
+            self._began = time.monotonic()
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", *self._module, "server", "--port", str(self.port)),
+                *("--host", "127.0.0.1", "--cert", str(self.folder / "server.pem")),
+                *("--data", str(self.folder / "data"), "--config", str(settings)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=dict(os.environ),
+            )
+
+    async def ready(self) -> float:
+        """Wait until it listens; return the seconds since it began.
+
+        :raises Wrong: it ended, or took longer than a start may take
+        """
+        assert self._process is not None
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(START):
+                while line := await self._process.stdout.readline():
+                    if line.startswith(b"ready"):
+                        return self._in_time(time.monotonic() - self._began)
+        except TimeoutError:
+            raise Wrong(f"the server hangs at its start: {self.log()}") from None
+        raise Wrong(f"the server does not start: {self.log()}")
+
+    async def start(self) -> float:
+        await self.begin()
+        return await self.ready()
+
+    def strike(self) -> None:
+        """SIGKILL, now; `gone` waits for the end."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    async def kill(self) -> None:
+        self.strike()
+        await self.gone()
+
+    async def stop(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+        await self.gone()
+
+    async def gone(self) -> None:
+        if self._process is not None:
+            await self._process.communicate()
+            self._process = None
+
+    def log(self) -> str:
+        """The end of what it logged."""
+        return (self.folder / "server.log").read_text(errors="replace")[-2_000:]
+
+    @staticmethod
+    def _in_time(seconds: float) -> float:
+        if seconds > STARTS_WITHIN:
+            raise Wrong(f"the server took {seconds:.1f} s to start")
+        return seconds
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -79,6 +79,9 @@ class Register(Struct, frozen=True, gc=False, tag="register"):
     device_signature: Signature
     invite: Label = ""
 
+    def __repr__(self) -> str:
+        return f"Register(user={self.user!r}, ...)"  # an invite opens doors, and the server keeps hashes only
+
 
 class LogInWithPassword(Struct, frozen=True, gc=False, tag="log_in_with_password"):
     """Prove the password: the login key and its signature over LoginTBS (rules.md B)."""
@@ -87,6 +90,9 @@ class LogInWithPassword(Struct, frozen=True, gc=False, tag="log_in_with_password
     login_key: PublicKey
     client_nonce: Nonce
     signature: Signature
+
+    def __repr__(self) -> str:
+        return f"LogInWithPassword(user={self.user!r}, ...)"  # the server keeps a hash of the key only
 
 
 class LogIn(Struct, frozen=True, gc=False, tag="log_in"):

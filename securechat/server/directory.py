@@ -1,6 +1,7 @@
 """Key packages: left by clients, handed out once each, else the last resort (M-14)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import apsw
 
@@ -24,6 +25,12 @@ from securechat.protocol.messages import (
 from securechat.server.errors import Refusal
 from securechat.server.judging import leaf_owner
 from securechat.server.values import Caller, Clock, Decision
+
+CLAIMED: Final = 1
+"""In the column ``claimed``: handed out, and not used yet. 0 is before that."""
+
+USED: Final = 2
+"""A commit has added its client by it."""
 
 _COUNT = """
 SELECT count(*) FILTER (WHERE last_resort = 0), count(*) FILTER (WHERE last_resort = 1)
@@ -174,6 +181,25 @@ def registered_client(db: apsw.Connection, leaf: LeafNode) -> int | None:
         return None
     client, account_key, device_key = found
     return client if credential.descends_from(account_key) and leaf.signature_key == device_key else None
+
+
+def take_claimed(db: apsw.Connection, client: int, package: KeyPackage) -> bool:
+    """Use up a key package that this server handed out for a client; whether it could be.
+
+    One that was claimed opens one commit, a last resort as many as come; what was never claimed, or is
+    of another client, none. So nobody is added by keys that lie elsewhere or lay here long ago (M-14).
+    """
+    reference = key_package_reference(package)
+    found = db.execute(
+        "SELECT id, last_resort FROM key_package WHERE reference = ? AND client = ?", (reference, client)
+    ).fetchone()
+    if found is None:
+        return False
+    row, last_resort = found
+    if last_resort:
+        return True
+    db.execute("UPDATE key_package SET claimed = ? WHERE id = ? AND claimed = ?", (USED, row, CLAIMED))
+    return db.changes() == 1
 
 
 def _account(db: apsw.Connection, user: str) -> int:

@@ -24,6 +24,7 @@ from securechat.protocol.messages import (
 )
 from securechat.server.blobs import claim, read_carried
 from securechat.server.delivery import not_yours
+from securechat.server.directory import take_claimed
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import (
@@ -184,6 +185,9 @@ class Ordering:
             sequence, "commit", place.epoch, caller.name, now, carried.body, carried.blob, carried.size
         )
         newcomers = book.append_commit(db, place, entry, judged.verified, caller.client)
+        for client, added in zip(newcomers, judged.verified.facts.added, strict=True):
+            if not take_claimed(db, client, added.key_package):
+                raise Refusal("refused_commit", "it adds a client by a key package not claimed here for it")
         book.set_group_info(db, caller, place, body.group_info)
         welcomes = book.invite(db, caller, body, place, entry, newcomers)
         return Decision(Appended(sequence), (GroupPush(body.group, before, entry, echo=True), *welcomes))

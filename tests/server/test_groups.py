@@ -9,9 +9,11 @@ import apsw
 import pytest
 
 from securechat.membership.signing import public_of
-from securechat.mls.staging import CommitPlan
+from securechat.mls.key_package import key_package_reference
+from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
 from securechat.server.groups import Groups
+from securechat.server.judging import leaf_owner
 from securechat.server.ordering import Ordering
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
@@ -70,6 +72,7 @@ class Creator:
         """Commit, and return how many rows it changed."""
         staged = self.group.stage_commit(plan)
         request = commit_request(self.group, staged, self.head)
+        self._claim(staged)
         judged = self.ordering.prepare_commit(self.db, self.caller, request)
         with transaction(self.db) as changed:
             decision = self.ordering.commit(self.db, self.caller, request, judged)
@@ -77,6 +80,20 @@ class Creator:
         self.group.merge(staged)
         self.head = decision.answer.sequence
         return changed[0]
+
+    def _claim(self, staged: StagedCommit) -> None:
+        """Have handed out what the commit adds, as the directory does."""
+        clients = {client: row for row, client in self.db.execute("SELECT id, name FROM client")}
+        for added in staged.facts.added:
+            self.db.execute(
+                "INSERT INTO key_package (client, suite, last_resort, claimed, not_after, reference, body) "
+                "VALUES (?, 3, 0, 1, ?, ?, x'')",
+                (
+                    clients[leaf_owner(added.leaf_node)[1]],
+                    2**40,
+                    key_package_reference(added.key_package),
+                ),
+            )
 
 
 def opened(db: apsw.Connection, people: list[Person], groups: Groups) -> Creator:

@@ -1,6 +1,6 @@
 """Our own messages and proposals, and reading others' messages (RFC 9420 sections 6, 12.1 and 15)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from securechat.mls import protection
 from securechat.mls.epoch import EpochState, Reading, check_message_signature, open_message
@@ -27,7 +27,7 @@ class DecryptedMessage:
     """An application message that is authentic: from whom, and what it says."""
 
     sender: LeafIndex
-    content: bytes
+    content: bytes = field(repr=False)
     authenticated_data: bytes
     generation: int
     sender_leaf: LeafNode

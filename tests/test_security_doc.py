@@ -12,7 +12,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 
 NEEDED: Final = {
     *("T-02", "T-03", "T-04", "A-01", "A-03", "A-05", "A-08", "D-03", "M-14"),
-    *("Q-02", "Q-03", "Q-05", "O-02", "U-01", "U-03", "L-01", "L-02", "N-01"),
+    *("Q-02", "Q-03", "Q-05", "O-02", "U-01", "U-03", "L-01", "L-02", "L-03", "N-01", "N-02", "N-04"),
+    *("G-01", "G-02", "G-03"),
 }
 """The requirements of this release; the table may list more."""
 

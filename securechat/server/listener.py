@@ -24,6 +24,7 @@ from securechat.server.config import Connections
 from securechat.server.descriptors import connections_that_fit
 from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError
+from securechat.server.lobby import Lobby, Visitor
 from securechat.server.memory import Crowd, give_back
 from securechat.server.session import Session
 from securechat.server.tls import READ_BUFFER, Shown, TlsPump
@@ -78,17 +79,18 @@ class Listener:
     ) -> None:
         self._desk = desk
         self._caps = msgspec.structs.replace(caps, total=connections_that_fit(caps.total))
-        self._budget: Budget[TlsPump] = Budget(self._caps)
+        self._budget: Budget[Visitor] = Budget(self._caps)
+        self._lobby = Lobby(speaks=self._speaks, left=self._left)
         self._buffer = memoryview(bytearray(READ_BUFFER))
         self._listening: list[socket.socket] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[object]] = set()
-        self._waiting: deque[TlsPump] = deque()
+        self._waiting: deque[Visitor] = deque()
         self._has_turn: asyncio.Handle | None = None
         self._calm = asyncio.Event()
         self._calm.set()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._pumps: set[TlsPump] = set()
+        self._pumps: dict[Visitor, TlsPump] = {}
         self._crowd = Crowd()
         self._empty = asyncio.Event()
         self._complained = float("-inf")
@@ -101,12 +103,16 @@ class Listener:
 
     def status(self) -> ListenerStatus:
         return ListenerStatus(
-            open=len(self._pumps),
+            open=self._open_sockets,
             before_login=self._budget.strangers,
             sources=self._budget.sources,
             handshakes_waiting=len(self._waiting),
             most=self._caps.total,
         )
+
+    @property
+    def _open_sockets(self) -> int:
+        return len(self._lobby) + len(self._waiting) + len(self._pumps)
 
     async def open(self, host: str, port: int) -> None:
         """Listen; ``port`` 0 takes a free one.
@@ -121,6 +127,7 @@ class Listener:
         except OSError as error:
             self.stop_listening()
             raise ConfigError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        self._lobby.open()
         self._tasks = [asyncio.create_task(self._accept(opened)) for opened in self._listening]
         self._sweep()
 
@@ -130,6 +137,9 @@ class Listener:
         for opened in self._listening:
             opened.close()
         self._listening.clear()
+        self._lobby.close()
+        while self._waiting:
+            self._lobby.drop(self._waiting.popleft())
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -140,7 +150,7 @@ class Listener:
             await self._empty.wait()
 
     def abort(self) -> None:
-        for pump in list(self._pumps):
+        for pump in list(self._pumps.values()):
             pump.abort()
 
     # Letting in.
@@ -172,63 +182,42 @@ class Listener:
         if room.leaves is not None:
             self._send_away(room.leaves)
         counters.connections_accepted += 1
-        accepted.settimeout(0)
-        pump = TlsPump(self._shown, self._buffer, self)
-        self._pumps.add(pump)
-        self._crowd.grew(len(self._pumps))
-        self._budget.enter(source, pump)
-        opening = asyncio.create_task(self._open(pump, accepted))
-        self._opening.add(opening)
-        opening.add_done_callback(self._opening.discard)
+        self._budget.enter(source, self._lobby.take(accepted))
+        self._crowd.grew(self._open_sockets)
 
-    async def _open(self, pump: TlsPump, accepted: socket.socket) -> None:
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: pump, accepted)
-        except OSError as error:  # it ended before its transport was made
-            log.debug("a connection could not be taken up: %s", error)
-            accepted.close()
-            pump.connection_lost(error)
-
-    def _send_away(self, pump: TlsPump) -> None:
-        self._budget.leave(pump)
-        pump.abort()
+    def _send_away(self, visitor: Visitor) -> None:
+        self._budget.leave(visitor)
+        pump = self._pumps.get(visitor)
+        if pump is not None:
+            pump.abort()
+        else:
+            self._lobby.drop(visitor)
 
     async def _without_descriptors(self, error: OSError) -> None:
         """Make room among strangers and try again in a moment; say so once a minute."""
         self._desk.counters.connections_refused["descriptors"] += 1
         if time.monotonic() - self._complained > QUIET_SECONDS:
             self._complained = time.monotonic()
-            log.warning("cannot accept connections: %s (%d are open)", error.strerror, len(self._pumps))
+            log.warning("cannot accept connections: %s (%d are open)", error.strerror, self._open_sockets)
         expendable = self._budget.expendable()
         if expendable is not None:
             self._send_away(expendable)
         await asyncio.sleep(PAUSE_SECONDS)
 
-    # What pumps tell their keeper.
+    # What the lobby says.
 
-    def speaks(self, pump: TlsPump) -> None:
-        self._budget.advance(pump, Stage.SPEAKING)
-        self._waiting.append(pump)
+    def _left(self, visitor: Visitor, slow: bool) -> None:  # noqa: FBT001 - a callback's
+        self._budget.leave(visitor)
+        if slow:
+            self.expired()
+
+    def _speaks(self, visitor: Visitor) -> None:
+        """A whole ClientHello is here: the handshake begins when it is its turn."""
+        self._budget.advance(visitor, Stage.SPEAKING)
+        self._waiting.append(visitor)
         if len(self._waiting) > HANDSHAKES_WAITING:
             self._calm.clear()
         self._take_turns()
-
-    def secured(self, pump: TlsPump) -> Session:
-        self._desk.counters.handshakes += 1
-        self._budget.advance(pump, Stage.SECURED)
-        return Session(self._desk, pump, pump.shown.certificate, pump.shown.signature)
-
-    def admitted(self, pump: TlsPump) -> None:
-        self._budget.admit(pump)
-
-    def expired(self) -> None:
-        self._desk.counters.connections_refused["slow"] += 1
-
-    def ended(self, pump: TlsPump) -> None:
-        self._budget.leave(pump)
-        self._pumps.discard(pump)
-        if not self._pumps:
-            self._empty.set()
 
     def _take_turns(self) -> None:
         if self._has_turn is None and self._waiting:
@@ -237,10 +226,46 @@ class Listener:
     def _begin_handshakes(self) -> None:
         self._has_turn = None
         for _ in range(min(HANDSHAKES_AT_ONCE, len(self._waiting))):
-            self._waiting.popleft().begin()
+            visitor = self._waiting.popleft()
+            if not visitor.gone:
+                self._begin(visitor)
         if len(self._waiting) <= HANDSHAKES_WAITING:
             self._calm.set()
         self._take_turns()
+
+    def _begin(self, visitor: Visitor) -> None:
+        pump = self._pumps[visitor] = TlsPump(self._shown, visitor, self._buffer, self)
+        opening = asyncio.create_task(self._open(pump))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, pump: TlsPump) -> None:
+        accepted = pump.visitor.socket
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: pump, accepted)
+        except OSError as error:  # it ended before its transport was made
+            log.debug("a connection could not be taken up: %s", error)
+            accepted.close()
+            pump.connection_lost(error)
+
+    # What pumps tell their keeper.
+
+    def secured(self, pump: TlsPump) -> Session:
+        self._desk.counters.handshakes += 1
+        self._budget.advance(pump.visitor, Stage.SECURED)
+        return Session(self._desk, pump, pump.shown.certificate, pump.shown.signature)
+
+    def admitted(self, pump: TlsPump) -> None:
+        self._budget.admit(pump.visitor)
+
+    def expired(self) -> None:
+        self._desk.counters.connections_refused["slow"] += 1
+
+    def ended(self, pump: TlsPump) -> None:
+        self._budget.leave(pump.visitor)
+        self._pumps.pop(pump.visitor, None)
+        if not self._pumps:
+            self._empty.set()
 
     def _sweep(self) -> None:
         """Let go of connections on which nothing has come for too long (Q-04)."""
@@ -250,7 +275,7 @@ class Listener:
         silent = [session for session in self._desk.sessions if session.heard < since]
         for session in silent:
             session.bid_farewell("silent")
-        if self._crowd.has_gone(len(self._pumps)):
+        if self._crowd.has_gone(self._open_sockets):
             loop.run_in_executor(None, give_back)
         self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
 

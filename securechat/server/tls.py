@@ -1,9 +1,8 @@
 """TLS 1.3 over a plain transport: a pump between a socket and ``ssl.MemoryBIO``.
 
-asyncio's own TLS holds hundreds of KiB per connection; this holds what OpenSSL needs. The
-``SSLObject`` is made when a whole ClientHello is here and it is this pump's turn, so a socket that
-says nothing, or says it byte by byte, costs next to nothing (O-01). One read buffer serves all
-connections of a loop: what is in it is taken at once.
+asyncio's own TLS holds hundreds of KiB per connection; this holds what OpenSSL needs, from a whole
+ClientHello on (before it, see ``lobby``). One read buffer serves all connections of a loop: what is
+in it is taken at once.
 """
 
 import asyncio
@@ -25,16 +24,10 @@ from securechat.protocol.limits import (
 )
 from securechat.server.certificate import Certificate, read_certificate
 from securechat.server.errors import ConfigError
+from securechat.server.lobby import Visitor
 
 RECORD: Final = 16 * 1024
 """A TLS record. OpenSSL's memory buffers never shrink, so no more than this is put in at once."""
-
-RECORD_HEADER: Final = 5
-HANDSHAKE_RECORD: Final = 22
-"""The first byte of a TLS connection (RFC 8446, section 5.1)."""
-
-MAX_CLIENT_HELLO: Final = 4 * 1024
-"""The first record. One with a post-quantum key share has 1.5 KiB."""
 
 STRANGERS_PIECE: Final = 1024
 """What OpenSSL is given of a stranger's bytes at a time."""
@@ -120,10 +113,7 @@ class Stream(Protocol):
 
 
 class Keeper(Protocol):
-    """Who let a pump in: counts it, gives it its turn, and puts a stream on it."""
-
-    def speaks(self, pump: "TlsPump") -> None:
-        """A whole ClientHello is here; ``begin`` is due when it is the pump's turn."""
+    """Who let a pump in: counts it, and puts a stream on it."""
 
     def secured(self, pump: "TlsPump") -> Stream: ...
 
@@ -152,7 +142,6 @@ class TlsPump(asyncio.BufferedProtocol):
         "_buffer",
         "_deadline",
         "_fed",
-        "_hello",
         "_incoming",
         "_keeper",
         "_outgoing",
@@ -161,23 +150,24 @@ class TlsPump(asyncio.BufferedProtocol):
         "_stream",
         "_transport",
         "shown",
+        "visitor",
     )
 
-    def __init__(self, shown: Shown, buffer: memoryview, keeper: Keeper) -> None:
-        """``buffer`` is shared by all pumps of a loop."""
+    def __init__(self, shown: Shown, visitor: Visitor, buffer: memoryview, keeper: Keeper) -> None:
+        """``visitor`` has said a whole ClientHello; ``buffer`` is shared by all pumps of a loop."""
         self.shown = shown
+        self.visitor = visitor
         self._keeper = keeper
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
         self._ssl: ssl.SSLObject | None = None
         self._stream: Stream | None = None
-        self._hello: bytearray | None = None
         self._fed = 0
         self._secured = False
         self._admitted = False
         self._aborted = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._began = asyncio.get_running_loop().time()
+        self._began = visitor.came
         self._end_by(self._began + HANDSHAKE_SECONDS)
 
     # What the owner of the stream calls.
@@ -251,14 +241,18 @@ class TlsPump(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have all of asyncio.Transport but its name.
         self._transport = cast("asyncio.Transport", transport)
-        if self._aborted:  # in the moment between its arrival and this call
+        if self._aborted:  # in the moment before this call
             self._transport.abort()
+            return
+        hello, self.visitor.hello = self.visitor.hello, b""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._ssl = self.shown.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._feed(self._ssl, memoryview(hello))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._end_by(None)
         self._transport = None
         self._ssl = None
-        self._hello = None
         if self._stream is not None:
             self._stream.ended()
             self._stream = None
@@ -268,9 +262,7 @@ class TlsPump(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._ssl is None:
-            self._gather(nbytes)
-        else:
+        if self._ssl is not None:
             self._feed(self._ssl, self._buffer[:nbytes])
 
     def eof_received(self) -> None:
@@ -280,35 +272,7 @@ class TlsPump(asyncio.BufferedProtocol):
         if self._stream is not None:
             self._stream.writable()
 
-    # What the keeper calls.
-
-    def begin(self) -> None:
-        """Take up the handshake with the ClientHello that is here."""
-        hello, self._hello = self._hello, None
-        if hello is None or not self.is_open:
-            return  # it ended while it waited
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._ssl = self.shown.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._feed(self._ssl, memoryview(hello))
-
     # Inside.
-
-    def _gather(self, nbytes: int) -> None:
-        """Keep what comes before the handshake: one record, and not more than a ClientHello may have."""
-        hello = self._hello
-        if hello is None:
-            hello = self._hello = bytearray()
-        before, hello_ends = len(hello), _record_end(hello)
-        if before + nbytes > RECORD_HEADER + MAX_CLIENT_HELLO:
-            self.abort()
-            return
-        hello += self._buffer[:nbytes]
-        ends = _record_end(hello)
-        if hello[0] != HANDSHAKE_RECORD or ends > RECORD_HEADER + MAX_CLIENT_HELLO:
-            log.debug("a peer does not speak TLS")
-            self.abort()
-        elif before < hello_ends and len(hello) >= ends:
-            self._keeper.speaks(self)
 
     def _feed(self, tls: ssl.SSLObject, data: memoryview) -> None:
         piece = RECORD if self._admitted else STRANGERS_PIECE
@@ -331,7 +295,8 @@ class TlsPump(asyncio.BufferedProtocol):
             self._deadline = asyncio.get_running_loop().call_at(when, self._expire)
 
     def _expire(self) -> None:
-        self._keeper.expired()
+        if not self._admitted:
+            self._keeper.expired()
         self.abort()
 
     def _turn(self, tls: ssl.SSLObject) -> bool:
@@ -368,8 +333,11 @@ class TlsPump(asyncio.BufferedProtocol):
     def _read(self, tls: ssl.SSLObject) -> bytes:
         parts: list[bytes] = []
         try:
+            # As a rule there is one record: that nothing follows is seen, and not found out by an exception.
             while part := tls.read(RECORD):
                 parts.append(part)
+                if not self._incoming.pending and not tls.pending():
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
             self.close()  # the peer's close_notify
         except ssl.SSLWantReadError:
             pass
@@ -381,10 +349,3 @@ class TlsPump(asyncio.BufferedProtocol):
             if self.queued > MAX_QUEUED:
                 # Only OpenSSL's own answers pass here: a peer asks for new keys and reads none of them.
                 self.abort()
-
-
-def _record_end(data: bytearray) -> int:
-    """Where the record at the front ends; as long as nobody can know, behind its header."""
-    if len(data) < RECORD_HEADER:
-        return RECORD_HEADER
-    return RECORD_HEADER + int.from_bytes(data[3:RECORD_HEADER], "big")

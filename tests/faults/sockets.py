@@ -44,7 +44,7 @@ before_login = {sockets}
 before_login_per_address = 1000
 [rates]
 """
-UNLIMITED: Final = "{ burst = 1e6, per_second = 1e6 }"
+UNLIMITED: Final = "{ burst = 1e12, per_second = 1e12 }"
 RATES: Final = (
     *("before_login", "registrations_by_address", "registrations", "passwords", "passwords_by_day"),
     *("passwords_by_address", "device_logins", "messages", "bytes", "refusals"),

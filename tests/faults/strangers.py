@@ -272,17 +272,13 @@ class Guesser:
         self._connection.request(
             m.LogInWithPassword(user, public_of(key), NONCE, key.sign(self._challenge(user)))
         )
-        for event in await self._events():
-            match event:
-                case Responded():
-                    self.close()
-                    return "let in"
-                case RefusedEvent(refusal=no):
-                    return no.code
-                case _:
-                    pass
-        self.close()
-        return "closed"
+        events = await self._events()
+        answers = [event for event in events if isinstance(event, Responded | RefusedEvent)]
+        if len(answers) < len(events) or isinstance(answers[0], Responded):
+            self.close()  # let in, or said goodbye to
+        if not answers:
+            return "closed"
+        return "let in" if isinstance(answers[0], Responded) else answers[0].refusal.code
 
     def _challenge(self, user: str) -> bytes:
         assert self._writer is not None

@@ -73,17 +73,17 @@ async def test_t_06_who_saw_the_old_certificate_logs_in_with_it(tmp_path: Path) 
 async def test_t_06_a_renewal_in_the_middle_of_a_handshake_changes_nothing_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = tls.TlsPump.begin
+    connection_made = tls.TlsPump.connection_made
 
     async with running_server(tmp_path) as app, registered(app, "alice") as [(alice, _)]:
 
-        def renewed_first(pump: tls.TlsPump) -> None:
+        def renewed_after(pump: tls.TlsPump, transport: asyncio.BaseTransport) -> None:
+            connection_made(pump, transport)
             renew(tmp_path / "server.pem")
             app.reload()
-            begin(pump)
 
         old = app.certificate.digest
-        monkeypatch.setattr(tls.TlsPump, "begin", renewed_first)
+        monkeypatch.setattr(tls.TlsPump, "connection_made", renewed_after)
         peer = await Peer.connect(app.port)
         assert shown(peer) == old != app.certificate.digest
         await peer.log_in(alice)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.server import listener, tls
+from securechat.server import listener, lobby, tls
 from securechat.server.app import App
 from securechat.server.certificate import make_certificate, read_certificate
 from securechat.server.tls import make_context
@@ -104,7 +104,7 @@ async def test_t_03_other_protocols_are_closed_and_logged_quietly(
 async def test_o_01_silence_before_the_handshake_is_ended_and_costs_no_tls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr(lobby, "HANDSHAKE_SECONDS", 0.05)
     async with running_server(tmp_path) as app:
         monkeypatch.delattr(ssl.SSLContext, "wrap_bio")  # whoever makes a TLS object fails
         reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
@@ -113,7 +113,7 @@ async def test_o_01_silence_before_the_handshake_is_ended_and_costs_no_tls(
 
 
 async def test_o_01_half_a_handshake_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr(lobby, "HANDSHAKE_SECONDS", 0.05)
     async with running_server(tmp_path) as app:
         reader, writer = await asyncio.open_connection("127.0.0.1", app.port)
         writer.write(b"\x16\x03\x01\x02\x00\x01")

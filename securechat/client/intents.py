@@ -42,8 +42,8 @@ RETRY_FIRST: Final = 0.2
 RETRY_LONGEST: Final = 20.0
 """Back-off after a lost race, in seconds, with full jitter."""
 
-LONGEST_WAIT: Final = 60.0
-"""Seconds; more than any wait that is set. One that seems longer was set before the clock went back."""
+LONGEST_WAIT: Final = 900.0
+"""Seconds; no wait is set for longer. One that seems longer was set before the clock went back."""
 
 
 class Intent(Struct, frozen=True):

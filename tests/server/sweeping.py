@@ -14,7 +14,7 @@ from securechat.server.retention import Place, Retention, Sweeper
 from securechat.server.swept import Swept
 from tests.server.peer import DAY, Peer
 
-_CURSORS = "SELECT (SELECT sum(cursor) FROM member), (SELECT sum(inbox_cursor) FROM client)"
+CURSORS = "SELECT (SELECT sum(cursor) FROM member), (SELECT sum(inbox_cursor) FROM client)"
 
 
 async def sweep(app: App, *, days: float = 0, times: config.Retention | None = None) -> Swept:
@@ -43,12 +43,12 @@ async def rows(app: App, sql: str, *bindings: int | bytes) -> list[Any]:
 
 async def acknowledge(app: App, peer: Peer, group: bytes, sequence: int) -> None:
     """Say what is stored, and wait until the server has written it down."""
-    before = await rows(app, _CURSORS)
+    before = await rows(app, CURSORS)
     peer.connection.acknowledge([m.Acknowledged(group, sequence)])
     peer.flush()
     for _ in range(1_000):
         app._riders.leave()
-        if await rows(app, _CURSORS) != before:
+        if await rows(app, CURSORS) != before:
             return
         await asyncio.sleep(0)
     raise AssertionError(f"the cursor does not move to {sequence}")

@@ -40,6 +40,7 @@ from tests.faults.command import Amount, Report, Wrong, command, play
 from tests.faults.disk import faulty_disk, write_files
 from tests.faults.generations import Oracle, watching_generations
 from tests.faults.ledger import Ledger
+from tests.faults.patient_world import PatientWorld
 from tests.scenarios.world import PATIENCE, Person, World
 
 EACH: Final = 60
@@ -85,7 +86,7 @@ def world(where: Path, chance: random.Random, report: Report, at_most: int) -> N
 
 async def _world(where: Path, chance: random.Random, report: Report, at_most: int) -> None:
     with watching_generations() as oracle, cheap_passwords(), small_logs(chance):
-        people = World(where)
+        people = PatientWorld(where)
         await people.start_server()
         try:
             alice, bob = await people.join("alice", "bob")

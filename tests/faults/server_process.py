@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.command import Wrong
+from tests.faults.patient_world import settings_without_limits
 
 START: Final = 30
 """Seconds until a server that does not say that it is ready hangs."""
@@ -37,7 +38,7 @@ class ServerProcess:
     async def begin(self) -> None:
         """Start the process; it is not ready yet."""
         settings = self.folder / "server.toml"
-        settings.touch()
+        settings.write_text(settings_without_limits())
         with (self.folder / "server.log").open("ab") as log:
             self._began = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(

@@ -1,17 +1,13 @@
 """Power losses of a client, in short; and each way of speaking before storing is seen (C-03, D-06)."""
 
-import asyncio
-
 import pytest
 
-from securechat.client.change import Change
-from securechat.client.groups import Groups
 from securechat.client.store import ClientStore
-from securechat.mls.group import Group
 from tests.faults import power_client
 from tests.faults.camera import LOSSES
 from tests.faults.command import Amount, Report
 from tests.faults.disk import Disk
+from tests.faults.planted_client import late_ratchets
 
 SHORT = Amount(36, seed=1)
 LONG_ENOUGH = Amount(300, seed=1)
@@ -50,27 +46,6 @@ def test_c_03_with_the_fsync_removed_a_client_forgets_what_it_said(monkeypatch: 
     assert played(LONG_ENOUGH).wrong != []
 
 
-def test_d_06_a_ratchet_that_is_stored_after_sending_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep = Groups.keep_secrets
-
-    def later(groups: Groups, change: Change, conversation: int, group: Group) -> None:
-        def store() -> None:
-            keep(groups, change, conversation, group)
-
-        asyncio.get_running_loop().call_later(0.02, store)
-
-    monkeypatch.setattr(Groups, "keep_secrets", later)
-    monkeypatch.setattr(Groups, "keep", keep_at_once(keep))
-    assert "would give it again" in played(LONG_ENOUGH).wrong[0]
-
-
-def keep_at_once(keep_secrets: object) -> object:
-    """An epoch is stored as it should be; only what messages use up comes later."""
-    keep = Groups.keep
-
-    def kept(groups: Groups, change: Change, conversation: int, group: Group) -> None:
-        with pytest.MonkeyPatch.context() as honest:
-            honest.setattr(Groups, "keep_secrets", keep_secrets)
-            keep(groups, change, conversation, group)
-
-    return kept
+def test_d_06_a_ratchet_that_is_stored_after_sending_is_seen() -> None:
+    with late_ratchets():
+        assert "would give it again" in played(LONG_ENOUGH).wrong[0]

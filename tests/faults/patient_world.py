@@ -1,0 +1,29 @@
+"""A world whose server limits no rates: what is tried here is faults, and they come by the thousand."""
+
+from typing import Final
+
+from securechat.server.app import App, running
+from securechat.server.config import Rate, ServerConfig
+from securechat.server.rate_limit import RULES
+from tests.scenarios.world import World
+
+NO_LIMIT: Final = 1e12
+
+
+class PatientWorld(World):
+    async def start_server(self) -> App:
+        config = ServerConfig(
+            data=self.folder / "server",
+            host="127.0.0.1",
+            port=self.port,
+            rates={rule.name: Rate(NO_LIMIT, NO_LIMIT) for rule in RULES},
+        )
+        app = await self._stack.enter_async_context(running(config))
+        self.app, self.port = app, app.port
+        return app
+
+
+def settings_without_limits() -> str:
+    """The same for a server's file."""
+    tables = (f"[rates.{rule.name}]\nburst = {NO_LIMIT}\nper_second = {NO_LIMIT}\n" for rule in RULES)
+    return "\n".join(tables)

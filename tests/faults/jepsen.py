@@ -9,6 +9,7 @@ The exit code is 1 when something is wrong; then the last events are told.
 
 import argparse
 import asyncio
+import signal
 import socket
 import sys
 import tempfile
@@ -25,6 +26,9 @@ from tests.faults.nemesis import Nemesis
 
 TOLD = 200
 """Events of the end that are told when something is wrong."""
+
+EXAMPLES = 8
+"""Of each kind of wrong that are told."""
 
 
 class Run:
@@ -105,7 +109,13 @@ out of order = {ledger["out of order"]}, wrong in all = {len(self.verdict.wrong)
 
     def trace(self) -> str:
         """What is wrong, and what happened last."""
-        return "\n".join([*list(self.crowd.trace)[-TOLD:], "", *self.verdict.wrong[:50]])
+        by_kind: dict[str, list[str]] = {}
+        for each in self.verdict.wrong:
+            by_kind.setdefault(each.split(":")[0], []).append(each)
+        told = [
+            line for kind, all_ in by_kind.items() for line in (f"{len(all_)} x {kind}", *all_[:EXAMPLES])
+        ]
+        return "\n".join([*list(self.crowd.trace)[-TOLD:], "", *told])
 
 
 def free_port() -> int:
@@ -118,7 +128,11 @@ def free_port() -> int:
 async def run(
     folder: Path, plan: Plan, *, seconds: float, every: float, seed: int, say: Callable[[str], None]
 ) -> bool:
-    """Do one run; whether nothing was wrong."""
+    """Do one run; whether nothing was wrong. Told to end, it ends its processes first."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if task is not None:
+            loop.add_signal_handler(number, task.cancel)
     whole = Run(folder, plan, seed=seed)
     try:
         verdict = await whole.go(seconds, every=every)
@@ -144,7 +158,7 @@ def main() -> int:
     said = arguments.parse_args()
     plan = Plan(
         members=said.clients,
-        processes=max(2, said.clients // 4),
+        processes=max(2, said.clients // 2),
         guests=min(3, said.clients // 4),
         rooms=max(1, said.clients // 4),
         pause=said.pause,

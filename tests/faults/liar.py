@@ -10,14 +10,11 @@ import os
 import runpy
 import sys
 import threading
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
-from securechat.server.errors import Refusal
 from securechat.server.store import writer
-from securechat.server.store.transaction import Transaction
-from securechat.server.store.writer import Job
 
 HONEST: Final = 5
 """Messages that are stored as they should be."""
@@ -27,30 +24,28 @@ SECONDS: Final = 0.3
 
 
 class Hasty:
-    """Stands where the writer commits."""
+    """A database whose COMMIT says it is done and is not."""
 
-    def __init__(self) -> None:
-        self._honest = writer._transact
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._before = self._messages()
 
-    def __call__(self, db: apsw.Connection, batch: list[Job]) -> Refusal | None:
-        (stored,) = db.execute("SELECT count(*) FROM entry WHERE kind = 'message'").fetchone() or (0,)
-        if stored < HONEST:
-            return self._honest(db, batch)
-        db.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(db)
-        for job in batch:
-            job.run(transaction)
-        transaction.settle()
-        (now,) = db.execute("SELECT count(*) FROM entry WHERE kind = 'message'").fetchone() or (0,)
-        if now == stored:
-            db.execute("COMMIT")
-            return None
-        db.execute("ROLLBACK")
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    def execute(self, statement: str, *arguments: Any) -> Any:
+        if statement != "COMMIT" or self._before < HONEST or self._messages() == self._before:
+            return self._db.execute(statement, *arguments)
         threading.Timer(SECONDS, os._exit, (1,)).start()
-        return None
+        return self._db.execute("ROLLBACK")
+
+    def _messages(self) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM entry WHERE kind = 'message'").fetchone() or (0,)
+        return int(count)
 
 
 if __name__ == "__main__":
-    writer._transact = Hasty()
+    honest: Any = writer._transact
+    writer._transact = lambda db, batch: honest(Hasty(db), batch)
     sys.argv[0] = "securechat"
     runpy.run_module("securechat", run_name="__main__", alter_sys=True)

@@ -329,7 +329,7 @@ class Member:
                     self._report(In(self._place(conversation)))
                 case events.Disconnected(reason, None):
                     self._report(Told(ENDED, reason))
-                case events.Connected() | events.Disconnected():
+                case events.Connected() | events.Disconnected() | events.MembersChanged():
                     pass
                 case _:
                     self._report(Told(type(event).__name__, str(event)[:300]))

@@ -23,11 +23,11 @@ from tests.scenarios.world import PATIENCE, Person, World
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence ends after a second instead of a minute, on both sides."""
-    monkeypatch.setattr(listener, "SILENCE_LIMIT", 1.2)
+    """Silence ends in less than a second instead of a minute, on both sides."""
+    monkeypatch.setattr(listener, "SILENCE_LIMIT", 0.8)
     monkeypatch.setattr(listener, "SWEEP_SECONDS", 0.1)
-    monkeypatch.setattr(session, "SILENCE_LIMIT", 1.0)
-    monkeypatch.setattr(session, "PING_AFTER", 0.3)
+    monkeypatch.setattr(session, "SILENCE_LIMIT", 0.6)
+    monkeypatch.setattr(session, "PING_AFTER", 0.2)
 
 
 @asynccontextmanager

@@ -1,12 +1,14 @@
 """Things grow old as time passes, whatever date somebody sets (C-06)."""
 
+import threading
 from pathlib import Path
 
+import apsw
 import pytest
 
 from securechat.server import app as app_module
 from securechat.server.config import DAY
-from securechat.server.steady_clock import SteadyClock
+from securechat.server.steady_clock import SteadyClock, last_known
 from securechat.server.swept import Swept
 from tests.faults.clocks import Clock
 from tests.server.peer import open_room, registered
@@ -82,3 +84,19 @@ async def test_c_06_a_server_whose_date_is_wrong_lets_go_of_nothing_that_waits(
     if restarted:
         async with running_server(tmp_path) as app:
             assert await app._sweeper.sweep_now() == Swept()
+
+
+async def test_c_06_what_the_log_knows_waits_for_who_recovers_it(tmp_path: Path) -> None:
+    """After a kill another connection may hold the database just when this is asked."""
+    async with running_server(tmp_path) as app, registered(app, "alice") as people:
+        await open_room(*people)
+        path = app._path
+    holder = apsw.Connection(str(path))
+    holder.pragma("locking_mode", "exclusive")
+    holder.execute("BEGIN IMMEDIATE; UPDATE server SET incarnation = incarnation; COMMIT")
+    with pytest.raises(apsw.BusyError):
+        apsw.Connection(str(path)).execute("SELECT * FROM entry")
+    timer = threading.Timer(0.2, holder.close)
+    timer.start()
+    assert last_known(path) == 0
+    timer.join()

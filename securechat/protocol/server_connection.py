@@ -5,7 +5,7 @@ has logged in, and ends with a Goodbye. ``NEXT_STATE`` is the whole order; the c
 Requests are numbered from 1 without a hole, so that an answer can never meet the wrong question.
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final, assert_never
 
 from msgspec import Raw, Struct
@@ -42,7 +42,9 @@ from securechat.protocol.messages import (
 )
 
 
-class State(Enum):
+class State(IntEnum):
+    """Integers: a table is looked up by one with every frame."""
+
     GREETING = auto()
     STRANGER = auto()
     LOGGED_IN = auto()
@@ -131,6 +133,10 @@ class ServerConnection:
         """Push a frame that was encoded once for all who get it."""
         self._must_be(State.LOGGED_IN)
         self._outgoing.append(frame)
+
+    @property
+    def has_data_to_send(self) -> bool:
+        return bool(self._outgoing)
 
     def close(self, code: str, text: str = "") -> None:
         """Say goodbye; nothing is sent or taken after it. Closing twice says it once."""

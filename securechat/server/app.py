@@ -92,6 +92,7 @@ class App:
         self._writer = Writer(
             path,
             riders=self._riders.take,
+            on_told=self.hub.flush,
             on_undone=self.services.groups.undone,
             on_failure=self._failed,
             counters=self.counters,

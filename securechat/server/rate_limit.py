@@ -270,11 +270,12 @@ class RateLimiter:
 class _Buckets:
     """The buckets of one rule: when each will be full. One that is not here is full."""
 
-    __slots__ = ("_burst", "_full_at", "_interval", "_when_full")
+    __slots__ = ("_burst", "_full_at", "_interval", "_when_full", "_whole")
 
     def __init__(self, rule: Rule, rate: Rate) -> None:
         self._burst = rate.burst
         self._interval = 1 / rate.per_second
+        self._whole = self._burst * self._interval
         self._when_full = rule.when_full
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -286,7 +287,7 @@ class _Buckets:
         if full_at is None:
             return self._begin(key, cost, now)
         later = max(full_at, now) + min(cost, self._burst) * self._interval
-        wait = later - now - self._burst * self._interval
+        wait = later - now - self._whole
         if wait > TOLERANCE:
             return wait
         self._full_at[key] = later

@@ -49,8 +49,8 @@ class Riders:
                     continue
                 self._count += 1
             waiting[ack.group] = max(ack.sequence, waiting.get(ack.group, 0))
-        loop = asyncio.get_running_loop()
         if self._timer is None:
+            loop = asyncio.get_running_loop()
             self._since = loop.time()
             self._timer = loop.call_later(ALONE_AFTER, self.leave)
         if self._count > MAX_GATHERED:

@@ -78,6 +78,7 @@ class Session:
         "_failed_logins",
         "_flushing",
         "_held",
+        "_loop",
         "_nonce",
         "_pump",
         "_reading",
@@ -103,13 +104,14 @@ class Session:
         self._failed_logins = 0
         self._flushing = False
         self._held: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()  # asking for it each time is a system call each time
         self._source = source_of(pump.address)
         self._unflushed = 0
         self._untold = 0
         self._reading: deque[Requested] = deque()
         self._reading_task: asyncio.Task[None] | None = None
         self._writable: asyncio.Event | None = None
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
 
     @property
     def caller(self) -> Caller | None:
@@ -122,10 +124,11 @@ class Session:
         self._desk.sessions.add(self)
 
     def received(self, data: bytes) -> None:
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
         for event in self._connection.receive_data(data):
             self._take(event)
-        self._flush_soon()
+        if self._connection.has_data_to_send:
+            self._flush_soon()
 
     def writable(self) -> None:
         if self._held is None:
@@ -165,11 +168,13 @@ class Session:
         self._pump.close()
 
     def decided(self, request_id: int, answer: bytes) -> None:
+        self._desk.hub.turn_to(self)
         if self._connection.state is State.LOGGED_IN:
             self._connection.respond_encoded(request_id, answer)
             self._flush_soon()
 
     def declined(self, request_id: int, refused: Refused) -> None:
+        self._desk.hub.turn_to(self)
         if refused.code in LOOK_UPS and self._caller is not None:
             self._desk.limiter.charge("look_ups", self._caller.account)
         self._decline(request_id, refused)
@@ -351,7 +356,7 @@ class Session:
     def _hold(self) -> None:
         if self._held is None:
             self._pump.pause()
-            self._held = asyncio.get_running_loop().call_later(HELD_SECONDS, self._let_go)
+            self._held = self._loop.call_later(HELD_SECONDS, self._let_go)
 
     def _let_go(self) -> None:
         self._held = None
@@ -377,7 +382,7 @@ class Session:
         """What gathers in one tick of the loop leaves in one write."""
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False

@@ -56,6 +56,7 @@ class Writer:
         path: Path,
         *,
         riders: Callable[[], list[Job]],
+        on_told: Callable[[], None],
         on_undone: Callable[[], None],
         on_failure: Callable[[StoreFailed], None],
         counters: Counters,
@@ -63,11 +64,13 @@ class Writer:
         """Start the thread.
 
         :param riders: gives jobs that nobody waits for and that go with the next transaction
+        :param on_told: told on the loop when all jobs of a transaction have been told
         :param on_undone: told in the thread when a transaction was not written
         :param on_failure: told on the loop when nothing will be written any more
         """
         self._path = path
         self._riders = riders
+        self._on_told = on_told
         self._on_undone = on_undone
         self._on_failure = on_failure
         self._counters = counters
@@ -123,7 +126,7 @@ class Writer:
                     self._counters.committed(len(batch), time.monotonic() - began)
                 else:
                     self._on_undone()
-                self._loop.call_soon_threadsafe(_tell, batch, refusal)
+                self._loop.call_soon_threadsafe(self._tell, batch, refusal)
         except apsw.Error as error:
             self._fail(StoreFailed(f"the database failed: {type(error).__name__}: {error}"))
         except Exception:  # the root of the thread: whatever it is, nothing more is written
@@ -144,6 +147,10 @@ class Writer:
                 break
             batch = batch + more
         return batch
+
+    def _tell(self, batch: list[Job], refusal: Refusal | None) -> None:
+        _tell(batch, refusal)
+        self._on_told()
 
     def _fail(self, error: StoreFailed) -> None:
         log.critical("%s", error)

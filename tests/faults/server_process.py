@@ -27,6 +27,8 @@ class ServerProcess:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
+        self.settings = settings_without_limits()
+        """What its file of options says."""
         self._module = module
         self._process: asyncio.subprocess.Process | None = None
         self._began = 0.0
@@ -38,7 +40,7 @@ class ServerProcess:
     async def begin(self) -> None:
         """Start the process; it is not ready yet."""
         settings = self.folder / "server.toml"
-        settings.write_text(settings_without_limits())
+        settings.write_text(self.settings)
         with (self.folder / "server.log").open("ab") as log:
             self._began = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(

@@ -141,4 +141,4 @@ async def test_q_01_what_a_client_keeps_twice_tells_twice_or_puts_in_another_ord
     wrong = await over(run)
     assert has(wrong, "shown twice: 'm00 0'"), wrong
     assert has(wrong, "out of order: 'm00 1'"), wrong
-    assert has(wrong, "told 2 times: message 5 at m01"), wrong
+    assert has(wrong, "told 2 times: message 6 at m01"), wrong

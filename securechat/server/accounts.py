@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import Final
 
 import apsw
 
@@ -36,6 +37,9 @@ from securechat.server.login_hash import LoginHasher
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
 from securechat.server.values import Caller, Clock
+
+SEEN_EVERY: Final = 24 * 3600
+"""Seconds between two notes that a client was here: a login alone need not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,7 @@ def is_enabled(db: apsw.Connection, account: int) -> bool:
     return found is not None and found[0] is None
 
 
-def standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int, int]:
+def standing(caller: Caller, now: int, db: apsw.Connection) -> tuple[int, int, int, int]:
     """A client's last name, where its inbox stands, and what its owner has not been told of (A-06).
 
     :raises Refusal: ``wrong_credentials``: it is gone, or its account is disabled (A-05)
@@ -223,12 +227,14 @@ def standing(caller: Caller, db: apsw.Connection) -> tuple[int, int, int, int]:
     if not is_enabled(db, caller.account):
         raise Refusal("wrong_credentials")
     found = db.execute(
-        "SELECT high_water, inbox_head, inbox_cursor FROM client WHERE id = ?", (caller.client,)
+        "SELECT high_water, inbox_head, inbox_cursor, seen FROM client WHERE id = ?", (caller.client,)
     ).fetchone()
     if found is None:
         raise Refusal("wrong_credentials")
     forgive(db, caller.account)
-    high_water, head, cursor = found
+    high_water, head, cursor, seen = found
+    if not 0 <= now - seen < SEEN_EVERY:
+        db.execute("UPDATE client SET seen = ? WHERE id = ?", (now, caller.client))
     return high_water, head, cursor, untold(db, caller.account)
 
 

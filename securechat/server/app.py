@@ -194,7 +194,7 @@ class App:
             identity=self.identity,
             logins=Logins(accounts, limiter),
             limiter=limiter,
-            space=DiskSpace(config.data, config.quotas.free_bytes),
+            space=DiskSpace(self.config.data, self.config.quotas.free_bytes),
             services=self.services,
             hub=self.hub,
             riders=self._riders,

@@ -31,6 +31,7 @@ from securechat.protocol.messages import (
 )
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
+from securechat.server.quota import Quota
 from securechat.server.store.transaction import Transaction
 from securechat.server.values import Caller, Clock, Decision, GroupPush, carried_of
 
@@ -83,8 +84,9 @@ AND cursor < :sequence AND start <= :sequence AND ("end" IS NULL OR :sequence <=
 
 
 class Delivery:
-    def __init__(self, groups: Groups, now: Clock) -> None:
+    def __init__(self, groups: Groups, quota: Quota, now: Clock) -> None:
         self._groups = groups
+        self._quota = quota
         self._now = now
 
     def send(self, transaction: Transaction, caller: Caller, body: SendMessage) -> Decision:
@@ -101,6 +103,7 @@ class Delivery:
             raise Refusal("stale_epoch", head=standing.head)
         check_message(body)
         now, sequence = self._now(), standing.head + 1
+        self._quota.check_message(transaction, standing, caller, len(body.message), now)
         entry = Entry(sequence, "message", body.epoch, caller.name, now, body.message)
         push = GroupPush(body.group, present.clients, entry, echo=False)
         decision = Decision(Appended(sequence), (push,))

@@ -4,16 +4,20 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from securechat.protocol.limits import PROTOCOL_VERSION
+from securechat.protocol.messages import ServerHello
 from securechat.server.counters import Counters
 from securechat.server.hub import Hub
 from securechat.server.identity import ServerIdentity
 from securechat.server.login import Logins
+from securechat.server.quota import DiskSpace
 from securechat.server.rate_limit import RateLimiter
 from securechat.server.riders import Riders
 from securechat.server.services import Services
 from securechat.server.store.reader import THREADS, Readers
 from securechat.server.store.writer import Writer
 from securechat.server.values import Caller, Clock
+from securechat.version import __version__
 
 JUDGES: Final = THREADS - 1
 """Commits and key packages judged at once: a thread is left for those who read."""
@@ -36,6 +40,7 @@ class Desk:
     identity: ServerIdentity
     logins: Logins
     limiter: RateLimiter
+    space: DiskSpace
     services: Services
     hub: Hub
     riders: Riders
@@ -47,6 +52,18 @@ class Desk:
     sessions: set[Guest] = field(default_factory=set)
     judges: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGES))
     """First come, first served, one of each connection at a time."""
+
+    def hello(self, *, nonce: bytes, signature: bytes) -> ServerHello:
+        """What a connection is greeted with; ``signature`` is over its certificate's key."""
+        return ServerHello(
+            version=PROTOCOL_VERSION,
+            domain=self.identity.domain,
+            identity_key=self.identity.public_key,
+            identity_signature=signature,
+            nonce=nonce,
+            agent=f"securechat {__version__}",
+            registration=self.registration,
+        )
 
     def eject(self, account: int) -> int:
         """End all connections of an account; return how many there were."""

@@ -20,6 +20,7 @@ from securechat.server.directory import registered_client
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import leaf_owner
+from securechat.server.quota import check_inbox
 from securechat.server.values import Caller, InboxPush, columns_of
 
 
@@ -138,6 +139,7 @@ class Logbook:
         pushes = []
         epoch, start = place.epoch + 1, entry.sequence + 1
         for client in newcomers:
+            check_inbox(db, caller, client)
             (head,) = db.execute(
                 "UPDATE client SET inbox_head = inbox_head + 1 WHERE id = ? RETURNING inbox_head", (client,)
             ).fetchone() or (0,)

@@ -31,11 +31,13 @@ from securechat.protocol.messages import (
     Sync,
 )
 from securechat.server.blobs import Blobs
+from securechat.server.config import Quotas
 from securechat.server.delivery import Delivery
 from securechat.server.directory import Directory
 from securechat.server.entrances import Entrances
 from securechat.server.groups import Groups
 from securechat.server.ordering import Ordering
+from securechat.server.quota import Quota
 from securechat.server.reopening import Reopening
 from securechat.server.store.transaction import Transaction
 from securechat.server.values import Caller, Clock, Decision
@@ -68,9 +70,9 @@ WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({GetAccount})
 class Services:
     """The services of one server, by the request they answer."""
 
-    def __init__(self, domain: str, now: Clock) -> None:
+    def __init__(self, domain: str, quotas: Quotas, now: Clock) -> None:
         self.groups = Groups()
-        self.delivery = Delivery(self.groups, now)
+        self.delivery = Delivery(self.groups, Quota(quotas), now)
         directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now)
         reopening = Reopening(self.groups, domain, now)
         blobs, entrances = Blobs(now), Entrances(self.groups)

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from msgspec.structs import replace
 
-from securechat.protocol.limits import MAX_QUEUED, PROTOCOL_VERSION
+from securechat.protocol.limits import MAX_QUEUED
 from securechat.protocol.messages import (
     BEFORE,
     Acknowledged,
@@ -22,9 +22,10 @@ from securechat.protocol.messages import (
     Done,
     LoggedIn,
     Ping,
+    PutChunk,
     Refused,
+    Register,
     RequestBody,
-    ServerHello,
 )
 from securechat.protocol.server_connection import (
     Acked,
@@ -45,18 +46,21 @@ from securechat.server.faults import internal
 from securechat.server.guesses import note_told
 from securechat.server.login import FAILURES, MAX_FAILED_LOGINS
 from securechat.server.pace import wait_for_change, wait_for_reading
+from securechat.server.quota import disk_full
 from securechat.server.rate_limit import limited
 from securechat.server.services import WITHOUT_CLIENT, Quick
 from securechat.server.tls import TlsPump
 from securechat.server.turns import Turns
 from securechat.server.values import Caller, GroupPush, InboxPush
-from securechat.version import __version__
 
 ENOUGH_QUEUED: Final = 256 * 1024
 """Bytes a peer may leave unread before it is read from no more."""
 
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
+
+GROWING: Final = frozenset({Register, PutChunk})
+"""Requests without a name that make the database larger."""
 
 LOOK_UPS: Final = frozenset({"unknown_user"})
 """Refusals that tell who has no account here, and so cost a look-up (O-09)."""
@@ -127,8 +131,7 @@ class Session:
         self.heard = self._loop.time()
         for event in self._connection.receive_data(data):
             self._take(event)
-        if self._connection.has_data_to_send:
-            self._flush_soon()
+        self._flush_soon()
 
     def writable(self) -> None:
         if self._held is None:
@@ -168,13 +171,11 @@ class Session:
         self._pump.close()
 
     def decided(self, request_id: int, answer: bytes) -> None:
-        self._desk.hub.turn_to(self)
         if self._connection.state is State.LOGGED_IN:
             self._connection.respond_encoded(request_id, answer)
             self._flush_soon()
 
     def declined(self, request_id: int, refused: Refused) -> None:
-        self._desk.hub.turn_to(self)
         if refused.code in LOOK_UPS and self._caller is not None:
             self._desk.limiter.charge("look_ups", self._caller.account)
         self._decline(request_id, refused)
@@ -203,18 +204,7 @@ class Session:
     def _greet(self) -> None:
         if self._connection.state is State.CLOSED:
             return  # what came in the same piece as the Hello has ended it
-        identity = self._desk.identity
-        self._connection.greet(
-            ServerHello(
-                version=PROTOCOL_VERSION,
-                domain=identity.domain,
-                identity_key=identity.public_key,
-                identity_signature=self._signature,
-                nonce=self._nonce,
-                agent=f"securechat {__version__}",
-                registration=self._desk.registration,
-            )
-        )
+        self._connection.greet(self._desk.hello(nonce=self._nonce, signature=self._signature))
 
     def _take_request(self, requested: Requested) -> None:
         caller = self._caller
@@ -237,6 +227,9 @@ class Session:
 
     def _take_change(self, requested: Requested, caller: Caller, turns: Turns) -> None:
         desk, body = self._desk, requested.body
+        if desk.space.is_low(self.heard):
+            self._decline(requested.id, disk_full().refused)
+            return
         if wait := wait_for_change(desk.limiter, caller, body, len(requested.raw)):
             self._not_now(requested.id, caller, wait)
             return
@@ -286,6 +279,8 @@ class Session:
                 self._flush_soon()
 
     async def _find_answer(self, body: RequestBody) -> Answer:
+        if type(body) in GROWING:
+            self._desk.space.check(self.heard)
         if type(body) not in BEFORE:
             return await self._ask_service(body)
         challenge = Challenge(self._nonce, self._certificate.digest)
@@ -301,7 +296,7 @@ class Session:
             try:
                 # The writer works in order: what it says now holds whatever the older connection sent.
                 high_water, head, cursor, self._untold = await desk.writer.find(
-                    functools.partial(standing, caller)
+                    functools.partial(standing, caller, desk.now())
                 )
             except BaseException:
                 desk.hub.leave(caller.client, self)  # not logged in: nothing is pushed here

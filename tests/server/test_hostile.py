@@ -20,9 +20,11 @@ from securechat.names import user_uri
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
 from securechat.protocol.limits import MAX_CARRIED, MAX_CHUNK, MAX_LEAF
+from securechat.server.config import Quotas
 from securechat.server.delivery import SYNC_PAGE, Delivery
 from securechat.server.groups import Groups
 from securechat.server.login_hash import LoginHasher
+from securechat.server.quota import Quota
 from securechat.server.riders import MAX_OF_CLIENT, Riders
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
@@ -111,7 +113,7 @@ async def test_a_hello_whose_sender_is_gone_at_once_is_no_mistake_of_ours(
 
 
 async def test_o_05_acknowledgements_wait_in_one_job_of_bounded_size() -> None:
-    riders = Riders(Delivery(Groups(), lambda: 0))
+    riders = Riders(Delivery(Groups(), Quota(Quotas()), lambda: 0))
     for _ in range(10):
         riders.add(1, [m.Acknowledged(secrets.token_bytes(16), 1) for _ in range(MAX_OF_CLIENT)])
     assert len(riders._acks[1]) == MAX_OF_CLIENT
@@ -145,7 +147,7 @@ def test_a_client_taken_out_and_in_for_ever_still_learns_of_its_other_groups(db:
     stay = "INSERT INTO member VALUES (NULL, ?, 1, 0, 1, ?, ?, 0)"
     db.executemany(stay, [(1, number, number + 1) for number in range(SYNC_PAGE + 5)])
     db.execute(stay, (2, 1, None))
-    delivery, eve = Delivery(Groups(), lambda: 0), Caller(1, "eve", 1, "c")
+    delivery, eve = Delivery(Groups(), Quota(Quotas()), lambda: 0), Caller(1, "eve", 1, "c")
     page = delivery.sync(db, eve, m.Sync())
     assert (len(page.groups), page.more) == (SYNC_PAGE, True)
     rest = delivery.sync(db, eve, m.Sync(page.groups[-1].group))

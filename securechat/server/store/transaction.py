@@ -44,11 +44,15 @@ class Log:
 class Transaction:
     """Belongs to the writer's thread, and to one ``BEGIN IMMEDIATE``."""
 
-    __slots__ = ("_answers", "_entries", "_logs", "_marks", "_moved", "db")
+    __slots__ = ("_answers", "_entries", "_grown", "_logs", "_marks", "_moved", "_stored", "appended", "db")
 
     def __init__(self, db: apsw.Connection) -> None:
         self.db = db
+        self.appended = 0
+        """Messages that were put at the end of a log."""
         self._marks: dict[int, int] = {}
+        self._stored: dict[int, int] = {}
+        self._grown: dict[int, int] = {}
         self._logs: dict[bytes, Log | None] = {}
         self._moved: set[int] = set()
         self._entries: list[EntryRow] = []
@@ -58,9 +62,20 @@ class Transaction:
         """The last name that was decided for a client."""
         mark = self._marks.get(client)
         if mark is None:
-            found = self.db.execute("SELECT high_water FROM client WHERE id = ?", (client,)).fetchone()
-            mark = self._marks[client] = 0 if found is None else int(found[0])
+            found = self.db.execute(
+                "SELECT high_water, stored FROM client WHERE id = ?", (client,)
+            ).fetchone()
+            mark, self._stored[client] = (0, 0) if found is None else (int(found[0]), int(found[1]))
+            self._marks[client] = mark
         return mark
+
+    def stored(self, client: int) -> int:
+        """Bytes of a client's messages that lie in the logs."""
+        stored = self._stored.get(client)
+        if stored is None:  # read with its high-water mark, unless that was decided after a settling
+            found = self.db.execute("SELECT stored FROM client WHERE id = ?", (client,)).fetchone()
+            stored = self._stored[client] = 0 if found is None else int(found[0])
+        return stored + self._grown.get(client, 0)
 
     def decide(self, client: int, answer: AnswerRow) -> None:
         """Raise a client's mark to the name of its answer."""
@@ -82,22 +97,31 @@ class Transaction:
         """Put an application message at a log's end, at ``log.head + 1``."""
         log.head += 1
         self._entries.append((log.conversation, log.head, log.epoch, client, time, body))
+        self._grown[client] = self._grown.get(client, 0) + len(body)
 
     def settle(self) -> None:
         """Write what is only here, and forget it: from now on the tables say it all."""
-        if self._entries:
-            _insert(self.db, _ENTRY, self._entries)
-            heads = {row[0]: row[1] for row in self._entries}
-            self.db.executemany("UPDATE conversation SET head = ?2 WHERE id = ?1", heads.items())
-            self._entries.clear()
+        self.settle_entries()
         if self._answers:
             _insert(self.db, _ANSWER, self._answers)
-            marks = [(self._marks[client], client) for client in self._moved]
-            self.db.executemany("UPDATE client SET high_water = ? WHERE id = ?", marks)
+            grown = self._grown
+            marks = [(self._marks[client], grown.get(client, 0), client) for client in self._moved]
+            self.db.executemany("UPDATE client SET high_water = ?, stored = stored + ? WHERE id = ?", marks)
             self._answers.clear()
             self._moved.clear()
         self._logs.clear()
         self._marks.clear()
+        self._stored.clear()
+        self._grown.clear()
+
+    def settle_entries(self) -> None:
+        """Write the log's rows: somebody wants to look at them."""
+        if self._entries:
+            self.appended += len(self._entries)
+            _insert(self.db, _ENTRY, self._entries)
+            heads = {row[0]: row[1] for row in self._entries}
+            self.db.executemany("UPDATE conversation SET head = ?2 WHERE id = ?1", heads.items())
+            self._entries.clear()
 
 
 def _insert(

@@ -45,6 +45,9 @@ CREATE TABLE restore (
     PRIMARY KEY (conversation, ended)
 ) WITHOUT ROWID;
 
+-- The lowest quota that an account has of its own.
+CREATE INDEX account_quota ON account (quota) WHERE quota IS NOT NULL;
+
 -- Retention finds what is due without looking at what is not.
 CREATE INDEX entry_digest ON entry (conversation, sequence) WHERE digest IS NOT NULL;
 CREATE INDEX entry_commit ON entry (time) WHERE kind = 'commit';

@@ -1,0 +1,201 @@
+"""What may lie here: bytes of an account, unread mail of a client, space on the disk (O-06, Q-08).
+
+A quota that is reached is told to whoever asks for more, as ``quota``: decided, so the sender sees it.
+A disk that is nearly full is nobody's doing: ``busy``, and what was asked comes again by itself.
+Everything that decides is read in the transaction that writes; a message costs two comparisons.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from securechat.protocol.limits import MAX_CLIENTS_PER_USER
+from securechat.server.config import Quotas
+from securechat.server.errors import Refusal
+from securechat.server.store.transaction import Log, Transaction
+from securechat.server.values import Caller
+
+FROM_ONE: Final = 8
+"""Welcomes of one account that wait for one client; more than it would ever have to send again."""
+
+FROM_STRANGERS: Final = 64
+"""Welcomes that wait for one client, of those who can't know whether it wants any."""
+
+WAITING: Final = 256
+"""Welcomes that wait for one client; a Welcome may be large, and its epoch's tree waits with it."""
+
+LOOKED_EVERY: Final = 16
+"""Messages of a log between two looks at whether anybody reads them."""
+
+LEAST_BYTES: Final = 1024
+"""What a message counts at least where nobody reads: its row has a size too."""
+
+LOOK_SECONDS: Final = 1.0
+"""Between two looks at the disk."""
+
+RETRY_FULL: Final = 60
+"""Seconds until somebody asks again whether there is space."""
+
+_OTHERS: Final = """
+SELECT count(*), max(m.cursor >= m.start), min(m.start) FROM member m JOIN client c ON c.id = m.client
+WHERE m.conversation = ? AND m."end" IS NULL AND c.account != ?
+"""
+
+_SOMEBODY_READS: Final = """
+SELECT 1 FROM member m JOIN client c ON c.id = m.client
+WHERE m.conversation = ? AND m."end" IS NULL AND m.cursor >= m.start AND c.account != ? LIMIT 1
+"""
+
+_KNOWS: Final = """
+EXISTS (SELECT 1 FROM member mine JOIN member theirs ON theirs.conversation = mine.conversation
+        WHERE mine.client = :client AND mine.cursor >= mine.start AND theirs."end" IS NULL
+        AND theirs.client IN (SELECT id FROM client WHERE account = {account}))
+"""
+"""Whether a client has read anything in a conversation that an account is in."""
+
+_IS_STRANGER: Final = f"SELECT NOT {_KNOWS.format(account=':account')}"
+_STRANGERS: Final = (
+    "SELECT count(*) FROM inbox i JOIN client s ON s.id = i.sender "  # noqa: S608 - constants of ours
+    f"WHERE i.client = :client AND NOT {_KNOWS.format(account='s.account')}"
+)
+
+
+class Quota:
+    """For the writer's thread."""
+
+    def __init__(self, limits: Quotas) -> None:
+        self._limits = limits
+        self._watched = 0
+        self._asked_at = -1
+
+    def check_message(self, transaction: Transaction, log: Log, caller: Caller, size: int, now: int) -> None:
+        """Refuse a message too many of an account, or one more that nobody reads.
+
+        :raises Refusal: ``quota``
+        """
+        if now != self._asked_at:
+            self._look_up_lowest(transaction.db, now)
+        if transaction.stored(caller.client) + size > self._watched:
+            self._check_account(transaction, log, caller, size)
+        if not log.head % LOOKED_EVERY and log.head:
+            self._check_readers(transaction, log, caller)
+
+    def _look_up_lowest(self, db: apsw.Connection, now: int) -> None:
+        """Below a client's share of the lowest quota there is, nothing has to be added up."""
+        (lowest,) = db.execute("SELECT min(quota) FROM account WHERE quota IS NOT NULL").fetchone() or (None,)
+        least = self._limits.account_bytes if lowest is None else min(lowest, self._limits.account_bytes)
+        self._watched, self._asked_at = least // MAX_CLIENTS_PER_USER, now
+
+    def _check_account(self, transaction: Transaction, log: Log, caller: Caller, size: int) -> None:
+        others, own = transaction.db.execute(
+            "SELECT (SELECT coalesce(sum(stored), 0) FROM client WHERE account = a.id AND id != ?2), a.quota "
+            "FROM account a WHERE a.id = ?1",
+            (caller.account, caller.client),
+        ).fetchone() or (0, None)
+        allowed = self._limits.account_bytes if own is None else own
+        if others + transaction.stored(caller.client) + size > allowed:
+            raise Refusal(
+                "quota",
+                f"{allowed} bytes of yours wait here to be read, as many as may; some of them expire in time",
+                head=log.head,
+            )
+
+    def _check_readers(self, transaction: Transaction, log: Log, caller: Caller) -> None:
+        asked = (log.conversation, caller.account)
+        db = transaction.db
+        if db.execute(_SOMEBODY_READS, asked).fetchone() is not None:
+            return
+        transaction.settle_entries()
+        others, _, start = db.execute(_OTHERS, asked).fetchone() or (0, 0, 0)
+        if not others or log.head - start < LOOKED_EVERY:
+            return
+        (waiting,) = db.execute(
+            "SELECT coalesce(sum(max(length(body), ?)), 0) FROM entry "
+            "WHERE conversation = ? AND sequence >= ?",
+            (LEAST_BYTES, log.conversation, start),
+        ).fetchone() or (0,)
+        if waiting >= self._limits.unread_bytes:
+            raise Refusal(
+                "quota", "nobody here has read anything yet, and much waits for them", head=log.head
+            )
+
+
+def check_inbox(db: apsw.Connection, caller: Caller, client: int) -> None:
+    """Refuse a Welcome too many for a client; those it talks with still get through to it.
+
+    :raises Refusal: ``quota``
+    """
+    asked = {"client": client, "account": caller.account}
+    whose, waiting, of_sender = db.execute(
+        "SELECT (SELECT account FROM client WHERE id = :client), count(*), "
+        "count(*) FILTER (WHERE s.account = :account) "
+        "FROM inbox i JOIN client s ON s.id = i.sender WHERE i.client = :client",
+        asked,
+    ).fetchone() or (0, 0, 0)
+    if whose == caller.account:
+        return
+    if of_sender >= FROM_ONE:
+        raise Refusal("quota", f"{FROM_ONE} invitations of yours wait there to be read")
+    if waiting >= WAITING:
+        raise Refusal("quota", f"{WAITING} invitations wait there to be read")
+    if waiting < FROM_STRANGERS or not _one(db, _IS_STRANGER, asked):
+        return
+    if _one(db, _STRANGERS, {"client": client}) >= FROM_STRANGERS:
+        raise Refusal("quota", f"{FROM_STRANGERS} invitations of strangers wait there to be read")
+
+
+def _one(db: apsw.Connection, sql: str, bindings: dict[str, int]) -> int:
+    (found,) = db.execute(sql, bindings).fetchone() or (0,)
+    return int(found)
+
+
+class DiskSpace:
+    """Whether the disk is nearly full. For the loop's thread; a thread of its own looks, now and then."""
+
+    def __init__(self, folder: Path, floor: int, free: Callable[[Path], int] | None = None) -> None:
+        """Look once.
+
+        :param floor: bytes that stay free
+        :param free: how many are
+        """
+        self._folder = folder
+        self._floor = floor
+        self._free = free_bytes if free is None else free
+        self._low = self._free(folder) < floor
+        self._looked_at = float("-inf")
+        self._looking = False
+
+    def is_low(self, now: float) -> bool:
+        """What the last look found; begins another if that was a while ago (``now``: the loop's time)."""
+        if now - self._looked_at >= LOOK_SECONDS and not self._looking:
+            self._looking = True
+            looked = asyncio.get_running_loop().run_in_executor(None, self._free, self._folder)
+            looked.add_done_callback(lambda done: self._note(done, now))
+        return self._low
+
+    def check(self, now: float) -> None:
+        """Refuse what makes the database larger.
+
+        :raises Refusal: ``busy``
+        """
+        if self.is_low(now):
+            raise disk_full()
+
+    def _note(self, looked: "asyncio.Future[int]", now: float) -> None:
+        self._looking = False
+        self._looked_at = now
+        if not looked.cancelled():
+            self._low = looked.result() < self._floor
+
+
+def disk_full() -> Refusal:
+    return Refusal("busy", "the server's disk is nearly full; try again later", retry_after=RETRY_FULL)
+
+
+def free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

@@ -6,6 +6,8 @@ are offered first; what nobody can bring back holds the conversation, with a cod
 """
 
 import hashlib
+import hmac
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,19 +19,46 @@ from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold, release
 from securechat.client.intents import What, jitter
+from securechat.client.kept_commits import KeptCommit
 from securechat.client.outbox import Outbox, Purpose, is_waiting, parcel
 from securechat.client.records import INCARNATION, ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.client.session import Session
+from securechat.membership.chain import LogChain
 from securechat.mls.examining import ExaminedProposal
-from securechat.protocol.messages import Entries, Entry, Fetch, GroupStatus, OfferCommit, Sync, Synced
+from securechat.protocol.messages import Entries, Entry, Fetch, Gap, GroupStatus, OfferCommit, Sync, Synced
 
 LOOK_FIRST: Final = 2.0
 LOOK_LONGEST: Final = 300.0
 """Seconds until a place that was not found is looked for again, doubling, with jitter."""
 
+COMMITTER_FIRST: Final = 3.0
+"""Seconds that others leave to who made a commit that adds somebody: the Welcome is there only."""
+
 MAX_PAGES: Final = 10_000
 """Answers of one look through a log: more than any log has, so that no server keeps us reading."""
+
+
+FOR_EVER: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How the log of our epoch lies now: ``matched`` entries after its commit are those we had.
+
+    ``sure`` is where, as the server says, the copy ends; the commit stood at ``began`` and stands at
+    ``place``.
+    """
+
+    sure: int
+    began: int
+    place: int
+    matched: int
+
+    @property
+    def known(self) -> int:
+        """The last entry, by its number of before, that the log still has."""
+        return self.began + self.matched
 
 
 @dataclass(slots=True)
@@ -42,11 +71,14 @@ class Anchor:
     """What the last sync said of conversations without a place; each is used once."""
     _offered: dict[int, int] = field(default_factory=dict)
     """The last epoch whose commit was offered on this connection."""
+    _yielded: dict[int, int] = field(default_factory=dict)
+    """The last epoch whose commit was left to its committer for a while."""
     _looks: dict[int, int] = field(default_factory=dict)
 
     def offline(self) -> None:
         self._standing.clear()
         self._offered.clear()
+        self._yielded.clear()
         self._looks.clear()
 
     def is_placed(self, record: ConversationRecord) -> bool:
@@ -122,7 +154,7 @@ class Anchor:
             for intent in intents.of(change.db, conversation):
                 intents.remove(change.db, intent.id)
                 change.settle(intent.id)
-            history.queue_again(change.db, conversation, after=0)
+            history.queue_again(change.db, conversation, first=1, last=FOR_EVER)
             history.unseal_all(change.db, conversation)
             record = self._placed(change, record, state=Standing.OPENING, group_id=None, cursor=0, epoch=0)
             change.wake(conversation)
@@ -140,41 +172,42 @@ class Anchor:
 
     def _offer(self, conversation: int, status: GroupStatus) -> float:
         """Offer the commit of the epoch that the log is in; one at a time, as each answer may differ."""
-        record = records.by_id(self.changes.db, conversation)
-        if not kept_commits.has_all(self.changes.db, conversation, first=status.epoch, last=record.epoch - 1):
+        db, epoch = self.changes.db, status.epoch
+        record = records.by_id(db, conversation)
+        commit = kept_commits.get(db, conversation, epoch)
+        if commit is None or not kept_commits.has_all(db, conversation, first=epoch, last=record.epoch - 1):
             return self._wait(conversation, "restored_gap")
-        if self._offered.get(conversation, -1) >= status.epoch:
+        if self._offered.get(conversation, -1) >= epoch:
             # It said no, or said yes and did not mean it: not at once again.
             del self._offered[conversation]
             return self._wait(conversation, "restored_refused", why="the log did not move")
-        self._offered[conversation] = status.epoch
+        if commit.is_better_brought_by_its_committer and self._yielded.get(conversation, -1) < epoch:
+            self._yielded[conversation] = epoch
+            return COMMITTER_FIRST / 2 + jitter(COMMITTER_FIRST)
+        self._offered[conversation] = epoch
         with self.changes.change() as change:
-            commit = kept_commits.get(change.db, conversation, status.epoch)
-            group = self.groups.group(change.db, conversation)
-            if commit is None:
-                raise LookupError(conversation)
-            last = commit.epoch == record.epoch - 1
-            parcels = [parcel(commit.message, _sha256)]
-            info = parcel(group.group_info(), _sha256) if last and group is not None else None
-            welcome = parcel(commit.welcome, _sha256) if commit.welcome is not None else None
-            parcels += [each for each in (info, welcome) if each is not None]
-            body = OfferCommit(
-                record.group_id or b"",
-                commit.epoch,
-                parcels[0].carried,
-                commit.proposals,
-                info.carried if info is not None else None,
-                welcome.carried if welcome is not None else None,
-            )
-            self.outbox.put(
-                change,
-                Purpose.OFFER,
-                body,
-                conversation=conversation,
-                ref=commit.epoch,
-                parcels=tuple(parcels),
-            )
+            self._put_offer(change, record, commit)
         return 0
+
+    def _put_offer(self, change: Change, record: ConversationRecord, commit: KeptCommit) -> None:
+        group = self.groups.group(change.db, record.id)
+        message, info, welcome = parcel(commit.message, _sha256), None, None
+        if commit.epoch == record.epoch - 1 and group is not None:
+            info = parcel(group.group_info(), _sha256)
+        if commit.welcome is not None:
+            welcome = parcel(commit.welcome, _sha256)
+        body = OfferCommit(
+            record.group_id or b"",
+            commit.epoch,
+            message.carried,
+            commit.proposals,
+            info.carried if info is not None else None,
+            welcome.carried if welcome is not None else None,
+        )
+        parcels = tuple(each for each in (message, info, welcome) if each is not None)
+        self.outbox.put(
+            change, Purpose.OFFER, body, conversation=record.id, ref=commit.epoch, parcels=parcels
+        )
 
     async def _find(self, conversation: int, status: GroupStatus) -> float | None:
         """Find our place in a log that is in our epoch, or has gone on from it."""
@@ -182,66 +215,97 @@ class Anchor:
         sure = status.head if status.restored is None else status.restored
         if 0 <= record.gone_back < sure:
             sure = record.gone_back
-        place = None
-        if record.cursor - log_chain.present(self.changes.db, conversation).count > sure:
-            try:
-                place = await self._find_commit(record, status, sure)
-            except RefusedByServer as refused:
-                if refused.code in NOT_NOW:
-                    raise
-                return self._wait(conversation, "restored_unknown")  # no longer what the sync said
+        began = self._began(record)
+        try:
+            place = began if began <= sure else await self._find_commit(record, status, sure)
             if place is None:
                 return self._wait(conversation, "restored_fork")
+            matched = await self._matching(record, status, place)
+        except RefusedByServer as refused:
+            if refused.code in NOT_NOW:
+                raise
+            return self._wait(conversation, "restored_unknown")  # no longer what the sync said
+        if matched is None:
+            matched = max(0, min(sure, record.cursor) - place)
+        span = Span(sure, began, place, matched)
         with self.changes.change() as change:
-            self._anchor(change, records.by_id(change.db, conversation), sure=sure, place=place)
+            self._anchor(change, records.by_id(change.db, conversation), span)
         return None
+
+    def _began(self, record: ConversationRecord) -> int:
+        """Return where the commit of our epoch stood."""
+        if pending.last(self.changes.db, record.id):
+            return record.cursor - log_chain.present(self.changes.db, record.id).count
+        return record.handshake_head
 
     async def _find_commit(self, record: ConversationRecord, status: GroupStatus, sure: int) -> int | None:
         """Find the commit that began our epoch, after ``sure`` or right before our stay; None: a fork."""
         kept = kept_commits.get(self.changes.db, record.id, record.epoch - 1)
         digest = None if kept is None else _sha256(kept.message)
-        start = first = max(status.start, sure + 1)
-        for _ in range(MAX_PAGES):
-            if start > status.head:
-                break
-            answer = await self.session.request(Fetch(status.group, start))
-            entries = answer.entries if isinstance(answer, Entries) else []
-            for entry in entries:
-                if not isinstance(entry, Entry):
-                    return None  # a Gap: what we look for is gone
-                if entry.sequence == first == status.start and entry.epoch == record.epoch:
-                    return first - 1
-                if entry.kind == "commit" and entry.epoch == record.epoch - 1:
-                    same = digest is None or (entry.blob or _sha256(entry.body)) == digest
-                    return entry.sequence if same else None
-                start = entry.sequence + 1
-            if not entries:
-                break
+        first = max(status.start, sure + 1)
+        async for entry in self._entries(status, first):
+            if not isinstance(entry, Entry):
+                return None  # a Gap: what we look for is gone
+            if entry.sequence == first == status.start and entry.epoch == record.epoch:
+                return first - 1
+            if entry.kind == "commit" and entry.epoch == record.epoch - 1:
+                same = digest is None or hmac.compare_digest(_digest(entry), digest)
+                return entry.sequence if same else None
         if first == status.start > status.head and status.epoch == record.epoch:
             return first - 1  # our stay has only just begun: with the commit before it
         return None
 
-    def _anchor(self, change: Change, record: ConversationRecord, *, sure: int, place: int | None) -> None:
-        """Go to our place: cursor, chain, proposals and what we said since, all in one change.
+    async def _matching(self, record: ConversationRecord, status: GroupStatus, place: int) -> int | None:
+        """Count the entries after a commit that are those we had after it; None: it can't be told.
 
-        :param sure: up to here the log is what it was
-        :param place: where the commit that began our epoch stands now; None: where it stood
+        Our own chain says it, whatever the server says: a log that did not go back is not read twice.
         """
+        known = log_chain.values(self.changes.db, record.id)
+        chain = LogChain(0, known[0])
+        async for entry in self._entries(status, place + 1):
+            if isinstance(entry, Gap) and not entry.hashes:
+                return None
+            if isinstance(entry, Entry) and entry.kind == "commit":
+                break
+            for digest in entry.hashes if isinstance(entry, Gap) else [_digest(entry)]:
+                following = chain.add(digest)
+                if following.count >= len(known) or following.digest != known[following.count]:
+                    return chain.count
+                chain = following
+        return chain.count
+
+    async def _entries(self, status: GroupStatus, start: int) -> AsyncIterator[Entry | Gap]:
+        """Read the log from a place on, without what lies in blobs."""
+        for _ in range(MAX_PAGES):
+            if start > status.head:
+                return
+            answer = await self.session.request(Fetch(status.group, start))
+            entries = answer.entries if isinstance(answer, Entries) else []
+            before = start
+            for entry in entries:
+                first, last = (entry.first, entry.last) if isinstance(entry, Gap) else (entry.sequence,) * 2
+                if first != start or last < first:
+                    return
+                yield entry
+                start = last + 1
+            if start == before:
+                return
+
+    def _anchor(self, change: Change, record: ConversationRecord, span: Span) -> None:
+        """Go to our place: cursor, chain, proposals and what we said since, all in one change."""
+        db = change.db
         change.touched.add(record.id)
-        began = record.cursor - log_chain.present(change.db, record.id).count if place is None else place
-        cursor = min(record.cursor, sure) if place is None else place
-        log_chain.cut(change.db, record.id, cursor - began)
-        if pending.drop_after(change.db, record.id, sure if place is None else -1):
+        log_chain.cut(db, record.id, span.matched)
+        if pending.move(db, record.id, known=span.known, by=span.place - span.began):
             self._accept_again(change, record)
-        handshake_head = record.handshake_head
-        if place is not None or handshake_head > sure:
-            handshake_head = max(began, pending.last(change.db, record.id))
-        staged.unplace(change.db, record.id, after=sure)
+        staged.unplace(db, record.id, after=span.sure)
         if record.state is Standing.JOINED:
-            history.queue_again(change.db, record.id, after=sure)
+            history.queue_again(db, record.id, first=span.sure + 1, last=span.began)
+            history.queue_again(db, record.id, first=span.known + 1, last=FOR_EVER)
         elif record.state is Standing.LEFT:
-            intents.add_once(change.db, record.id, What.LEAVE)  # what we asked for may be lost
-        self._placed(change, record, cursor=cursor, handshake_head=handshake_head)
+            intents.add_once(db, record.id, What.LEAVE)  # what we asked for may be lost
+        handshake_head = max(span.place, pending.last(db, record.id))
+        self._placed(change, record, cursor=span.place + span.matched, handshake_head=handshake_head)
         change.wake(record.id)
 
     def _accept_again(self, change: Change, record: ConversationRecord) -> None:
@@ -262,6 +326,10 @@ class Anchor:
         incarnation = records.counter(change.db, INCARNATION)
         record = records.update(change.db, record.id, incarnation=incarnation, gone_back=-1, **changes)
         return release(change, record) if record.held_code in RESTORED else record
+
+
+def _digest(entry: Entry) -> bytes:
+    return entry.blob or _sha256(entry.body)
 
 
 def _sha256(data: bytes) -> bytes:

@@ -210,6 +210,24 @@ class Answers:
         else:
             self.planner.give_up(change, record, intent, result)
 
+    def committed_again(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        """Somebody else may have brought our commit back first: then its echo is about to be read."""
+        lost = isinstance(result, RefusedByServer) and result.code in LOST_RACE
+        if isinstance(result, RefusedByServer) and lost and result.head > record.cursor:
+            return
+        own = staged.get(change.db, record.id)
+        if own is None or own.intent != request.ref:
+            return
+        if isinstance(result, Appended):
+            staged.place(change.db, record.id, result.sequence)
+            return
+        staged.drop(change.db, record.id)
+        intent = intents.get(change.db, request.ref)
+        if intent is not None:
+            intents.again(change.db, intent, now=self.clock())
+
     def offered(
         self, change: Change, record: ConversationRecord, _request: StoredRequest, result: Result
     ) -> None:
@@ -250,6 +268,7 @@ TAKERS: Final[dict[Purpose, Taker]] = {
     Purpose.CLAIM: Answers.claimed,
     Purpose.CREATE: Answers.created,
     Purpose.COMMIT: Answers.committed,
+    Purpose.RECOMMIT: Answers.committed_again,
     Purpose.OFFER: Answers.offered,
     Purpose.PROPOSE: Answers.proposed,
     Purpose.SEND: Answers.sent,

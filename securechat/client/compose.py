@@ -11,11 +11,13 @@ from securechat.client.errors import (
     Forbidden,
     IdentityChanged,
     NotAMember,
+    ServerOlder,
     UnknownConversation,
     UntrustedKeys,
 )
 from securechat.client.events import Kind, Message, Standing
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import RESTORED
 from securechat.client.work import MAX_CONTENT
 from securechat.content.message import text_message
 from securechat.content.mimi import encode, message_id
@@ -92,4 +94,6 @@ def why_held(record: ConversationRecord) -> ClientError:
     """Return the error for somebody who waits for a message to a held conversation."""
     if record.held_code == "identity_changed":
         return IdentityChanged(record.peer or record.name)
+    if record.held_code in RESTORED:
+        return ServerOlder(record.held_text)
     return UntrustedKeys(record.held_text)

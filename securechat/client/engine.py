@@ -30,6 +30,7 @@ from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.restored import Met, meet
+from securechat.client.sentences import HOLDS
 from securechat.client.session import Session, SessionLost, SessionReady
 from securechat.client.store import ClientStore
 from securechat.client.sync import Syncer
@@ -244,7 +245,7 @@ class Engine:
         with self.changes.change() as change:
             met = meet(change, ready.logged_in, self.groups, self.clock)
         if met is Met.OLDER:
-            self._end_for_good(ServerOlder())  # until a login shows otherwise
+            self._end_for_good(ServerOlder(HOLDS["server_older"]))  # until a login shows otherwise
             self._tasks.spawn(self._sync.look(), "looking")
             return
         self._over = None

@@ -15,7 +15,7 @@ SecureChatError
     ├── ServerUntrusted, ServerChanged       exit 4: not a byte of a credential was sent
     ├── IdentityChanged, UntrustedKeys       exit 4: a contact's keys are not those we knew
     ├── Unreachable, Disconnected            exit 3: the network
-    ├── ServerOlder                          exit 3: its data went back, and it does not say so
+    ├── ServerOlder                          exit 3: it came back from an older copy
     ├── Replaced                             a newer connection of this very client took over
     ├── RefusedByServer                      a definite no, by its code
     │   ├── UnknownUser
@@ -169,15 +169,9 @@ class Disconnected(ClientError):
 
 
 class ServerOlder(ClientError):
-    """It has forgotten what it had promised: nothing is sent until it says that it was restored."""
+    """It has forgotten what it had promised: what is queued waits until its place is found again."""
 
     default_exit_code = ExitCode.NETWORK
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the server has gone back to an older state without saying so; nothing is sent until "
-            "its operator starts it with --restored"
-        )
 
 
 class Replaced(ClientError):

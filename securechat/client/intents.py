@@ -123,6 +123,13 @@ def wait(db: apsw.Connection, intent: int, *, until: float) -> None:
     )
 
 
+def forget_packages(db: apsw.Connection) -> None:
+    """Ask for key packages anew: a restored server does not know that it handed out those that are here."""
+    db.execute(
+        "UPDATE intent SET packages = x'', step = CASE step WHEN 'claimed' THEN 'wanted' ELSE step END"
+    )
+
+
 def jitter(longest: float) -> float:
     """Return a wait of 0 to ``longest`` seconds: full jitter, so that those who raced don't race again."""
     return secrets.SystemRandom().uniform(0, longest)

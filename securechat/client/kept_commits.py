@@ -25,7 +25,13 @@ class KeptCommit(Struct, frozen=True):
     epoch: int
     message: bytes
     proposals: list[bytes]
+    adds: bool
     welcome: bytes | None
+
+    @property
+    def is_better_brought_by_its_committer(self) -> bool:
+        """Whether it adds somebody, and the Welcome is not here."""
+        return self.adds and self.welcome is None
 
 
 def keep(
@@ -41,12 +47,13 @@ def keep(
     named = {each.reference for each in verified.commit.proposals if isinstance(each, ProposalRef)}
     proposals = [each.message for each in pending if each.reference in named]
     db.execute(
-        "INSERT OR REPLACE INTO kept_commit VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO kept_commit VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             conversation,
             verified.facts.old_context.epoch,
             verified.message,
             msgspec.msgpack.encode(proposals),
+            bool(verified.facts.added),
             welcome,
             now,
         ),
@@ -56,12 +63,13 @@ def keep(
 
 def get(db: apsw.Connection, conversation: int, epoch: int) -> KeptCommit | None:
     row = db.execute(
-        "SELECT epoch, message, proposals, welcome FROM kept_commit WHERE conversation = ? AND epoch = ?",
+        "SELECT epoch, message, proposals, adds, welcome FROM kept_commit"
+        " WHERE conversation = ? AND epoch = ?",
         (conversation, epoch),
     ).fetchone()
     if row is None:
         return None
-    return KeptCommit(row[0], row[1], msgspec.msgpack.decode(row[2], type=list[bytes]), row[3])
+    return KeptCommit(row[0], row[1], msgspec.msgpack.decode(row[2], type=list[bytes]), bool(row[3]), row[4])
 
 
 def has_all(db: apsw.Connection, conversation: int, *, first: int, last: int) -> bool:

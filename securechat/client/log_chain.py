@@ -30,6 +30,12 @@ def present(db: apsw.Connection, conversation: int) -> LogChain:
     return LogChain(*row)
 
 
+def values(db: apsw.Connection, conversation: int) -> list[bytes]:
+    """Return the values after 0, 1, 2 ... entries of the epoch."""
+    rows = db.execute("SELECT value FROM chain WHERE conversation = ? ORDER BY count", (conversation,))
+    return [bytes(value) for (value,) in rows]
+
+
 def cut(db: apsw.Connection, conversation: int, count: int) -> None:
     """Go back to the value after so many entries of the epoch."""
     db.execute("DELETE FROM chain WHERE conversation = ? AND count > ?", (conversation, count))

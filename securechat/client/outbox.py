@@ -54,6 +54,7 @@ class Purpose(StrEnum):
     CLAIM = "claim"
     CREATE = "create"
     COMMIT = "commit"
+    RECOMMIT = "recommit"
     OFFER = "offer"
     PROPOSE = "propose"
     SEND = "send"
@@ -303,17 +304,10 @@ def answered(db: apsw.Connection) -> int:
     return counter(db, _COUNTER) if row is None or row[0] is None else int(row[0]) - 1
 
 
-def rename_from(db: apsw.Connection, high_water: int) -> None:
+def restart_names(db: apsw.Connection, high_water: int) -> None:
     """Let the names go on after ``high_water``: a restored server knows no later ones."""
-    db.execute("PRAGMA defer_foreign_keys = 1")
-    name = high_water
-    for (old,) in db.execute(
-        "SELECT name FROM request WHERE name > ? ORDER BY name", (high_water,)
-    ).fetchall():
-        name += 1
-        db.execute("UPDATE request SET name = ? WHERE name = ?", (name, old))
-        db.execute("UPDATE upload SET request = ? WHERE request = ?", (name, old))
-    set_counter(db, _COUNTER, name)
+    db.execute("DELETE FROM request WHERE name > ?", (high_water,))
+    set_counter(db, _COUNTER, high_water)
 
 
 def unanswered(db: apsw.Connection) -> int:

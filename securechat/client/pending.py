@@ -25,12 +25,18 @@ def last(db: apsw.Connection, conversation: int) -> int:
     return int(row[0]) if row else 0
 
 
-def drop_after(db: apsw.Connection, conversation: int, sequence: int) -> bool:
-    """Forget those after a place of the log; whether there were any."""
-    db.execute(
-        "DELETE FROM pending_proposal WHERE conversation = ? AND sequence > ?", (conversation, sequence)
-    )
-    return bool(db.changes())
+def move(db: apsw.Connection, conversation: int, *, known: int, by: int) -> bool:
+    """Forget those after a place of the log, and put the others where they stand now; whether any went."""
+    db.execute("DELETE FROM pending_proposal WHERE conversation = ? AND sequence > ?", (conversation, known))
+    gone = bool(db.changes())
+    left = messages(db, conversation)
+    places = db.execute(
+        "SELECT sequence FROM pending_proposal WHERE conversation = ? ORDER BY sequence", (conversation,)
+    ).fetchall()
+    clear(db, conversation)
+    for (sequence,), message in zip(places, left, strict=True):
+        add(db, conversation, int(str(sequence)) + by, message)
+    return gone
 
 
 def clear(db: apsw.Connection, conversation: int) -> None:

@@ -192,7 +192,9 @@ class Planner:
             welcome.carried if welcome is not None else None,
         )
         parcels = (message, info) if welcome is None else (message, info, welcome)
-        self.outbox.put(change, Purpose.COMMIT, body, conversation=record.id, ref=own.intent, parcels=parcels)
+        self.outbox.put(
+            change, Purpose.RECOMMIT, body, conversation=record.id, ref=own.intent, parcels=parcels
+        )
 
     def leave(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         group = self._group(change, record)

@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents, records
+from securechat.client import history, intents, records, staged
 from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
@@ -22,7 +22,7 @@ from securechat.client.groups import Groups
 from securechat.client.holds import hold, release
 from securechat.client.intents import Step
 from securechat.client.joining import INBOX, INBOX_BEFORE
-from securechat.client.outbox import Purpose, answered, every, rename_from
+from securechat.client.outbox import Purpose, answered, every, restart_names
 from securechat.client.records import INCARNATION, RESTORED_AT
 from securechat.protocol.messages import LoggedIn
 
@@ -77,7 +77,7 @@ def _begin(change: Change, logged_in: LoggedIn, groups: Groups, *, now: int) -> 
     )
     records.set_counter(db, INCARNATION, logged_in.incarnation)
     records.set_counter(db, RESTORED_AT, now)
-    _restart_names(db, logged_in.high_water)
+    _restart_names(change, logged_in.high_water, groups)
     # Of what was in the inbox only what the copy's own cursor has behind it is sure to be the same.
     records.set_counter(db, INBOX_BEFORE, max(records.counter(db, INBOX), records.counter(db, INBOX_BEFORE)))
     records.set_counter(db, INBOX, logged_in.inbox_cursor)
@@ -86,27 +86,32 @@ def _begin(change: Change, logged_in: LoggedIn, groups: Groups, *, now: int) -> 
             records.update(db, record.id, incarnation=logged_in.incarnation)
 
 
-def _restart_names(db: apsw.Connection, high_water: int) -> None:
-    """Go on with the name after the server's last. What it has not decided is made anew, where it can be.
+def _restart_names(change: Change, high_water: int, groups: Groups) -> None:
+    """Go on with the name after the server's last; what it has not decided is made anew.
 
     What it has decided keeps its name: the answer is still there.
     """
-    lost = [each for each in every(db) if each.name > high_water]
-    for request in lost:
+    db = change.db
+    for request in every(db):
+        if request.name <= high_water:
+            continue
         match request.purpose:
-            case Purpose.CREATE:
-                continue  # the group in it is made; the same bytes under a new name
             case Purpose.SEND:
                 # Whoever got this ciphertext before would find its key used: the content is sealed anew.
                 history.unseal(db, request.ref)
+            case Purpose.CREATE:
+                groups.drop(change, request.conversation)
+                staged.drop(db, request.conversation)
+                records.update(db, request.conversation, group_id=None)
+                intents.step_to(db, request.ref, Step.WANTED)
             case Purpose.CLAIM | Purpose.PROPOSE:
                 intents.step_to(db, request.ref, Step.WANTED)
-            case Purpose.COMMIT | Purpose.OFFER | Purpose.PUBLISH:
+            case Purpose.COMMIT | Purpose.RECOMMIT | Purpose.OFFER | Purpose.PUBLISH:
                 # The staged commit is there and sent again, lost commits are looked for again, and key
                 # packages that may have been handed out are not left a second time.
                 pass
-        db.execute("DELETE FROM request WHERE name = ?", (request.name,))
-    rename_from(db, high_water)
+    restart_names(db, high_water)
+    intents.forget_packages(db)
 
 
 def _too_often(db: apsw.Connection, now: int) -> bool:

@@ -86,7 +86,8 @@ class Work:
     def _is_lost(self, change: Change, record: ConversationRecord, own: staged.Staged) -> bool:
         """Whether a commit of ours has no place in the log and is not on its way: the server lost it."""
         unsent = own.sequence == 0 and record.state is not Standing.OPENING
-        return unsent and not is_waiting(change.db, Purpose.COMMIT, record.id)
+        under_way = (is_waiting(change.db, each, record.id) for each in (Purpose.COMMIT, Purpose.RECOMMIT))
+        return unsent and not any(under_way)
 
     def _want_opening(self, change: Change, record: ConversationRecord) -> None:
         """A direct conversation with something to say, and no group yet, is opened."""

@@ -10,7 +10,8 @@ CREATE TABLE kept_commit (                              -- the public commits th
     epoch           INTEGER NOT NULL,                   -- the epoch it was made in
     message         BLOB NOT NULL,
     proposals       BLOB NOT NULL,                      -- the proposals it refers to, as they came
-    welcome         BLOB,                               -- of a commit of ours that added somebody
+    adds            INTEGER NOT NULL,                   -- whether it added somebody
+    welcome         BLOB,                               -- of a commit of ours that did
     kept            INTEGER NOT NULL,                   -- seconds since 1970
     PRIMARY KEY (conversation, epoch)
 ) STRICT;

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from securechat.server.certificate import make_certificate, make_if_missing, read_certificate
@@ -47,6 +49,17 @@ def test_t_04_it_is_a_leaf_for_servers_with_its_names(tmp_path: Path) -> None:
     assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]  # type: ignore[call-overload]
     assert names.get_values_for_type(x509.DNSName) == ["chat.example.org"]
     assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["192.0.2.1"]
+
+
+def test_t_01_it_is_what_the_modern_profile_takes(tmp_path: Path) -> None:
+    """Mozilla's: ECDSA on P-256 or P-384, SHA-256 or better, 90 days at most."""
+    make_certificate(tmp_path / "server.pem")
+    found = x509.load_pem_x509_certificate((tmp_path / "server.pem").read_bytes())
+    key = found.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.curve.name == "secp256r1"
+    assert isinstance(found.signature_hash_algorithm, hashes.SHA256)
+    assert (found.not_valid_after_utc - found.not_valid_before_utc).days <= 90
 
 
 def test_what_is_no_certificate_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""TLS 1.3 with our protocol, or nothing (T-02, T-03); a port that strangers cannot hold (O-01)."""
+"""TLS 1.3 with our protocol, or nothing (T-01, T-02, T-03); a port that strangers cannot hold (O-01)."""
 
 import asyncio
 import logging

@@ -85,7 +85,7 @@ async def register(
         behind, unless the answer was lost: then the same call continues
     """
     name = fold_user(user)
-    check_password(password, user=name)
+    check_password(password, user=name, host=server.host)
     home.make()
     profile = home.profile(name)
     make_folder(profile.folder)

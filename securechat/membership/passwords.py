@@ -25,7 +25,27 @@ MAX_BYTES: Final = 1024
 """Before hashing, after NFKC: nobody types more, and hashing more is work for nothing."""
 
 MIN_DISTINCT: Final = 5
-"""Different characters left when the user's and the product's names are taken out."""
+"""Different characters left when the names of user, host and product are taken out."""
+
+MIN_TO_GUESS: Final = 11
+"""Characters left to guess when also runs and repeats count for what they are: where they begin and
+which way they go. `password1234567` has ten; nobody's own sentence of 15 has so few."""
+
+MIN_NAME: Final = 3
+"""A shorter name is in any word."""
+
+MIN_RUN: Final = 3
+MIN_REPEAT: Final = 4
+RUN_COSTS: Final = 2
+
+KEYBOARD: Final = (
+    *("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"),
+    *("qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm", "wxcvbn"),
+    *("1qaz", "2wsx", "3edc", "4rfv", "5tgb", "6yhn", "7ujm"),
+)
+"""Neighbours on keyboards, besides those of the alphabet and of the digits."""
+
+PRODUCT: Final = "securechat"
 
 SALT_BYTES: Final = 16
 _CONSONANTS: Final = "bdfghjklmnprstvz"
@@ -61,19 +81,77 @@ class PasswordKeys:
     login_key: Ed25519PrivateKey = field(repr=False)
 
 
-def check_password(password: str, *, user: str = "") -> None:
+def check_password(password: str, *, user: str = "", host: str = "") -> None:
     """Refuse a new password that is too short, too long or too simple (A-03, A-04).
 
+    :param host: the server's, as it was typed
     :raises PasswordRefused: with one sentence that says why and does not repeat it
     """
     normal = normalise(password)
     if len(normal) < MIN_CHARACTERS:
         raise PasswordRefused(f"A password has at least {MIN_CHARACTERS} characters.")
-    folded = normal.casefold()
-    for name in filter(None, (user.casefold(), "securechat")):
-        folded = folded.replace(name, "")
-    if len(set(folded)) < MIN_DISTINCT:
-        raise PasswordRefused("This password is too easy to guess: it repeats itself or the user's name.")
+    nameless = _without_names(normal.casefold(), user, host)
+    if len(nameless) < MIN_TO_GUESS and len(nameless) < len(normal):
+        raise PasswordRefused("This password is too easy to guess: it is mostly a name that goes with it.")
+    if len(set(nameless)) < MIN_DISTINCT:
+        raise PasswordRefused("This password is too easy to guess: it repeats itself or a name.")
+    shorter = _without_runs(nameless)
+    if len(shorter) < MIN_TO_GUESS:
+        raise PasswordRefused("This password is too easy to guess: it has runs like 1234, abcd or qwer.")
+    if _without_repeats(shorter) < MIN_TO_GUESS:
+        raise PasswordRefused("This password is too easy to guess: it repeats itself.")
+
+
+def _without_names(folded: str, user: str, host: str) -> str:
+    """Take out what everybody knows: the names of user, host (whole, and each part) and product."""
+    host = host.casefold()
+    names = {user.casefold(), host, PRODUCT, *host.split(".")}
+    for name in sorted(names, key=len, reverse=True):
+        if len(name) >= MIN_NAME:
+            folded = folded.replace(name, "")
+    return folded
+
+
+def _without_runs(text: str) -> str:
+    """Leave of each run its first characters: aaaa, abcd, 4321, qwerty, and the same backwards."""
+    kept, start = "", 0
+    while start < len(text):
+        end = max(_run_end(text, start, row) for row in (None, *KEYBOARD, *(row[::-1] for row in KEYBOARD)))
+        length = end - start
+        if length < MIN_RUN:
+            kept, start = kept + text[start], start + 1
+        else:
+            kept, start = kept + text[start : start + RUN_COSTS], end
+    return kept
+
+
+def _run_end(text: str, start: int, row: str | None) -> int:
+    """Where a run from ``start`` ends: along a row of keys, or (None) in steps of one code point."""
+    end = start + 1
+    if row is None:
+        step = ord(text[end]) - ord(text[start]) if end < len(text) else 2
+        while -1 <= step <= 1 and end < len(text) and ord(text[end]) - ord(text[end - 1]) == step:
+            end += 1
+        return end
+    place = row.find(text[start])
+    while place >= 0 and end < len(text) and row[place + end - start : place + end - start + 1] == text[end]:
+        end += 1
+    return end
+
+
+def _without_repeats(text: str) -> int:
+    """Count characters, where whatever stood there before counts as one."""
+    count = start = 0
+    while start < len(text):
+        length = MIN_REPEAT
+        if text[start : start + length] in text[:start] and start + length <= len(text):
+            while start + length < len(text) and text[start : start + length + 1] in text[:start]:
+                length += 1
+            start += length
+        else:
+            start += 1
+        count += 1
+    return count
 
 
 def normalise(password: str) -> str:

@@ -7,6 +7,12 @@ own thread raises. No user, group or address stands in them (G-01).
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Final
+
+from securechat.protocol.messages import GOODBYES
+
+ENDS: Final = frozenset(GOODBYES) | {"lost"}
+"""How a connection may end; ``lost`` is without a goodbye."""
 
 
 @dataclass(slots=True)
@@ -22,17 +28,12 @@ class Counters:
     """TLS handshakes that were finished."""
     logins: int = 0
     logins_failed: int = 0
-    requests: Counter[str] = field(default_factory=Counter)
-    """By the tag of the body."""
     refusals: Counter[str] = field(default_factory=Counter)
     """By code."""
     limited: Counter[str] = field(default_factory=Counter)
     """By the rule of the rate table that said no."""
     messages: int = 0
     """Application messages appended."""
-    commits: int = 0
-    pushes: int = 0
-    """Frames handed to connections."""
     slow_readers: int = 0
     transactions: int = 0
     transaction_jobs: int = 0
@@ -44,10 +45,15 @@ class Counters:
     """When the last one was on the disk: seconds since 1970."""
     entries_expired: int = 0
 
-    def committed(self, jobs: int, seconds: float) -> None:
-        """A transaction of so many jobs is on the disk; told by the writer's thread."""
+    def committed(self, jobs: int, messages: int, seconds: float) -> None:
+        """A transaction of so many jobs and messages is on the disk; told by the writer's thread."""
+        self.messages += messages
         self.transactions += 1
         self.transaction_jobs += jobs
         self.transaction_seconds += seconds
         self.latest_transactions.append(seconds)
         self.last_transaction = time.time()
+
+    def ended(self, code: str) -> None:
+        """A connection ended; a word that a peer made up is not kept."""
+        self.connections_ended[code if code in ENDS else "other"] += 1

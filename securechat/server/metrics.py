@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from securechat.protocol.messages import GOODBYES, REFUSALS, RequestBody
-from securechat.server.counters import Counters
+from securechat.protocol.messages import REFUSALS
+from securechat.server.counters import ENDS, Counters
 from securechat.server.rate_limit import NAMES
 from securechat.server.status import Status
 
@@ -22,13 +22,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 REASONS: Final = frozenset({"address", "strangers", "total", "descriptors", "slow", "memory", "protocol"})
 """Why a connection is refused or sent away (`budget.py`, `listener.py`)."""
 
-KINDS: Final = frozenset(str(kind.__struct_config__.tag) for kind in RequestBody.__args__)
-CODES: Final = frozenset(GOODBYES) | {"lost"}
 
 LABELS: Final[dict[str, frozenset[str]]] = {
     "reason": REASONS,
-    "ended": CODES,
-    "kind": KINDS,
+    "ended": ENDS,
     "code": frozenset(REFUSALS),
     "rule": NAMES,
     "state": frozenset({"logged_in", "before_login", "open"}),
@@ -87,12 +84,9 @@ class _Snapshot(Collector):
 
     def _work(self) -> Iterator[Metric]:
         counters = self._counters
-        yield _counts("requests", "Requests, by kind.", "kind", counters.requests)
         yield _counts("refusals", "Requests refused, by code.", "code", counters.refusals)
         yield _counts("limited", "Requests refused by a rate.", "rule", counters.limited)
         yield _count("messages", "Messages stored.", counters.messages)
-        yield _count("commits", "Commits stored.", counters.commits)
-        yield _count("pushes", "Frames handed to connections.", counters.pushes)
         yield _count(
             "entries_expired", "Messages that somebody had not fetched in time.", counters.entries_expired
         )

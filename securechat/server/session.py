@@ -131,7 +131,8 @@ class Session:
         self.heard = self._loop.time()
         for event in self._connection.receive_data(data):
             self._take(event)
-        self._flush_soon()
+        if self._connection.has_data_to_send:
+            self._flush_soon()
 
     def writable(self) -> None:
         if self._held is None:
@@ -165,17 +166,21 @@ class Session:
 
     def bid_farewell(self, code: str, text: str = "") -> None:
         """Say goodbye and end; nothing of this connection is decided any more."""
+        if self._connection.state is not State.CLOSED:
+            self._desk.counters.ended(code)
         self._connection.close(code, text)
         self._flush()
         self._forget()
         self._pump.close()
 
     def decided(self, request_id: int, answer: bytes) -> None:
+        self._desk.hub.turn_to(self)
         if self._connection.state is State.LOGGED_IN:
             self._connection.respond_encoded(request_id, answer)
             self._flush_soon()
 
     def declined(self, request_id: int, refused: Refused) -> None:
+        self._desk.hub.turn_to(self)
         if refused.code in LOOK_UPS and self._caller is not None:
             self._desk.limiter.charge("look_ups", self._caller.account)
         self._decline(request_id, refused)
@@ -195,6 +200,7 @@ class Session:
                 self._greet()
             case Closed():
                 log.debug("a connection ended: %s", event.code)
+                self._desk.counters.ended(event.code)
                 self._flush()
                 self._forget()
                 self._pump.close()

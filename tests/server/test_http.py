@@ -99,15 +99,21 @@ async def test_n_04_a_certificate_out_of_its_time_is_not_well(tmp_path: Path, ch
 
 async def test_metrics_count_what_happened(tmp_path: Path) -> None:
     async with running_server(tmp_path, http_port=0) as app, registered(app, "alice", "bob") as people:
-        await open_room(*people)
+        group, _ = await open_room(*people)
+        for _ in range(3):
+            await people[0][1].ask(m.SendMessage(group.group_id, 1, group.encrypt(b"x")))
         wrong = await Peer.connect(app.port)
         with pytest.raises(WasRefused):
             await wrong.log_in(Person("alice", app.identity.domain))
-        samples = await scraped(app)
         await wrong.close()
+        while not app.counters.connections_ended:
+            await people[0][1].ask(m.Ping())
+        samples = await scraped(app)
     assert samples["securechat_connections", ("logged_in",)] == 2
     assert samples["securechat_users", ()] == 2
     assert samples["securechat_groups", ()] == 1
+    assert samples["securechat_messages_total", ()] == 3
+    assert samples["securechat_connections_ended_total", ("bye",)] == 1
     assert samples["securechat_logins_failed_total", ()] == 1
     assert samples["securechat_refusals_total", ("wrong_credentials",)] == 1
     assert samples["securechat_transactions_total", ()] > 4
@@ -119,7 +125,8 @@ async def test_g_01_no_metric_names_anybody(tmp_path: Path) -> None:
         (alice, line), _ = people
         group, _ = await open_room(*people)
         await line.ask(m.SendMessage(group.group_id, 1, group.encrypt(b"canary of plaintext")))
-        app.counters.connections_ended["made up by a peer"] += 1
+        app.counters.ended("made up by a peer")
+        assert app.counters.connections_ended["other"] == 1
         app.counters.refusals["canary"] += 1
         _, body = await asked(app, GET.format("/metrics"))
     for canary in ("canary", "made up", alice.client, group.group_id.hex(), "127.0.0.1", app.identity.domain):

@@ -121,9 +121,9 @@ class Writer:
         try:
             while (batch := self._take()) is not None:
                 began = time.monotonic()
-                refusal = _transact(db, batch)
+                refusal, appended = _transact(db, batch)
                 if refusal is None:
-                    self._counters.committed(len(batch), time.monotonic() - began)
+                    self._counters.committed(len(batch), appended, time.monotonic() - began)
                 else:
                     self._on_undone()
                 self._loop.call_soon_threadsafe(self._tell, batch, refusal)
@@ -187,8 +187,8 @@ class _Awaited(Generic[T]):
         self._found = self._work(db)
 
 
-def _transact(db: apsw.Connection, batch: list[Job]) -> Refusal | None:
-    """Run a batch in one transaction; a refusal says that none of it was written."""
+def _transact(db: apsw.Connection, batch: list[Job]) -> tuple[Refusal | None, int]:
+    """Run a batch in one transaction; a refusal says that none of it was written, else how many messages."""
     try:
         db.execute("BEGIN IMMEDIATE")
         transaction = Transaction(db)
@@ -200,8 +200,8 @@ def _transact(db: apsw.Connection, batch: list[Job]) -> Refusal | None:
         if not db.get_autocommit():
             db.execute("ROLLBACK")
         log.error("nothing was written: %s", error)  # noqa: TRY400 - the reason is SQLite's, not in our stack
-        return Refusal("busy", "the server cannot write now")
-    return None
+        return Refusal("busy", "the server cannot write now"), 0
+    return None, transaction.appended
 
 
 _DATABASE_FAILED: Final = (

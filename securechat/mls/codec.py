@@ -85,6 +85,13 @@ class Tagged:
     cases: Mapping[int, object]
 
 
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A vector of so many items: one too many ends the reading, however many more there are."""
+
+    count: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PresentIf:
     """A field that is there only if ``holds(value of an earlier field)``, without a presence byte."""
@@ -248,6 +255,8 @@ def _compile_marked(inner: object, mark: object) -> tuple[_Writer, _Reader]:
             return _fixed(length)
         case Tagged():
             return _tagged(mark)
+        case AtMost(count):
+            return _vector(get_args(inner)[0], count)
         case PresentIf():
             return _compile(inner)
         case _:
@@ -327,7 +336,7 @@ def _optional(inner: object) -> tuple[_Writer, _Reader]:
     return write, read
 
 
-def _vector(item: object) -> tuple[_Writer, _Reader]:
+def _vector(item: object, most: int = MAX_ENCODED) -> tuple[_Writer, _Reader]:
     mark = (get_args(getattr(item, "__supertype__", item)) or (None, None))[1]
     if isinstance(mark, Unsigned) and mark.width in _NUMBER_FORMATS:
         return _numbers(mark.width)
@@ -345,6 +354,8 @@ def _vector(item: object) -> tuple[_Writer, _Reader]:
         while start < stop:
             value, start = read_item(data, start, stop)
             values.append(value)
+            if len(values) > most:
+                raise DecodeError(f"a vector has more than the {most} items we take")
         return tuple(values), stop
 
     return write, read

@@ -77,6 +77,7 @@ class Overview:
     async def status(self) -> Status:
         """Everything, judged."""
         store, incarnation = await self.readers.run(self._store)
+        rss, files = await asyncio.to_thread(lambda: (resident_bytes(), open_files()))
         status = Status(
             now=self.now(),
             identity=self._identity(incarnation),
@@ -87,7 +88,7 @@ class Overview:
             writing=self._writing(),
             recent=self._recent(),
             errors=[ErrorSeen(time=e.time, source=e.source, text=e.text) for e in self.errors.lines],
-            process=process_status(self.lately.worst_lag),
+            process=process_status(rss, files, lag=self.lately.worst_lag),
         )
         return replace(status, problems=judge(status), notes=remarks(status))
 
@@ -174,11 +175,11 @@ def certificate_status(certificate: Certificate, now: int) -> CertificateStatus:
     )
 
 
-def process_status(lag: float) -> ProcessStatus:
+def process_status(rss: int, files: int, *, lag: float) -> ProcessStatus:
     cap = allowed()
     return ProcessStatus(
-        rss_bytes=resident_bytes(),
-        files=open_files(),
+        rss_bytes=rss,
+        files=files,
         files_cap=cap if cap < VERY_MANY else 0,
         tasks=len(asyncio.all_tasks()),
         loop_lag_ms=round(lag * 1000, 2),
@@ -198,7 +199,7 @@ def resident_bytes() -> int:
 
 
 def open_files() -> int:
-    """Descriptors of this process; 0 where the system does not say."""
+    """Descriptors of this process, one by one; 0 where the system does not say."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
             return sum(1 for _ in Path(folder).iterdir())

@@ -49,7 +49,7 @@ from securechat.membership.signing import new_key, public_of
 from securechat.membership.statement import Device, make_statement
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.names import client_uri, fold_user, user_uri
-from securechat.protocol.messages import UNDECIDED, Register
+from securechat.protocol.messages import UNDECIDED, LogIn, Register
 
 PATIENCE_SECONDS: Final = 60
 """How long a registration waits, in all, for a server that asks for it; then a person is told."""
@@ -119,9 +119,12 @@ async def _register(
 ) -> Registered:
     begun = None if store is None else load_keys(store)
     known = None if begun is None else Pin(begun.server_key, begun.domain)
+    finished = begun is not None and begun.registered
     try:
-        link = await open_trusted(server, home, trust, account_pin=known)
+        link = await _opened(server, home, trust, known, finished=profile.user if finished else None)
         try:
+            if begun is not None and finished:
+                await _check_forgotten(link, begun)
             if begun is None and not invite and link.hello.registration == "invite":
                 raise refusal("invite_needed")  # before any key is made: the caller asks for one
             salt = secrets.token_bytes(SALT_BYTES) if begun is None else begun.login_salt
@@ -138,7 +141,7 @@ async def _register(
             return Registered(profile.user, link.hello.domain, server, shown, SUITE_3.name)
         except RefusedByServer as no:
             # What was sent before may have been decided: only a name that is somebody else's says no to it.
-            if begun is None or no.code == "name_taken":
+            if begun is None or (no.code == "name_taken" and not finished):
                 _abandon(profile)
             raise
         finally:
@@ -161,7 +164,7 @@ async def _continued(profile: ProfileFolder, server: ServerAddress, password: st
         # Whether it is finished is known to the store alone, and that stays shut.
         raise ProfileExists(profile.user) from wrong
     store = ClientStore(profile.database, key)
-    if load_keys(store).registered:
+    if account.address != server and load_keys(store).registered:
         store.close()
         raise ProfileExists(profile.user)
     if account.address != server:
@@ -233,9 +236,52 @@ async def _ask(link: Link, store: ClientStore, login_key: Ed25519PrivateKey, inv
             await link.request(_request(link, keys, login_key, invite))
     except TimeoutError:
         raise Unreachable("the server does not answer; run the same command again to go on") from None
+    if keys.registered:
+        return  # the rest comes with the first login, like for everybody after a restore
     with store.transaction() as db:
         mark_registered(db)
     await leave_key_packages(link, store, keys, now=int(time.time()))
+
+
+async def _opened(
+    server: ServerAddress, home: Home, trust: Trust, known: Pin | None, *, finished: str | None
+) -> Link:
+    """Connect; without a server an account that is ``finished`` (its user) is simply there already."""
+    try:
+        return await open_trusted(server, home, trust, account_pin=known)
+    except Unreachable as problem:
+        if finished is None:
+            raise
+        raise ProfileExists(finished) from problem
+
+
+async def _check_forgotten(link: Link, keys: Keys) -> None:
+    """Go on with a finished account only if the server does not know it: it came back from an older copy.
+
+    The same keys make the same account again; nothing of the profile is touched.
+
+    :raises ProfileExists: the server has the account
+    """
+    nonce = secrets.token_bytes(32)
+    challenge = login_to_sign(
+        purpose=Purpose.DEVICE,
+        domain=keys.domain,
+        user=keys.user,
+        client=keys.client,
+        server_nonce=link.hello.nonce,
+        client_nonce=nonce,
+        certificate_hash=link.certificate.hash,
+    )
+    try:
+        async with asyncio.timeout(LOGIN_SECONDS):
+            await link.request(LogIn(keys.user, keys.client, nonce, keys.device_key.sign(challenge)))
+    except RefusedByServer as no:
+        if no.code != "wrong_credentials":
+            raise
+    except TimeoutError:
+        raise Unreachable("the server does not answer; run the same command again to go on") from None
+    else:
+        raise ProfileExists(keys.user)
 
 
 def _request(link: Link, keys: Keys, login_key: Ed25519PrivateKey, invite: str) -> Register:

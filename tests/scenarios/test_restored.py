@@ -10,8 +10,17 @@ import pytest
 from apsw import Connection
 
 from securechat.client import handshakes, intents
-from securechat.client.errors import ServerOlder
-from securechat.client.events import Connected, Held, Invited, MembersChanged, Notice, Removed, Undecryptable
+from securechat.client.errors import ProfileExists, ServerOlder
+from securechat.client.events import (
+    Connected,
+    Disconnected,
+    Held,
+    Invited,
+    MembersChanged,
+    Notice,
+    Removed,
+    Undecryptable,
+)
 from securechat.client.intents import What
 from securechat.client.restored import MOST_A_DAY
 from securechat.protocol.messages import Appended, LoggedIn, OfferCommit, Sync, Synced
@@ -330,6 +339,35 @@ async def test_n_03_a_room_made_since_is_held_and_says_what_to_do(world: World) 
     held = await alice.sees(Held)
 
     assert (held.conversation, held.code) == ("#team", "restored_unknown")
+
+
+async def test_n_03_an_account_made_since_is_made_again_with_its_keys(world: World) -> None:
+    alice, bob, carol = await room_of_three(world)
+    copy = copy_of(world)
+    dave = (await world.join("dave"))[0]
+    await alice.client.invite("#team", "dave")
+    await dave.sees(Invited)
+    await dave.client.join("#team")
+    await dave.says("#team", "I am new")
+    for person in (alice, bob, carol):
+        await person.hears("I am new")
+    await bring_back(world, copy)
+    await dave.sees(Disconnected, lambda event: event.retry_in is None)
+    held = await alice.sees(Held)
+    assert held.code == "restored_refused"
+
+    await dave.close()
+    await dave.register()
+    with pytest.raises(ProfileExists):
+        await dave.register()
+    await dave.open()
+    await dave.client.send("#team", "still me")
+    for person in (alice, bob, carol):
+        await person.hears("still me")
+
+    assert texts(alice, "#team") == ["I am new", "still me"]
+    assert texts(dave, "#team") == ["I am new", "still me"]
+    assert len(epoch_codes((alice, bob, carol, dave))) == 1
 
 
 async def test_n_03_two_restores_in_a_row(world: World) -> None:

@@ -163,7 +163,10 @@ class Answers:
             if own is not None:
                 group.merge(own.load(group))
                 staged.drop(change.db, record.id)
-            self.groups.keep(change, record.id, group)
+            if any(each.what is What.RESYNC for each in intents.of(change.db, record.id)):
+                self.groups.follow(change, record.id, group.public)  # a copy of us may have spoken in it
+            else:
+                self.groups.keep(change, record.id, group)
             log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
             history.forget_places(change.db, record.id)
             record = records.update(

@@ -60,12 +60,14 @@ def start_over(change: Change, groups: Groups) -> None:
     """Give up all secrets: this device was used elsewhere, or restored (rules.md D, own clone).
 
     So no key ever seals two texts. Each group is followed in public, and our leaf replaced from
-    outside; what is queued is sealed anew after that.
+    outside; what is queued is sealed anew after that. A group that is being made is given up once
+    the server says that it has it: it may have had it for long (`answers`).
     """
     for record in records.every(change.db):
         group = groups.group(change.db, record.id)
-        if group is None or record.state is Standing.OPENING:
+        if group is None:
             continue
-        groups.follow(change, record.id, group.public)
+        if record.state is not Standing.OPENING:
+            groups.follow(change, record.id, group.public)
         intents.add_once(change.db, record.id, What.RESYNC)
         change.wake(record.id)

@@ -94,6 +94,9 @@ async def test_an_invite_is_printed_once_and_alone(tmp_path: Path, typed: Type) 
         listed = await typed(app, "invite", "list")
         assert token not in listed.out
         assert r"for \x1b[2Jcarol" in listed.out
+        as_json = (await typed(app, "invite", "list", "--json")).out
+        assert as_json.strip().isprintable(), "G-02"
+        assert json.loads(as_json)["invites"][0]["note"] == "for \x1b[2Jcarol"
         assert (await typed(app, "invite", "revoke", "1")).code == 0
         assert (await typed(app, "invite", "revoke", "1")).code == 1
 

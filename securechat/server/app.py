@@ -80,8 +80,10 @@ class App:
         self.made_certificate = make_if_missing(config.certificate_file, names)
         # What can fail comes before any thread starts.
         self.certificate, context = load_certificate(config.certificate_file)
-        aging = Retention(config.retention, SteadyClock(now, last_known(path)))
-        self.services = Services(self.identity.domain, config.quotas, now)
+        known = last_known(path)
+        self._now = SteadyClock(now, max(known, now()))
+        aging = Retention(config.retention, SteadyClock(self._now, known))
+        self.services = Services(self.identity.domain, config.quotas, self._now)
         self.counters = Counters()
         self.hub = Hub()
         self.failure: StoreFailed | None = None
@@ -187,7 +189,12 @@ class App:
 
     def _make_desk(self) -> Desk:
         accounts = Accounts(
-            self.identity, self._hasher, self._readers, self._writer, now=now, admits=self.config.admits
+            self.identity,
+            self._hasher,
+            self._readers,
+            self._writer,
+            now=self._now,
+            admits=self.config.admits,
         )
         limiter = RateLimiter(self.config.rates, time.monotonic, limited=self.counters.limited)
         return Desk(
@@ -200,7 +207,7 @@ class App:
             riders=self._riders,
             readers=self._readers,
             writer=self._writer,
-            now=now,
+            now=self._now,
             registration=self.config.admits,
             counters=self.counters,
         )

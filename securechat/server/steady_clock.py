@@ -1,9 +1,15 @@
-"""The date by which things grow old: it goes no faster than time does (C-06).
+"""A date that goes on as time does, whatever somebody sets (C-06).
 
-A date that is set wrong, ten years on, would make everything that waits older than it may get: one
-round of retention, and acknowledged messages are gone that nobody has fetched. So a date that has
-leapt forward is not believed before it has stood for a day of uptime; until then things age by the
-monotonic clock, which nobody sets. A server that was off for months waits that day too.
+A machine's date can be wrong for a while: a dead battery, a mistyped year, a time server that lies.
+Believed at once, ten years on would make all that waits older than it may get, and ten years back would
+stamp what comes now with a date that is too old once the right one returns: either way a round of
+retention later acknowledged messages are gone that nobody has fetched. So a date that leaps by more
+than a day is not believed before it has stood for a day of uptime; until then the date goes on by the
+monotonic clock, which nobody sets.
+
+A server has two of these. By one it stamps and judges: it begins with the machine's date, if that is
+not before what the log has. By the other things grow old: it begins with what the log has, so that a
+start by a wrong date lets go of nothing; a server that was off for months waits its day too.
 """
 
 import logging
@@ -17,13 +23,13 @@ from securechat.server.store.sqlite import open_for_reading
 from securechat.server.values import Clock
 
 LEAP: Final = DAY
-"""Seconds ahead of what is expected from which on a date has leapt; and how long it has to stand."""
+"""Seconds from what is expected from which on a date has leapt; and how long it has to stand."""
 
 log = logging.getLogger("securechat.server.clock")
 
 
 class SteadyClock:
-    """Called like any clock; keep one and ask it often."""
+    """Called like any clock; keep one and ask it often, from any thread."""
 
     def __init__(self, now: Clock, known: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Begin.
@@ -32,21 +38,34 @@ class SteadyClock:
         """
         self._now = now
         self._monotonic = monotonic
-        self._date = known or now()
-        self._up = monotonic()
-        self._leapt: float | None = None
+        self._believed = (known or now(), monotonic())
+        """A date, and the uptime at that moment; one value, for threads that look at it together."""
+        self._leapt: tuple[int, float] | None = None
+        """The same of a leap that is not believed yet."""
 
     def __call__(self) -> int:
         date, up = self._now(), self._monotonic()
-        expected = self._date + int(up - self._up)
-        if date > expected + LEAP:
-            if self._leapt is None:
-                self._leapt = up
-                days = (date - expected) // DAY
-                log.warning("the date has leapt %d days on: nothing ages by it before it stood for one", days)
-            if up - self._leapt < LEAP:
-                return expected
-        self._date, self._up, self._leapt = date, up, None
+        known, since = self._believed
+        expected = known + int(up - since)
+        if abs(date - expected) <= LEAP:
+            self._believed, self._leapt = (date, up), None
+            return date
+        return self._leap(date, up, expected)
+
+    def _leap(self, date: int, up: float, expected: int) -> int:
+        first, since = self._leapt or (date, up)
+        if self._leapt is None or abs(date - (first + int(up - since))) > LEAP:
+            since = up
+            self._leapt = (date, up)
+            where = "on" if date > expected else "back"
+            log.warning(
+                "the date has leapt %d days %s: it is believed once it has stood for a day",
+                abs(date - expected) // DAY,
+                where,
+            )
+        if up - since < LEAP:
+            return expected
+        self._believed, self._leapt = (date, up), None
         return date
 
 

@@ -157,7 +157,11 @@ class MemberProcess(Process):
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), START)
+        try:
+            line = await asyncio.wait_for(self._process.stdout.readline(), START)
+        except BaseException:
+            await super().kill()  # whoever waited has given up: nobody would know of it
+            raise
         if not line:
             raise RuntimeError(f"{self._account.user} did not start: {log.read_text()[-2000:]}")
         self._report(REPORTS.decode(line))

@@ -1,157 +1,135 @@
-"""What a message costs the server: `python -m tests.bench.server [--seconds N]`.
+"""What a message costs the server: ``python -m tests.bench.server`` (docs/benchmarks.md).
 
-The server runs as the command does, on one core; the load generator is another process on the
-other. Server CPU is user and system time from /proc, which noise hardly touches. Messages are real
-PrivateMessages of real groups, sealed beforehand.
+The server runs as its command does, on one core; the load generator is another process on the
+other. ``--against`` runs another server on the same work, in turns, and compares the best runs:
+what disturbs a run only makes it dearer.
 """
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from tests.bench.load import Order
+from tests.bench.dialect import DIALECTS, dialect_of
+from tests.bench.load import Facts, Order
 
-TICK = os.sysconf("SC_CLK_TCK")
-PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+LOAD_SECONDS: Final = 600
+"""A load generator that takes longer than this hangs."""
 
 
-def rss_kib(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KIB
+@dataclass(frozen=True)
+class Regime:
+    """One row of the table: what is done, what is compared, and the goal."""
+
+    what: str
+    order: Mapping[str, Any]
+    value: str
+    unit: str
+    goal: str = ""
 
 
-@contextmanager
-def server(folder: Path, python: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [*python, "-m", "securechat", "server", "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--data", str(folder / "data"), "--cert", str(folder / "server.pem")],
-        stdout=subprocess.PIPE,
-        stderr=(folder / "server.log").open("w"),
-        text=True,
-    )
-    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
-    port = 0
-    try:
-        for line in process.stdout or ():
-            if line.startswith("listening on "):
-                port = int(line.rsplit(":", 1)[1])
-            if line.startswith("ready"):
-                break
-        yield process, port
-    finally:
-        process.terminate()
-        process.wait(30)
+REGIMES: Final = {
+    "16": Regime("16 in flight", {"regime": "closed", "in_flight": 16}, "us_per_message", "us", "1.6 x bare"),
+    "1": Regime("1 in flight", {"regime": "closed", "in_flight": 1}, "us_per_message", "us", "1.3 x bare"),
+    "rate": Regime("1,000 msg/s", {"regime": "rate", "rate": 1_000}, "us_per_message", "us", "1.3 x bare"),
+    "fanout": Regime("fan-out to 200", {"regime": "fanout", "clients": 200}, "us_per_message", "us", "8"),
+    "offline": Regime("offline, store and drain", {"regime": "offline"}, "us_per_message", "us", "40"),
+    "login": Regime("login", {"regime": "login", "clients": 100}, "ms_per_login", "ms", "1.5"),
+    "idle": Regime(
+        "idle connection", {"regime": "idle", "clients": 1_000}, "kib_per_connection", "KiB", "30"
+    ),
+}
 
 
-class Load:
-    """The load generator; each of its lines is a fact."""
+def run(name: str, order: Order, profile: str = "") -> Facts:
+    """Start a server, let the load generator do one regime on it, return what was found."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        clients = max(order.clients, 2 * order.pairs)
+        with dialect_of(name).serve(Path(folder), clients) as serving:
+            order = replace(order, dialect=name, pid=serving.pid, port=serving.port)
+            command = [sys.executable, "-m", "tests.bench.load", json.dumps(asdict(order))]
+            load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            try:
+                return _facts(load, order, profile)
+            except ValueError:
+                raise SystemExit(f"{name}: the load generator failed; {_last_lines(Path(folder))}") from None
+            finally:
+                load.kill()
+                load.wait()
 
-    def __init__(self, order: Order) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.load", json.dumps(vars(order))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+
+def _facts(load: "subprocess.Popen[str]", order: Order, profile: str) -> Facts:
+    recorder = None
+    for line in load.stdout or ():
+        facts: dict[str, float | str] = json.loads(line)
+        if facts.pop("phase") == "running":
+            recorder = _record(order, profile) if profile else None
+            continue
+        if recorder is not None:
+            recorder.wait()
+        return {key: float(value) for key, value in facts.items()}
+    raise ValueError("no result")
+
+
+def _last_lines(folder: Path) -> str:
+    log = folder / "log"
+    return log.read_text(encoding="utf-8", errors="replace")[-2_000:] if log.exists() else "it has no log"
+
+
+def _record(order: Order, profile: str) -> "subprocess.Popen[bytes]":
+    options = ["-d", str(int(order.seconds)), "-o", profile, "-f", "raw", "-r", "400", "-t"]
+    return subprocess.Popen(["py-spy", "record", "-p", str(order.pid), *options])
+
+
+def compare(key: str, names: list[str], order: Order, runs: int) -> None:
+    """Run a regime on each server in turns, and print the best of each."""
+    regime = REGIMES[key]
+    found: dict[str, list[Facts]] = {name: [] for name in names}
+    for _ in range(runs):
+        for name in names:
+            found[name].append(run(name, replace(order, **regime.order)))
+    best = {name: min(facts, key=lambda each: each[regime.value]) for name, facts in found.items()}
+    for name in names:
+        values = sorted(facts[regime.value] for facts in found[name])
+        others = ", ".join(
+            f"{what} {_short(value)}" for what, value in best[name].items() if what != regime.value
         )
-
-    def fact(self, phase: str) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        fact: dict[str, Any] = json.loads(line or "{}")
-        if fact.get("phase") != phase:
-            raise SystemExit(f"the load generator said {line!r}, not {phase}")
-        return fact
-
-    def go_on(self) -> None:
-        if self._process.stdin:
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        print(f"{regime.what:<26}{name:<11}{best[name][regime.value]:>9.1f} {regime.unit:<4}", end="")
+        print(f" median {values[len(values) // 2]:.1f}; {others}")
+    for name in names[1:]:
+        ratio = best[names[0]][regime.value] / max(best[name][regime.value], 1e-9)
+        print(f"{regime.what:<26}{names[0]} / {name}: {ratio:.2f}   (goal {regime.goal})")
+    sys.stdout.flush()
 
 
-def measure(order: Order, *, profile: str) -> None:
-    with tempfile.TemporaryDirectory() as folder, server(Path(folder), [sys.executable]) as (process, port):
-        order.port = port
-        load = Load(order)
-        try:
-            load.fact("running")
-            recorder = _record(process.pid, profile, order.seconds) if profile else None
-            seconds = _seconds(process.pid, load, order.seconds)
-            delivered, spent = (sum(column) for column in zip(*seconds, strict=True))
-            each = sorted(cpu / count * 1e6 for count, cpu in seconds)
-            latency = load.fact("latency")
-            print(f"{order.pairs} pairs, {order.in_flight} in flight, {order.seconds} s")
-            print(f"  delivered            {delivered} ({delivered / order.seconds:.0f}/s)")
-            print(f"  server CPU           {spent / delivered * 1e6:.1f} us per delivered message", end=" ")
-            print(f"(best second {each[0]:.1f}, median {each[len(each) // 2]:.1f})")
-            print(f"  ack latency          p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
-            if recorder is not None:
-                recorder.wait()
-            before = rss_kib(process.pid)
-            load.go_on()
-            idle = load.fact("idle")["connections"]
-            if idle:
-                each = (rss_kib(process.pid) - before) / idle
-                print(f"  idle, logged in      {each:.1f} KiB per connection ({idle})")
-            print(f"  server RSS           {rss_kib(process.pid) / 1024:.0f} MiB")
-        finally:
-            load.end()
-
-
-def _seconds(pid: int, load: Load, count: int) -> list[tuple[int, float]]:
-    """Messages delivered and CPU spent in each second."""
-    seconds = []
-    before = cpu_seconds(pid)
-    for _ in range(count):
-        delivered = load.fact("second")["delivered"]
-        now = cpu_seconds(pid)
-        seconds.append((delivered, now - before))
-        before = now
-    return seconds
-
-
-def _record(pid: int, profile: str, seconds: int) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [
-            "py-spy",
-            "record",
-            "-p",
-            str(pid),
-            "-d",
-            str(seconds),
-            "-o",
-            profile,
-            "-f",
-            "raw",
-            "-r",
-            "400",
-            "-t",
-        ]
-    )
+def _short(value: float) -> str:
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=10)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.server", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--pairs", type=int, default=50)
-    parser.add_argument("--in-flight", type=int, default=16)
-    parser.add_argument("--idle", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument(
+        "--regime", action="append", choices=list(REGIMES), help="all of them, if none is named"
+    )
+    parser.add_argument("--against", action="append", choices=DIALECTS[1:], default=[])
+    parser.add_argument("--alone", choices=DIALECTS, help="measure this one instead of ours")
     parser.add_argument("--profile", default="", help="record with py-spy into this file")
     given = parser.parse_args()
-    measure(Order(0, given.pairs, given.in_flight, given.seconds, given.idle), profile=given.profile)
+    names = [given.alone] if given.alone else ["ours", *given.against]
+    order = Order(dialect="", regime="", seconds=given.seconds, pairs=given.pairs)
+    for key in given.regime or REGIMES:
+        if given.profile:
+            print(run(names[0], replace(order, **REGIMES[key].order), given.profile))
+        else:
+            compare(key, names, order, given.runs)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from typing import cast
 
 import pytest
 
-from securechat.client import staged
+from securechat.client import intents, staged
 from securechat.client.answers import Answers
-from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys
-from securechat.client.intents import What
+from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys, refusal
+from securechat.client.events import Notice
+from securechat.client.intents import Step, What
 from securechat.client.key_packages import DAY, publication
 from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.planner import Planner
@@ -99,3 +100,25 @@ def test_a_commit_that_was_taken_they_say_after_the_log_went_on_is_judged_anew(
 
     assert not staged.exists(alice.store.db, alice.record.id)
     assert alice.wants == [What.UPDATE]
+
+
+def test_m_14_a_claim_that_comes_too_early_is_made_again_later_and_that_is_said(
+    alice: MemberOf, tmp_path: Path
+) -> None:
+    alice.founds(MemberOf(tmp_path, "bob"))
+    with alice.changes.change() as change:
+        intent = intents.add(change.db, alice.record.id, What.ADD, subject="carol")
+    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+
+    with alice.changes.change() as change:
+        request = StoredRequest(1, Purpose.CLAIM, alice.record.id, intent, b"")
+        answers.take(
+            change, request, refusal("quota", "too many requests for keys of carol", retry_after=600)
+        )
+
+    waiting = intents.get(alice.store.db, intent)
+    assert waiting is not None
+    assert waiting.step is Step.WANTED
+    assert NOW + 600 <= waiting.not_before / 1000 <= NOW + 606
+    (notice,) = [event for event in alice.events if isinstance(event, Notice)]
+    assert "carol again in 10 min" in notice.text

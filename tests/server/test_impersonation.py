@@ -1,10 +1,14 @@
 """A-07: logged in as one, nobody acts, reads or acknowledges as another."""
 
+import ast
+import asyncio
 import dataclasses
 import secrets
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from securechat.membership.login import Purpose
@@ -12,6 +16,8 @@ from securechat.membership.signing import public_of
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
+from securechat.server import session
+from tests.faults.impersonation import impersonate
 from tests.server.peer import Peer, WasRefused, commit_request, create_request, open_room, registered
 from tests.server.running import running_server
 
@@ -87,3 +93,26 @@ async def test_a_07_ones_own_key_opens_nobody_elses_account(tmp_path: Path) -> N
                 )
                 assert await code(peer, wrong) == "wrong_credentials"
             await peer.close()
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_a_07_in_any_order_of_attempts_nothing_of_others_is_got_or_moved(tmp_path: Path, seed: int) -> None:
+    """Short here; ``python -m tests.faults.impersonation --steps 1000000`` is the long form."""
+    said = asyncio.run(impersonate(tmp_path / secrets.token_hex(4), steps=300, seed=seed))
+    assert said.total() >= 300
+
+
+def test_a_07_who_a_connection_belongs_to_is_written_in_one_place() -> None:
+    """Not checked by one name and acted on by another (ejabberd, 2026)."""
+    tree = ast.parse(Path(session.__file__).read_text())
+    writers = [
+        (function.name, isinstance(node.value, ast.Constant))
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Attribute) and target.attr == "_caller"
+    ]
+    assert writers == [("__init__", True), ("_become", False)]

@@ -27,6 +27,14 @@ _STAYS: Final = 'SELECT min(cursor), count(*) FROM member WHERE conversation = ?
 _FORMER_STAYS: Final = (
     'SELECT min(cursor) FROM member WHERE conversation = ? AND "end" IS NOT NULL AND cursor < "end"'
 )
+_HASHES: Final = """
+SELECT sequence, time FROM entry
+WHERE conversation = ? AND sequence > ? AND digest IS NOT NULL ORDER BY sequence LIMIT ?
+"""
+_ENTRIES: Final = """
+SELECT sequence, time, id, kind, client, length(body) FROM entry
+WHERE conversation = ? AND sequence > ? ORDER BY sequence LIMIT ?
+"""
 _NOBODY: Final = 2**62
 """Where everybody has passed everything: nobody is left."""
 
@@ -99,14 +107,12 @@ class _Visit:
 
     def hashes(self) -> Swept:
         """They go when everybody has passed them, or when the commits beside them would."""
+        if self._is_empty(_HASHES, 0):
+            return Swept()
+        passed = self._passed()
         last = count = 0
-        for sequence, time in _each(
-            self._db,
-            "SELECT sequence, time FROM entry WHERE conversation = ? AND digest IS NOT NULL "
-            "ORDER BY sequence LIMIT ?",
-            (self._conversation, max(self.left, 0)),
-        ):
-            if time >= self._cutoffs.handshakes and sequence > self._passed():
+        for sequence, time in _each(self._db, _HASHES, (self._conversation, 0, max(self.left, 0))):
+            if time >= self._cutoffs.handshakes and sequence > passed:
                 break
             last, count = sequence, count + 1
         if count:
@@ -119,15 +125,15 @@ class _Visit:
 
     def messages(self, expired: int) -> Swept:
         """Go on from where the last visit ended, up to what somebody may still fetch."""
+        if self._is_empty(_ENTRIES, expired):
+            return Swept()
+        passed = self._passed()
         gone: list[_Gone] = []
         last, size = expired, 0
-        for row, sequence, kind, time, client, length in _each(
-            self._db,
-            "SELECT id, sequence, kind, time, client, length(body) FROM entry "
-            "WHERE conversation = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-            (self._conversation, expired, max(self.left, 0)),
+        for sequence, time, row, kind, client, length in _each(
+            self._db, _ENTRIES, (self._conversation, expired, max(self.left, 0))
         ):
-            if (time >= self._cutoffs.messages and sequence > self._passed()) or size >= BYTES:
+            if (time >= self._cutoffs.messages and sequence > passed) or size >= BYTES:
                 break
             last = sequence
             if kind == "message":
@@ -140,6 +146,9 @@ class _Visit:
             return Swept()
         self._db.execute("UPDATE conversation SET expired = ? WHERE id = ?", (last, self._conversation))
         return self._let_go(gone, expired) if gone else Swept()
+
+    def _is_empty(self, statement: str, after: int) -> bool:
+        return self._db.execute(statement, (self._conversation, after, 1)).fetchone() is None
 
     def _let_go(self, gone: list[_Gone], expired: int) -> Swept:
         passed = self._passed()
@@ -169,7 +178,11 @@ class _Visit:
 
 
 def _each(db: apsw.Connection, sql: str, bindings: tuple[int, ...]) -> Iterator[Any]:
-    """Read on only as far as somebody looks."""
+    """Read on only as far as somebody looks.
+
+    Nothing else may be asked meanwhile: APSW 3.54 then keeps this cursor for ever, and each one kept
+    makes the next statement dearer.
+    """
     return iter(db.execute(sql, bindings))
 
 

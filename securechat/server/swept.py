@@ -9,7 +9,7 @@ import apsw
 ROWS: Final = 500
 """Rows of a step. Those of one log lie on a page each: this is 2 MiB to write, some milliseconds."""
 
-LOOKED_AT: Final = 250
+LOOKED_AT: Final = 100
 """Rows a step looks at that may have nothing to let go of."""
 
 

@@ -1,5 +1,6 @@
 """Retention in small steps, each of which leaves a state like any other (O-06, rules.md A)."""
 
+import gc
 import hashlib
 import itertools
 import random
@@ -186,6 +187,18 @@ def test_a_log_with_nothing_to_do_costs_no_look_at_its_members(db: apsw.Connecti
     db.exec_trace = note
     assert sum(list(steps(db)), Swept()) == Swept()
     assert [each for each in asked if "member" in each] == []
+
+
+def test_looking_at_logs_leaves_no_cursor_open(db: apsw.Connection) -> None:
+    """Each that stays open makes the next statement dearer, and the server grow."""
+    for conversation in range(1, GROUPS + 1):
+        fill(db, conversation, 250)
+        read_to(db, conversation, 1, 100)
+        read_to(db, conversation, 2, 250)
+    for days in (0, 31, 32):
+        list(steps(db, days=days))
+
+    assert [each for each in gc.get_objects() if isinstance(each, apsw.Cursor)] == []
 
 
 def test_who_left_long_ago_and_never_read_on_holds_up_nothing_after_its_time(db: apsw.Connection) -> None:

@@ -68,13 +68,6 @@ class Scene:
         ((stored,),) = await rows(self.app, "SELECT max(stored) FROM client")
         return int(stored)
 
-    async def has_stored(self, bodies: list[bytes]) -> None:
-        """Set what alice is said to have stored."""
-        everything = sum(map(len, bodies))
-        await rows(
-            self.app, "UPDATE client SET stored = ? WHERE high_water >= ?", everything, len(bodies) + 2
-        )
-
     async def commit(self, plan: CommitPlan) -> None:
         """Alice commits at the head, which bob and carol don't follow here."""
         group = self.groups[0]
@@ -106,7 +99,6 @@ async def test_what_everybody_has_goes_at_the_next_round(scene: Scene) -> None:
 
 async def test_what_one_has_not_fetched_stays(scene: Scene) -> None:
     sealed = await scene.say(b"one", b"two", b"three")
-    await scene.has_stored(sealed)
     await scene.read(4, scene.alice, scene.bob)
     await scene.read(2, scene.carol)
 
@@ -120,7 +112,6 @@ async def test_q_08_after_its_time_a_message_leaves_its_hash_for_who_has_not_fet
     sealed = await scene.say(b"one", b"two", b"three")
     await scene.read(4, scene.alice, scene.bob)
     await scene.read(2, scene.carol)
-    await scene.has_stored(sealed)
     hashes = [hashlib.sha256(each).digest() for each in sealed]
 
     assert await sweep(scene.app, days=31) == Swept(messages=1, expired=2)
@@ -224,7 +215,7 @@ async def test_a_proposal_stays_as_long_as_its_commit(scene: Scene) -> None:
 
 
 async def test_commits_are_kept_at_least_as_long_as_messages(scene: Scene) -> None:
-    await scene.has_stored(await scene.say(b"one"))
+    await scene.say(b"one")
     times = config.Retention(messages_days=60, handshakes_days=10)
 
     assert without(await sweep(scene.app, days=59, times=times), "key_packages") == Swept()

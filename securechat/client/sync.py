@@ -132,25 +132,27 @@ class Syncer:
         """Ask where the logs stand."""
         after = b""
         while True:
+            # What is pushed while we ask may be ahead of the answer.
+            had = {record.id: record.cursor for record in records.every(self.changes.db)}
             answer = await self.session.request(Sync(after))
             if not isinstance(answer, Synced):
                 return
             for status in answer.groups:
                 record = records.by_group(self.changes.db, status.group)
                 if record is not None and self.anchor.is_placed(record):
-                    self._take_status(record, status)
+                    self._take_status(record, status, had.get(record.id, 0))
                 after = status.group
             if not answer.more:
                 return
 
-    def _take_status(self, record: ConversationRecord, status: GroupStatus) -> None:
+    def _take_status(self, record: ConversationRecord, status: GroupStatus, had: int) -> None:
         if self.groups.public(self.changes.db, record.id) is None:
             # We are out. Of a stay that was put back there is nothing to read either.
             self._say_again(status.group, stored=status.end, known=status.cursor)
             return
         self.heads[record.id] = max(self.heads.get(record.id, 0), status.head)
         self._say_again(status.group, stored=record.cursor, known=status.cursor)
-        if status.head < record.cursor:
+        if status.head < had:
             self.anchor.note_gone_back(record, status.head)
 
     async def caught_up(self) -> None:

@@ -115,7 +115,10 @@ def command(description: str | None, run: Callable[[Amount], list[Report]], *, c
     given = parser.parse_args()
     sys.stdout.write(f"seed {given.seed}\n")
     sys.stdout.flush()
-    logging.disable(logging.CRITICAL)  # what fails here fails on purpose
+    # What fails here fails on purpose.
+    logging.getLogger("asyncio").disabled = True
+    logging.getLogger("securechat").addHandler(logging.NullHandler())
+    logging.getLogger("securechat").propagate = False
     reports = run(Amount(given.count, given.minutes, given.seed))
     return said(reports)
 

@@ -105,6 +105,10 @@ class Ledger:
         screen.times[number] = 1
         screen.numbers.append(number)
 
+    def knows(self, place: str, sender: str, text: str) -> bool:
+        """Whether this was said there by them."""
+        return self._number(place, sender, text) is not None
+
     def missing(self) -> Iterator[Violation]:
         """What was promised and is not shown yet; after healing each of it is lost."""
         for (place, sender), stream in self._streams.items():

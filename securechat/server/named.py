@@ -84,7 +84,7 @@ class NamedJob:
         client, name = self._caller.client, self._name
         high_water = transaction.high_water(client)
         if name != high_water + 1:
-            transaction.settle()
+            transaction.write()
             self._recall(transaction.db, high_water)
             return
         refusal = (

@@ -92,7 +92,7 @@ class _Cursors:
         self._arrived = arrived
 
     def run(self, transaction: Transaction) -> None:
-        transaction.settle()
+        transaction.write()
         for client, acks in self._acks.items():
             self._delivery.acknowledge(transaction.db, client, acks)
 

@@ -46,6 +46,6 @@ class Hasty:
 
 if __name__ == "__main__":
     honest: Any = writer._transact
-    writer._transact = lambda db, batch: honest(Hasty(db), batch)
+    writer._transact = lambda db, *rest: honest(Hasty(db), *rest)
     sys.argv[0] = "securechat"
     runpy.run_module("securechat", run_name="__main__", alter_sys=True)

@@ -2,7 +2,7 @@
 
 Inside a transaction nobody else writes, so a number that was read in it stays true in memory until
 it ends. A client's high-water mark and a log's head are read at their first use and written back
-when the transaction ends, or before anybody looks at the tables again (``settle``).
+when the transaction ends, or before anybody looks at the tables again (``write``, ``settle``).
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,10 @@ AT_ONCE: Final = (64, 16, 4, 1)
 while the loop's thread is busy, so a batch is written in few."""
 
 
+MAX_KNOWN: Final = 20_000
+"""Marks and heads kept from one transaction to the next, about 300 bytes each."""
+
+
 @dataclass(slots=True)
 class Log:
     """Where a conversation's log stands in this transaction."""
@@ -41,19 +45,60 @@ class Log:
     head: int
 
 
+class Known:
+    """Marks, sizes and heads as the last transaction left them, for the next one.
+
+    Never the truth: it is used after the database itself has said that no other connection has
+    written since, and forgotten as soon as this one writes something else than messages, or fails to.
+    """
+
+    __slots__ = ("_version", "logs", "marks", "stored")
+
+    def __init__(self) -> None:
+        self._version = -1
+        self.marks: dict[int, int] = {}
+        self.stored: dict[int, int] = {}
+        self.logs: dict[bytes, Log] = {}
+
+    def look(self, db: apsw.Connection) -> None:
+        """In a transaction that has just begun: forget it all if another connection has written."""
+        version = db.pragma("data_version")
+        if version != self._version or len(self.marks) + len(self.logs) > MAX_KNOWN:
+            self._version = version
+            self.forget()
+
+    def forget(self) -> None:
+        self.marks.clear()
+        self.stored.clear()
+        self.logs.clear()
+
+
 class Transaction:
     """Belongs to the writer's thread, and to one ``BEGIN IMMEDIATE``."""
 
-    __slots__ = ("_answers", "_entries", "_grown", "_logs", "_marks", "_moved", "_stored", "appended", "db")
+    __slots__ = (
+        "_answers",
+        "_entries",
+        "_grown",
+        "_known",
+        "_logs",
+        "_marks",
+        "_moved",
+        "_stored",
+        "appended",
+        "db",
+    )
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, known: Known | None = None) -> None:
+        """``known`` is what the writer has asked the database about at the start (``Known.look``)."""
         self.db = db
+        self._known = Known() if known is None else known
         self.appended = 0
         """Messages that were put at the end of a log."""
-        self._marks: dict[int, int] = {}
-        self._stored: dict[int, int] = {}
+        self._marks = self._known.marks
+        self._stored = self._known.stored
+        self._logs = self._known.logs
         self._grown: dict[int, int] = {}
-        self._logs: dict[bytes, Log | None] = {}
         self._moved: set[int] = set()
         self._entries: list[EntryRow] = []
         self._answers: list[AnswerRow] = []
@@ -85,12 +130,15 @@ class Transaction:
 
     def log(self, group: bytes) -> Log | None:
         """The log of a group."""
-        if group in self._logs:
-            return self._logs[group]
+        known = self._logs.get(group)
+        if known is not None:
+            return known
         found = self.db.execute(
             "SELECT id, epoch, head FROM conversation WHERE group_id = ?", (group,)
         ).fetchone()
-        log = self._logs[group] = None if found is None else Log(*found)
+        if found is None:
+            return None
+        log = self._logs[group] = Log(*found)
         return log
 
     def append(self, log: Log, client: int, time: int, body: bytes) -> None:
@@ -101,6 +149,11 @@ class Transaction:
 
     def settle(self) -> None:
         """Write what is only here, and forget it: from now on the tables say it all."""
+        self.write()
+        self._known.forget()
+
+    def write(self) -> None:
+        """Write what is only here. Who then changes what ``Known`` holds must ``settle`` instead."""
         self.settle_entries()
         if self._answers:
             _insert(self.db, _ANSWER, self._answers)
@@ -109,9 +162,9 @@ class Transaction:
             self.db.executemany("UPDATE client SET high_water = ?, stored = stored + ? WHERE id = ?", marks)
             self._answers.clear()
             self._moved.clear()
-        self._logs.clear()
-        self._marks.clear()
-        self._stored.clear()
+        for client, size in self._grown.items():
+            if client in self._stored:
+                self._stored[client] += size
         self._grown.clear()
 
     def settle_entries(self) -> None:

@@ -24,7 +24,7 @@ from securechat.server.counters import Counters
 from securechat.server.errors import Refusal, StoreFailed
 from securechat.server.faults import internal
 from securechat.server.store.sqlite import open_database
-from securechat.server.store.transaction import Transaction
+from securechat.server.store.transaction import Known, Transaction
 
 MAX_BATCH: Final = 1_024
 """Jobs in one transaction: enough to share a sync, few enough that nobody waits long for one."""
@@ -118,10 +118,11 @@ class Writer:
         except StoreFailed as error:
             self._fail(error)
             return
+        known = Known()
         try:
             while (batch := self._take()) is not None:
                 began = time.monotonic()
-                refusal, appended = _transact(db, batch)
+                refusal, appended = _transact(db, batch, known)
                 if refusal is None:
                     self._counters.committed(len(batch), appended, time.monotonic() - began)
                 else:
@@ -187,16 +188,18 @@ class _Awaited(Generic[T]):
         self._found = self._work(db)
 
 
-def _transact(db: apsw.Connection, batch: list[Job]) -> tuple[Refusal | None, int]:
+def _transact(db: apsw.Connection, batch: list[Job], known: Known) -> tuple[Refusal | None, int]:
     """Run a batch in one transaction; a refusal says that none of it was written, else how many messages."""
     try:
         db.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(db)
+        known.look(db)
+        transaction = Transaction(db, known)
         for job in batch:
             job.run(transaction)
-        transaction.settle()
+        transaction.write()
         db.execute("COMMIT")
     except (apsw.FullError, apsw.BusyError) as error:
+        known.forget()
         if not db.get_autocommit():
             db.execute("ROLLBACK")
         log.error("nothing was written: %s", error)  # noqa: TRY400 - the reason is SQLite's, not in our stack

@@ -9,11 +9,15 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import apsw
+import msgspec
 
 from securechat.client import history, intents, kept_commits, log_chain, pending, records, staged
 from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
+from securechat.client.device import Clock
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
@@ -35,9 +39,15 @@ LOOK_LONGEST: Final = 300.0
 COMMITTER_FIRST: Final = 3.0
 """Seconds that others leave to who made a commit that adds somebody: the Welcome is there only."""
 
+MOST_LEFT: Final = 16
+"""Incarnations asked about when the server is of another line than our last one."""
+
 MAX_PAGES: Final = 10_000
 """Answers of one look through a log: more than any log has, so that no server keeps us reading."""
 
+
+SENT_AGAIN: Final = 30 * 86_400
+"""Seconds: what is older a server keeps no longer either (rules.md A), whatever it has lost."""
 
 FOR_EVER: Final = (1 << 63) - 1
 
@@ -67,6 +77,7 @@ class Anchor:
     session: Session
     outbox: Outbox
     groups: Groups
+    clock: Clock
     _standing: dict[int, GroupStatus | None] = field(default_factory=dict)
     """What the last sync said of conversations without a place; each is used once."""
     _offered: dict[int, int] = field(default_factory=dict)
@@ -82,16 +93,16 @@ class Anchor:
         self._looks.clear()
 
     def is_placed(self, record: ConversationRecord) -> bool:
-        return record.incarnation == records.counter(self.changes.db, INCARNATION)
+        """Whether its place in the present log is known; what is not open yet has none to lose."""
+        opening = record.state is Standing.OPENING
+        return opening or record.incarnation == records.counter(self.changes.db, INCARNATION)
 
     async def look(self) -> None:
         """Ask where the conversations without a place stand; reopen those of two that are not there."""
         lost = [record for record in records.every(self.changes.db) if not self.is_placed(record)]
-        for incarnation in {record.incarnation for record in lost}:
-            stays = await self._statuses(incarnation)
-            for record in lost:
-                if record.incarnation == incarnation:
-                    self._standing[record.id] = stays.get(record.group_id or b"")
+        told: dict[int, dict[bytes, GroupStatus]] = {}
+        for record in lost:
+            self._standing[record.id] = await self._status(record, told)
         for record in lost:
             if record.kind is Kind.DIRECT and self._standing[record.id] is None:
                 self._reopen(record.id)
@@ -125,6 +136,26 @@ class Anchor:
             lowest = head if record.gone_back < 0 else min(head, record.gone_back)
             record = records.update(change.db, record.id, gone_back=lowest)
             hold(change, record, "server_older")
+
+    async def _status(
+        self, record: ConversationRecord, told: dict[int, dict[bytes, GroupStatus]]
+    ) -> GroupStatus | None:
+        """Ask of the incarnation we were in; a server of another line, of those we were in before."""
+        present = records.counter(self.changes.db, INCARNATION)
+        sure = FOR_EVER
+        status = None
+        for incarnation, left_at in [(record.incarnation, FOR_EVER), *left(self.changes.db, record.id)]:
+            if incarnation not in told:
+                told[incarnation] = await self._statuses(incarnation)
+            status = told[incarnation].get(record.group_id or b"")
+            if status is None:
+                return None
+            sure = min(sure, left_at)
+            if incarnation == present:
+                return msgspec.structs.replace(status, restored=min(sure, status.head))
+            if status.restored is not None:
+                return msgspec.structs.replace(status, restored=min(sure, status.restored))
+        return status
 
     async def _statuses(self, incarnation: int) -> dict[bytes, GroupStatus]:
         """Return the newest stay in each group."""
@@ -212,7 +243,7 @@ class Anchor:
     async def _find(self, conversation: int, status: GroupStatus) -> float | None:
         """Find our place in a log that is in our epoch, or has gone on from it."""
         record = records.by_id(self.changes.db, conversation)
-        sure = status.head if status.restored is None else status.restored
+        sure = 0 if status.restored is None else status.restored
         if 0 <= record.gone_back < sure:
             sure = record.gone_back
         began = self._began(record)
@@ -299,11 +330,13 @@ class Anchor:
         if pending.move(db, record.id, known=span.known, by=span.place - span.began):
             self._accept_again(change, record)
         staged.unplace(db, record.id, after=span.sure)
+        since = int(self.clock()) - SENT_AGAIN
         if record.state is Standing.JOINED:
-            history.queue_again(db, record.id, first=span.sure + 1, last=span.began)
-            history.queue_again(db, record.id, first=span.known + 1, last=FOR_EVER)
+            history.queue_again(db, record.id, first=span.sure + 1, last=span.began, since=since)
+            history.queue_again(db, record.id, first=span.known + 1, last=FOR_EVER, since=since)
         elif record.state is Standing.LEFT:
             intents.add_once(db, record.id, What.LEAVE)  # what we asked for may be lost
+        leave(db, record, span.known if span.place == span.began else min(span.sure, span.began))
         handshake_head = max(span.place, pending.last(db, record.id))
         self._placed(change, record, cursor=span.place + span.matched, handshake_head=handshake_head)
         change.wake(record.id)
@@ -326,6 +359,23 @@ class Anchor:
         incarnation = records.counter(change.db, INCARNATION)
         record = records.update(change.db, record.id, incarnation=incarnation, gone_back=-1, **changes)
         return release(change, record) if record.held_code in RESTORED else record
+
+
+def left(db: apsw.Connection, conversation: int) -> list[tuple[int, int]]:
+    """Return the incarnations whose log we left, the last first, each with where it parted from the next."""
+    rows: list[Any] = db.execute(
+        "SELECT incarnation, sure FROM left_incarnation WHERE conversation = ? ORDER BY rowid DESC",
+        (conversation,),
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows[:MOST_LEFT]]
+
+
+def leave(db: apsw.Connection, record: ConversationRecord, sure: int) -> None:
+    """Note that the log of an incarnation and that of the next are one up to a place only."""
+    db.execute(
+        "INSERT OR REPLACE INTO left_incarnation (conversation, incarnation, sure) VALUES (?, ?, ?)",
+        (record.id, record.incarnation, sure),
+    )
 
 
 def _digest(entry: Entry) -> bytes:

@@ -115,7 +115,7 @@ class Engine:
             joiner=Joiner(self.device, self.groups, clock),
             planner=planner,
             work=Work(self.device, self.groups, planner, self.outbox, clock),
-            anchor=Anchor(self.changes, session, self.outbox, self.groups),
+            anchor=Anchor(self.changes, session, self.outbox, self.groups, clock),
             heads=self._heads,
             clock=clock,
             dates=self._dates,

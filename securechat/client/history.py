@@ -213,13 +213,13 @@ def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int) -> Message |
     return message(db, local_id) if db.changes() else None
 
 
-def queue_again(db: apsw.Connection, conversation: int, *, first: int, last: int) -> int:
+def queue_again(db: apsw.Connection, conversation: int, *, first: int, last: int, since: int = 0) -> int:
     """Put back what the server had at these places of its log and has lost; return how many."""
     db.execute(
         "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL"
         " WHERE conversation = ? AND own = 1 AND state = 'sent'"
-        " AND sequence BETWEEN ? AND ?",
-        (conversation, first, last),
+        " AND sequence BETWEEN ? AND ? AND timestamp >= ?",
+        (conversation, first, last, since),
     )
     return db.changes()
 

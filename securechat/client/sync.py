@@ -133,7 +133,8 @@ class Syncer:
         after = b""
         while True:
             # What is pushed while we ask may be ahead of the answer.
-            had = {record.id: record.cursor for record in records.every(self.changes.db)}
+            placed = filter(self.anchor.is_placed, records.every(self.changes.db))
+            had = {record.id: record.cursor for record in placed}
             answer = await self.session.request(Sync(after))
             if not isinstance(answer, Synced):
                 return

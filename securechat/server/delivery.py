@@ -63,11 +63,10 @@ ORDER BY c.group_id, m.start LIMIT ?
 """
 
 _RESTORED: Final = """
-SELECT coalesce((SELECT head FROM restore WHERE conversation = g.id AND ended = :incarnation),
-                (SELECT min(head) FROM restore WHERE conversation = g.id))
-FROM conversation g WHERE g.group_id = :group
+SELECT r.head FROM conversation g JOIN restore r ON r.conversation = g.id AND r.ended = :incarnation
+WHERE g.group_id = :group
 """
-"""Of an incarnation that is none of ours (another copy was restored meanwhile) only the oldest is sure."""
+"""Of an incarnation that is none of ours (another copy was restored meanwhile) nothing is known."""
 
 _INBOX: Final = """
 SELECT i.sequence, g.group_id, i.epoch, i.start, c.name, i.body, i.blob, i.size, i.time FROM inbox i

@@ -75,7 +75,7 @@ def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
         bob.joiner,
         cast(Planner, None),
         cast(Work, None),
-        Anchor(bob.changes, cast(Session, session), cast(Outbox, None), bob.groups),
+        Anchor(bob.changes, cast(Session, session), cast(Outbox, None), bob.groups, lambda: NOW),
         heads,
         lambda: NOW,
         Dates(lambda: NOW),

@@ -5,6 +5,13 @@ ALTER TABLE conversation ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 0;
 -- The lowest head the server named when its log had gone back unsaid; -1: it has not.
 ALTER TABLE conversation ADD COLUMN gone_back INTEGER NOT NULL DEFAULT -1;
 
+CREATE TABLE left_incarnation (                         -- incarnations whose log we left for another's
+    conversation    INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
+    incarnation     INTEGER NOT NULL,
+    sure            INTEGER NOT NULL,                   -- up to here the two logs were one
+    PRIMARY KEY (conversation, incarnation)
+) STRICT;
+
 CREATE TABLE kept_commit (                              -- the public commits that led here, as they came
     conversation    INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
     epoch           INTEGER NOT NULL,                   -- the epoch it was made in

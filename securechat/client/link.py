@@ -31,6 +31,7 @@ from securechat.protocol.client_connection import (
     InboxEvent,
     RefusedEvent,
     Responded,
+    State,
 )
 from securechat.protocol.limits import ALPN, PROTOCOL_VERSION
 from securechat.protocol.messages import (
@@ -52,6 +53,13 @@ NEXT_ADDRESS_SECONDS: Final = 0.25
 
 GREETING_SECONDS: Final = 10
 """From the TLS handshake to the server's Hello."""
+
+ACKS_GATHER: Final = 0.1
+"""Seconds that acknowledgements wait for a frame to go with. They are cumulative and nobody waits for
+them, and one of its own for every message would cost both sides as much as the message."""
+
+MAX_ACKS: Final = 1_024
+"""What one frame may say."""
 
 GOODBYE_SECONDS: Final = 2
 """For the last frame and TLS's own goodbye; then the connection is cut."""
@@ -80,6 +88,8 @@ class Link(asyncio.Protocol):
         self._ended: asyncio.Future[ClientError] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._flushing = False
+        self._acks: dict[bytes, int] = {}
+        self._acks_due: asyncio.TimerHandle | None = None
         self.last_sent = self.last_received = self._loop.time()
 
     # --- for the owner ---------------------------------------------------------------------------
@@ -111,10 +121,13 @@ class Link(asyncio.Protocol):
         return self._expect(lambda: self._connection.request_encoded(body, name))
 
     def acknowledge(self, acks: list[Acknowledged]) -> None:
-        """Say what is stored; on a connection that has ended it says nothing."""
-        if self.is_open:
-            self._connection.acknowledge(acks)
-            self._flush_soon()
+        """Say, with the next frame or soon, what is stored; on a connection that has ended nothing."""
+        if not self.is_open:
+            return
+        for ack in acks:
+            self._acks[ack.group] = max(ack.sequence, self._acks.get(ack.group, 0))
+        if self._acks_due is None:
+            self._acks_due = self._loop.call_later(ACKS_GATHER, self._acknowledge_now)
 
     def ping(self) -> None:
         """Ask for a sign of life; whatever comes counts as one."""
@@ -128,6 +141,7 @@ class Link(asyncio.Protocol):
 
     def fail(self, reason: ClientError) -> None:
         """End the connection for a reason of ours."""
+        self._say_acks()
         self._connection.close()
         self._flush()
         self._end(reason)
@@ -222,15 +236,33 @@ class Link(asyncio.Protocol):
     def _flush(self) -> None:
         self._flushing = False
         data = self._connection.data_to_send()
+        if data and self._acks:
+            self._say_acks()
+            data += self._connection.data_to_send()
         if data and self._transport is not None and not self._ended.done():
             self.last_sent = self._loop.time()
             self._transport.write(data)
+
+    def _acknowledge_now(self) -> None:
+        self._say_acks()
+        self._flush()
+
+    def _say_acks(self) -> None:
+        if self._acks_due is not None:
+            self._acks_due.cancel()
+            self._acks_due = None
+        waiting, self._acks = [Acknowledged(*ack) for ack in self._acks.items()], {}
+        if self._connection.state is State.LOGGED_IN:
+            for start in range(0, len(waiting), MAX_ACKS):
+                self._connection.acknowledge(waiting[start : start + MAX_ACKS])
 
     def _end(self, reason: ClientError) -> None:
         """The one place where a link ends: everybody who waits is told why."""
         if self._ended.done():
             return
         self._ended.set_result(reason)
+        if self._acks_due is not None:
+            self._acks_due.cancel()
         if not self._greeted.done():
             self._greeted.set_exception(_before_hello(self._address, reason))
             self._greeted.exception()  # nobody may be waiting any more

@@ -12,6 +12,7 @@ import importlib.util
 import itertools
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ import apsw
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from securechat.client.link import ACKS_GATHER
 from securechat.membership.room import Kind
 from securechat.membership.signing import public_of
 from securechat.mls.codec import encode
@@ -69,6 +71,7 @@ class OurWire:
         self.bodies = bodies
         self.group = b""
         self.cursor = 0
+        self.acknowledged = 0.0
         self.reader = FrameReader(1 << 20)
 
     def message(self) -> bytes:
@@ -107,8 +110,16 @@ class OurWire:
                 case _:
                     pass
         if delivered:
-            reply.append(encode_frame(m.Acknowledge([m.Acknowledged(self.group, self.cursor)])))
+            reply.append(self._acknowledgement())
         return Taken(answered, delivered, b"".join(reply))
+
+    def _acknowledgement(self) -> bytes:
+        """As the real client says it: not for every message."""
+        now = time.monotonic()
+        if now - self.acknowledged < ACKS_GATHER:
+            return b""
+        self.acknowledged = now
+        return encode_frame(m.Acknowledge([m.Acknowledged(self.group, self.cursor)]))
 
     def fetch(self) -> bytes:
         return self.ask(msgspec.Raw(encode_value(m.Fetch(self.group, self.cursor + 1))))

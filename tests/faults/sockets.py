@@ -330,23 +330,31 @@ async def renewal(given: argparse.Namespace, figures: Figures) -> None:
             person = Person(f"user{number}", peer.hello.domain)
             await peer.register(person)
             people.append((person, peer))
-        early = await Peer.connect(server.port)
+            if number % 100 == 99:  # a thousand registrations take longer than a silent line may be
+                await answered_by(people)
         answered = 0
         for _ in range(3):
+            early = await Peer.connect(server.port)
             make_certificate(server.folder / "fresh.pem")
             (server.folder / "fresh.pem").replace(server.folder / "server.pem")
             os.kill(server.pid, signal.SIGHUP)
-            for _, peer in people:
-                answered += await peer.ask(m.Ping()) == m.Done()
-        await early.log_in(people[0][0])
+            answered += await answered_by(people)
+            await early.log_in(people[0][0])
+            people[0] = (people[0][0], early)
         newcomer = await Peer.connect(server.port)
         await newcomer.until(lambda: newcomer.hello is not None)
         dropped = 3 * given.live - answered + sum(peer.closed is not None for _, peer in people[1:])
         same = peer_certificate(newcomer) == peer_certificate(people[1][1])
         figures.at_most("dropped, or not answered", dropped, 0, "")
         figures.at_most("newcomers that see an old certificate", int(same), 0, "")
-        for _, peer in [*people, (people[0][0], early), (people[0][0], newcomer)]:
+        for _, peer in [*people, (people[0][0], newcomer)]:
             peer._writer.transport.abort()
+
+
+async def answered_by(people: list[tuple[Person, Peer]]) -> int:
+    """How many connections answer."""
+    answers = await asyncio.gather(*(peer.ask(m.Ping()) for _, peer in people))
+    return answers.count(m.Done())
 
 
 def peer_certificate(peer: Peer) -> bytes:

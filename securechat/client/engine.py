@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from typing import Final
 from weakref import WeakSet
 
+import apsw
+
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.change import Change, Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
-from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder
+from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder, StoreFailed
 from securechat.client.events import (
     Connected,
     Disconnected,
@@ -215,6 +217,9 @@ class Engine:
     def _failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
         self._tell(Notice("internal", sanitise(text)))
+        if isinstance(error, StoreFailed | apsw.Error):
+            # What was under way is not stored: once the disk is well, a new connection brings it all again.
+            self._session.begin_anew(StoreFailed(text))
 
     async def _listen(self) -> None:
         while True:

@@ -207,10 +207,10 @@ class Outbox:
         self._failures = 0
         self._window = min(MAX_OUTSTANDING, 2 * self._window)
         if not self._arrived:
-            asyncio.get_running_loop().call_soon(self._apply_answers)
+            self._tasks.spawn(self._apply_answers(), "answers")
         self._arrived.append((request, answer))
 
-    def _apply_answers(self) -> None:
+    async def _apply_answers(self) -> None:
         """Apply all answers of one tick in one change: one fsync for what came together."""
         arrived, self._arrived = self._arrived, []
         with self._changes.change() as change:

@@ -186,6 +186,11 @@ class Session:
         if self._link is not None:
             self._link.acknowledge([Acknowledged(group, sequence)])
 
+    def begin_anew(self, reason: ClientError) -> None:
+        """Give this connection up and make another: whatever was told on it is told again."""
+        if self._link is not None:
+            self._link.fail(reason)
+
     async def _run(self) -> None:
         try:
             while (delay := await self._live_once()) is not None:

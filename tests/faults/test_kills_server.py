@@ -1,4 +1,4 @@
-"""Kills of the real server, in short; and that the harness sees an answer before its commit (C-01, Q-01)."""
+"""Kills of the real server, in short; and that the harness sees an answer before its commit (C-01, Q-02)."""
 
 import random
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_c_01_a_server_that_is_killed_loses_nothing_that_it_answered() -> None:
     assert 0 < report.longest["start after a kill"] < 5
 
 
-def test_q_01_an_answer_before_the_commit_is_seen(tmp_path: Path) -> None:
+def test_q_02_an_answer_before_the_commit_is_seen(tmp_path: Path) -> None:
     """Answered, not stored, killed: its sender notices, or nobody is shown it."""
     with pytest.raises(Wrong, match=r"lost|cannot send|did not happen|gone back"):
         kills_server.world(

@@ -74,9 +74,13 @@ class Checker:
         elif not line.own and line.state == "received" and not self._is_guest(user, line.place):
             self._ledger.shown(line.place, user, line.sender, line.name)
             self._verdict.checked["deliveries"] += 1
-        elif not line.own and line.state != "received":
+        elif not line.own and line.state != "received" and not self._after_leaving(user, line):
             where = f"{line.place} {line.sequence}"
             self._verdict.says(f"{line.state}: {where} of {line.sender} at {user} ({line.code})")
+
+    def _after_leaving(self, user: str, line: Line) -> bool:
+        """Whether a guest who has said goodbye is still brought something: it is kept, and not shown."""
+        return (line.state, line.code) == ("not_shown", "left") and self._is_guest(user, line.place)
 
     def _placed(self, user: str, line: Line) -> None:
         what = (line.sender, line.name)
@@ -107,7 +111,7 @@ class Checker:
     def _guest(self, user: str, story: Story, stays: Stays) -> None:
         seen: dict[str, list[int]] = {}
         for line in story.lines:
-            if not line.own and line.state == "received":
+            if not line.own and (line.state == "received" or self._after_leaving(user, line)):
                 seen.setdefault(line.place, []).append(line.sequence)
         for place in story.places:
             if self._is_guest(user, place.name):

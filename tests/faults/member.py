@@ -36,8 +36,6 @@ from securechat.membership.passwords import Parameters
 MARK: Final = "|"
 """Between a message's name in the ledger and what makes it longer."""
 
-ALL: Final = 1 << 30
-
 ENDED: Final = "ended"
 """The session will not come back by itself."""
 
@@ -358,7 +356,8 @@ class Member:
         places = []
         for record in records.every(db):
             if lines:
-                told += [self._line(message) for message in history.latest(db, record.id, ALL)]
+                rows = db.execute(f"{history._SELECT} WHERE m.conversation = ?", (record.id,))
+                told += [self._line(history._message(row)) for row in rows]
             shown = client._view(record)
             code = client.fingerprint(record.name).epoch_code if record.group_id else None
             places.append(

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import msgspec
+
 from tests.faults.checker import Checker, Stays
 from tests.faults.ledger import Ledger
 from tests.faults.member import Line, Place, Story
@@ -106,3 +108,13 @@ def test_a_conversation_that_is_held_or_left_by_one_who_stays_is_seen() -> None:
     three = Three()
     three.places["bob"] = place(state="removed")
     assert three.wrong() == ["removed"]
+
+
+def test_what_is_brought_to_a_guest_who_has_said_goodbye_is_not_shown_and_not_lost() -> None:
+    three = Three()
+    last = three.lines["carol"][2]
+    three.lines["carol"][2] = msgspec.structs.replace(last, state="not_shown", code="left")
+    assert three.wrong() == []
+    three = Three()
+    three.lines["bob"][2] = msgspec.structs.replace(last, state="not_shown", code="left")
+    assert three.wrong() == ["not_shown", "lost"]

@@ -5,6 +5,9 @@ import asyncio
 import pytest
 
 from securechat.client.events import Invited
+from securechat.protocol.messages import CreateGroup, Sync
+from securechat.protocol.server_connection import Requested
+from securechat.server.session import Session as ServerSession
 from tests.scenarios.evil import CutLines
 from tests.scenarios.world import PATIENCE, World
 
@@ -67,3 +70,36 @@ async def test_a_group_made_while_the_line_breaks_is_made_once(
     assert [each.name for each in alice.client.conversations()] == ["#team"]
     assert [member.user for member in alice.client.conversation("#team").members] == ["alice", "bob"]
     assert bob.client.conversations()[0].epoch == alice.client.conversation("#team").epoch
+
+
+async def test_a_conversation_whose_making_never_arrived_is_made_once_and_keeps_what_was_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-01: at the next login its group is not at the server yet, and is not given up for that."""
+    alice, bob = await world.join("alice", "bob")
+    take = ServerSession._take_request
+    lost: list[ServerSession] = []
+    waiting: list[Requested] = []
+    looked: list[ServerSession] = []
+
+    def late(session: ServerSession, requested: Requested) -> None:
+        if isinstance(requested.body, CreateGroup) and not lost:
+            lost.append(session)
+            session._pump.abort()
+            return
+        if isinstance(requested.body, CreateGroup) and session not in looked:
+            waiting.append(requested)
+            return
+        take(session, requested)
+        if requested.body == Sync():
+            looked.append(session)
+            while waiting:
+                take(session, waiting.pop())
+
+    monkeypatch.setattr(ServerSession, "_take_request", late)
+    await alice.client.caught_up()
+    await alice.says("@bob", "hello")
+    await bob.hears("hello")
+    assert lost
+    await bob.says("@alice", "hello yourself")
+    await alice.hears("hello yourself")

@@ -1,7 +1,7 @@
 """Key packages: left by clients, handed out once each, else the last resort (M-14)."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -102,10 +102,10 @@ class Directory:
         now = self._now()
         account = _account(db, body.user)
         packages: list[ClaimedKeyPackage] = []
-        clients = db.execute(
+        clients: list[Any] = db.execute(
             "SELECT id, name FROM client WHERE account = ? AND id != ? ORDER BY id", (account, caller.client)
-        )
-        for client, name in list(clients):
+        ).fetchall()
+        for client, name in clients:
             found = db.execute(_NEXT, (client, body.suite, now)).fetchone()
             if found is None:
                 continue

@@ -1,6 +1,7 @@
 """Time that passes at a server: rounds of its retention, days later."""
 
 import asyncio
+import gc
 import time
 from dataclasses import replace
 from typing import Any
@@ -63,3 +64,8 @@ async def fetched(peer: Peer, group: bytes, start: int) -> list[m.Entry | m.Gap]
 def without(swept: Swept, *names: str) -> Swept:
     """What went but for some kinds."""
     return replace(swept, **dict.fromkeys(names, 0))
+
+
+def open_cursors() -> int:
+    """Cursors there are, of all tests of this process: one that stays makes the next statement dearer."""
+    return sum(isinstance(each, apsw.Cursor) for each in gc.get_objects())

@@ -18,7 +18,7 @@ from securechat.protocol import messages as m
 from securechat.server.store import reader, sqlite, writer
 from tests.server.peer import claim, commit_request, open_room, publish, registered
 from tests.server.running import running_server
-from tests.server.sweeping import CURSORS, acknowledge, sweep
+from tests.server.sweeping import CURSORS, acknowledge, open_cursors, sweep
 
 GROWING = frozenset(
     {
@@ -139,6 +139,13 @@ async def test_no_statement_goes_through_a_growing_table(
     assert len(asked) > 80
     for table in sorted(GROWING - {"invite", "direct_slot", "restore"}):
         assert any(re.search(rf"\b{table}\b", each) for each in asked), f"nothing was asked of {table}"
+
+
+async def test_whatever_happens_no_cursor_stays_open(tmp_path: Path) -> None:
+    """A statement that is asked amid another's rows leaves one in APSW 3.54, for the connection's life."""
+    before = open_cursors()
+    await everything_happens(tmp_path)
+    assert open_cursors() == before
 
 
 def test_a_scan_would_be_seen(db: apsw.Connection) -> None:

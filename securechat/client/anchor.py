@@ -115,7 +115,11 @@ class Anchor:
         """
         if is_waiting(self.changes.db, Purpose.OFFER, conversation):
             return 0
-        if conversation not in self._standing:
+        if conversation in self._offered:
+            # What a look for others brought may be older than the answer to our offer.
+            record = records.by_id(self.changes.db, conversation)
+            self._standing[conversation] = await self._status(record, {})
+        elif conversation not in self._standing:
             await self.look()
         record = records.by_id(self.changes.db, conversation)
         if self.is_placed(record):
@@ -333,7 +337,9 @@ class Anchor:
         since = int(self.clock()) - SENT_AGAIN
         if record.state is Standing.JOINED:
             history.queue_again(db, record.id, first=span.sure + 1, last=span.began, since=since)
-            history.queue_again(db, record.id, first=span.known + 1, last=FOR_EVER, since=since)
+            # What is ours may be in the copy and not yet behind our cursor.
+            lost = max(span.known, span.sure) + 1
+            history.queue_again(db, record.id, first=lost, last=FOR_EVER, since=since)
         elif record.state is Standing.LEFT:
             intents.add_once(db, record.id, What.LEAVE)  # what we asked for may be lost
         leave(db, record, span.known if span.place == span.began else min(span.sure, span.began))

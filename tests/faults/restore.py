@@ -1,8 +1,9 @@
 """Random lives of a server that dies and comes back as an older copy (N-03, D-06, M-10).
 
 ``python -m tests.faults.restore --rounds N --seed S``: three people write, renew their keys, come and
-go; a copy is taken at a random moment; more happens; the copy comes back, once or twice. In the end everybody
-who is there must have everything that was said, once, in each sender's order, in one epoch.
+go; a copy is taken at a random moment; more happens; the copy comes back, once or twice (the same, or
+one taken since). In the end everybody must have everything that was said, once, in each sender's
+order, in one epoch, and nobody may have been told of a message that cannot be read, or of a conversation that is held.
 """
 
 import argparse
@@ -180,9 +181,13 @@ async def one_round(folder: Path, seed: int) -> Round:
             copies.append(world.folder / f"copy-{number}.db")
             back_up(world.folder / "server" / "server.db", copies[-1])
             await life.happens(life.random.randrange(STEPS))
-        for _ in range(life.random.choice([1, 1, 2])):
-            await life.dies_and_comes_back(life.random.choice(copies))
+        for number in range(life.random.choice([1, 1, 2])):
+            copy = life.random.choice(copies)
+            await life.dies_and_comes_back(copy)
             await life.happens(life.random.randrange(8))
+            # Of one line: the same copy again, or one that was taken since.
+            copies = [copy, world.folder / f"later-{number}.db"]
+            back_up(world.folder / "server" / "server.db", copies[-1])
         for person in life.people:
             if person.name in life.away:
                 life.away.discard(person.name)

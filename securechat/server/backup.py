@@ -19,6 +19,7 @@ from typing import Final
 import apsw
 
 from securechat.errors import SecureChatError
+from securechat.server.directory import USED
 from securechat.server.errors import StoreFailed
 from securechat.server.private_files import FILE_MODE
 from securechat.server.store.sqlite import open_database, open_for_reading
@@ -106,7 +107,7 @@ def begin_incarnation(db: apsw.Connection, now: int) -> None:
     """
     (old,) = db.execute("SELECT incarnation FROM server").fetchone() or (0,)
     db.execute("INSERT INTO restore (conversation, ended, head) SELECT id, ?, head FROM conversation", (old,))
-    db.execute("UPDATE key_package SET claimed = 1, body = x'' WHERE claimed = 0")
+    db.execute("UPDATE key_package SET claimed = ?, body = x'' WHERE claimed = 0", (USED,))
     drawn = now << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
     db.execute("UPDATE server SET incarnation = ?, is_copy = 0", (max(old + 1, drawn),))
 

@@ -3,7 +3,8 @@
 ``python -m tests.faults.restore --rounds N --seed S``: three people write, renew their keys, come and
 go; a copy is taken at a random moment; more happens; the copy comes back, once or twice (the same, or
 one taken since). In the end everybody must have everything that was said, once, in each sender's
-order, in one epoch, and nobody may have been told of a message that cannot be read, or of a conversation that is held.
+order, in one epoch, and nobody may have been told of a message that cannot be read, or of a
+conversation that is held.
 """
 
 import argparse

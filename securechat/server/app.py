@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from securechat.server import security_log
 from securechat.server.accounts import Accounts
 from securechat.server.admin import Administration, Reach
@@ -265,7 +267,10 @@ class App:
 @asynccontextmanager
 async def running(config: ServerConfig) -> AsyncIterator[App]:
     """A server that listens, until the block ends."""
-    app = App(config)
+    try:
+        app = App(config)
+    except apsw.Error as error:
+        raise StoreFailed(f"the database in {config.data} is damaged or cannot be read: {error}") from error
     try:
         await app.start()
         yield app

@@ -13,6 +13,7 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,9 +87,10 @@ def play(name: str, fault: str, amount: Amount, world: World, *, each: int) -> R
         try:
             with folder() as where:
                 world(where, random.Random(seed), report, at_most)
-        except Wrong as wrong:
+        except Exception as wrong:  # noqa: BLE001 - whatever nobody foresaw is a violation, and has a seed
+            what = str(wrong) if isinstance(wrong, Wrong) else "".join(traceback.format_exception(wrong))
             report.wrong.append(
-                f"{wrong}\nagain: python -m tests.faults.{name} --seed {seed} --count {at_most}"
+                f"{what}\nagain: python -m tests.faults.{name} --seed {seed} --count {at_most}"
             )
             break
         if report.counts[fault] == before:

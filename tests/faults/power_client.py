@@ -269,7 +269,7 @@ class Judge:
                 words = self.words[: picture.spoken]
                 self._asked(store, [word for word in words if isinstance(word, Asked)])
                 self._stored(store, words)
-        except ClientError as error:
+        except (ClientError, apsw.Error) as error:
             raise Wrong(f"the store does not open: {error}") from error
         finally:
             shutil.rmtree(self.folder)

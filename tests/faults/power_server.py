@@ -226,6 +226,8 @@ class Judge:
         write_files(folder, picture.files)
         try:
             self._judge(folder / "data", self.promises[: picture.spoken])
+        except (StoreFailed, apsw.Error) as error:
+            raise Wrong(f"lost: the database cannot be read: {error}") from error
         finally:
             shutil.rmtree(folder)
 

@@ -54,7 +54,7 @@ class ServerProcess:
             )
 
     async def ready(self) -> float:
-        """Wait until it listens; return the seconds since it began.
+        """Wait until it listens; return the seconds since it began, but those in which it had no core.
 
         :raises Wrong: it ended, or took longer than a start may take
         """
@@ -64,7 +64,7 @@ class ServerProcess:
             async with asyncio.timeout(START):
                 while line := await self._process.stdout.readline():
                     if line.startswith(b"ready"):
-                        return self._in_time(time.monotonic() - self._began)
+                        return self._in_time(time.monotonic() - self._began - self._waited())
         except TimeoutError:
             raise Wrong(f"the server hangs at its start: {self.log()}") from None
         raise Wrong(f"the server does not start: {self.log()}")
@@ -95,6 +95,12 @@ class ServerProcess:
     def log(self) -> str:
         """The end of what it logged."""
         return (self.folder / "server.log").read_text(errors="replace")[-2_000:]
+
+    def _waited(self) -> float:
+        """Seconds in which the process could have run and others did, where the system counts them."""
+        assert self._process is not None
+        counted = Path(f"/proc/{self._process.pid}/schedstat")
+        return int(counted.read_text().split()[1]) / 1e9 if counted.exists() else 0.0
 
     @staticmethod
     def _in_time(seconds: float) -> float:

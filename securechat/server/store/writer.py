@@ -134,7 +134,10 @@ class Writer:
             log.exception("the writer failed")
             self._fail(StoreFailed("the writer failed"))
         finally:
-            db.close()
+            try:
+                db.close()
+            except apsw.Error as error:  # all that was answered is in its log, where the next start finds it
+                log.warning("the database was not closed as it should be: %s", error)
 
     def _take(self) -> list[Job] | None:
         """Wait for a first job, then take what else is there; None is the end."""

@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from tests.bench.line import Line
 
-DIALECTS: Final = ("ours", "bare", "mosquitto", "nats", "jetstream", "prosody", "ejabberd")
+DIALECTS: Final = ("ours", "bare", "mosquitto", "nats")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Dialect(Protocol):
 
     async def log_in(self, port: int, number: int) -> Line:
         """A connection that has logged in, and does nothing more."""
+
+    def keep_alive(self, line: Line) -> None:
+        """Say what an idle client says now and then, if anything."""
 
     async def pairs(self, port: int, count: int) -> list[tuple[Line, Line]]:
         """Who sends and who receives; both have their wires."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from securechat.protocol.limits import PING_AFTER
 from tests.bench.dialect import Dialect, dialect_of
 from tests.bench.line import Line, Taken
 
@@ -251,6 +252,7 @@ async def idle(dialect: Dialect, order: Order) -> Facts:
     await asyncio.sleep(order.warm)
     before = rss_kib(order.pid)
     lines: list[Line] = []
+    alive = asyncio.create_task(_keep_alive(dialect, lines))
     for start in range(0, order.clients, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, order.clients))
         lines += await asyncio.gather(*[dialect.log_in(order.port, number) for number in numbers])
@@ -258,12 +260,20 @@ async def idle(dialect: Dialect, order: Order) -> Facts:
     say(phase="running")
     spent, after = cpu_seconds(order.pid), rss_kib(order.pid)
     await asyncio.sleep(order.seconds)
+    alive.cancel()
     return {
         "connections": sum(not line.ended for line in lines),
         "kib_per_connection": (after - before) / len(lines),
         "rss_mib": after / 1024,
         "idle_cpu_percent": (cpu_seconds(order.pid) - spent) / order.seconds * 100,
     }
+
+
+async def _keep_alive(dialect: Dialect, lines: list[Line]) -> None:
+    while True:
+        await asyncio.sleep(PING_AFTER)
+        for line in lines:
+            dialect.keep_alive(line)
 
 
 REGIMES: Final[dict[str, Callable[[Dialect, Order], Coroutine[None, None, Facts]]]] = {

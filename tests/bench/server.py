@@ -18,8 +18,8 @@ from typing import Any, Final
 from tests.bench.dialect import DIALECTS, dialect_of
 from tests.bench.load import Facts, Order
 
-LOAD_SECONDS: Final = 600
-"""A load generator that takes longer than this hangs."""
+IDLE: Final = (100, 1_000, 10_000)
+MEMBERS: Final = (2, 10, 100, 1_000)
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,20 @@ def compare(key: str, names: list[str], order: Order, runs: int) -> None:
     sys.stdout.flush()
 
 
+def growth(name: str, order: Order) -> None:
+    """How cost grows with connections that are idle, and with the members of a room."""
+    for clients in IDLE:
+        facts = run(name, replace(order, regime="idle", clients=clients))
+        print(f"{clients:>6,} idle connections   {_all(facts)}", flush=True)
+    for clients in MEMBERS:
+        facts = run(name, replace(order, regime="fanout", clients=clients))
+        print(f"{clients:>6,} members of a room  {_all(facts)}", flush=True)
+
+
+def _all(facts: Facts) -> str:
+    return ", ".join(f"{what} {_short(value)}" for what, value in facts.items())
+
+
 def _short(value: float) -> str:
     return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
 
@@ -121,10 +135,14 @@ def main() -> None:
     )
     parser.add_argument("--against", action="append", choices=DIALECTS[1:], default=[])
     parser.add_argument("--alone", choices=DIALECTS, help="measure this one instead of ours")
+    parser.add_argument("--growth", action="store_true", help="more and more clients instead of regimes")
     parser.add_argument("--profile", default="", help="record with py-spy into this file")
     given = parser.parse_args()
     names = [given.alone] if given.alone else ["ours", *given.against]
     order = Order(dialect="", regime="", seconds=given.seconds, pairs=given.pairs)
+    if given.growth:
+        growth(names[0], order)
+        return
     for key in given.regime or REGIMES:
         if given.profile:
             print(run(names[0], replace(order, **REGIMES[key].order), given.profile))

@@ -53,6 +53,9 @@ class Bare:
         line.speak(BareWire(number ^ 1))
         return line
 
+    def keep_alive(self, line: Line) -> None:
+        """Nothing: it lets the silent be."""
+
     async def pairs(self, port: int, count: int) -> list[tuple[Line, Line]]:
         lines = [await self.log_in(port, number) for number in range(2 * count)]
         return list(zip(lines[::2], lines[1::2], strict=True))

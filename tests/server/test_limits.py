@@ -120,6 +120,19 @@ async def test_o_05_who_takes_no_notice_of_refusals_is_not_read_for_a_while(tmp_
         assert await alice.ask(m.Ping()) == m.Done(), "and in a second so is she"
 
 
+async def test_o_05_who_is_told_no_without_a_rate_is_not_read_for_a_while_either(tmp_path: Path) -> None:
+    """A login by password alone is of no client: each change it asks for is forbidden, and costs no rate."""
+    rates = {"refusals": Rate(3, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as ((person, _),):
+        peer = await Peer.connect(app.port)
+        await peer.log_in_with_password(person)
+        codes = [await tried(peer, m.SendMessage(b"g" * 32, 1, b"x")) for _ in range(4)]
+        assert codes == ["forbidden"] * 4
+        (session,) = [each for each in app._desk.sessions if each.caller and not each.caller.client]
+        assert not session._pump._transport.is_reading()  # type: ignore[attr-defined]
+        await peer.close()
+
+
 async def test_o_05_bytes_have_a_rate_of_their_own_and_blobs_another(tmp_path: Path) -> None:
     rates = {"bytes": Rate(200_000, 1), "blob_bytes": Rate(100_000, 1)}
     async with running_server(tmp_path, rates=rates) as app, registered(app, "alice", "bob") as people:
@@ -150,6 +163,19 @@ async def test_o_05_acknowledgements_are_paced_and_none_is_dropped(tmp_path: Pat
                 if cursor == 4:
                     break
                 await a_moment()
+
+
+async def test_o_05_who_acknowledges_without_end_is_not_read_for_a_while(tmp_path: Path) -> None:
+    rates = {"reading": Rate(5, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "bob") as [(_, bob)]:
+        (session,) = app._desk.sessions
+        for _ in range(6):
+            bob.connection.acknowledge([m.Acknowledged(b"g" * 16, 4)])
+        bob.flush()
+        async with asyncio.timeout(10):
+            while session._pump._transport.is_reading():  # type: ignore[attr-defined]
+                await a_moment()
+        assert app.counters.limited["reading"] == 1
 
 
 async def test_o_07_groups_commits_and_proposals_have_a_rate(tmp_path: Path) -> None:

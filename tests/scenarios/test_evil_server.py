@@ -12,7 +12,7 @@ from securechat.client.events import Held, Invited, Notice
 from securechat.membership.identity import read_client_credential
 from securechat.mls.nodes import LeafNode
 from securechat.protocol.messages import ClaimedKeyPackage
-from securechat.server import judging, logbook
+from securechat.server import judging, logbook, ordering
 from tests.scenarios.evil import LyingDirectory, forged_key_package
 from tests.scenarios.world import PATIENCE, Person, World
 
@@ -107,6 +107,7 @@ def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planner, "judge", lambda *_, **__: None)
     monkeypatch.setattr(judging, "judge", lambda *_, **__: None)
     monkeypatch.setattr(logbook, "registered_client", known_by_name)
+    monkeypatch.setattr(ordering, "take_claimed", lambda *_: True)
 
 
 async def test_a_commit_with_a_forged_device_is_not_applied(

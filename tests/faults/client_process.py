@@ -29,15 +29,10 @@ from securechat.client.events import Standing
 from securechat.client.store import ClientStore
 from securechat.client.trust import Trust
 from tests.faults.kills_server import hurried_clients
-from tests.faults.power_client import cheap_passwords, renew
+from tests.faults.power_client import ROWS, cheap_passwords, renew
 
 PATIENCE: Final = 60
 HANGS: Final = 2.0 * PATIENCE
-
-ROWS: Final = (
-    "SELECT m.id, c.name, m.own, m.sender, m.text, m.state FROM message m"
-    " JOIN conversation c ON c.id = m.conversation WHERE m.id > ? ORDER BY m.id"
-)
 
 
 class Job(Struct, frozen=True):

@@ -18,19 +18,20 @@ from typing import Final
 from msgspec import json as msgjson
 
 from securechat.client.events import Event, Invited
-from tests.faults.client_process import HANGS, PATIENCE, ROWS, Job, Life
+from tests.faults.client_process import HANGS, PATIENCE, Job, Life
 from tests.faults.command import Amount, Report, Wrong, command, play
 from tests.faults.generations import Oracle, watching_generations
 from tests.faults.kills_server import hurried_clients
-from tests.faults.ledger import Ledger
+from tests.faults.ledger import Ledger, settle
 from tests.faults.patient_world import PatientWorld
-from tests.faults.power_client import cheap_passwords, renew
+from tests.faults.power_client import ROWS, cheap_passwords, renew
 from tests.scenarios.world import Person, World
 
 KILLS: Final = "client kills"
 EACH: Final = 100
 HEALS_AFTER: Final = 20
 POINTS: Final = ("resumed", "resumed", "begin", "commit", "committed", "time")
+BOB_HEARS_WITHIN: Final = 20
 ROOM: Final = 0.06
 """How often a life makes a room, or is invited to one."""
 
@@ -116,8 +117,8 @@ class Tale:
             raise Wrong("bob cannot send what is queued")
         await self.bob.client.caught_up()
         await self._live("", 0, HANGS)
-        rows = self.bob.client._engine.store.rows(ROWS, (self.seen["bob"],))
-        self._show("bob", [list(row) for row in rows])
+        self.oracle.judge()
+        await settle(self.ledger, self._show_bob, BOB_HEARS_WITHIN)
         self.oracle.judge()
         Wrong.if_any(self.ledger.verdict())
         if self.epoch != self.bob.client.fingerprint("#team").epoch_code:
@@ -205,6 +206,10 @@ class Tale:
                     pass
         if whole:
             self._show("alice", rows)
+
+    def _show_bob(self) -> None:
+        rows = self.bob.client._engine.store.rows(ROWS, (self.seen["bob"],))
+        self._show("bob", [list(row) for row in rows])
 
     def _show(self, person: str, rows: list[list[object]]) -> None:
         for number, name, own, sender, text, state in rows:

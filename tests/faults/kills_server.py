@@ -25,7 +25,7 @@ from securechat.client.config import ServerAddress
 from securechat.client.errors import ClientError
 from securechat.client.events import Invited
 from tests.faults.command import Amount, Report, Wrong, command, play
-from tests.faults.ledger import Ledger
+from tests.faults.ledger import Ledger, settle
 from tests.faults.power_client import cheap_passwords, renew
 from tests.faults.power_server import check_whole
 from tests.faults.server_process import ServerProcess
@@ -150,8 +150,7 @@ class Tale:
                     raise Wrong(f"{person.name} cannot send what is queued")
                 async with asyncio.timeout(PATIENCE):
                     await person.client.caught_up()
-        for person in people:
-            self._show(person)
+        await settle(self.ledger, self._show_all, PATIENCE)
         Wrong.if_any(self.ledger.verdict())
         codes = {person.client.fingerprint("#team").epoch_code for person in people}
         if len(codes) != 1:
@@ -162,6 +161,10 @@ class Tale:
         text = self.ledger.says(place, person.name, others(person.name, place))
         await person.client.send(screen_name(person.name, place), text)
         self.ledger.acknowledged(place, person.name, text)
+
+    def _show_all(self) -> None:
+        for person in self.world.people.values():
+            self._show(person)
 
     def _show(self, person: Person) -> None:
         """Tell the ledger what a person was shown since it was last told."""

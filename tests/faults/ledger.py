@@ -6,8 +6,10 @@ recipients, each sender's messages come in the order they were said, and nothing
 nobody said. A message that was never acknowledged may be shown or not, but never twice.
 """
 
+import asyncio
+import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -144,6 +146,18 @@ class Ledger:
     def _was_shown(self, place: str, recipient: str, sender: str, number: int) -> bool:
         screen = self._screens.get((place, recipient, sender))
         return screen is not None and number < len(screen.times) and bool(screen.times[number])
+
+
+async def settle(ledger: Ledger, look: Callable[[], None], patience: float) -> None:
+    """Wait until all that was promised is shown, or for so many seconds: a last push may be on its way.
+
+    :param look: tells the ledger what has been shown since it was last called
+    """
+    ends = time.monotonic() + patience
+    look()
+    while next(ledger.missing(), None) is not None and time.monotonic() < ends:
+        await asyncio.sleep(0.02)
+        look()
 
 
 def told(violations: Iterable[Violation]) -> str:

@@ -39,7 +39,7 @@ from tests.faults.camera import LOSSES, Camera, Picture, small_logs
 from tests.faults.command import Amount, Report, Wrong, command, play
 from tests.faults.disk import faulty_disk, write_files
 from tests.faults.generations import Oracle, watching_generations
-from tests.faults.ledger import Ledger
+from tests.faults.ledger import Ledger, settle
 from tests.faults.patient_world import PatientWorld
 from tests.scenarios.world import PATIENCE, Person, World
 
@@ -49,6 +49,11 @@ A_LIFE: Final = 12
 
 NAMES: Final = {"alice": {"direct": "@bob", "room": "#team"}, "bob": {"direct": "@alice", "room": "#team"}}
 """What each of the two calls their two conversations."""
+
+ROWS: Final = (
+    "SELECT m.id, c.name, m.own, m.sender, m.text, m.state FROM message m"
+    " JOIN conversation c ON c.id = m.conversation WHERE m.id > ? ORDER BY m.id"
+)
 
 _CHANGING: Final[msgspec.msgpack.Decoder[Changing]] = msgspec.msgpack.Decoder(Changing)
 
@@ -118,6 +123,7 @@ class Tale:
         self.chance = chance
         self.oracle = oracle
         self.ledger = Ledger()
+        self._seen = {"alice": 0, "bob": 0}
 
     async def begin(self) -> None:
         """Open both conversations, on a disk that is well."""
@@ -163,16 +169,11 @@ class Tale:
                 if not await person.client.drained(PATIENCE):
                     raise Wrong(f"{person.name} cannot send what is queued")
                 await person.client.caught_up()
-        for person, other in ((self.alice, self.bob), (self.bob, self.alice)):
-            for place, name in NAMES[person.name].items():
-                for message in person.client.messages(name, 1_000_000):
-                    if not message.own:
-                        self.ledger.shown(place, person.name, message.sender, message.text)
-                    elif message.state != "sent":
-                        raise Wrong(f"{message.text} of {person.name} is {message.state}")
-            if other.client.fingerprint("#team").epoch_code != person.client.fingerprint("#team").epoch_code:
-                raise Wrong("the two are in different epochs")
+        await settle(self.ledger, self._show, PATIENCE)
         Wrong.if_any(self.ledger.verdict())
+        codes = {person.client.fingerprint("#team").epoch_code for person in (self.alice, self.bob)}
+        if len(codes) != 1:
+            raise Wrong("the two are in different epochs")
 
     async def says(self, person: Person, place: str) -> None:
         """Say the next thing; what was taken in is a promise to the user."""
@@ -180,6 +181,18 @@ class Tale:
         text = self.ledger.says(place, person.name, [other])
         await person.client.send(NAMES[person.name][place], text)
         self.ledger.acknowledged(place, person.name, text)
+
+    def _show(self) -> None:
+        """Tell the ledger what is new on both screens."""
+        for person in (self.alice, self.bob):
+            places = {name: place for place, name in NAMES[person.name].items()}
+            for row in person.client._engine.store.rows(ROWS, (self._seen[person.name],)):
+                number, name, own, sender, text, state = row
+                if own and state != "sent":
+                    raise Wrong(f"{text} of {person.name} is {state}")
+                if not own:
+                    self.ledger.shown(places[name], person.name, sender, text)
+                self._seen[person.name] = number
 
     async def _talk_until(self, camera: Camera) -> None:
         while camera.lost is None:

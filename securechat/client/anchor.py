@@ -9,9 +9,8 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import apsw
 import msgspec
 
 from securechat.client import history, intents, kept_commits, log_chain, pending, records, staged
@@ -22,6 +21,7 @@ from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold, release
+from securechat.client.incarnations import leave, left
 from securechat.client.intents import What, jitter
 from securechat.client.kept_commits import KeptCommit
 from securechat.client.outbox import Outbox, Purpose, is_waiting, parcel
@@ -38,9 +38,6 @@ LOOK_LONGEST: Final = 300.0
 
 COMMITTER_FIRST: Final = 3.0
 """Seconds that others leave to who made a commit that adds somebody: the Welcome is there only."""
-
-MOST_LEFT: Final = 16
-"""Incarnations asked about when the server is of another line than our last one."""
 
 MAX_PAGES: Final = 10_000
 """Answers of one look through a log: more than any log has, so that no server keeps us reading."""
@@ -330,8 +327,9 @@ class Anchor:
         """Go to our place: cursor, chain, proposals and what we said since, all in one change."""
         db = change.db
         change.touched.add(record.id)
+        by = span.place - span.began
         log_chain.cut(db, record.id, span.matched)
-        if pending.move(db, record.id, known=span.known, by=span.place - span.began):
+        if pending.move(db, record.id, known=span.known, by=by):
             self._accept_again(change, record)
         staged.unplace(db, record.id, after=span.sure)
         since = int(self.clock()) - SENT_AGAIN
@@ -342,6 +340,8 @@ class Anchor:
             history.queue_again(db, record.id, first=lost, last=FOR_EVER, since=since)
         elif record.state is Standing.LEFT:
             intents.add_once(db, record.id, What.LEAVE)  # what we asked for may be lost
+        if by:
+            history.move_places(db, record.id, first=span.began + 1, last=span.known, by=by)
         leave(db, record, span.known if span.place == span.began else min(span.sure, span.began))
         handshake_head = max(span.place, pending.last(db, record.id))
         self._placed(change, record, cursor=span.place + span.matched, handshake_head=handshake_head)
@@ -365,23 +365,6 @@ class Anchor:
         incarnation = records.counter(change.db, INCARNATION)
         record = records.update(change.db, record.id, incarnation=incarnation, gone_back=-1, **changes)
         return release(change, record) if record.held_code in RESTORED else record
-
-
-def left(db: apsw.Connection, conversation: int) -> list[tuple[int, int]]:
-    """Return the incarnations whose log we left, the last first, each with where it parted from the next."""
-    rows: list[Any] = db.execute(
-        "SELECT incarnation, sure FROM left_incarnation WHERE conversation = ? ORDER BY rowid DESC",
-        (conversation,),
-    ).fetchall()
-    return [(row[0], row[1]) for row in rows[:MOST_LEFT]]
-
-
-def leave(db: apsw.Connection, record: ConversationRecord, sure: int) -> None:
-    """Note that the log of an incarnation and that of the next are one up to a place only."""
-    db.execute(
-        "INSERT OR REPLACE INTO left_incarnation (conversation, incarnation, sure) VALUES (?, ?, ?)",
-        (record.id, record.incarnation, sure),
-    )
 
 
 def _digest(entry: Entry) -> bytes:

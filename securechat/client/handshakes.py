@@ -7,7 +7,17 @@ what only a member can, and only then is anything changed.
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import intents, kept_commits, log_chain, pending, queued, records, staged
+from securechat.client import (
+    history,
+    incarnations,
+    intents,
+    kept_commits,
+    log_chain,
+    pending,
+    queued,
+    records,
+    staged,
+)
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -87,7 +97,17 @@ class Handshakes:
             self.groups.follow(change, record.id, public.apply(verified))
         else:
             group = self._process(change, record, group, verified, entry)
+        if entry.offered:
+            self._say_again(change, record, entry)
         return self._entered(change, record, verified.facts, entry, group)
+
+    def _say_again(self, change: Change, record: ConversationRecord, entry: Entry) -> None:
+        """Send again what we said in an epoch that others had left before a copy brought it back.
+
+        They can't open it any more; who can drops the double by its id.
+        """
+        for _, sure in incarnations.left(change.db, record.id)[:1]:
+            history.queue_again(change.db, record.id, first=sure + 1, last=entry.sequence, epoch=entry.epoch)
 
     def _public(self, change: Change, record: ConversationRecord) -> PublicGroup:
         public = self.groups.public(change.db, record.id)

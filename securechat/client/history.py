@@ -213,15 +213,35 @@ def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int) -> Message |
     return message(db, local_id) if db.changes() else None
 
 
-def queue_again(db: apsw.Connection, conversation: int, *, first: int, last: int, since: int = 0) -> int:
-    """Put back what the server had at these places of its log and has lost; return how many."""
+def queue_again(
+    db: apsw.Connection,
+    conversation: int,
+    *,
+    first: int,
+    last: int,
+    since: int = 0,
+    epoch: int | None = None,
+) -> None:
+    """Put back what the server had at these places of its log and has lost.
+
+    :param since: only what was said then or later (seconds since 1970)
+    :param epoch: only what was sealed in this one
+    """
     db.execute(
         "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL"
         " WHERE conversation = ? AND own = 1 AND state = 'sent'"
-        " AND sequence BETWEEN ? AND ? AND timestamp >= ?",
-        (conversation, first, last, since),
+        " AND sequence BETWEEN ? AND ? AND timestamp >= ? AND epoch = coalesce(?, epoch)",
+        (conversation, first, last, since, epoch),
     )
-    return db.changes()
+
+
+def move_places(db: apsw.Connection, conversation: int, *, first: int, last: int, by: int) -> None:
+    """Say where what we sent stands now, in a log that came to be another."""
+    db.execute(
+        "UPDATE message SET sequence = sequence + ? WHERE conversation = ? AND own = 1 AND state = 'sent'"
+        " AND sequence BETWEEN ? AND ?",
+        (by, conversation, first, last),
+    )
 
 
 def forget_places(db: apsw.Connection, conversation: int) -> None:

@@ -345,7 +345,8 @@ ENTRY_KINDS: Final = ("commit", "proposal", "message")
 class Entry(Struct, frozen=True, gc=False, omit_defaults=True, tag="entry"):
     """One place in a group's log. ``sender`` is who the server says sent it: MLS proves it.
 
-    ``kind`` is one of ENTRY_KINDS.
+    ``kind`` is one of ENTRY_KINDS. ``offered``: a commit that was brought back to a restored log, so
+    some were past its epoch before.
     """
 
     sequence: UInt64
@@ -356,6 +357,7 @@ class Entry(Struct, frozen=True, gc=False, omit_defaults=True, tag="entry"):
     body: Annotated[bytes, Meta(max_length=MAX_BODY)] = b""
     blob: Annotated[bytes, Meta(max_length=32)] = b""
     size: Annotated[int, Meta(ge=0, le=MAX_BLOB)] = 0
+    offered: bool = False
 
 
 class Gap(Struct, frozen=True, gc=False, tag="gap"):

@@ -50,7 +50,7 @@ WHERE c.group_id = ? AND m.client = ? ORDER BY m.start <= ? DESC, m.start DESC L
 """
 
 _ENTRIES: Final = """
-SELECT e.sequence, e.kind, e.epoch, c.name, e.time, e.body, e.blob, e.size, e.digest FROM entry e
+SELECT e.sequence, e.kind, e.epoch, c.name, e.time, e.body, e.blob, e.size, e.offered, e.digest FROM entry e
 JOIN client c ON c.id = e.client
 WHERE e.conversation = ? AND e.sequence BETWEEN ? AND ? ORDER BY e.sequence LIMIT ?
 """
@@ -241,10 +241,14 @@ def _add(  # noqa: PLR0913, PLR0917 - the columns of a row
     body: bytes | None,
     blob: bytes | None,
     size: int | None,
+    offered: int,
     digest: bytes | None,
 ) -> None:
     if digest is None:
-        entries.append(Entry(sequence, kind, epoch, sender, time, body or b"", blob or b"", size or 0))
+        entry = Entry(
+            sequence, kind, epoch, sender, time, body or b"", blob or b"", size or 0, offered=bool(offered)
+        )
+        entries.append(entry)
     elif entries and isinstance(entries[-1], Gap) and entries[-1].hashes:
         entries[-1] = Gap(entries[-1].first, sequence, [*entries[-1].hashes, digest])
     else:

@@ -93,9 +93,19 @@ class Logbook:
         """Put an entry into the log; moving the log's head is the caller's business."""
         columns = columns_of(Carried(entry.body, entry.blob, entry.size))
         db.execute(
-            "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body, blob, size) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (place.conversation, entry.sequence, entry.kind, entry.epoch, client, entry.time, *columns),
+            "INSERT INTO entry "
+            "(conversation, sequence, kind, epoch, client, time, body, blob, size, offered) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                place.conversation,
+                entry.sequence,
+                entry.kind,
+                entry.epoch,
+                client,
+                entry.time,
+                *columns,
+                entry.offered,
+            ),
         )
 
     def append_commit(

@@ -84,7 +84,17 @@ class Reopening:
             entries.append(entry)
         client, name = self._signer(db, judged.committer)
         sequence, carried = place.head + len(entries) + 1, body.commit
-        entry = Entry(sequence, "commit", place.epoch, name, now, carried.body, carried.blob, carried.size)
+        entry = Entry(
+            sequence,
+            "commit",
+            place.epoch,
+            name,
+            now,
+            carried.body,
+            carried.blob,
+            carried.size,
+            offered=True,
+        )
         newcomers = book.append_commit(db, place, entry, judged.verified, client)
         book.set_group_info(db, caller, place, body.group_info)
         welcomes = book.invite(db, caller, body, place, entry, newcomers)

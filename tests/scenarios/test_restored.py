@@ -196,6 +196,29 @@ async def test_n_03_who_was_away_all_the_time_hears_what_was_lost(world: World) 
     assert len(epoch_codes(people)) == 1
 
 
+async def test_n_03_who_speaks_before_the_others_are_back_is_heard_by_all(world: World) -> None:
+    """They are past the epoch that the copy is in, and could not open what is said in it."""
+    people = alice, bob, carol = await room_of_three(world)
+    await bob.close()
+    copy = copy_of(world)
+    await renews(alice)
+    await reaches(carol, alice.client.conversation("#team").epoch)
+    for person in (alice, carol):
+        await person.close()
+    await bring_back(world, copy)
+
+    await bob.open()
+    await bob.says("#team", "anybody here?")
+    for person in (carol, alice):
+        await person.open()
+        await person.hears("anybody here?")
+    await settled(*people)
+
+    for person in people:
+        assert texts(person, "#team") == ["anybody here?"]
+        assert [event for event in person.events if isinstance(event, Undecryptable | Held)] == []
+
+
 async def test_n_03_a_committer_who_never_returns_is_not_needed(world: World) -> None:
     people, copy = await a_lost_day(world)
     _, bob, carol = people

@@ -48,6 +48,9 @@ CREATE TABLE restore (
 -- The lowest quota that an account has of its own.
 CREATE INDEX account_quota ON account (quota) WHERE quota IS NOT NULL;
 
+-- A commit that its members brought back to a restored log.
+ALTER TABLE entry ADD COLUMN offered INTEGER NOT NULL DEFAULT 0;
+
 -- Retention finds what is due without looking at what is not.
 CREATE INDEX entry_digest ON entry (conversation, sequence) WHERE digest IS NOT NULL;
 CREATE INDEX entry_commit ON entry (time) WHERE kind = 'commit';

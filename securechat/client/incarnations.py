@@ -1,0 +1,27 @@
+"""The incarnations of the server whose log a conversation has left, and where each parted from the next."""
+
+from typing import Any, Final
+
+import apsw
+
+from securechat.client.records import ConversationRecord
+
+MOST_LEFT: Final = 16
+"""Incarnations asked about when the server is of another line than our last one."""
+
+
+def left(db: apsw.Connection, conversation: int) -> list[tuple[int, int]]:
+    """Return the incarnations that were left, the last first, each with where it parted from the next."""
+    rows: list[Any] = db.execute(
+        "SELECT incarnation, sure FROM left_incarnation WHERE conversation = ? ORDER BY rowid DESC LIMIT ?",
+        (conversation, MOST_LEFT),
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
+def leave(db: apsw.Connection, record: ConversationRecord, sure: int) -> None:
+    """Note that the log of an incarnation and that of the next are one up to a place only."""
+    db.execute(
+        "INSERT OR REPLACE INTO left_incarnation (conversation, incarnation, sure) VALUES (?, ?, ?)",
+        (record.id, record.incarnation, sure),
+    )

@@ -124,11 +124,10 @@ class Ordering:
             raise Refusal("stale_epoch", head=place.head)
         if body.handshake_head != place.handshake_head:
             raise Refusal("behind", head=place.head)
-        if judged is None or judged.place.conversation != place.conversation:
-            # The snapshot it was judged over was older than this transaction (another server's commit).
-            judged = self.prepare_commit(db, caller, body)
-            if judged is None:
-                raise Refusal("behind", head=place.head)
+        if judged is None:
+            # It was sent before what it stands on was there, and judged then. Nobody judges in here, where
+            # all others wait: of commits sent one behind the other that was a second for each (O-07).
+            raise Refusal("behind", head=place.head)
         if not judged.verified.facts.external:
             self._book.must_be_member(db, caller, place, body.group)
         return self._append_commit(db, caller, body, JudgedCommit(place, judged.verified))
@@ -151,10 +150,8 @@ class Ordering:
         self._book.must_be_member(db, caller, place, body.group)
         if body.epoch != place.epoch:
             raise Refusal("stale_epoch", head=place.head)
-        if judged is None or judged.place.epoch != place.epoch:
-            judged = self.prepare_proposal(db, caller, body)
-            if judged is None:
-                raise Refusal("stale_epoch", head=place.head)
+        if judged is None:  # as a commit
+            raise Refusal("stale_epoch", head=place.head)
         sequence, now = place.head + 1, self._now()
         mine = "SELECT 1 FROM pending WHERE conversation = ? AND client = ?"
         if db.execute(mine, (place.conversation, caller.client)).fetchone() is not None:

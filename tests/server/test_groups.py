@@ -12,6 +12,7 @@ from securechat.membership.signing import public_of
 from securechat.mls.key_package import key_package_reference
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
+from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import leaf_owner
 from securechat.server.ordering import Ordering
@@ -109,6 +110,28 @@ def test_a_commit_of_a_warm_tree_changes_a_row_or_two_per_level(
     creator = opened(db, people, Groups())
     creator.commit(CommitPlan(update=True))
     assert creator.commit(CommitPlan(update=True)) <= 2 * (LEVELS + 1) + 6
+
+
+def test_o_07_a_commit_that_was_sent_too_early_is_not_judged_while_all_others_wait(
+    db: apsw.Connection, people: list[Person]
+) -> None:
+    """Sent one behind the other, each would be judged in the writer's transaction: everybody's time."""
+    creator = opened(db, people, Groups())
+    first = creator.group.stage_commit(CommitPlan(update=True))
+    requests = [commit_request(creator.group, first, creator.head)]
+    creator.group.merge(first)
+    second = creator.group.stage_commit(CommitPlan(update=True))
+    requests.append(commit_request(creator.group, second, creator.head + 1))
+    judged = [creator.ordering.prepare_commit(db, creator.caller, request) for request in requests]
+    assert judged[1] is None, "where the log stood it could not be judged"
+    with transaction(db):
+        creator.ordering.commit(db, creator.caller, requests[0], judged[0])
+        with pytest.raises(Refusal) as refused:
+            creator.ordering.commit(db, creator.caller, requests[1], judged[1])
+    assert refused.value.refused.code == "behind"
+    again = creator.ordering.prepare_commit(db, creator.caller, requests[1])
+    with transaction(db):
+        creator.ordering.commit(db, creator.caller, requests[1], again)
 
 
 def test_what_is_read_from_the_rows_is_what_was_in_memory(db: apsw.Connection, people: list[Person]) -> None:

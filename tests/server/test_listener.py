@@ -245,7 +245,10 @@ async def test_o_02_what_is_no_client_hello_is_closed_unread(
         await stranger.closed()
 
 
-async def test_o_02_a_long_record_in_the_handshake_is_not_kept(tmp_path: Path) -> None:
+async def test_o_02_a_long_record_in_the_handshake_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKE_SECONDS", 60)  # it is not the time that ends it
     async with running_server(tmp_path) as app, strangers(app, "127.0.0.1") as [stranger]:
         stranger.writer.write(client_hello())
         await stranger._reader.readexactly(5)
@@ -278,6 +281,22 @@ async def test_o_01_handshakes_take_turns(tmp_path: Path, monkeypatch: pytest.Mo
         assert max(begun) <= listener.HANDSHAKES_AT_ONCE
         for peer in peers:
             await peer.close()
+
+
+async def test_o_01_while_many_wait_for_their_handshake_newcomers_wait_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "HANDSHAKES_AT_ONCE", 0)
+    monkeypatch.setattr(listener, "HANDSHAKES_WAITING", 2)
+    async with running_server(tmp_path) as app, strangers(app, *hosts(3)) as came:
+        for stranger in came:
+            stranger.writer.write(client_hello())
+        await until(lambda: status(app).handshakes_waiting == 3)
+        assert not app._listener._calm.is_set()
+        monkeypatch.undo()
+        peer = await Peer.connect(app.port)
+        assert peer.hello is not None, "and come in when it is calm again"
+        await peer.close()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from securechat.protocol.frames import encode_frame
 from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, MAX_IN_FLIGHT, MAX_QUEUED
 from securechat.server.app import App
 from securechat.server.session import Session
+from tests.client.parts import a_moment
 from tests.protocol.examples import request
 from tests.server.peer import Peer, Person, open_room, registered
 from tests.server.running import running_server
@@ -213,9 +214,13 @@ async def test_o_03_who_asks_and_does_not_read_waits(tmp_path: Path) -> None:
         await send_many(alice, group.group_id, [sealed] * 4)
         bob._writer.transport.pause_reading()  # type: ignore[attr-defined]
         asked = [bob.send(m.Fetch(group.group_id, 2)) for _ in range(MAX_IN_FLIGHT)]
-        await alice.ask(m.Ping())
-        queued = [session._pump.queued for session in app._desk.sessions if isinstance(session, Session)]
-        assert max(queued) <= 2 * MAX_FRAME + 256 * 1024
+        (session,) = [each for each in app._desk.sessions if each.caller and each.caller.user == "bob"]
+        assert isinstance(session, Session)
+        async with asyncio.timeout(20):
+            while session._writable is None:
+                await a_moment()
+        assert session._reading, "some are not looked up yet"
+        assert session._pump.queued <= 2 * MAX_FRAME + 256 * 1024
         bob._writer.transport.resume_reading()  # type: ignore[attr-defined]
         for request_id in asked:
             assert isinstance(await bob.answer(request_id), m.Entries)

@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from securechat.server.store import transaction
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.store.transaction import Known, Transaction
 
@@ -82,3 +83,12 @@ def test_what_this_connection_writes_otherwise_is_read_anew(path: Path) -> None:
     db.execute("COMMIT")
 
     assert head_in(db, known)[0] == 40
+
+
+def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "MAX_KNOWN", 5)
+    db, known = open_database(path), Known()
+    append(db, known)
+    known.marks.update(dict.fromkeys(range(2, 6), 1))
+    assert head_in(db, known) == (6, 8)
+    assert len(known.marks) == 1, "it was forgotten as a whole, and read anew"

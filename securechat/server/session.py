@@ -12,6 +12,7 @@ import secrets
 from collections import deque
 from typing import Final, assert_never
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from securechat.protocol.limits import MAX_QUEUED
@@ -64,6 +65,8 @@ GROWING: Final = frozenset({Register, PutChunk})
 
 LOOK_UPS: Final = frozenset({"unknown_user"})
 """Refusals that tell who has no account here, and so cost a look-up (O-09)."""
+
+NOTHING: Final = Raw()
 
 HELD_SECONDS: Final = 1.0
 """How long a client is not read that takes no notice of refusals; its own socket fills up then."""
@@ -244,6 +247,8 @@ class Session:
             turns.submit_quick(requested, service)
         else:
             turns.take(requested)
+            if turns.is_full:
+                self._hold()
 
     # Reading.
 
@@ -253,7 +258,7 @@ class Session:
         if caller is not None and (wait := wait_for_reading(self._desk.limiter, caller, requested.body)):
             self._turn_away(requested.id, limited(wait).refused)
             return
-        self._reading.append(requested)
+        self._reading.append(replace(requested, raw=NOTHING))  # what only a name needs need not wait here
         if self._reading_task is None:
             self._reading_task = asyncio.create_task(self._work_through_reading())
 
@@ -362,7 +367,10 @@ class Session:
 
     def _let_go(self) -> None:
         self._held = None
-        if self._pump.queued <= ENOUGH_QUEUED:
+        if self._turns is not None and self._turns.is_full:
+            self.heard = self._loop.time()  # that nothing comes is our doing
+            self._hold()
+        elif self._pump.queued <= ENOUGH_QUEUED:
             self._pump.resume()
 
     def _decline(self, request_id: int, refused: Refused) -> None:

@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -23,19 +23,23 @@ from securechat.server.pace import refuse_claim
 from securechat.server.services import Named, Quick
 from securechat.server.values import Caller, Decision
 
+MAX_WAITING: Final = 1024 * 1024
+"""Bytes of one connection's requests that wait to be judged; then it is not read until there are fewer."""
+
 log = logging.getLogger("securechat.server.turns")
 
 
 class Turns:
     """For the loop's thread. Lives as long as its connection is somebody's."""
 
-    __slots__ = ("_caller", "_desk", "_task", "_told", "_waiting")
+    __slots__ = ("_bytes", "_caller", "_desk", "_task", "_told", "_waiting")
 
     def __init__(self, desk: Desk, told: Told, caller: Caller) -> None:
         self._desk = desk
         self._told = told
         self._caller = caller
         self._waiting: deque[Requested] = deque()
+        self._bytes = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -43,14 +47,21 @@ class Turns:
         """Whether nothing waits: a quick request need not either."""
         return not self._waiting
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more waits here than a connection may have us hold."""
+        return self._bytes > MAX_WAITING
+
     def take(self, requested: Requested) -> None:
         self._waiting.append(requested)
+        self._bytes += len(requested.raw)
         if self._task is None:
             self._task = asyncio.create_task(self._work_through())
 
     def clear(self) -> None:
         """Forget what waits; what has been submitted is still decided, and told to nobody."""
         self._waiting.clear()
+        self._bytes = 0
 
     def submit_quick(self, requested: Requested, service: Quick) -> None:
         caller, body = self._caller, requested.body
@@ -72,15 +83,18 @@ class Turns:
                 requested = self._waiting[0]
                 service = self._desk.services.named[type(requested.body)]
                 if isinstance(service, Quick):
-                    self._waiting.popleft()
+                    self._pop()
                     self.submit_quick(requested, service)
                     continue
                 operation = await self._operation(requested, service)
                 if self._waiting:  # not cleared by an end meanwhile
-                    self._waiting.popleft()
+                    self._pop()
                     self._submit(requested, operation)
         finally:
             self._task = None
+
+    def _pop(self) -> None:
+        self._bytes -= len(self._waiting.popleft().raw)
 
     def _submit(self, requested: Requested, operation: Operation) -> None:
         self._desk.writer.submit(

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
-from securechat.protocol.limits import MAX_IN_FLIGHT
+from securechat.protocol.limits import MAX_FRAME, MAX_IN_FLIGHT
 from securechat.server.app import App
 from securechat.server.config import Rate
+from securechat.server.turns import MAX_WAITING
 from tests.client.parts import a_moment
 from tests.server.peer import (
     Peer,
@@ -24,7 +25,7 @@ from tests.server.peer import (
     publish,
     registered,
 )
-from tests.server.running import running_server
+from tests.server.running import UNLIMITED, running_server
 
 ONCE = Rate(1, 1e-6)
 """One, and no more in the time of a test."""
@@ -236,6 +237,23 @@ async def test_o_07_judging_leaves_a_thread_for_those_who_read(tmp_path: Path) -
         assert codes[0] == "taken"
         assert set(codes[1:]) == {"stale_epoch"}
         assert most == 2, "a commit and bob's question"
+
+
+async def test_o_07_what_waits_to_be_judged_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """The judge is busy with others: a connection's whole window would be sixteen MiB of our memory."""
+    async with running_server(tmp_path, rates=UNLIMITED) as app, registered(app, "alice") as [(_, alice)]:
+        (session,) = app._desk.sessions
+        body = m.PublishKeyPackages([b"k" * 4_000] * 50)
+        async with app._desk.judges:
+            asked = [alice.send(body) for _ in range(12)]
+            async with asyncio.timeout(10):
+                while session._pump._transport.is_reading():  # type: ignore[attr-defined]
+                    await a_moment()
+            turns = session._turns  # type: ignore[attr-defined]
+            assert MAX_WAITING < sum(len(each.raw) for each in turns._waiting) <= MAX_WAITING + MAX_FRAME
+        codes = [await code_of(alice, request_id) for request_id in asked]
+        assert codes == ["bad_request"] * 12, "and each has its turn"
+        assert turns._bytes == 0
 
 
 async def test_m_14_nobody_drains_somebodys_key_packages_alone(tmp_path: Path) -> None:

@@ -145,12 +145,14 @@ def _piece(db: apsw.Connection, upload: int, offset: int) -> bytes:
         "(SELECT max(start) FROM chunk WHERE upload = ?1 AND start <= ?2) ORDER BY start",
         (upload, offset),
     )
-    piece = b""
+    parts: list[bytes] = []
+    size = 0
     for start, data in rows:
-        piece += data[max(0, offset - start) :]
-        if len(piece) >= MAX_CHUNK:
+        parts.append(data[max(0, offset - start) :])
+        size += len(parts[-1])
+        if size >= MAX_CHUNK:
             break
-    return piece[:MAX_CHUNK]
+    return b"".join(parts)[:MAX_CHUNK]
 
 
 def _content(db: apsw.Connection, upload: int) -> bytes:

@@ -13,8 +13,14 @@ from securechat.server import blobs
 from securechat.server.log_expiry import conversations, handshakes
 from securechat.server.swept import LOOKED_AT, ROWS, Cutoffs, Job, Step, Swept, delete, rows_of
 
-CHUNKS: Final = 8
-"""Of blobs, 64 KiB each."""
+BLOB_BYTES: Final = 512 * 1024
+"""Of blobs, in one step; of small chunks ``ROWS``."""
+
+_CHUNKS: Final = """
+DELETE FROM chunk WHERE id IN
+(SELECT id FROM chunk WHERE upload = ?1 AND start < (SELECT min(start) FROM chunk WHERE upload = ?1) + ?2
+ ORDER BY start LIMIT ?3)
+"""
 
 PAGES: Final = 256
 """Handed back to the file system in one step: 1 MiB."""
@@ -58,26 +64,27 @@ def open_uploads(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
 
 def uploads(db: apsw.Connection, _cutoffs: Cutoffs, after: int) -> Step:
     """Blobs that nothing refers to any more, chunk by chunk."""
-    left = CHUNKS
+    rows_left, bytes_left = ROWS, BLOB_BYTES
     count = 0
     rows = rows_of(
-        db, "SELECT id, name, claimed FROM upload WHERE id > ? ORDER BY id LIMIT ?", (after, LOOKED_AT)
+        db,
+        "SELECT id, name, claimed, received FROM upload WHERE id > ? ORDER BY id LIMIT ?",
+        (after, LOOKED_AT),
     )
-    for upload, name, claimed in rows:
+    for upload, name, claimed, received in rows:
         if not claimed or (name is not None and blobs.is_used(db, name)):
             after = upload
             continue
         if name is not None:
             blobs.disown(db, upload)
-        left -= delete(
-            db,
-            "DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE upload = ? LIMIT ?)",
-            (upload, left),
-        )
-        if left <= 0:
+        rows_left -= delete(db, _CHUNKS, (upload, bytes_left, rows_left))
+        bytes_left -= received
+        if rows_left <= 0 or db.execute("SELECT 1 FROM chunk WHERE upload = ? LIMIT 1", (upload,)).fetchone():
             return Step(Swept(uploads=count), after)
         count += delete(db, "DELETE FROM upload WHERE id = ?", (upload,))
         after = upload
+        if bytes_left <= 0:
+            return Step(Swept(uploads=count), after)
     return Step(Swept(uploads=count), after if len(rows) == LOOKED_AT else None)
 
 

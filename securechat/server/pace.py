@@ -21,6 +21,9 @@ from securechat.server.values import Caller
 UNCOUNTED: Final = frozenset({ClaimKeyPackages})
 """Requests with a name that judge nothing and have rates of their own."""
 
+LEAST_CHUNK: Final = 4 * 1024
+"""Bytes a chunk counts at least: it is a row and a turn of the writer's, however small it is."""
+
 
 def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """Take what a request with a name costs; return the seconds to wait, or 0.0. Done for every message."""
@@ -36,7 +39,7 @@ def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, siz
 def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody) -> float:
     """The same for a request without a name."""
     if type(body) is PutChunk:
-        return limiter.take("blob_bytes", caller.account, len(body.data))
+        return limiter.take("blob_bytes", caller.account, max(len(body.data), LEAST_CHUNK))
     if type(body) is GetAccount and body.user != caller.user:
         return limiter.take("look_ups", caller.account)
     return limiter.take("reading", caller.account)

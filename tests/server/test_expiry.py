@@ -283,7 +283,7 @@ def test_a_blob_that_is_half_gone_is_nobodys(db: apsw.Connection, monkeypatch: p
     data = random.Random(1).randbytes(10 * 65_536)
     put(db, 1, data)
     db.execute("UPDATE upload SET claimed = 1")
-    monkeypatch.setattr(expiry, "CHUNKS", 2)
+    monkeypatch.setattr(expiry, "BLOB_BYTES", 2 * 65_536)
     chunks, seen = "SELECT count(*) FROM chunk", [10]
     for _ in steps(db):
         ((left,),) = db.execute(chunks).fetchall()
@@ -299,6 +299,17 @@ def test_a_blob_that_is_half_gone_is_nobodys(db: apsw.Connection, monkeypatch: p
             assert whole == data
     assert max(before - after for before, after in itertools.pairwise(seen)) <= 2
     assert names(db) == {hashlib.sha256(data).digest()}
+
+
+def test_o_06_an_upload_in_crumbs_does_not_hold_up_what_comes_after_it(db: apsw.Connection) -> None:
+    caller, blobs = Caller(1, "user1", 1, ""), Blobs(lambda: NOW)
+    for offset in range(2_000):
+        blobs.put_chunk(db, caller, m.PutChunk(b"u" * 16, offset, 4_000, b"x"))
+    db.execute("UPDATE upload SET claimed = 1")
+    taken = list(steps(db))
+    assert sum(taken, Swept()).uploads == 1
+    assert len(taken) <= len(expiry.JOBS) + 2_000 // ROWS
+    assert db.execute("SELECT count(*) FROM chunk").fetchall() == [(0,)]
 
 
 # The file

@@ -12,6 +12,7 @@ from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_FRAME, MAX_IN_FLIGHT
 from securechat.server.app import App
 from securechat.server.config import Rate
+from securechat.server.pace import LEAST_CHUNK
 from securechat.server.turns import MAX_WAITING
 from tests.client.parts import a_moment
 from tests.server.peer import (
@@ -145,6 +146,21 @@ async def test_o_05_bytes_have_a_rate_of_their_own_and_blobs_another(tmp_path: P
         assert codes[-1] == "limited"
         chunks = [m.PutChunk(bytes([n]) * 16, 0, 60_000, b"x" * 60_000) for n in range(2)]
         assert [await tried(alice, chunk) for chunk in chunks] == ["taken", "limited"]
+
+
+async def test_o_05_a_crumb_of_a_blob_costs_as_much_as_a_slice(tmp_path: Path) -> None:
+    """Each is a row and a turn of the writer's, and nothing else counts them."""
+    rates = {"blob_bytes": Rate(4 * LEAST_CHUNK, 1)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(_, alice)]:
+        codes = [await tried(alice, m.PutChunk(b"u" * 16, at, 60_000, b"x")) for at in range(6)]
+        assert codes == ["taken"] * 4 + ["limited"] * 2
+
+
+async def test_o_05_bytes_are_counted_whatever_carries_them(tmp_path: Path) -> None:
+    rates = {"bytes": Rate(50_000, 1)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(_, alice)]:
+        broken = m.CreateGroup(b"g" * 32, m.Carried(b"x" * 40_000), m.Carried(b"y"))
+        assert [await tried(alice, broken) for _ in range(2)] == ["refused_commit", "limited"]
 
 
 async def test_o_05_acknowledgements_are_paced_and_none_is_dropped(tmp_path: Path) -> None:
@@ -294,6 +310,15 @@ async def test_o_09_accounts_are_not_counted_by_asking(tmp_path: Path) -> None:
         assert (await refusal(alice, m.ClaimKeyPackages("bob", 3))).code == "quota"
         assert (await refusal(alice, m.ClaimKeyPackages("nobody", 3))).code == "quota"
         assert await tried(bob, m.GetAccount("alice")) == "taken"
+
+
+async def test_o_09_a_login_by_password_alone_looks_up_no_more_than_others(tmp_path: Path) -> None:
+    rates = {"look_ups": Rate(2, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice", "bob") as people:
+        peer = await Peer.connect(app.port)
+        await peer.log_in_with_password(people[0][0])
+        assert [await tried(peer, m.GetAccount("bob")) for _ in range(3)] == ["taken", "taken", "limited"]
+        await peer.close()
 
 
 async def test_o_09_claims_of_nobody_are_look_ups_and_of_somebody_are_not(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ from securechat.protocol.messages import InboxEntry
 
 INBOX: str = "inbox"
 
+FORK: str = "restored_fork"
+"""The hold of a group whose log went another way: it will not go on here, a new stay may begin."""
+
 INBOX_BEFORE: str = "inbox_before"
 """How far the inbox was read before the server came back older: what is there again was taken then."""
 
@@ -79,8 +82,10 @@ class Joiner:
         public = joined.group.public
         if public.context.group_id != entry.group or public.context.epoch != entry.epoch:
             raise WelcomeRefused("it is not for the group it came for")
-        if known is not None and public.context.epoch <= known.epoch:
-            # A last-resort key opens its Welcome more than once; a new stay begins after the old one.
+        forked = known is not None and known.held_code == FORK and not last_resort
+        if known is not None and public.context.epoch <= known.epoch and not forked:
+            # A last-resort key opens its Welcome more than once; a new stay begins after the old one. On
+            # another branch it may begin earlier, but then with keys that have never been used.
             raise WelcomeRefused(f"it is an old one for {known.name}")
         refused = judge_tree(public.context, public.tree)
         if refused is not None:
@@ -89,10 +94,10 @@ class Joiner:
         if room.domain != self.device.domain:
             raise WelcomeRefused("its room is of another server")
         record = self._record(change, joined, room)
-        self._enter(change, record, joined.group, entry, last_resort=last_resort)
+        self._enter(change, record, joined.group, entry, last_resort=last_resort, forked=forked)
 
     def _is_live(self, change: Change, record: ConversationRecord) -> bool:
-        return self.groups.public(change.db, record.id) is not None
+        return record.held_code != FORK and self.groups.public(change.db, record.id) is not None
 
     def _record(self, change: Change, joined: JoinedGroup, room: Room) -> ConversationRecord:
         kind = rooms.SHOWN_KINDS[room.kind]
@@ -119,6 +124,8 @@ class Joiner:
         elif self._is_live(change, record):
             raise WelcomeRefused(f"its room is {record.name}, which is here already")
         about["untold_after"] = history.last_id(change.db)
+        if record.held_code == FORK:
+            about |= {"held_code": "", "held_text": ""}
         record = records.update(change.db, record.id, state=Standing.INVITED, **about)
         change.tell(Invited(record.name, inviter))
         return record
@@ -157,10 +164,11 @@ class Joiner:
         entry: InboxEntry,
         *,
         last_resort: bool,
+        forked: bool,
     ) -> None:
         pending.clear(change.db, record.id)
         history.unseal_all(change.db, record.id)
-        if record.group_id != entry.group:
+        if record.group_id != entry.group or forked:
             history.forget_places(change.db, record.id)
             kept_commits.drop_all(change.db, record.id)
         self.groups.keep(change, record.id, group)

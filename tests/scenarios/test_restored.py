@@ -623,3 +623,34 @@ async def test_n_03_a_log_that_went_another_way_meanwhile_is_a_fork(world: World
 
     assert held.code == "restored_fork"
     assert carol.heard() == []
+
+
+async def test_n_03_who_is_on_another_branch_comes_back_by_a_new_invitation(world: World) -> None:
+    """The old branch stays held until then; what was queued on it is said on the new one."""
+    alice, bob, carol = await room_of_three(world)
+    await alice.close()
+    copy = copy_of(world)
+    await renews(carol)
+    await reaches(bob, carol.client.conversation("#team").epoch)
+    for person in (bob, carol):
+        await person.close()
+    await bring_back(world, copy)
+    await alice.open()
+    await alice.client.caught_up()
+    await renews(alice)
+
+    await bob.open()
+    assert (await bob.sees(Held)).code == "restored_fork"
+    queued = await bob.client.send("#team", "I am on the wrong branch")
+    bob.events.clear()
+    await alice.client.remove("#team", "bob")
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+    await bob.client.join("#team")
+    await bob.client.acknowledged(queued.local_id, PATIENCE)
+
+    await alice.hears("I am on the wrong branch")
+    await alice.says("#team", "welcome back")
+    await bob.hears("welcome back")
+    assert bob.client.conversation("#team").held_code == ""
+    assert len(epoch_codes((alice, bob))) == 1

@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from tests.bench.line import Line
 
-DIALECTS: Final = ("ours", "bare", "mosquitto", "nats", "jetstream", "prosody")
+DIALECTS: Final = ("ours", "bare", "mosquitto", "nats", "jetstream", "prosody", "ejabberd")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Dialect(Protocol):
 
     acknowledges: bool
     """Whether a sender is told that its message was taken; else its delivery is what is waited for."""
+    lacks: frozenset[str]
+    """Regimes that it has no notion of."""
 
     def serve(self, folder: Path, clients: int) -> AbstractContextManager[Serving]: ...
 

@@ -89,6 +89,11 @@ def _record(order: Order, profile: str) -> "subprocess.Popen[bytes]":
 def compare(key: str, names: list[str], order: Order, runs: int) -> None:
     """Run a regime on each server in turns, and print the best of each."""
     regime = REGIMES[key]
+    for name in [name for name in names if regime.order["regime"] in dialect_of(name).lacks]:
+        print(f"{regime.what:<26}{name:<11}{'-':>9}")
+    names = [name for name in names if regime.order["regime"] not in dialect_of(name).lacks]
+    if not names:
+        return
     found: dict[str, list[Facts]] = {name: [] for name in names}
     for _ in range(runs):
         for name in names:

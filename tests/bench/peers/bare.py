@@ -40,6 +40,7 @@ class BareWire:
 
 class Bare:
     acknowledges = True
+    lacks = frozenset({"fanout", "offline"})
 
     @contextmanager
     def serve(self, folder: Path, clients: int) -> Iterator[Serving]:  # noqa: ARG002 - it can't

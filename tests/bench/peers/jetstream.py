@@ -124,6 +124,7 @@ async def _open(port: int, name: str, to: str, heard: Heard | None = None) -> Li
 
 class JetStream:
     acknowledges = True
+    lacks: frozenset[str] = frozenset()
 
     @contextmanager
     def serve(self, folder: Path, clients: int) -> Iterator[Serving]:

@@ -83,6 +83,7 @@ def _packet_at(data: bytes, position: int) -> tuple[int, int, int] | None:
 
 class Mosquitto:
     acknowledges = True
+    lacks: frozenset[str] = frozenset()
 
     @contextmanager
     def serve(self, folder: Path, clients: int) -> Iterator[Serving]:  # noqa: ARG002 - MQTT needs no accounts

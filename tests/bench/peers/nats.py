@@ -80,6 +80,7 @@ async def open_line(port: int, wire: NatsWire, subjects: tuple[str, ...]) -> Lin
 
 class Nats:
     acknowledges = False
+    lacks = frozenset({"offline"})
 
     @contextmanager
     def serve(self, folder: Path, clients: int) -> Iterator[Serving]:  # noqa: ARG002 - it needs no accounts

@@ -139,6 +139,7 @@ _ANSWER: Final = msgspec.msgpack.Decoder(m.Answer)
 
 class Ours:
     acknowledges = True
+    lacks: frozenset[str] = frozenset()
 
     @contextmanager
     def serve(self, folder: Path, clients: int) -> Iterator[Serving]:

@@ -112,6 +112,7 @@ class Xmpp:
     """All of a dialect but its server."""
 
     acknowledges = False
+    lacks: frozenset[str] = frozenset()
 
     async def log_in(self, port: int, number: int, heard: Heard | None = None) -> Line:
         """A client that is available, which is also what brings the messages that were kept."""

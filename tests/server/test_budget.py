@@ -185,3 +185,6 @@ def test_whatever_happens_the_right_one_goes_and_the_counts_hold(
         assert len(budget) == len(slow.guests) <= CAPS.total
         assert budget.strangers == len(slow.strangers()) <= CAPS.before_login
         assert budget.sources == len({where[0] for where in slow.strangers().values()})
+    for guest in slow.guests:
+        budget.leave(guest)
+    assert (budget._guests, budget._sources, budget._ranks) == ({}, {}, {}), "nothing is left of who was here"

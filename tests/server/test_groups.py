@@ -186,3 +186,24 @@ def test_what_is_kept_is_bounded(
             groups.write(db, number, second.group().public, None)
     assert groups._leaves <= MEMBERS
     assert 1 not in groups._states
+
+
+def test_of_the_lists_of_members_so_many_are_kept(
+    db: apsw.Connection, people: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("securechat.server.groups.KEPT_CLIENTS", MEMBERS)
+    groups = Groups()
+    opened(db, people, groups)
+    for conversation in range(1, 6):
+        groups.present(db, conversation, 1)
+        db.execute(
+            "INSERT INTO conversation (group_id, epoch, head, handshake_head, created) "
+            "VALUES (?, 0, 0, 0, 0)",
+            (bytes([conversation]) * 16,),
+        )
+        db.execute(
+            "INSERT INTO member (conversation, client, leaf, may_speak, start, cursor) "
+            "SELECT last_insert_rowid(), client, leaf, 1, 1, 0 FROM member WHERE conversation = 1"
+        )
+    assert groups._clients <= MEMBERS
+    assert len(groups._present) == 1

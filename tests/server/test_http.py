@@ -209,8 +209,26 @@ async def test_o_02_a_request_is_small(tmp_path: Path) -> None:
 
 async def test_o_01_a_request_comes_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "REQUEST_SECONDS", 0)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 60)  # it is not the time in all that ends it
     async with running_server(tmp_path, http_port=0) as app:
         assert await asked(app, b"GET /hea") == ("", "")
+
+
+async def test_o_01_an_answer_that_does_not_come_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> Page:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(http, "ANSWER_SECONDS", 0)
+    port = http.HttpPort({"/slow": never})
+    await port.open(0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port.port)
+    writer.write(GET.format("/slow").encode())
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+    await port.close()
 
 
 async def test_o_01_there_are_few_connections(tmp_path: Path) -> None:

@@ -195,6 +195,16 @@ async def test_o_05_who_acknowledges_without_end_is_not_read_for_a_while(tmp_pat
         assert app.counters.limited["reading"] == 1
 
 
+async def test_o_05_acknowledgements_cost_by_their_number(tmp_path: Path) -> None:
+    """A frame of a thousand is a thousand statements of the writer's."""
+    rates = {"reading": Rate(100, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "bob") as [(_, bob)]:
+        bob.connection.acknowledge([m.Acknowledged(b"%16d" % number, 4) for number in range(720)])
+        bob.flush()
+        codes = [await tried(bob, m.Ping()) for _ in range(11)]
+        assert codes == ["taken"] * 10 + ["limited"]
+
+
 async def test_o_07_groups_commits_and_proposals_have_a_rate(tmp_path: Path) -> None:
     rates = {"handshakes": Rate(3, 1e-6)}
     async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(keys, alice)]:

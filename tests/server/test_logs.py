@@ -15,9 +15,11 @@ from securechat.server.logs import (
     PER_SECOND,
     Flood,
     LatestErrors,
+    Layout,
     OneLine,
     OneObject,
     escaped,
+    log_to_stderr,
 )
 from tests.server.peer import open_room, registered
 from tests.server.running import running_server
@@ -159,3 +161,22 @@ async def test_g_01_neither_keys_nor_content_are_logged_or_stored(
         assert secret not in logged
         assert secret.hex().encode() not in logged
     assert not any(secret in stored for secret in secrets)
+
+
+@pytest.mark.parametrize(("layout", "formatter"), [("text", OneLine), ("json", OneObject)])
+def test_g_03_what_a_process_logs_is_one_line_and_held_back(
+    layout: Layout, formatter: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[logging.Handler] = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **more: handlers.extend(more["handlers"]))
+    log_to_stderr(logging.INFO, layout)
+    (handler,) = handlers
+    assert type(handler.formatter) is formatter
+    assert [type(each) for each in handler.filters] == [Flood]
+
+
+async def test_o_08_a_server_that_has_ended_listens_to_no_log(tmp_path: Path) -> None:
+    before = list(logging.getLogger("securechat.server").handlers)
+    async with running_server(tmp_path):
+        assert logging.getLogger("securechat.server").handlers != before
+    assert logging.getLogger("securechat.server").handlers == before

@@ -36,6 +36,15 @@ async def test_q_05_sent_twice_it_is_appended_once(tmp_path: Path) -> None:
         await again.close()
 
 
+async def test_q_05_two_clients_use_the_same_names_and_each_gets_its_own_answer(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        (_, alice), (_, bob) = people
+        body = m.ClaimKeyPackages("alice", 3)
+        assert await alice.ask(body, 1) == m.ClaimedKeyPackages("alice", [])
+        assert (await refusal(bob, m.ClaimKeyPackages("nobody", 3), 1)).code == "unknown_user"
+        assert await alice.ask(body, 1) == m.ClaimedKeyPackages("alice", [])
+
+
 async def test_q_05_the_answer_survives_a_restart(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (alices_keys, alice), _ = people

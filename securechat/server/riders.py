@@ -22,7 +22,8 @@ ALONE_AFTER: Final = 0.2
 """Seconds after which cursors go without company."""
 
 MAX_GATHERED: Final = 2_048
-"""Cursors that wait, of all clients; then they go at once."""
+"""Cursors that wait, of all clients; then they go at once. More than that do not go with one transaction:
+it is ten milliseconds, and others wait for it."""
 
 MAX_OF_CLIENT: Final = 1_024
 """Groups of one client whose cursors wait: what one frame can name. It says the others again."""
@@ -65,12 +66,23 @@ class Riders:
         """What goes with a transaction that is about to begin."""
         if self._under_way or not self._acks or asyncio.get_running_loop().time() - self._since < RIDE_AFTER:
             return []
-        acks, self._acks, self._count = self._acks, {}, 0
-        if self._timer is not None:
+        self._under_way = True
+        return [_Cursors(self._delivery, self._take_some(), self._arrived)]
+
+    def _take_some(self) -> dict[int, dict[bytes, int]]:
+        acks: dict[int, dict[bytes, int]] = {}
+        count = 0
+        while self._acks and count < MAX_GATHERED:
+            client = next(iter(self._acks))
+            acks[client] = self._acks.pop(client)
+            count += len(acks[client])
+        self._count -= count
+        if self._acks:
+            self._since = 0.0  # as soon as these have arrived
+        elif self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._under_way = True
-        return [_Cursors(self._delivery, acks, self._arrived)]
+        return acks
 
     def _arrived(self) -> None:
         """The last ones are written: now others may go, and at once if their time has come meanwhile."""

@@ -66,6 +66,9 @@ GROWING: Final = frozenset({Register, PutChunk})
 LOOK_UPS: Final = frozenset({"unknown_user"})
 """Refusals that tell who has no account here, and so cost a look-up (O-09)."""
 
+ACKS_PER_TOKEN: Final = 8
+"""Cursors of one frame that cost as much as one request: each is a statement of the writer's."""
+
 NOTHING: Final = Raw()
 
 HELD_SECONDS: Final = 1.0
@@ -229,7 +232,7 @@ class Session:
         if caller is None or not caller.client:
             return
         self._desk.riders.add(caller.client, acks)
-        if self._desk.limiter.take("reading", caller.account):
+        if self._desk.limiter.take("reading", caller.account, max(1.0, len(acks) / ACKS_PER_TOKEN)):
             self._hold()
 
     # Requests with a name.

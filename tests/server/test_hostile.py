@@ -25,7 +25,7 @@ from securechat.server.delivery import SYNC_PAGE, Delivery
 from securechat.server.groups import Groups
 from securechat.server.login_hash import LoginHasher
 from securechat.server.quota import Quota
-from securechat.server.riders import MAX_OF_CLIENT, Riders
+from securechat.server.riders import MAX_GATHERED, MAX_OF_CLIENT, Riders
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
 from tests.server.peer import (
@@ -127,6 +127,28 @@ async def test_o_05_acknowledgements_wait_in_one_job_of_bounded_size() -> None:
     job.done()
     assert gone == [True], "what was due meanwhile goes as soon as it may"
     assert len(riders.take()) == 1
+
+
+async def test_o_05_many_clients_acknowledgements_do_not_make_one_long_transaction() -> None:
+    """Forty clients may have 1,024 each waiting: everybody's messages would wait for all of them."""
+    riders = Riders(Delivery(Groups(), Quota(Quotas()), lambda: 0))
+    for client in range(1, 41):
+        riders.add(client, [m.Acknowledged(secrets.token_bytes(16), 1) for _ in range(MAX_OF_CLIENT)])
+    riders.leave()
+    went: list[int] = []
+    riders.go = lambda: went.extend(take())
+
+    def take() -> list[int]:
+        (job,) = riders.take()
+        taken = job._acks  # type: ignore[attr-defined]
+        assert sum(len(cursors) for cursors in taken.values()) <= MAX_GATHERED + MAX_OF_CLIENT
+        went.extend(taken)
+        job.done()
+        return []
+
+    take()
+    assert went == list(range(1, 41)), "all of them, in the order they came, with room for others between"
+    assert riders._timer is None
 
 
 def test_a_client_taken_out_and_in_for_ever_still_learns_of_its_other_groups(db: apsw.Connection) -> None:

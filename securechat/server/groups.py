@@ -13,6 +13,7 @@ import apsw
 
 from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import Opaque, Uint8, WireStruct, decode, encode
+from securechat.mls.errors import MLSError
 from securechat.mls.group_context import GroupContext
 from securechat.mls.nodes import NodeIndex
 from securechat.mls.public_group import PublicGroup
@@ -69,8 +70,14 @@ class Groups:
             if kept is not None and kept[0] == data:  # the same context and transcript: the same tree
                 self._states.move_to_end(conversation)
                 return kept[1]
-        stored = decode(_PublicState, data)
-        tree = self.load_tree(db, conversation, epoch, stored.context.cipher_suite)
+        # Over a damaged state nothing is judged (C-05): honest members would refuse what we let through.
+        try:
+            stored = decode(_PublicState, data)
+            tree = self.load_tree(db, conversation, epoch, stored.context.cipher_suite)
+        except MLSError as error:
+            raise StoreFailed(f"the state of conversation {conversation} is damaged: {error}") from None
+        if tree.tree_hash() != stored.context.tree_hash:
+            raise StoreFailed(f"the tree of conversation {conversation} is damaged: it has another hash")
         group = PublicGroup(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
         self._keep(conversation, data, group)
         return group

@@ -27,6 +27,8 @@ def make_private_folder(path: Path) -> None:
         path.mkdir(FOLDER_MODE)
     except FileExistsError:
         _check(path, os.lstat(path), directory=True)
+    else:
+        sync_folder(path.parent)
 
 
 def create_private_file(path: Path, data: bytes) -> None:
@@ -37,6 +39,7 @@ def create_private_file(path: Path, data: bytes) -> None:
         os.link(new, path, follow_symlinks=False)  # unlike a rename, it takes nobody's place
     finally:
         new.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def replace_private_file(path: Path, data: bytes) -> None:
@@ -47,6 +50,18 @@ def replace_private_file(path: Path, data: bytes) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the disk knows the folder's names: a file's own fsync does not promise its name (C-03)."""
+    if not _HAS_MODES:
+        return  # Windows opens no folders
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _write(new: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from securechat.membership.signing import public_of
 from securechat.mls.key_package import key_package_reference
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
-from securechat.server.errors import Refusal
+from securechat.server.errors import Refusal, StoreFailed
 from securechat.server.groups import Groups
 from securechat.server.judging import leaf_owner
 from securechat.server.ordering import Ordering
@@ -152,6 +152,20 @@ def test_memory_that_does_not_fit_the_database_is_not_used(db: apsw.Connection, 
     creator.commit(CommitPlan(update=True))
     assert groups.load(db, 1) != kept
     assert groups.load(db, 1) == creator.group.public
+
+
+def test_c_05_over_a_damaged_tree_nothing_is_judged(db: apsw.Connection, people: list[Person]) -> None:
+    creator = opened(db, people, Groups())
+    creator.commit(CommitPlan(update=True))
+    for row, body in db.execute("SELECT id, body FROM tree_node WHERE until IS NULL").fetchall()[:4]:
+        bad = body[:-1] + bytes([body[-1] ^ 1])
+        db.execute("UPDATE tree_node SET body = ? WHERE id = ?", (bad, row))
+        with pytest.raises(StoreFailed, match="damaged"):
+            Groups().load(db, 1)
+        db.execute("UPDATE tree_node SET body = ? WHERE id = ?", (body, row))
+    db.execute("DELETE FROM tree_node WHERE node = 0 AND until IS NULL")
+    with pytest.raises(StoreFailed, match="damaged"):
+        Groups().load(db, 1)
 
 
 def test_old_nodes_stay_while_a_welcome_waits_and_go_with_it(

@@ -31,6 +31,9 @@ WAITING: Final = 256
 LOOKED_EVERY: Final = 16
 """Messages of a log between two looks at whether anybody reads them."""
 
+MAX_LOOKS: Final = 50_000
+"""Logs of which is kept when it was last looked, about 100 bytes each; then all are looked at again."""
+
 LEAST_BYTES: Final = 1024
 """What a message counts at least where nobody reads: its row has a size too."""
 
@@ -69,6 +72,7 @@ class Quota:
 
     def __init__(self, limits: Quotas) -> None:
         self._limits = limits
+        self._looked_at: dict[int, int] = {}
         self._watched = 0
         self._asked_at = -1
 
@@ -81,8 +85,16 @@ class Quota:
             self._look_up_lowest(transaction.db, now)
         if transaction.stored(caller.client) + size > self._watched:
             self._check_account(transaction, log, caller, size)
-        if not log.head % LOOKED_EVERY and log.head:
+        # Since the last look, and not at every sixteenth place: there a commit could stand each time.
+        if log.head - self._looked_at.get(log.conversation, 0) >= LOOKED_EVERY:
             self._check_readers(transaction, log, caller)
+            self._note_look(log)
+
+    def _note_look(self, log: Log) -> None:
+        """Somebody reads, or may begin to: enough for a while."""
+        if len(self._looked_at) >= MAX_LOOKS:
+            self._looked_at.clear()
+        self._looked_at[log.conversation] = log.head
 
     def _look_up_lowest(self, db: apsw.Connection, now: int) -> None:
         """Below a client's share of the lowest quota there is, nothing has to be added up."""

@@ -15,7 +15,17 @@ from securechat.server.app import App
 from securechat.server.config import Quotas
 from securechat.server.quota import DiskSpace
 from tests.client.parts import a_moment
-from tests.server.peer import Peer, Person, WasRefused, claim, create_request, open_room, publish, registered
+from tests.server.peer import (
+    Peer,
+    Person,
+    WasRefused,
+    claim,
+    commit_request,
+    create_request,
+    open_room,
+    publish,
+    registered,
+)
 from tests.server.running import UNLIMITED, running_server
 
 
@@ -117,6 +127,24 @@ async def test_o_06_small_messages_that_nobody_reads_are_bounded_too(tmp_path: P
         group, _ = await open_room(*people)
         codes = [await say(people[0][1], group, 1) for _ in range(100)]
         assert 64 <= codes.count("taken") <= 64 + quota.LOOKED_EVERY
+
+
+async def test_o_06_commits_between_the_messages_change_nothing_of_that(tmp_path: Path) -> None:
+    """One in sixteen was enough to be looked at never again."""
+    options = {"quotas": Quotas(unread_bytes=16 * 1024), "rates": UNLIMITED}
+    async with running_server(tmp_path, **options) as app, registered(app, "mallory", "bob") as people:
+        (_, mallory), _ = people
+        group, _ = await open_room(*people)
+        codes = []
+        for epoch in range(1, 6):
+            for _ in range(quota.LOOKED_EVERY - 1):
+                sealed = group.encrypt(b"x")
+                codes.append(await tried(mallory, m.SendMessage(group.group_id, epoch, sealed)))
+            head = await stored(app, "SELECT handshake_head FROM conversation")
+            staged = group.stage_commit(CommitPlan(update=True))
+            assert await tried(mallory, commit_request(group, staged, head)) == "taken"
+            group.merge(staged)
+        assert 16 <= codes.count("taken") <= 16 + quota.LOOKED_EVERY
 
 
 async def test_notes_to_oneself_are_read_by_whom_they_are_for(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -134,6 +135,23 @@ def test_o_07_a_commit_that_was_sent_too_early_is_not_judged_while_all_others_wa
         creator.ordering.commit(db, creator.caller, requests[1], again)
 
 
+def test_a_commit_that_was_judged_before_a_proposal_came_is_not_taken(
+    db: apsw.Connection, people: list[Person]
+) -> None:
+    """It would leave the proposal out, which the judge has not seen."""
+    creator = opened(db, people, Groups())
+    staged = creator.group.stage_commit(CommitPlan(update=True))
+    request = commit_request(creator.group, staged, creator.head)
+    judged = creator.ordering.prepare_commit(db, creator.caller, request)
+    proposal = m.Propose(creator.group.group_id, 1, creator.group.propose_update())
+    proposed = creator.ordering.prepare_proposal(db, creator.caller, proposal)
+    with transaction(db):
+        creator.ordering.propose(db, creator.caller, proposal, proposed)
+    with transaction(db), pytest.raises(Refusal) as refused:
+        creator.ordering.commit(db, creator.caller, request, judged)
+    assert refused.value.refused.code == "behind"
+
+
 def test_what_is_read_from_the_rows_is_what_was_in_memory(db: apsw.Connection, people: list[Person]) -> None:
     groups = Groups()
     creator = opened(db, people, groups)
@@ -157,7 +175,8 @@ def test_memory_that_does_not_fit_the_database_is_not_used(db: apsw.Connection, 
 def test_c_05_over_a_damaged_tree_nothing_is_judged(db: apsw.Connection, people: list[Person]) -> None:
     creator = opened(db, people, Groups())
     creator.commit(CommitPlan(update=True))
-    for row, body in db.execute("SELECT id, body FROM tree_node WHERE until IS NULL").fetchall()[:4]:
+    found: list[Any] = db.execute("SELECT id, body FROM tree_node WHERE until IS NULL").fetchall()
+    for row, body in found[:4]:
         bad = body[:-1] + bytes([body[-1] ^ 1])
         db.execute("UPDATE tree_node SET body = ? WHERE id = ?", (bad, row))
         with pytest.raises(StoreFailed, match="damaged"):

@@ -193,6 +193,8 @@ async def test_a_guesser_is_shown_the_door(tmp_path: Path) -> None:
             with pytest.raises(WasRefused):
                 await peer.log_in(Person("alice", app.identity.domain))
         await peer.until(lambda: peer.closed is not None)
+        assert peer.closed is not None
+        assert peer.closed.code == "protocol_error", "and not only let go because its time is up"
         await peer.close()
 
 

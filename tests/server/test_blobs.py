@@ -8,7 +8,10 @@ import pytest
 
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_CHUNK
-from securechat.server.blobs import MAX_OPEN
+from securechat.server.blobs import MAX_OPEN, Blobs
+from securechat.server.errors import Refusal
+from securechat.server.store.sqlite import open_database, prepare_database
+from securechat.server.values import Caller
 from tests.server.peer import Peer, WasRefused, registered
 from tests.server.running import running_server
 
@@ -78,3 +81,64 @@ async def test_a_request_carries_one_of_body_and_blob(tmp_path: Path, carried: m
     async with running_server(tmp_path) as app, registered(app, "alice") as [(_, alice)]:
         code = await refused(alice, m.CreateGroup(b"g" * 32, carried, m.Carried(b"tree")))
         assert code == ("no_blob" if carried.blob and not carried.body else "bad_request")
+
+
+INVITED = "INSERT INTO inbox (client, sequence, conversation, epoch, start, sender, blob, size, time) VALUES "
+MAY_READ = {
+    "who uploaded it": ("", True),
+    "a member": ("INSERT INTO member VALUES (NULL, 1, 2, 1, 1, 1, NULL, 0)", True),
+    "who came later": ("INSERT INTO member VALUES (NULL, 1, 2, 1, 1, 6, NULL, 5)", False),
+    "who went before": ("INSERT INTO member VALUES (NULL, 1, 2, 1, 1, 1, 4, 0)", False),
+    "who went with it": ("INSERT INTO member VALUES (NULL, 1, 2, 1, 1, 1, 5, 0)", True),
+    "who is invited by it": (
+        INVITED + "(2, 1, 1, 1, 6, 1, :blob, 4, 0)",
+        True,
+    ),
+    "who is not the one invited": (
+        INVITED + "(1, 1, 1, 1, 6, 1, :blob, 4, 0)",
+        False,
+    ),
+    "anybody": ("", False),
+}
+
+
+@pytest.mark.parametrize("who", MAY_READ)
+def test_a_blob_is_read_by_who_may_read_what_refers_to_it(tmp_path: Path, who: str) -> None:
+    """It is the commit at place 5 of a log."""
+    blob = {"blob": b"n" * 32}
+    sql, may = MAY_READ[who]
+    db = open_database(prepare_database(tmp_path))
+    for name in ("one", "two"):
+        db.execute(
+            "INSERT INTO account (user, salt, login_hash, account_key, statement, created) "
+            "VALUES (?, x'', '', x'', x'', 0)",
+            (name,),
+        )
+        db.execute(
+            "INSERT INTO client (account, name, device_key, credential, created) "
+            "VALUES (last_insert_rowid(), ?, '', '', 0)",
+            (name,),
+        )
+    db.execute(
+        "INSERT INTO conversation (group_id, epoch, head, handshake_head, created) VALUES (x'', 1, 9, 5, 0)"
+    )
+    db.execute(
+        "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, blob, size) "
+        "VALUES (1, 5, 'commit', 1, 1, 0, :blob, 4)",
+        blob,
+    )
+    db.execute(
+        "INSERT INTO upload (client, upload, total, received, created, name, claimed) "
+        "VALUES (1, x'', 4, 4, 0, :blob, 1)",
+        blob,
+    )
+    db.execute("INSERT INTO chunk (upload, start, data) VALUES (1, 0, x'01020304')")
+    db.execute(sql, blob)
+    reader = Caller(1, "one", 1, "one") if who == "who uploaded it" else Caller(2, "two", 2, "two")
+    asked = m.GetBlob(b"n" * 32)
+    if may:
+        assert Blobs(lambda: 0).get_blob(db, reader, asked).data == b"\1\2\3\4"
+    else:
+        with pytest.raises(Refusal, match="no_blob"):
+            Blobs(lambda: 0).get_blob(db, reader, asked)
+    db.close()

@@ -147,3 +147,23 @@ async def test_n_02_who_was_disabled_between_the_proof_and_the_login_is_not_let_
         await ask(app, "disable", user="alice")
         with pytest.raises(Refusal, match="wrong_credentials"):
             await app._writer.find(functools.partial(standing, caller, 0))
+
+
+async def test_a_07_a_connection_becomes_somebodys_once(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob"):
+        alice, bob = session_of(app, "alice"), session_of(app, "bob")
+        assert bob.caller is not None
+        with pytest.raises(Refusal, match="bad_request"):
+            alice._become(bob.caller)
+        assert alice.caller is not None
+        assert alice.caller.user == "alice"
+
+
+async def test_n_04_what_was_asked_for_in_the_moment_of_stopping_is_written(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app:
+        asked = app._writer.find(lambda db: db.execute("SELECT 1").get)
+        waiting = asyncio.ensure_future(asked)
+        await asyncio.sleep(0)  # it is submitted, and not handed over yet
+        await app._writer.close()
+        async with asyncio.timeout(20):
+            assert await waiting == 1

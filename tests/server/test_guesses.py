@@ -10,6 +10,7 @@ from securechat.membership.signing import new_key
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
 from securechat.server.app import App
+from securechat.server.config import Rate
 from securechat.server.guesses import MAX_GUESSES
 from securechat.server.login_hash import LoginHasher
 from tests.client.parts import a_moment
@@ -67,6 +68,13 @@ async def test_a_06_guessing_is_slow_whoever_asks_and_whether_there_is_somebody(
         assert 170 < last.retry_after <= 180
         assert app._hasher.verified == 5, "what is limited is not hashed"
         assert await code_of_guess(app, bob) == "opened", "another's name is another's bucket"
+
+
+async def test_a_06_who_goes_on_guessing_waits_longer_and_longer(tmp_path: Path) -> None:
+    rates = {"passwords_by_day": Rate(2, 1e-3)}
+    async with running_server(tmp_path, rates=rates) as app:
+        codes = [await code_of_guess(app, wrong(app, "alice")) for _ in range(3)]
+        assert codes == ["wrong_credentials"] * 2 + ["limited"]
 
 
 async def test_a_06_one_guess_at_each_of_many_accounts_is_slow_too(tmp_path: Path) -> None:

@@ -341,9 +341,9 @@ async def test_o_09_claims_of_nobody_are_look_ups_and_of_somebody_are_not(tmp_pa
         assert codes == ["unknown_user"] * 5 + ["quota"] * 2
 
 
-async def test_o_09_registrations_have_a_rate_by_address_and_in_all(tmp_path: Path) -> None:
-    rates = {"registrations_by_address": Rate(2, 1e-6)}
-    async with running_server(tmp_path, rates=rates) as app:
+@pytest.mark.parametrize("rule", ["registrations_by_address", "registrations"])
+async def test_o_09_registrations_have_a_rate_by_address_and_in_all(tmp_path: Path, rule: str) -> None:
+    async with running_server(tmp_path, rates={rule: Rate(2, 1e-6)}) as app:
         for number in range(3):
             peer = await Peer.connect(app.port)
             registration = peer.register(Person(f"user{number}", app.identity.domain))
@@ -354,7 +354,7 @@ async def test_o_09_registrations_have_a_rate_by_address_and_in_all(tmp_path: Pa
                     await registration
                 assert refused.value.code == "limited"
             await peer.close()
-        assert app.counters.limited == {"registrations_by_address": 1}
+        assert app.counters.limited == {rule: 1}
 
 
 async def test_strangers_ask_at_a_rate_and_not_for_long(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ MAX_REQUEST: Final = 1024
 REQUEST_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 10
 MAX_CONNECTIONS: Final = 8
+"""More, and the oldest that has not asked yet goes: nobody else of this machine keeps an asker out."""
 
 log = logging.getLogger("securechat.server.http")
 
@@ -47,6 +48,8 @@ class HttpPort:
         self._pages = pages
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: dict[asyncio.Task[None], None] = {}
+        """Those that have not asked yet, oldest first."""
         self.port = 0
 
     async def open(self, port: int) -> None:
@@ -74,23 +77,38 @@ class HttpPort:
         assert task is not None  # noqa: S101 - asyncio runs this as a task
         self._tasks.add(task)
         try:
-            if len(self._tasks) <= MAX_CONNECTIONS:
+            if self._has_room():
+                self._silent[task] = None
                 async with asyncio.timeout(REQUEST_SECONDS + ANSWER_SECONDS):
-                    page, with_body = await self._answer(reader)
+                    page, with_body = await self._answer(reader, task)
                     writer.write(_encoded(page, with_body=with_body))
                     await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # it went, or said nothing, or we are going: either way this is its end
         finally:
             self._tasks.discard(task)
+            self._silent.pop(task, None)
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader) -> tuple[Page, bool]:
+    def _has_room(self) -> bool:
+        """For one that is counted already; somebody who only holds on makes room."""
+        if len(self._tasks) <= MAX_CONNECTIONS:
+            return True
+        if not self._silent:
+            return False
+        oldest = next(iter(self._silent))
+        del self._silent[oldest]
+        oldest.cancel()
+        return True
+
+    async def _answer(self, reader: asyncio.StreamReader, task: asyncio.Task[None]) -> tuple[Page, bool]:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             return Page("431 Request Header Fields Too Large", b""), True
+        finally:
+            self._silent.pop(task, None)
         asked = judge(head, frozenset(self._pages))
         if isinstance(asked, Page):
             return asked, True

@@ -236,7 +236,9 @@ async def test_o_01_there_are_few_connections(tmp_path: Path) -> None:
         held = [
             await asyncio.open_connection("127.0.0.1", app.http_port) for _ in range(http.MAX_CONNECTIONS)
         ]
-        assert await asked(app, GET.format("/healthz")) == ("", "")
+        status, _ = await asked(app, GET.format("/healthz"))
+        assert status == "200", "who asks gets an answer, whoever holds on"
+        assert await held[0][0].read() == b"", "the oldest made room"
         for _, writer in held:
             writer.close()
             await writer.wait_closed()

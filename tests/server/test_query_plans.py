@@ -15,6 +15,7 @@ import pytest
 
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
+from securechat.server import quota
 from securechat.server.store import reader, sqlite, writer
 from tests.server.peer import claim, commit_request, open_room, publish, registered
 from tests.server.running import running_server
@@ -152,6 +153,16 @@ def test_a_scan_would_be_seen(db: apsw.Connection) -> None:
     assert scans(db, "SELECT count(*) FROM entry WHERE client = ?")
     assert scans(db, "SELECT e.id FROM entry e WHERE e.time < ?")
     assert not scans(db, "SELECT e.id FROM entry e WHERE e.conversation = ? AND e.sequence > ?")
+
+
+def test_o_06_whether_somebody_is_a_stranger_is_asked_of_the_strangers_conversations(
+    db: apsw.Connection,
+) -> None:
+    """Not of the client's own: with thousands of them each invitation would be a second of the writer's."""
+    for statement in (quota._IS_STRANGER, quota._STRANGERS):
+        steps = [step for step in plan(db, statement) if "theirs" in step or "mine" in step]
+        assert [step.split()[1] for step in steps] == ["theirs", "mine"]
+        assert "client=? AND conversation=?" in steps[1]
 
 
 def test_expiry_and_the_hot_path_use_the_indexes_made_for_them(db: apsw.Connection) -> None:

@@ -21,7 +21,10 @@ from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
 from securechat.server.errors import StoreFailed
 
 KEPT_LEAVES: Final = 50_000
-"""Leaves of all states kept in memory, about 2 KiB each."""
+"""Leaves of all states kept in memory, ``LEAF_BYTES`` each."""
+
+LEAF_BYTES: Final = 2 * 1024
+"""About: parsed, with its share of the nodes above it."""
 
 KEPT_CLIENTS: Final = 200_000
 """Clients in the lists of who is in which group, about 100 bytes each."""
@@ -150,11 +153,16 @@ class Groups:
     def _keep(self, conversation: int, data: bytes, group: PublicGroup) -> None:
         with self._lock:
             before = self._states.pop(conversation, None)
-            self._leaves += group.tree.leaf_count - (0 if before is None else before[1].tree.leaf_count)
+            self._leaves += _weight(data, group) - (0 if before is None else _weight(*before))
             self._states[conversation] = (data, group)
             while self._leaves > KEPT_LEAVES and len(self._states) > 1:
-                _, (_, dropped) = self._states.popitem(last=False)
-                self._leaves -= dropped.tree.leaf_count
+                _, dropped = self._states.popitem(last=False)
+                self._leaves -= _weight(*dropped)
+
+
+def _weight(data: bytes, group: PublicGroup) -> int:
+    """A state in leaves: a group of one may have a policy of 64 KiB, and it is here twice."""
+    return group.tree.leaf_count + 2 * len(data) // LEAF_BYTES
 
 
 def forget_trees(db: apsw.Connection, conversation: int, limit: int) -> int:

@@ -13,8 +13,9 @@ from securechat.membership.signing import public_of
 from securechat.mls.key_package import key_package_reference
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
+from securechat.protocol.limits import MAX_POLICY
 from securechat.server.errors import Refusal, StoreFailed
-from securechat.server.groups import Groups
+from securechat.server.groups import LEAF_BYTES, Groups, _weight
 from securechat.server.judging import leaf_owner
 from securechat.server.ordering import Ordering
 from securechat.server.store.sqlite import open_database, prepare_database
@@ -159,6 +160,23 @@ def test_what_is_read_from_the_rows_is_what_was_in_memory(db: apsw.Connection, p
     warm, cold = groups.load(db, 1), Groups().load(db, 1)
     assert warm == cold
     assert cold.tree.tree_hash() == cold.context.tree_hash == creator.group.public.context.tree_hash
+
+
+def test_o_07_small_groups_of_large_policies_do_not_fill_the_memory(
+    db: apsw.Connection, people: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted by leaves alone, fifty thousand groups of one with 64 KiB of banned users each would stay."""
+    groups = Groups()
+    opened(db, people[:1], groups)
+    small = groups.load(db, 1)
+    monkeypatch.setattr("securechat.server.groups.KEPT_LEAVES", 1_000)
+    for conversation in range(2, 200):
+        groups._keep(conversation, bytes(MAX_POLICY), small)
+    kept = sum(len(data) for data, _ in groups._states.values())
+    assert MAX_POLICY < kept <= 1_000 * LEAF_BYTES
+    for conversation in range(2, 200):
+        groups._keep(conversation, b"", small)
+    assert groups._leaves == sum(_weight(*state) for state in groups._states.values())
 
 
 def test_memory_that_does_not_fit_the_database_is_not_used(db: apsw.Connection, people: list[Person]) -> None:

@@ -11,6 +11,7 @@ import apsw
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.server import blobs
 from securechat.server.log_expiry import conversations, handshakes
+from securechat.server.store.answers import newest
 from securechat.server.swept import LOOKED_AT, ROWS, Cutoffs, Job, Step, Swept, delete, rows_of
 
 BLOB_BYTES: Final = 512 * 1024
@@ -27,6 +28,18 @@ PAGES: Final = 256
 
 SPARE_PAGES: Final = 4_096
 """Free pages that are kept for what comes next: 16 MiB, or an eighth of the file."""
+
+ANSWER_ROWS: Final = 2_000
+"""Answers of a step: they lie side by side, twenty on a page."""
+
+ANSWERS_LOOKED_AT: Final = 50_000
+"""Answers a round may look at though none has come: some 50 ms."""
+
+_OLD_ANSWERS: Final = f"""
+DELETE FROM answer WHERE id > ? AND id <= ? AND EXISTS (
+    SELECT 1 FROM client c WHERE c.id = answer.client
+    AND (answer.name <= c.high_water - {ANSWERS_KEPT} OR (c.seen > 0 AND c.seen < ?)))
+"""  # noqa: S608 - a number of ours
 
 
 def key_packages(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
@@ -89,17 +102,25 @@ def uploads(db: apsw.Connection, _cutoffs: Cutoffs, after: int) -> Step:
 
 
 def answers(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
-    """What clients were told that have not been here for as long as commits are kept."""
-    rows = rows_of(db, "SELECT id, seen FROM client WHERE id > ? ORDER BY id LIMIT ?", (after, LOOKED_AT))
-    for client, seen in rows:
-        after = client
-        if not 0 < seen < cutoffs.answers:
-            continue
-        slot = client * ANSWERS_KEPT
-        count = delete(db, "DELETE FROM answer WHERE slot >= ? AND slot < ?", (slot, slot + ANSWERS_KEPT))
-        if count:
-            return Step(Swept(answers=count), after)
-    return Step(Swept(), after if len(rows) == LOOKED_AT else None)
+    """What clients were told before their last answers, or have not come for as long as commits are kept.
+
+    Most of a large table stays, so a round begins where the last one ended, and looks at twice what
+    has come since and a little more. ``after`` is how many it may still look at.
+    """
+    place, head = db.execute("SELECT place, head FROM answer_sweep").fetchone() or (0, 0)
+    last = newest(db)
+    left = after or ANSWERS_LOOKED_AT + 2 * max(0, last - head)
+    limit = min(left, ANSWER_ROWS)
+    looked, until = db.execute(
+        "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM answer WHERE id > ? ORDER BY id LIMIT ?)",
+        (place, limit),
+    ).fetchone() or (0, 0)
+    count = delete(db, _OLD_ANSWERS, (place, int(until), cutoffs.answers))
+    at_end = looked < limit
+    following = 0 if at_end else int(until)
+    if following != place:
+        db.execute("UPDATE answer_sweep SET place = ?, head = ?", (following, last))
+    return Step(Swept(answers=count), None if at_end or left == looked else left - looked)
 
 
 def pages(db: apsw.Connection, _cutoffs: Cutoffs, after: int) -> Step:

@@ -18,6 +18,7 @@ from securechat.protocol.frames import encode_value
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.protocol.messages import UNDECIDED, Refused
 from securechat.server.errors import Refusal
+from securechat.server.store import answers
 from securechat.server.store.transaction import Transaction
 from securechat.server.store.writer import attempt, judged
 from securechat.server.values import Caller, Decision, GroupPush, InboxPush
@@ -82,7 +83,7 @@ class NamedJob:
 
     def run(self, transaction: Transaction) -> None:
         client, name = self._caller.client, self._name
-        high_water = transaction.high_water(client)
+        high_water = transaction.standing(client).high_water
         if name != high_water + 1:
             transaction.write()
             self._recall(transaction.db, high_water)
@@ -97,8 +98,7 @@ class NamedJob:
             if refusal.refused.code in UNDECIDED:
                 return
             self._answer = encode_value(refusal.refused)
-        slot = _slot(client, name)
-        transaction.decide(client, (slot, name, self._digest, refusal is not None, self._answer))
+        transaction.decide(client, name, self._digest, refused=refusal is not None, answer=self._answer)
 
     def done(self) -> None:
         if self._refused is not None:
@@ -129,10 +129,7 @@ class NamedJob:
         if name > high_water:
             self._refused = Refused(0, "out_of_order", head=high_water)
             return
-        said = db.execute(
-            "SELECT digest, refused, body FROM answer WHERE slot = ? AND name = ?",
-            (_slot(client, name), name),
-        ).fetchone()
+        said = answers.find(db, client, name) if name > high_water - ANSWERS_KEPT else None
         if said is None:
             self._refused = Refused(0, "forgotten", head=high_water)
             return
@@ -149,7 +146,3 @@ def is_new(db: apsw.Connection, caller: Caller, name: int) -> bool:
     """Whether a name was undecided when this snapshot was taken."""
     found = db.execute("SELECT high_water FROM client WHERE id = ?", (caller.client,)).fetchone()
     return found is None or name > found[0]
-
-
-def _slot(client: int, name: int) -> int:
-    return client * ANSWERS_KEPT + name % ANSWERS_KEPT

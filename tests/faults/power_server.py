@@ -240,7 +240,8 @@ class Judge:
                 raise Wrong("an entry is not the one that was written")
             marks: dict[int, int] = dict(_pairs(db, "SELECT id, high_water FROM client"))
             answers = {
-                (slot, name): body for slot, name, body in db.execute("SELECT slot, name, body FROM answer")
+                (client, name): body
+                for client, name, body in db.execute("SELECT client, name, body FROM answer")
             }
             for promise in promises:
                 self._kept(promise, marks, answers, len(rows))
@@ -255,8 +256,7 @@ class Judge:
             raise Wrong(
                 f"lost: request {name} of client {client} was answered, the disk knows {marks.get(client)}"
             )
-        slot = client * ANSWERS_KEPT + name % ANSWERS_KEPT
-        if name > marks[client] - ANSWERS_KEPT and answers.get((slot, name)) != promise.answer:
+        if name > marks[client] - ANSWERS_KEPT and answers.get((client, name)) != promise.answer:
             raise Wrong(f"the answer to request {name} of client {client} is another")
         answer = _ANSWER.decode(promise.answer)
         if isinstance(answer, m.Appended) and answer.sequence > head:

@@ -379,8 +379,8 @@ def test_the_write_ahead_log_stays_small_though_somebody_always_reads(
         largest = 0
         for _ in range(300):
             db.execute(
-                "INSERT INTO answer (slot, name, digest, refused, body) "
-                "SELECT coalesce(max(slot), 0) + 1, 1, x'', 0, randomblob(200000) FROM answer"
+                "INSERT INTO answer (id, client, name, previous, block, digest, refused, body) "
+                "SELECT coalesce(max(id), 0) + 1, 1, 1, 0, 0, x'', 0, randomblob(200000) FROM answer"
             )
             largest = max(largest, log.stat().st_size)
     assert largest < 30_000_000 < 300 * 200_000
@@ -398,15 +398,15 @@ def test_a_reader_that_stays_costs_an_attempt_a_second_and_the_log_is_cut_when_i
     db, reader = open_database(path), open_database(path)
     bound_log(db, busy_milliseconds=1_000, clock=lambda: now)
     reader.execute("BEGIN; SELECT count(*) FROM server").fetchall()
-    insert = "INSERT INTO answer VALUES (?, 1, x'', 0, zeroblob(200000))"
-    for slot in range(120):
-        db.execute(insert, (slot,))
+    insert = "INSERT INTO answer VALUES (?, 1, 1, 0, 0, x'', 0, zeroblob(200000))"
+    for number in range(120):
+        db.execute(insert, (number,))
     assert log.stat().st_size > KEPT_BYTES
 
     reader.execute("ROLLBACK")
     now += 1.0
-    for slot in range(120, 123):
-        db.execute(insert, (slot,))
+    for number in range(120, 123):
+        db.execute(insert, (number,))
 
     assert log.stat().st_size <= KEPT_BYTES
     db.close()

@@ -7,7 +7,7 @@ import pytest
 
 from securechat.server.store import transaction
 from securechat.server.store.sqlite import open_database, prepare_database
-from securechat.server.store.transaction import Known, Transaction
+from securechat.server.store.transaction import Known, Standing, Transaction
 
 GROUP = b"g" * 32
 
@@ -38,7 +38,7 @@ def head_in(db: apsw.Connection, known: Known) -> tuple[int, int]:
     known.look(db)
     transaction = Transaction(db, known)
     log = transaction.log(GROUP)
-    found = (0 if log is None else log.head, transaction.high_water(1))
+    found = (0 if log is None else log.head, transaction.standing(1).high_water)
     db.execute("ROLLBACK")
     return found
 
@@ -50,7 +50,7 @@ def append(db: apsw.Connection, known: Known) -> None:
     log = transaction.log(GROUP)
     assert log is not None
     transaction.append(log, 1, 1, b"sealed")
-    transaction.decide(1, (1, transaction.high_water(1) + 1, b"", False, b""))
+    transaction.decide(1, transaction.standing(1).high_water + 1, b"", refused=False, answer=b"")
     transaction.write()
     db.execute("COMMIT")
 
@@ -61,7 +61,7 @@ def test_what_was_written_is_remembered_as_the_tables_have_it(path: Path) -> Non
     append(db, known)
 
     assert head_in(db, known) == head_in(db, Known()) == (7, 9)
-    assert known.stored == {1: len(b"sealed") * 2}
+    assert known.clients[1].stored == len(b"sealed") * 2
 
 
 def test_what_another_connection_has_written_is_read_anew(path: Path) -> None:
@@ -89,6 +89,6 @@ def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transaction, "MAX_KNOWN", 5)
     db, known = open_database(path), Known()
     append(db, known)
-    known.marks.update(dict.fromkeys(range(2, 6), 1))
+    known.clients.update({each: Standing(1, 0, 0, 0) for each in range(2, 6)})
     assert head_in(db, known) == (6, 8)
-    assert len(known.marks) == 1, "it was forgotten as a whole, and read anew"
+    assert len(known.clients) == 1, "it was forgotten as a whole, and read anew"

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securechat.mls.framing import ContentType, PrivateMessage, encode_message
 from securechat.mls.nodes import Epoch
 from securechat.protocol import messages as m
+from securechat.protocol.limits import ANSWERS_KEPT
+from securechat.server.store import answers
 from securechat.server.store.migrate import make_shrinkable, migrate
 from securechat.server.store.sqlite import open_database, prepare_database
 from tests.faults.disk import Operation, faulty_disk, write_files
@@ -111,6 +113,32 @@ async def test_c_07_what_lay_there_before_is_counted_and_goes_in_its_time(tmp_pa
         assert isinstance(fetched, m.Entries)
         assert [type(each) for each in fetched.entries] == [m.Gap, m.Entry, m.Gap]
         await bob.close()
+
+
+async def test_c_07_what_clients_were_told_before_they_are_told_again(tmp_path: Path) -> None:
+    before = left_by(1, tmp_path)
+    db = apsw.Connection(str(tmp_path / "data" / "server.db"))
+    told: list[Any] = db.execute("SELECT slot / 1024, name, digest, refused, body FROM answer").fetchall()
+    last = 5_000
+    ring = [
+        (2 * ANSWERS_KEPT + name % ANSWERS_KEPT, name) for name in range(last - ANSWERS_KEPT + 1, last + 1)
+    ]
+    db.executemany("INSERT OR REPLACE INTO answer VALUES (?1, ?2, x'', 0, CAST(?2 AS BLOB))", ring)
+    db.execute("UPDATE client SET high_water = ? WHERE id = 2", (last,))
+    db.close()
+    async with running_server(tmp_path) as app:
+        alice = await logged_in(app.port, before.people["alice"])
+        await alice.ask(m.SendMessage(before.group, 2, sealed(before.group, 2)))
+        await alice.close()
+
+    db = open_database(tmp_path / "data" / "server.db")
+    for client, name, digest, refused, body in told:
+        if client == 1:
+            assert answers.find(db, client, name) == (digest, bool(refused), body)
+    bobs = [answers.find(db, 2, name) for _, name in ring]
+    assert bobs == [(b"", False, b"%d" % name) for _, name in ring]
+    assert answers.find(db, 2, 1) is None
+    db.close()
 
 
 def test_a_database_of_before_can_give_back_its_pages(tmp_path: Path) -> None:

@@ -5,26 +5,16 @@ it ends. A client's high-water mark and a log's head are read at their first use
 when the transaction ends, or before anybody looks at the tables again (``write``, ``settle``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 import apsw
 
-EntryRow = tuple[int, int, int, int, int, bytes]
-"""conversation, sequence, epoch, client, time, body of an application message."""
-
-AnswerRow = tuple[int, int, bytes, bool, bytes]
-"""slot, name, digest, refused, body."""
+from securechat.server.store import answers
 
 _ENTRY: Final = (
     "INSERT INTO entry (conversation, sequence, kind, epoch, client, time, body) VALUES ",
     "(?, ?, 'message', ?, ?, ?, ?)",
-)
-_ANSWER: Final = (
-    "INSERT OR REPLACE INTO answer (slot, name, digest, refused, body) VALUES ",
-    "(?, ?, ?, ?, ?)",
 )
 
 AT_ONCE: Final = (64, 16, 4, 1)
@@ -37,6 +27,20 @@ MAX_KNOWN: Final = 20_000
 
 
 @dataclass(slots=True)
+class Standing:
+    """Where a client's named requests and its messages stand in this transaction."""
+
+    high_water: int
+    """The last name that was decided."""
+    stored: int
+    """Bytes of its messages that lie in the logs."""
+    answered: int
+    """Its last answer."""
+    block: int
+    """Its last answer to a name that is a multiple of ``answers.BLOCK``."""
+
+
+@dataclass(slots=True)
 class Log:
     """Where a conversation's log stands in this transaction."""
 
@@ -46,31 +50,31 @@ class Log:
 
 
 class Known:
-    """Marks, sizes and heads as the last transaction left them, for the next one.
+    """Standings and heads as the last transaction left them, for the next one.
 
     Never the truth: it is used after the database itself has said that no other connection has
     written since, and forgotten as soon as this one writes something else than messages, or fails to.
     """
 
-    __slots__ = ("_version", "logs", "marks", "stored")
+    __slots__ = ("_version", "clients", "logs", "newest_answer")
 
     def __init__(self) -> None:
         self._version = -1
-        self.marks: dict[int, int] = {}
-        self.stored: dict[int, int] = {}
+        self.clients: dict[int, Standing] = {}
         self.logs: dict[bytes, Log] = {}
+        self.newest_answer: int | None = None
 
     def look(self, db: apsw.Connection) -> None:
         """In a transaction that has just begun: forget it all if another connection has written."""
         version = db.pragma("data_version")
-        if version != self._version or len(self.marks) + len(self.logs) > MAX_KNOWN:
+        if version != self._version or len(self.clients) + len(self.logs) > MAX_KNOWN:
             self._version = version
             self.forget()
 
     def forget(self) -> None:
-        self.marks.clear()
-        self.stored.clear()
+        self.clients.clear()
         self.logs.clear()
+        self.newest_answer = None
 
 
 class Transaction:
@@ -78,13 +82,12 @@ class Transaction:
 
     __slots__ = (
         "_answers",
+        "_changed",
+        "_clients",
         "_entries",
-        "_grown",
+        "_heads",
         "_known",
         "_logs",
-        "_marks",
-        "_moved",
-        "_stored",
         "appended",
         "db",
     )
@@ -95,38 +98,38 @@ class Transaction:
         self._known = Known() if known is None else known
         self.appended = 0
         """Messages that were put at the end of a log."""
-        self._marks = self._known.marks
-        self._stored = self._known.stored
+        self._clients = self._known.clients
         self._logs = self._known.logs
-        self._grown: dict[int, int] = {}
-        self._moved: set[int] = set()
-        self._entries: list[EntryRow] = []
-        self._answers: list[AnswerRow] = []
+        self._changed: dict[int, Standing] = {}
+        self._heads: dict[int, int] = {}
+        # Rows to be written, one after the other: a list of tuples would be taken apart again.
+        self._entries: list[int | bytes] = []
+        self._answers: list[int | bytes | bool] = []
 
-    def high_water(self, client: int) -> int:
-        """The last name that was decided for a client."""
-        mark = self._marks.get(client)
-        if mark is None:
-            found = self.db.execute(
-                "SELECT high_water, stored FROM client WHERE id = ?", (client,)
-            ).fetchone()
-            mark, self._stored[client] = (0, 0) if found is None else (int(found[0]), int(found[1]))
-            self._marks[client] = mark
-        return mark
+    def standing(self, client: int) -> Standing:
+        """Where a client stands; true until ``settle``."""
+        known = self._clients.get(client)
+        if known is not None:
+            return known
+        found = self.db.execute(answers.STANDING, (client,)).fetchone()
+        standing = self._clients[client] = Standing(*found) if found is not None else Standing(0, 0, 0, 0)
+        return standing
 
     def stored(self, client: int) -> int:
         """Bytes of a client's messages that lie in the logs."""
-        stored = self._stored.get(client)
-        if stored is None:  # read with its high-water mark, unless that was decided after a settling
-            found = self.db.execute("SELECT stored FROM client WHERE id = ?", (client,)).fetchone()
-            stored = self._stored[client] = 0 if found is None else int(found[0])
-        return stored + self._grown.get(client, 0)
+        return self.standing(client).stored
 
-    def decide(self, client: int, answer: AnswerRow) -> None:
-        """Raise a client's mark to the name of its answer."""
-        self._marks[client] = answer[1]
-        self._moved.add(client)
-        self._answers.append(answer)
+    def decide(self, client: int, name: int, digest: bytes, *, refused: bool, answer: bytes) -> None:
+        """Raise a client's mark to a name, and keep what it is told."""
+        standing, known = self.standing(client), self._known
+        newest = answers.newest(self.db) if known.newest_answer is None else known.newest_answer
+        row = known.newest_answer = newest + 1
+        self._answers += (row, client, name, standing.answered, standing.block, digest, refused, answer)
+        standing.high_water = name
+        standing.answered = row
+        if not name % answers.BLOCK:
+            standing.block = row
+        self._changed[client] = standing
 
     def log(self, group: bytes) -> Log | None:
         """The log of a group."""
@@ -143,9 +146,12 @@ class Transaction:
 
     def append(self, log: Log, client: int, time: int, body: bytes) -> None:
         """Put an application message at a log's end, at ``log.head + 1``."""
+        standing = self.standing(client)
         log.head += 1
-        self._entries.append((log.conversation, log.head, log.epoch, client, time, body))
-        self._grown[client] = self._grown.get(client, 0) + len(body)
+        self._entries += (log.conversation, log.head, log.epoch, client, time, body)
+        self._heads[log.conversation] = log.head
+        standing.stored += len(body)
+        self._changed[client] = standing
 
     def settle(self) -> None:
         """Write what is only here, and forget it: from now on the tables say it all."""
@@ -156,35 +162,37 @@ class Transaction:
         """Write what is only here. Who then changes what ``Known`` holds must ``settle`` instead."""
         self.settle_entries()
         if self._answers:
-            _insert(self.db, _ANSWER, self._answers)
-            grown = self._grown
-            marks = [(self._marks[client], grown.get(client, 0), client) for client in self._moved]
-            self.db.executemany("UPDATE client SET high_water = ?, stored = stored + ? WHERE id = ?", marks)
+            _insert(self.db, answers.INSERT, self._answers)
             self._answers.clear()
-            self._moved.clear()
-        for client, size in self._grown.items():
-            if client in self._stored:
-                self._stored[client] += size
-        self._grown.clear()
+        if self._changed:
+            self.db.executemany(
+                "UPDATE client SET high_water = ?, stored = ?, answered = ? WHERE id = ?",
+                [
+                    (each.high_water, each.stored, each.answered, client)
+                    for client, each in self._changed.items()
+                ],
+            )
+            self._changed.clear()
 
     def settle_entries(self) -> None:
         """Write the log's rows: somebody wants to look at them."""
         if self._entries:
-            self.appended += len(self._entries)
-            _insert(self.db, _ENTRY, self._entries)
-            heads = {row[0]: row[1] for row in self._entries}
-            self.db.executemany("UPDATE conversation SET head = ?2 WHERE id = ?1", heads.items())
+            self.appended += _insert(self.db, _ENTRY, self._entries)
+            self.db.executemany("UPDATE conversation SET head = ?2 WHERE id = ?1", self._heads.items())
             self._entries.clear()
+            self._heads.clear()
 
 
 def _insert(
-    db: apsw.Connection, statement: tuple[str, str], rows: Sequence[tuple[int | bytes | bool, ...]]
-) -> None:
-    """Insert rows in order, in as few statements as the prepared sizes allow."""
-    start, values = statement
-    position = 0
+    db: apsw.Connection, statement: tuple[str, str], values: list[int | bytes] | list[int | bytes | bool]
+) -> int:
+    """Insert rows in order, in as few statements as the prepared sizes allow; return how many."""
+    start, row = statement
+    columns = row.count("?")
+    position, end = 0, len(values)
     for size in AT_ONCE:
-        text = start + ", ".join([values] * size)
-        while len(rows) - position >= size:
-            db.execute(text, tuple(chain.from_iterable(rows[position : position + size])))
-            position += size
+        text, width = start + ", ".join([row] * size), size * columns
+        while end - position >= width:
+            db.execute(text, values[position : position + width])
+            position += width
+    return end // columns

@@ -61,3 +61,35 @@ CREATE INDEX upload_open ON upload (client, created) WHERE claimed = 0;
 UPDATE client SET stored = found.bytes FROM
     (SELECT client, sum(length(body)) AS bytes FROM entry WHERE kind = 'message' GROUP BY client) AS found
 WHERE found.client = client.id;
+
+-- Answers lie in the order in which they were given, each with what leads to the ones before it
+-- (store/answers.py): "previous" is that of the name before, "block" that of the multiple of 32 before.
+-- Until here slot was client * 1024 + name % 1024, and names follow each other without a hole.
+ALTER TABLE client ADD COLUMN answered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE answer RENAME TO answer_ring;
+CREATE TABLE answer (
+    id INTEGER PRIMARY KEY,
+    client INTEGER NOT NULL REFERENCES client (id),
+    name INTEGER NOT NULL,
+    previous INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    refused INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+INSERT INTO answer
+SELECT id, client, name, id - 1, id - (name - (name - 1) / 32 * 32), digest, refused, body FROM
+    (SELECT row_number() OVER (ORDER BY slot / 1024, name) AS id, slot / 1024 AS client, * FROM answer_ring)
+ORDER BY id;
+UPDATE client SET answered = found.last FROM
+    (SELECT client, max(id) AS last FROM answer GROUP BY client) AS found
+WHERE found.client = client.id;
+DROP TABLE answer_ring;
+
+-- Up to where the last round looked for answers to let go of, and the last answer there was.
+CREATE TABLE answer_sweep (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    place INTEGER NOT NULL,
+    head INTEGER NOT NULL
+);
+INSERT INTO answer_sweep VALUES (1, 0, 0);

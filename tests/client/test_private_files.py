@@ -42,6 +42,25 @@ def test_folders_and_files_are_private_whatever_the_umask(tmp_path: Path) -> Non
     assert [p.name for p in folder.iterdir()] == ["file"]
 
 
+def test_q_05_a_file_and_its_name_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C-03: a key that is lost with the power takes all it seals with it."""
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    create_file(tmp_path / "file", b"x")
+    folder = tmp_path.stat().st_ino
+    assert synced == [(tmp_path / "file").stat().st_ino, folder]
+
+    synced.clear()
+    replace_file(tmp_path / "file", b"y")
+    assert synced == [(tmp_path / "file").stat().st_ino, folder, folder]
+
+
 def test_a_file_is_made_once(tmp_path: Path) -> None:
     create_file(tmp_path / "file", b"first")
 

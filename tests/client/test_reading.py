@@ -73,6 +73,16 @@ def test_what_is_delivered_again_is_not_told_again(trio: Trio) -> None:
     assert texts(bob) == ["hello"]
 
 
+def test_m_11_with_a_message_the_store_has_lost_its_key(trio: Trio) -> None:
+    alice, bob, _ = trio
+    before = bob.group.secrets_bytes()
+    bob.reads(message(2, alice.seals("hello")), message(3, alice.seals("and again")))
+    after = bob.group.secrets_bytes()
+
+    bob.forget_memory()
+    assert bob.group.secrets_bytes() == after != before
+
+
 def test_reading_stops_before_a_hole(trio: Trio) -> None:
     alice, bob, _ = trio
     first, second, third = (message(n, alice.seals(f"message {n}")) for n in (2, 3, 4))

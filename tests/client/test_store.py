@@ -64,6 +64,16 @@ def test_a_transaction_is_on_the_disk_before_it_returns(path: Path) -> None:
         assert store.value("PRAGMA temp_store") == 2
 
 
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("synchronous", 2), ("secure_delete", 1), ("temp_store", 2), ("foreign_keys", 1), ("trusted_schema", 0)],
+)
+def test_every_store_is_opened_as_it_promises(path: Path, pragma: str, value: int) -> None:
+    """L-02: what is deleted is overwritten, and nothing is written beside the sealed file."""
+    with new_store(path) as store:
+        assert store.value(f"PRAGMA {pragma}") == value
+
+
 def test_a_second_store_of_one_name_is_not_made(path: Path) -> None:
     create_store(path, KEY).close()
 

@@ -13,7 +13,7 @@ from securechat.client.joining import INBOX
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
 from securechat.client.session import Session
-from securechat.client.sync import Syncer
+from securechat.client.sync import MAX_BUFFERED, Syncer
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
 from securechat.protocol.messages import (
@@ -21,11 +21,13 @@ from securechat.protocol.messages import (
     Carried,
     Chunk,
     CountKeyPackages,
+    Delivered,
     Entries,
     Fetch,
     FetchInbox,
     GetBlob,
     GetTree,
+    GroupStatus,
     InboxEntries,
     InboxEntry,
     KeyPackageCount,
@@ -119,3 +121,36 @@ async def test_a_welcome_that_cannot_be_had_blocks_no_other(bob: MemberOf) -> No
     await syncer(bob, Lying(), {})._read_inbox()
 
     assert records.counter(bob.changes.db, INBOX) == 1
+
+
+def test_what_is_pushed_waits_in_bounded_number(bob: MemberOf) -> None:
+    """The rest is in the log, and fetched."""
+    behind = syncer(bob, Repeating(), {})
+    behind.delivered(Delivered(GROUP, [message(place, b"x") for place in range(2, MAX_BUFFERED + 10)]))
+    assert [len(waiting) for waiting in behind._pushed.values()] == [MAX_BUFFERED]
+
+
+def test_q_03_what_the_server_has_not_heard_of_is_acknowledged_again(bob: MemberOf) -> None:
+    class Hearing(Repeating):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heard: list[tuple[bytes, int]] = []
+
+        def acknowledge(self, group: bytes, sequence: int) -> None:
+            self.heard.append((group, sequence))
+
+    session = Hearing()
+    for cursor in (0, 1):
+        status = GroupStatus(GROUP, 1, 1, 1, 1, cursor)
+        syncer(bob, session, {})._take_status(bob.record, status, bob.record.cursor)
+    assert session.heard == [(GROUP, 1)], "once: by then the server knows"
+
+
+async def test_what_lies_beyond_the_end_of_its_log_is_not_read(bob: MemberOf) -> None:
+    class Beyond(Repeating):
+        async def request(self, body: RequestBody) -> Answer:
+            assert isinstance(body, Fetch)
+            return Entries(GROUP, [message(2, b"x")], 1)
+
+    assert await syncer(bob, Beyond(), {bob.record.id: 2})._fetch(bob.record) == []
+    assert (bob.record.cursor, bob.record.held_code) == (1, "invalid_entry")

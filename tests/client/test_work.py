@@ -88,6 +88,19 @@ def test_what_is_queued_is_sealed_for_the_present_epoch(pair: tuple[Worker, Memb
     assert [kept.text for kept in bob.heard()] == ["hello"]
 
 
+def test_m_11_with_a_sealed_message_the_store_has_the_key_used(pair: tuple[Worker, MemberOf]) -> None:
+    """Or after a crash the next one would be sealed with it."""
+    alice, _ = pair
+    alice.types("hello")
+    alice.acts()
+    alice.types("and again")
+    alice.acts()
+
+    used = alice.member.group
+    alice.member.forget_memory()
+    assert used.own_generation == alice.member.group.own_generation == 2
+
+
 def test_what_was_sealed_is_not_sealed_again(pair: tuple[Worker, MemberOf]) -> None:
     """Q-05."""
     alice, _ = pair

@@ -1,5 +1,6 @@
 """What goes, when, and what stays of it (rules.md A, Retention; Q-08, O-06)."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -85,6 +86,15 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         for _, peer in people[1:]:
             await acknowledge(app, peer, b"", 1)
         yield Scene(app, people, groups)
+
+
+async def test_a_server_sweeps_by_itself_until_it_ends(tmp_path: Path) -> None:
+    def rounds() -> list[str]:
+        return [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "retention"]
+
+    async with running_server(tmp_path):
+        assert rounds() == ["retention"]
+    assert rounds() == []
 
 
 async def test_what_everybody_has_goes_at_the_next_round(scene: Scene) -> None:

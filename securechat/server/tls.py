@@ -32,6 +32,9 @@ RECORD: Final = 16 * 1024
 STRANGERS_PIECE: Final = 1024
 """What OpenSSL is given of a stranger's bytes at a time."""
 
+STRANGERS_READ: Final = 4 * 1024
+"""What a stranger has of one turn of the loop, a frame's worth: 64 KiB in records of one byte are 7 ms."""
+
 MAX_HANDSHAKE: Final = 8 * STRANGERS_PIECE
 """Bytes of a peer until its handshake is finished; both flights of a client are under 3 KiB."""
 
@@ -259,7 +262,7 @@ class TlsPump(asyncio.BufferedProtocol):
         self._keeper.ended(self)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        return self._buffer
+        return self._buffer if self._admitted else self._buffer[:STRANGERS_READ]
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._ssl is not None:

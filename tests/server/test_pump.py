@@ -14,7 +14,7 @@ from securechat.protocol.limits import MAX_QUEUED
 from securechat.server import listener, memory, tls
 from securechat.server.app import App
 from securechat.server.session import ENOUGH_QUEUED, Session
-from securechat.server.tls import RECORD, TlsPump
+from securechat.server.tls import READ_BUFFER, RECORD, STRANGERS_READ, TlsPump
 from tests.client.parts import a_moment
 from tests.server.peer import Peer, open_room, registered
 from tests.server.running import running_server
@@ -44,6 +44,16 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not holds():
             await a_moment()
+
+
+async def test_o_01_a_stranger_takes_little_of_each_turn(tmp_path: Path) -> None:
+    """Sixty who send records of one byte each would hold everybody up for half a second a turn."""
+    async with running_server(tmp_path) as app:
+        async with one_stranger(app) as (_, pump):
+            assert len(pump.get_buffer(-1)) == STRANGERS_READ
+        async with registered(app, "alice"):
+            (pump,) = [each for each in app._listener._pumps.values() if each._admitted]
+            assert len(pump.get_buffer(-1)) == READ_BUFFER
 
 
 async def test_o_08_what_a_connection_held_goes_with_it(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import apsw
 import pytest
 
 from securechat.protocol import messages as m
 from securechat.protocol.server_connection import ServerConnection
-from securechat.server.errors import StoreFailed
+from securechat.server.errors import Refusal, StoreFailed
 from securechat.server.store import sqlite
+from securechat.server.store.transaction import Known, Transaction
+from securechat.server.store.writer import _transact, judged
 from tests.server.peer import WasRefused, open_room, registered
 from tests.server.running import running_server
 from tests.server.watching import Disk, watched_disk
@@ -102,3 +105,38 @@ async def test_what_is_kept_in_memory_dies_with_the_transaction_it_came_from(tmp
                     await alice.ask(m.SendMessage(group.group_id, 1, group.encrypt(b"x")), alice.name + 1)
             assert app.services.groups._present == {}
             disk.full = False
+
+
+@pytest.mark.parametrize("error", [apsw.IOError, apsw.CorruptError, apsw.ReadOnlyError, apsw.FullError])
+def test_q_02_a_database_that_fails_amid_a_job_is_no_mistake_of_the_job(error: type[apsw.Error]) -> None:
+    """Told as a refusal, the transaction would go on upon it."""
+
+    def fails(_: None) -> None:
+        raise error("the disk")
+
+    with pytest.raises(error):
+        judged(None, fails)
+
+
+class Overflowing:
+    """A job that writes until there is no room."""
+
+    def run(self, transaction: Transaction) -> None:
+        transaction.db.execute("CREATE TABLE half (way)")
+        raise apsw.FullError("no space left on the device")
+
+    def done(self) -> None:
+        raise AssertionError
+
+    def undone(self, _refusal: Refusal) -> None:
+        raise AssertionError
+
+
+def test_c_04_what_found_no_room_half_way_is_undone_and_the_next_begins(tmp_path: Path) -> None:
+    db = sqlite.open_database(sqlite.prepare_database(tmp_path / "data"))
+    refusal, _ = _transact(db, [Overflowing()], Known())
+    assert refusal is not None
+    assert refusal.refused.code == "busy"
+    assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'half'").get == 0
+    assert _transact(db, [], Known()) == (None, 0)
+    db.close()

@@ -254,3 +254,9 @@ async def test_o_06_the_disk_is_looked_at_once_a_second_by_a_thread() -> None:
         await a_moment()
     await a_moment()
     assert space.is_low(101.1)
+    free = 9
+    assert space.is_low(102.2)
+    while len(looks) < 4:
+        await a_moment()
+    await a_moment()
+    assert not space.is_low(102.3), "and there is room again"

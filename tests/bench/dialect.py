@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from tests.bench.line import Line
 
-DIALECTS: Final = ("ours", "bare", "mosquitto", "nats", "jetstream", "prosody", "ejabberd")
+DIALECTS: Final = ("ours", "bare", "mosquitto", "nats", "jetstream", "jetstream_sync", "prosody", "ejabberd")
 
 
 @dataclass(frozen=True)

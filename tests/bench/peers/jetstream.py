@@ -126,9 +126,14 @@ class JetStream:
     acknowledges = True
     lacks: frozenset[str] = frozenset()
 
+    def __init__(self, syncs: str) -> None:
+        """How often it syncs its files: "2m", as it comes, or "always"."""
+        self._syncs = syncs
+
     @contextmanager
     def serve(self, folder: Path, clients: int) -> Iterator[Serving]:
-        with nats_server(folder, f'jetstream {{ store_dir: "{folder}/jetstream" }}') as serving:
+        store = f'store_dir: "{folder}/jetstream", sync_interval: {self._syncs}'
+        with nats_server(folder, f"jetstream {{ {store} }}") as serving:
             asyncio.run(_prepare(serving.port, clients))
             yield serving
 
@@ -157,4 +162,4 @@ class JetStream:
         return await _open(port, receiver.wire.name, "nobody", receiver.heard)
 
 
-DIALECT: Final = JetStream()
+DIALECT: Final = JetStream("2m")

@@ -9,6 +9,7 @@ import functools
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import apsw
@@ -20,6 +21,7 @@ from securechat.server.errors import Refusal
 from securechat.server.faults import internal
 from securechat.server.named import NamedJob, Operation, Told, is_new
 from securechat.server.pace import refuse_claim
+from securechat.server.rate_limit import limited
 from securechat.server.services import Named, Quick
 from securechat.server.values import Caller, Decision
 
@@ -122,9 +124,7 @@ class Turns:
 
         watch = _Watch()
         try:
-            async with self._desk.judges:
-                # Whoever has gone meanwhile is told nothing, so nothing is judged.
-                prepared = await self._desk.readers.run(watch.timed(judge)) if self._waiting else None
+            prepared = await self._in_turn(watch.timed(judge))
         except Refusal as refusal:
             return functools.partial(_refuse, refusal)
         except Exception as error:  # noqa: BLE001 - a request's root: a mistake of ours ends it, not the server
@@ -132,6 +132,16 @@ class Turns:
         finally:
             self._desk.limiter.charge("judging", caller.account, watch.seconds)
         return lambda db: named.decide(db, caller, body, prepared)
+
+    async def _in_turn(self, judge: Callable[[apsw.Connection], Any]) -> Any:  # noqa: ANN401 - as above
+        """Judge when others have been; not for who has gone meanwhile, or has no time left."""
+        async with self._desk.judges:
+            if not self._waiting:
+                return None
+            # Asked again: a whole window was let in while there was some.
+            if wait := self._desk.limiter.wait("judging", self._caller.account):
+                raise limited(wait)
+            return await self._desk.readers.run(judge)
 
 
 class _Watch:

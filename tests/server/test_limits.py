@@ -228,6 +228,22 @@ async def test_o_07_the_judges_time_is_paid_for_by_who_takes_it(tmp_path: Path) 
         assert await tried(bob, create_request(others.group())) == "taken"
 
 
+async def test_o_07_a_window_of_requests_is_not_judged_on_the_account_of_the_first(tmp_path: Path) -> None:
+    """All sixty-four came while there was time left; what one of them takes, the next has not."""
+    rates = {"judging": Rate(20, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(keys, alice)]:
+        (account,) = await accounts_of(app, "alice")
+        async with app._desk.judges:
+            asked = [alice.send(create_request(keys.group())) for _ in range(3)]
+            (session,) = app._desk.sessions
+            async with asyncio.timeout(10):
+                while len(session._turns._waiting) < len(asked):  # type: ignore[attr-defined]
+                    await a_moment()
+            app._desk.limiter.charge("judging", account, 20)
+        codes = [await code_of(alice, request_id) for request_id in asked]
+        assert codes == ["limited", "out_of_order", "out_of_order"], "nothing is judged, nothing decided"
+
+
 async def accounts_of(app: App, *users: str) -> list[int]:
     def find(db: object) -> list[int]:
         return [

@@ -170,3 +170,26 @@ async def test_o_03_who_leaves_answers_unread_is_read_no_further(
         for user in ("alice", "bob"):
             session_of(app, user).writable()
         assert await alice.ask(m.Ping()) == m.Done()
+
+
+async def test_o_05_who_is_held_or_behind_is_read_on_when_neither_is_so_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(_, alice)]:
+        session = session_of(app, "alice")
+        session._hold()
+        session.writable()
+        assert not is_read(session), "held, though it reads what it is sent"
+        assert session._held is not None
+        session._held.cancel()
+        with monkeypatch.context() as patch:
+            patch.setattr(TlsPump, "queued", ENOUGH_QUEUED + 1)
+            session._let_go()
+            assert not is_read(session), "held no more, and yet it reads nothing"
+        session.writable()
+        assert is_read(session)
+        assert await alice.ask(m.Ping()) == m.Done()
+
+
+def is_read(session: Session) -> bool:
+    return session._pump._transport is not None and session._pump._transport.is_reading()

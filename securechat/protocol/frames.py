@@ -4,6 +4,7 @@ The length is judged as soon as its four bytes are here, before anything is kept
 Whatever msgspec can complain about becomes one ``RemoteProtocolError``.
 """
 
+import struct
 from typing import Final, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from securechat.protocol.errors import RemoteProtocolError
 from securechat.protocol.messages import Answer, ClientFrame, RequestBody, ServerFrame
 
 LENGTH_BYTES: Final = 4
+_LENGTH: Final = struct.Struct(">I")
 
 T = TypeVar("T")
 
@@ -81,7 +83,7 @@ class FrameReader:
         self._needed = LENGTH_BYTES
         while end - position >= LENGTH_BYTES:
             start = position + LENGTH_BYTES
-            length = int.from_bytes(data[position:start], "big")
+            (length,) = _LENGTH.unpack_from(data, position)
             if length > self.limit:
                 self._buffer = bytearray()
                 return payloads, RemoteProtocolError(f"a frame of {length} bytes; the limit is {self.limit}")

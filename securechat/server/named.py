@@ -8,15 +8,15 @@ other bytes it is a ``conflict``, and that is how a cloned or restored client is
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import apsw
-from msgspec import Raw
 from msgspec.msgpack import Decoder
 
 from securechat.protocol.frames import encode_value
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.protocol.messages import UNDECIDED, Refused
+from securechat.protocol.server_connection import Requested
 from securechat.server.errors import Refusal
 from securechat.server.store import answers
 from securechat.server.store.transaction import Transaction
@@ -26,8 +26,8 @@ from securechat.server.values import Caller, Decision, GroupPush, InboxPush
 Operation = Callable[[apsw.Connection], Decision]
 """Runs in a SAVEPOINT of its own."""
 
-QuickOperation = Callable[[Transaction], Decision]
-"""Refuses before it has changed anything, and so needs none."""
+QuickOperation = Callable[[Transaction, Caller, Any], Decision]
+"""Refuses before it has changed anything, and so needs none; is given the request's body too."""
 
 _REFUSED: Final = Decoder(Refused)
 
@@ -49,32 +49,28 @@ class NamedJob:
         "_answer",
         "_caller",
         "_digest",
-        "_name",
         "_operation",
         "_pushes",
         "_quick",
         "_refused",
+        "_requested",
         "_told",
-        "id",
     )
 
     def __init__(
         self,
         told: Told,
         caller: Caller,
-        request_id: int,
+        requested: Requested,
         *,
-        name: int,
-        raw: bytes | Raw,
         operation: Operation | None = None,
         quick: QuickOperation | None = None,
     ) -> None:
         """One of ``operation`` and ``quick`` is what the name is decided by."""
-        self.id = request_id
         self._told = told
         self._caller = caller
-        self._name = name
-        self._digest = hashlib.sha256(raw).digest()
+        self._requested = requested
+        self._digest = hashlib.sha256(requested.raw).digest()
         self._operation = operation
         self._quick = quick
         self._answer = b""
@@ -82,7 +78,7 @@ class NamedJob:
         self._pushes: tuple[GroupPush | InboxPush, ...] = ()
 
     def run(self, transaction: Transaction) -> None:
-        client, name = self._caller.client, self._name
+        client, name = self._caller.client, self._requested.name
         high_water = transaction.standing(client).high_water
         if name != high_water + 1:
             transaction.write()
@@ -102,18 +98,18 @@ class NamedJob:
 
     def done(self) -> None:
         if self._refused is not None:
-            self._told.declined(self.id, self._refused)
+            self._told.declined(self._requested.id, self._refused)
         else:
-            self._told.decided(self.id, self._answer)
+            self._told.decided(self._requested.id, self._answer)
             if self._pushes:
                 self._told.push(self._pushes)
 
     def undone(self, refusal: Refusal) -> None:
-        self._told.declined(self.id, refusal.refused)
+        self._told.declined(self._requested.id, refusal.refused)
 
     def _decide_quickly(self, transaction: Transaction) -> None:
         if self._quick is not None:
-            self._take(self._quick(transaction))
+            self._take(self._quick(transaction, self._caller, self._requested.body))
 
     def _decide(self, db: apsw.Connection) -> None:
         if self._operation is not None:
@@ -125,7 +121,7 @@ class NamedJob:
 
     def _recall(self, db: apsw.Connection, high_water: int) -> None:
         """The name is not the next one: find what was said, or say why not."""
-        client, name = self._caller.client, self._name
+        client, name = self._caller.client, self._requested.name
         if name > high_water:
             self._refused = Refused(0, "out_of_order", head=high_water)
             return

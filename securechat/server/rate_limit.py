@@ -286,7 +286,10 @@ class _Buckets:
         full_at = self._full_at.get(key)
         if full_at is None:
             return self._begin(key, cost, now)
-        later = max(full_at, now) + min(cost, self._burst) * self._interval
+        # Twice for every message: comparisons take half the time that calls of max and min do.
+        begins = now if full_at < now else full_at  # noqa: FURB136 - see above
+        taken = cost if cost < self._burst else self._burst  # noqa: FURB136 - see above
+        later = begins + taken * self._interval
         wait = later - now - self._whole
         if wait > TOLERANCE:
             return wait

@@ -66,17 +66,7 @@ class Turns:
         self._bytes = 0
 
     def submit_quick(self, requested: Requested, service: Quick) -> None:
-        caller, body = self._caller, requested.body
-        self._desk.writer.submit(
-            NamedJob(
-                self._told,
-                caller,
-                requested.id,
-                name=requested.name,
-                raw=requested.raw,
-                quick=lambda transaction: service.decide(transaction, caller, body),
-            )
-        )
+        self._desk.writer.submit(NamedJob(self._told, self._caller, requested, quick=service.decide))
 
     async def _work_through(self) -> None:
         """Judge what needs judging, one after the other, so that the order stays."""
@@ -99,16 +89,7 @@ class Turns:
         self._bytes -= len(self._waiting.popleft().raw)
 
     def _submit(self, requested: Requested, operation: Operation) -> None:
-        self._desk.writer.submit(
-            NamedJob(
-                self._told,
-                self._caller,
-                requested.id,
-                name=requested.name,
-                raw=requested.raw,
-                operation=operation,
-            )
-        )
+        self._desk.writer.submit(NamedJob(self._told, self._caller, requested, operation=operation))
 
     async def _operation(self, requested: Requested, named: Named) -> Operation:
         """The half for the transaction. A refusal of the judging half is decided there too, in its turn."""

@@ -63,7 +63,7 @@ def promises_noted() -> Iterator[list[Promise]]:
 
     def noted(job: NamedJob) -> None:
         if job._refused is None:
-            given.append(Promise(job._caller.client, job._name, job._answer))
+            given.append(Promise(job._caller.client, job._requested.name, job._answer))
         done(job)
 
     with mock.patch.object(NamedJob, "done", noted):

@@ -59,14 +59,15 @@ class Known:
     __slots__ = ("_version", "clients", "logs", "newest_answer")
 
     def __init__(self) -> None:
-        self._version = -1
+        self._version: object = None
         self.clients: dict[int, Standing] = {}
         self.logs: dict[bytes, Log] = {}
         self.newest_answer: int | None = None
 
     def look(self, db: apsw.Connection) -> None:
         """In a transaction that has just begun: forget it all if another connection has written."""
-        version = db.pragma("data_version")
+        # As a statement it is prepared once; ``db.pragma`` prepares it each time.
+        (version,) = db.execute("PRAGMA data_version").fetchone() or (None,)
         if version != self._version or len(self.clients) + len(self.logs) > MAX_KNOWN:
             self._version = version
             self.forget()

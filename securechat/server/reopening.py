@@ -60,10 +60,9 @@ class Reopening:
         if body.epoch != place.epoch:
             raise Refusal("stale_epoch", head=place.head)
         if prepared is None or not _same_place(prepared.place, place):
-            # Another offer, or a proposal, came between the judgement and this transaction.
-            prepared = self.prepare_offer(db, caller, body)
-            if prepared is None:
-                raise Refusal("stale_epoch", head=place.head)
+            # A proposal came between the judgement and this transaction, or what it stands on came after.
+            # As with any commit: nobody judges in here, where all others wait (O-07).
+            raise Refusal("behind", head=place.head)
         return self._append(db, caller, body, OfferAtPlace(place, prepared.judged))
 
     def _append(

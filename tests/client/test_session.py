@@ -158,6 +158,8 @@ async def test_answers_reach_who_asked(rogue: Rogue, tmp_path: Path, clock: Fake
         assert await sent == Appended(7)
         with pytest.raises(UnknownUser):
             await session.request(GetAccount("nobody"))
+        assert session._link is not None
+        assert session._link._answers == {}, "what was answered is not kept"
 
 
 async def test_what_was_under_way_is_told_that_the_connection_went(

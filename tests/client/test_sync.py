@@ -154,3 +154,12 @@ async def test_what_lies_beyond_the_end_of_its_log_is_not_read(bob: MemberOf) ->
 
     assert await syncer(bob, Beyond(), {bob.record.id: 2})._fetch(bob.record) == []
     assert (bob.record.cursor, bob.record.held_code) == (1, "invalid_entry")
+
+
+async def test_without_a_connection_no_timer_waits(bob: MemberOf) -> None:
+    waiting = syncer(bob, Repeating(), {})
+    waiting._wake_later(bob.record.id, 3600)
+    (timer,) = waiting._timers.values()
+    waiting.offline()
+    assert timer.cancelled()
+    assert waiting._timers == {}

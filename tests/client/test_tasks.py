@@ -17,9 +17,12 @@ async def failing(error: Exception) -> None:
 )
 async def test_a_lost_connection_is_quiet_and_everything_else_is_told(error: Exception, told: int) -> None:
     failures: list[Exception] = []
-    await Tasks(failures.append).spawn(failing(error), "test")
+    tasks = Tasks(failures.append)
+    await tasks.spawn(failing(error), "test")
+    await asyncio.sleep(0)
 
     assert failures == [error][:told]
+    assert tasks._running == set(), "one that has ended is not kept"
 
 
 async def test_closing_ends_what_runs_and_what_has_not_begun() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import socket
 from pathlib import Path
+from types import CoroutineType
 
 import pytest
 
@@ -106,6 +107,20 @@ async def test_o_08_a_server_that_has_ended_keeps_no_file_open(tmp_path: Path) -
         assert files_below(tmp_path)
     assert app.failure is None, "it is still here to hold them"
     assert files_below(tmp_path) == []
+
+
+async def test_o_08_a_server_that_has_ended_leaves_neither_timer_nor_task(tmp_path: Path) -> None:
+    def left() -> list[str]:
+        scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        timers = [each._callback for each in scheduled if not each.cancelled()]
+        tasks = [each.get_coro() for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+        modules = [getattr(each, "__module__", None) for each in timers]
+        files = [each.cr_code.co_filename for each in tasks if isinstance(each, CoroutineType)]
+        return [each for each in (*modules, *files) if each and "securechat" in each and "tests" not in each]
+
+    async with running_server(tmp_path, http_port=0) as app, registered(app, "alice"):
+        assert left() != []
+    assert left() == []
 
 
 def files_below(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ from securechat.server import listener, memory, tls
 from securechat.server.app import App
 from securechat.server.session import ENOUGH_QUEUED, Session
 from securechat.server.tls import READ_BUFFER, RECORD, STRANGERS_READ, TlsPump
+from securechat.server.turns import Turns
 from tests.client.parts import a_moment
 from tests.server.peer import Peer, open_room, registered
 from tests.server.running import running_server
@@ -182,6 +183,11 @@ async def test_o_05_who_is_held_or_behind_is_read_on_when_neither_is_so_any_more
         assert not is_read(session), "held, though it reads what it is sent"
         assert session._held is not None
         session._held.cancel()
+        with monkeypatch.context() as patch:
+            patch.setattr(Turns, "is_full", True)
+            session._let_go()
+            assert not is_read(session), "as much waits here as may"
+            session._held.cancel()
         with monkeypatch.context() as patch:
             patch.setattr(TlsPump, "queued", ENOUGH_QUEUED + 1)
             session._let_go()

@@ -19,6 +19,7 @@ from securechat.client.errors import (
     ServerUntrusted,
     UnknownUser,
 )
+from securechat.client.link import Link
 from securechat.client.session import (
     Credentials,
     Session,
@@ -160,6 +161,23 @@ async def test_answers_reach_who_asked(rogue: Rogue, tmp_path: Path, clock: Fake
             await session.request(GetAccount("nobody"))
         assert session._link is not None
         assert session._link._answers == {}, "what was answered is not kept"
+
+
+async def test_a_link_is_closed_with_its_session(
+    rogue: Rogue, tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Link] = []
+    close = Link.close
+
+    async def noted(link: Link) -> None:
+        closed.append(link)
+        await close(link)
+
+    monkeypatch.setattr(Link, "close", noted)
+    async with running_session(rogue, tmp_path, clock) as session:
+        await until(session, SessionReady)
+        link = session._link
+    assert closed == [link]
 
 
 async def test_what_was_under_way_is_told_that_the_connection_went(

@@ -9,7 +9,7 @@ from types import CoroutineType
 import pytest
 
 from securechat.protocol import messages as m
-from securechat.server import admin_socket
+from securechat.server import admin_socket, http
 from securechat.server import session as session_module
 from securechat.server.accounts import standing
 from securechat.server.app import App
@@ -18,7 +18,7 @@ from securechat.server.lobby import Lobby
 from securechat.server.session import Session
 from tests.server.peer import Peer, WasRefused, create_request, registered
 from tests.server.running import running_server
-from tests.server.test_admin import ask
+from tests.server.test_admin import ask, connected
 from tests.server.test_pump import session_of, until
 
 
@@ -182,3 +182,18 @@ async def test_n_04_what_was_asked_for_in_the_moment_of_stopping_is_written(tmp_
         await app._writer.close()
         async with asyncio.timeout(20):
             assert await waiting == 1
+
+
+async def test_n_04_nobody_who_only_sits_there_holds_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "REQUEST_SECONDS", 60)
+    async with asyncio.timeout(20):
+        async with running_server(tmp_path, http_port=0) as app:
+            _, one = await asyncio.open_unix_connection(sock=connected(app.config.admin_socket_file))
+            _, other = await asyncio.open_connection("127.0.0.1", app.http_port)
+            assert app._http is not None
+            at_admin, at_http = app._admin._tasks, app._http._tasks
+            await until(lambda: len(at_admin) == len(at_http) == 1)
+    one.close()
+    other.close()

@@ -13,6 +13,7 @@ import securechat
 SECRET = re.compile(r"(^|_)(secret|token|password|mac|tag|digest|hash|challenge|code)(_|$)")
 PUBLIC = {
     "refused_code",  # the word of a refusal
+    "context_tree_hash",  # of a tree that every member and the server know
 }
 SOURCES = sorted((Path(securechat.__file__).parent / "server").rglob("*.py"))
 

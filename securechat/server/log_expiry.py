@@ -50,7 +50,7 @@ def handshakes(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
     conversation, sequence = oldest
     rows = rows_of(
         db,
-        "SELECT sequence, kind, client, length(body), digest IS NOT NULL FROM entry "
+        "SELECT sequence, kind, client, coalesce(size, length(body)), digest IS NOT NULL FROM entry "
         "WHERE conversation = ? AND sequence <= ? ORDER BY sequence LIMIT ?",
         (conversation, sequence, ROWS),
     )
@@ -58,7 +58,7 @@ def handshakes(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
     db.execute("UPDATE conversation SET expired = max(expired, ?) WHERE id = ?", (rows[-1][0], conversation))
     of_messages = [row for row in rows if row[1] == "message"]
     hashes = sum(row[4] for row in of_messages)
-    _lower_stored(db, [(client, size) for _, _, client, size, _ in of_messages])
+    _lower_stored(db, [(client, size) for _, _, client, size, _ in rows])
     swept = Swept(messages=len(of_messages) - hashes, hashes=hashes, handshakes=len(rows) - len(of_messages))
     return Step(swept, after)
 

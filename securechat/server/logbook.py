@@ -20,7 +20,7 @@ from securechat.server.directory import registered_client
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import leaf_owner
-from securechat.server.quota import check_inbox
+from securechat.server.quota import Quota, add_stored, check_inbox
 from securechat.server.values import Caller, InboxPush, columns_of
 
 
@@ -35,9 +35,10 @@ class Place:
 
 
 class Logbook:
-    def __init__(self, groups: Groups, domain: str) -> None:
+    def __init__(self, groups: Groups, domain: str, quota: Quota) -> None:
         self._groups = groups
         self._domain = domain
+        self._quota = quota
 
     def place(self, db: apsw.Connection, group: bytes) -> Place | None:
         found = db.execute(
@@ -90,8 +91,13 @@ class Logbook:
         return client
 
     def append(self, db: apsw.Connection, place: Place, entry: Entry, client: int) -> None:
-        """Put an entry into the log; moving the log's head is the caller's business."""
-        columns = columns_of(Carried(entry.body, entry.blob, entry.size))
+        """Put an entry into the log and count it; moving the log's head is the caller's business.
+
+        :raises Refusal: ``quota``
+        """
+        carried = Carried(entry.body, entry.blob, entry.size)
+        columns = columns_of(carried)
+        self._quota.count_handshake(db, client, _bytes_of(carried))
         db.execute(
             "INSERT INTO entry "
             "(conversation, sequence, kind, epoch, client, time, body, blob, size, offered) "
@@ -127,11 +133,18 @@ class Logbook:
     ) -> None:
         """Keep the GroupInfo by which devices join; None: there is none of this epoch."""
         columns = (None, None, None) if carried is None else columns_of(carried)
+        giver, size = db.execute(
+            "SELECT giver, coalesce(size, length(body), 0) FROM epoch_state WHERE conversation = ?",
+            (place.conversation,),
+        ).fetchone() or (None, 0)
+        if giver is not None:
+            add_stored(db, giver, -size)
         if carried is not None:
             claim(db, caller, carried)
+            self._quota.count_handshake(db, caller.client, _bytes_of(carried))
         db.execute(
-            "UPDATE epoch_state SET body = ?, blob = ?, size = ? WHERE conversation = ?",
-            (*columns, place.conversation),
+            "UPDATE epoch_state SET body = ?, blob = ?, size = ?, giver = ? WHERE conversation = ?",
+            (*columns, None if carried is None else caller.client, place.conversation),
         )
 
     def invite(
@@ -209,6 +222,11 @@ class Logbook:
                 'AND "end" IS NULL AND may_speak != ?1',
                 (speaks, place.conversation, index),
             )
+
+
+def _bytes_of(carried: Carried) -> int:
+    """What it takes on the disk: ``size`` is a blob's, as was seen when it was judged."""
+    return carried.size if carried.blob else len(carried.body)
 
 
 def _policy(extensions: Extensions) -> bytes | None:

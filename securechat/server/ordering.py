@@ -37,6 +37,7 @@ from securechat.server.judging import (
     users_of,
 )
 from securechat.server.logbook import Logbook, Place
+from securechat.server.quota import Quota
 from securechat.server.values import Caller, Clock, Decision, GroupPush
 
 
@@ -55,9 +56,10 @@ class JudgedProposal:
 
 
 class Ordering:
-    def __init__(self, groups: Groups, domain: str, now: Clock) -> None:
+    def __init__(self, groups: Groups, domain: str, now: Clock, quota: Quota) -> None:
         self._groups = groups
-        self._book = Logbook(groups, domain)
+        self._quota = quota
+        self._book = Logbook(groups, domain, quota)
         self._domain = domain
         self._now = now
 
@@ -77,6 +79,7 @@ class Ordering:
         """Open a log: the creator's stay begins at entry 1, which is the first commit if there is one."""
         if db.execute("SELECT 1 FROM conversation WHERE group_id = ?", (body.group,)).fetchone() is not None:
             raise Refusal("exists", "this group id is taken", detail=body.group)
+        self._quota.check_creation(db, caller)
         if opening.room.kind is Kind.DIRECT:
             self._check_slot(db, caller, body, opening)
         now = self._now()

@@ -1,4 +1,4 @@
-"""What may lie here: bytes of an account, unread mail of a client, space on the disk (O-06, Q-08).
+"""What may lie here: bytes and groups of an account, unread mail of a client, space on the disk (O-06, Q-08).
 
 A quota that is reached is told to whoever asks for more, as ``quota``: decided, so the sender sees it.
 A disk that is nearly full is nobody's doing: ``busy``, and what was asked comes again by itself.
@@ -28,6 +28,9 @@ FROM_STRANGERS: Final = 64
 WAITING: Final = 256
 """Welcomes that wait for one client; a Welcome may be large, and its epoch's tree waits with it."""
 
+HANDSHAKES_SHARE: Final = 2
+"""Allowances up to which commits and proposals are taken: where messages are refused, who is to go can go."""
+
 LOOKED_EVERY: Final = 16
 """Messages of a log between two looks at whether anybody reads them."""
 
@@ -52,6 +55,16 @@ _SOMEBODY_READS: Final = """
 SELECT 1 FROM member m JOIN client c ON c.id = m.client
 WHERE m.conversation = ? AND m."end" IS NULL AND m.cursor >= m.start AND c.account != ? LIMIT 1
 """
+
+_STORED: Final = """
+SELECT (SELECT coalesce(sum(stored), 0) FROM client WHERE account = a.id), a.quota
+FROM client c JOIN account a ON a.id = c.account WHERE c.id = ?
+"""
+
+_CREATED: Final = """
+SELECT count(*) FROM client c JOIN member m ON m.client = c.id WHERE c.account = ? AND m.start = 1
+"""
+"""Entry 1 is before everybody's coming but the creator's. A group is never without anybody, so none goes."""
 
 _KNOWS: Final = """
 EXISTS (SELECT 1 FROM member theirs CROSS JOIN member mine ON mine.conversation = theirs.conversation
@@ -93,6 +106,28 @@ class Quota:
         if log.head - self._looked_at.get(log.conversation, 0) >= LOOKED_EVERY:
             self._check_readers(transaction, log, caller)
             self._note_look(log)
+
+    def count_handshake(self, db: apsw.Connection, client: int, size: int) -> None:
+        """Add what a client's commit or proposal carries to what it has stored, with messages settled.
+
+        :raises Refusal: ``quota``: its account has twice what it may
+        """
+        stored, own = db.execute(_STORED, (client,)).fetchone() or (0, None)
+        allowed = self._limits.account_bytes if own is None else own
+        if stored + size > HANDSHAKES_SHARE * allowed:
+            raise Refusal(
+                "quota", f"twice the {allowed} bytes that may lie here do; some of them expire in time"
+            )
+        add_stored(db, client, size)
+
+    def check_creation(self, db: apsw.Connection, caller: Caller) -> None:
+        """Refuse a group too many of an account.
+
+        :raises Refusal: ``quota``
+        """
+        (created,) = db.execute(_CREATED, (caller.account,)).fetchone() or (0,)
+        if created >= self._limits.account_groups:
+            raise Refusal("quota", f"{created} conversations here were begun by you, as many as may")
 
     def _note_look(self, log: Log) -> None:
         """Somebody reads, or may begin to: enough for a while."""
@@ -138,6 +173,11 @@ class Quota:
             raise Refusal(
                 "quota", "nobody here has read anything yet, and much waits for them", head=log.head
             )
+
+
+def add_stored(db: apsw.Connection, client: int, size: int) -> None:
+    """Count bytes that a client has stored; fewer where ``size`` is below nothing."""
+    db.execute("UPDATE client SET stored = max(0, stored + ?2) WHERE id = ?1", (client, size))
 
 
 def check_inbox(db: apsw.Connection, caller: Caller, client: int) -> None:

@@ -17,6 +17,7 @@ from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.judging import JudgedOffer, OfferParts, judge_offer, leaf_owner
 from securechat.server.logbook import Logbook, Place
+from securechat.server.quota import Quota
 from securechat.server.values import Caller, Clock, Decision, GroupPush
 
 
@@ -29,9 +30,9 @@ class OfferAtPlace:
 
 
 class Reopening:
-    def __init__(self, groups: Groups, domain: str, now: Clock) -> None:
+    def __init__(self, groups: Groups, domain: str, now: Clock, quota: Quota) -> None:
         self._groups = groups
-        self._book = Logbook(groups, domain)
+        self._book = Logbook(groups, domain, quota)
         self._now = now
 
     def prepare_offer(self, db: apsw.Connection, caller: Caller, body: OfferCommit) -> OfferAtPlace | None:

@@ -72,9 +72,10 @@ class Services:
 
     def __init__(self, domain: str, quotas: Quotas, now: Clock) -> None:
         self.groups = Groups()
-        self.delivery = Delivery(self.groups, Quota(quotas), now)
-        directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now)
-        reopening = Reopening(self.groups, domain, now)
+        quota = Quota(quotas)
+        self.delivery = Delivery(self.groups, quota, now)
+        directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now, quota)
+        reopening = Reopening(self.groups, domain, now, quota)
         blobs, entrances = Blobs(now), Entrances(self.groups)
         self.reading: dict[type[RequestBody], Reading] = {
             GetAccount: directory.get_account,

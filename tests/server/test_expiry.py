@@ -82,7 +82,7 @@ def fill(db: apsw.Connection, conversation: int, count: int, *, size: int = 100,
             "VALUES (?, ?, ?, 1, 1, 0)",
             (conversation, client, client - 1),
         )
-    db.execute("UPDATE client SET stored = stored + ? WHERE id = 1", (size * (count - count // 100),))
+    db.execute("UPDATE client SET stored = stored + ? WHERE id = 1", (size * count,))
     db.execute("COMMIT")
 
 
@@ -133,7 +133,7 @@ def check(db: apsw.Connection) -> None:
                 assert at is None or first == at + 1
                 assert isinstance(each, m.Entry) or len(each.hashes) == last - first + 1
                 at = last
-    stored = db.execute("SELECT coalesce(sum(length(body)), 0) FROM entry WHERE kind = 'message'").fetchall()
+    stored = db.execute("SELECT coalesce(sum(length(body)), 0) FROM entry").fetchall()
     assert db.execute("SELECT stored FROM client WHERE id = 1").fetchall() == stored
 
 
@@ -187,6 +187,19 @@ def test_a_log_with_nothing_to_do_costs_no_look_at_its_members(db: apsw.Connecti
     db.exec_trace = note
     assert sum(list(steps(db)), Swept()) == Swept()
     assert [each for each in asked if "member" in each] == []
+
+
+def test_o_06_commits_and_proposals_that_go_are_stored_by_nobody_any_more(db: apsw.Connection) -> None:
+    fill(db, 1, 250)
+    fill(db, 2, 1)
+    db.execute("UPDATE entry SET kind = 'proposal' WHERE sequence = 150")
+    db.execute("UPDATE entry SET body = NULL, blob = x'00', size = 5000 WHERE sequence = 200")
+    db.execute("UPDATE client SET stored = stored - 100 + 5000 WHERE id = 1")
+    fill(db, 3, 1)
+    db.execute("UPDATE client SET stored = stored + 70 WHERE id = 1")
+    list(steps(db, days=91))
+    assert db.execute("SELECT DISTINCT kind, body FROM entry").fetchall() == [("message", None)]
+    assert db.execute("SELECT stored FROM client WHERE id = 1").fetchall() == [(70,)]
 
 
 def test_looking_at_logs_leaves_no_cursor_open(db: apsw.Connection) -> None:
@@ -247,7 +260,7 @@ def test_a_blob_goes_when_the_last_that_refers_to_it_goes(db: apsw.Connection) -
         "VALUES (2, 1, 1, 0, 1, 1, ?, ?)",
         (welcome, NOW),
     )
-    db.execute("INSERT INTO epoch_state VALUES (1, 0, x'', NULL, ?, 1)", (info,))
+    db.execute("INSERT INTO epoch_state VALUES (1, 0, x'', NULL, ?, 1, 1)", (info,))
     assert sum(list(steps(db)), Swept()).uploads == 0
 
     db.execute("DELETE FROM inbox")

@@ -14,10 +14,12 @@ from securechat.mls.key_package import key_package_reference
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_POLICY
+from securechat.server.config import Quotas
 from securechat.server.errors import Refusal, StoreFailed
 from securechat.server.groups import LEAF_BYTES, Groups, _weight
 from securechat.server.judging import leaf_owner
 from securechat.server.ordering import Ordering
+from securechat.server.quota import Quota
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
 from tests.server.peer import Person, commit_request, create_request
@@ -100,7 +102,9 @@ class Creator:
 
 
 def opened(db: apsw.Connection, people: list[Person], groups: Groups) -> Creator:
-    creator = Creator(db, people[0], Ordering(groups, "example.org", lambda: int(time.time())))
+    creator = Creator(
+        db, people[0], Ordering(groups, "example.org", lambda: int(time.time()), Quota(Quotas()))
+    )
     packages = tuple(person.key_package().key_package for person in people[1:])
     creator.commit(CommitPlan(add=packages))
     return creator
@@ -111,7 +115,7 @@ def test_a_commit_of_a_warm_tree_changes_a_row_or_two_per_level(
 ) -> None:
     creator = opened(db, people, Groups())
     creator.commit(CommitPlan(update=True))
-    assert creator.commit(CommitPlan(update=True)) <= 2 * (LEVELS + 1) + 6
+    assert creator.commit(CommitPlan(update=True)) <= 2 * (LEVELS + 1) + 9
 
 
 def test_o_07_a_commit_that_was_sent_too_early_is_not_judged_while_all_others_wait(
@@ -183,7 +187,7 @@ def test_memory_that_does_not_fit_the_database_is_not_used(db: apsw.Connection, 
     groups = Groups()
     creator = opened(db, people, groups)
     kept = groups.load(db, 1)
-    other = Ordering(Groups(), "example.org", lambda: int(time.time()))
+    other = Ordering(Groups(), "example.org", lambda: int(time.time()), Quota(Quotas()))
     creator.ordering = other
     creator.commit(CommitPlan(update=True))
     assert groups.load(db, 1) != kept

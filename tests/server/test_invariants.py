@@ -233,3 +233,8 @@ def holds(app: App, db: apsw.Connection) -> None:
             "ON e.conversation = p.conversation AND e.sequence = p.sequence"
         )
         assert set(waiting) <= {("proposal", epoch)}
+    lying = (
+        "SELECT c.stored - (SELECT coalesce(sum(length(body)), 0) FROM entry WHERE client = c.id) "
+        "- (SELECT coalesce(sum(length(body)), 0) FROM epoch_state WHERE giver = c.id) FROM client c"
+    )
+    assert set(db.execute(lying)) == {(0,)}, "what is counted is what lies here"

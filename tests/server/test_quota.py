@@ -4,6 +4,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from securechat.membership.room import Kind
 from securechat.mls.codec import encode
@@ -27,6 +28,7 @@ from tests.server.peer import (
     registered,
 )
 from tests.server.running import UNLIMITED, running_server
+from tests.server.test_ordering import upload
 
 
 async def tried(peer: Peer, body: m.RequestBody) -> str:
@@ -105,6 +107,90 @@ async def test_q_08_one_account_may_have_a_quota_of_its_own(tmp_path: Path) -> N
         codes = [await say(alice, at_alice, 8_000) for _ in range(3)]
         assert codes == ["taken"] * 2 + ["quota"]
         assert [await say(bob, at_bob, 8_000) for _ in range(3)] == ["taken"] * 3
+
+
+async def committed(peer: Peer, group: Group, head: int, plan: CommitPlan) -> str:
+    """Try a commit, merged where it is taken."""
+    staged = group.stage_commit(plan)
+    code = await tried(peer, commit_request(group, staged, head))
+    if code == "taken":
+        group.merge(staged)
+    return code
+
+
+async def test_o_06_commits_count_and_are_taken_up_to_twice_what_messages_are(tmp_path: Path) -> None:
+    """They are kept for months: without a count one account alone in its group filled the disk."""
+    options = {"quotas": Quotas(account_bytes=100_000), "rates": UNLIMITED}
+    async with running_server(tmp_path, **options) as app, registered(app, "mallory", "bob") as people:
+        (keys, mallory), _ = people
+        group = keys.group()
+        await mallory.ask(create_request(group))
+        large = CommitPlan(update=True, authenticated_data=bytes(30_000))
+        codes = [await committed(mallory, group, number, large) for number in range(7)]
+        assert codes == ["taken"] * 6 + ["quota"]
+        assert 180_000 < await stored(app) <= 200_000
+        body = m.SendMessage(group.group_id, 6, group.encrypt(b"x"))
+        assert await tried(mallory, body) == "quota", "of the same account"
+        assert await committed(mallory, group, 6, CommitPlan(update=True)) == "taken", "what still fits"
+
+
+async def test_o_06_a_proposal_a_group_info_and_a_blob_count_too_and_once(tmp_path: Path) -> None:
+    lying = (
+        "SELECT (SELECT sum(coalesce(size, length(body))) FROM entry) + "
+        "(SELECT sum(coalesce(size, length(body))) FROM epoch_state)"
+    )
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        (_, alice), (_, bob) = people
+        at_alice, at_bob = await open_room(*people)
+        proposal = m.Propose(at_bob.group_id, 1, at_bob.propose_self_remove())
+        await bob.ask(proposal)
+        bobs = "SELECT stored FROM client WHERE account = (SELECT id FROM account WHERE user = 'bob')"
+        assert await stored(app, bobs) == len(proposal.proposal)
+        at_alice.accept(at_alice.examine(proposal.proposal))  # type: ignore[arg-type]
+        large = at_alice.stage_commit(CommitPlan(update=True, authenticated_data=bytes(70_000)))
+        request = replace(
+            commit_request(at_alice, large, 2),
+            commit=m.Carried(blob=await upload(alice, large.message), size=len(large.message)),
+        )
+        first = await alice.ask(request)
+        total = await stored(app)
+        assert total == await stored(app, lying) > 70_000
+        assert await alice.ask(request, alice.name) == first, "asked again under its name"
+        assert await bob.ask(proposal, bob.name) == m.Appended(2)
+        assert await stored(app) == total
+
+
+async def test_o_06_a_commit_that_was_too_much_is_refused_again_under_its_name(tmp_path: Path) -> None:
+    options = {"quotas": Quotas(account_bytes=20_000)}
+    async with running_server(tmp_path, **options) as app, registered(app, "mallory") as [(keys, mallory)]:
+        group = keys.group()
+        await mallory.ask(create_request(group))
+        before = await stored(app)
+        staged = group.stage_commit(CommitPlan(update=True, authenticated_data=bytes(41_000)))
+        request = commit_request(group, staged, 0)
+        assert await tried(mallory, request) == "quota"
+        await app._writer.find(lambda db: db.execute("UPDATE account SET quota = 1000000"))
+        with pytest.raises(WasRefused, match="quota"):
+            await mallory.ask(request, mallory.name)
+        assert await stored(app) == before
+        assert await stored(app, "SELECT head FROM conversation") == 0
+        assert await tried(mallory, request) == "taken", "under another name it is decided anew"
+
+
+async def test_o_06_an_account_begins_so_many_groups(tmp_path: Path) -> None:
+    options = {"quotas": Quotas(account_groups=3), "rates": UNLIMITED}
+    async with running_server(tmp_path, **options) as app, registered(app, "mallory", "bob") as people:
+        (mallorys_keys, mallory), (bobs_keys, bob) = people
+        requests = [create_request(mallorys_keys.group()) for _ in range(5)]
+        assert [await tried(mallory, each) for each in requests] == ["taken"] * 3 + ["quota"] * 2
+        await publish(mallory, mallorys_keys, 1)
+        assert await invite(people[1], "mallory") == "taken", "others' are not counted"
+        assert [await tried(bob, create_request(bobs_keys.group())) for _ in range(3)] == [
+            "taken",
+            "taken",
+            "quota",
+        ]
+        assert await stored(app, "SELECT count(*) FROM conversation") == 6
 
 
 async def test_o_06_what_nobody_reads_is_bounded_until_somebody_does(tmp_path: Path) -> None:

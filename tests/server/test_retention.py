@@ -65,8 +65,12 @@ class Scene:
             await acknowledge(self.app, peer, self.room, sequence)
 
     async def stored(self) -> int:
-        """Bytes of alice's that lie in the logs."""
-        ((stored,),) = await rows(self.app, "SELECT max(stored) FROM client")
+        """Bytes of alice's messages that lie in the logs: only she commits here."""
+        ((stored,),) = await rows(
+            self.app,
+            "SELECT max(stored) - (SELECT sum(length(body)) FROM epoch_state) - "
+            "(SELECT coalesce(sum(length(body)), 0) FROM entry WHERE kind != 'message') FROM client",
+        )
         return int(stored)
 
     async def commit(self, plan: CommitPlan) -> None:

@@ -83,7 +83,9 @@ class App:
         self.config = config
         check_names(config.rates)
         self._path = path = prepare_database(config.data)
-        begun = begin_incarnation_if_due(path, restored=config.restored, now=now())
+        known = last_known(path)
+        # By no clock that was left behind: offers of what the copy lacks are taken from then on, for a time.
+        begun = begin_incarnation_if_due(path, restored=config.restored, now=max(known, now()))
         self.identity = load_identity(path, config.domain)
         if begun:
             security_log.tell("new_incarnation", number=self.identity.incarnation)
@@ -92,10 +94,9 @@ class App:
         # What can fail comes before any thread starts.
         _renewed(read_certificate(config.certificate_file))
         self.certificate, context = load_certificate(config.certificate_file)
-        known = last_known(path)
         self._now = SteadyClock(now, max(known, now()))
         aging = Retention(config.retention, SteadyClock(self._now, known))
-        self.services = Services(self.identity.domain, config.quotas, self._now)
+        self.services = Services(self.identity.domain, config.quotas, config.retention, self._now)
         self.counters = Counters()
         self.hub = Hub()
         self.failure: StoreFailed | None = None

@@ -112,6 +112,11 @@ def begin_incarnation(db: apsw.Connection, now: int) -> None:
     db.execute("UPDATE server SET incarnation = ?, is_copy = 0", (max(old + 1, drawn),))
 
 
+def began_at(incarnation: int) -> int:
+    """When an incarnation began, in seconds since 1970; 0 of the first, which came of no copy."""
+    return incarnation >> _CHANCE_BITS
+
+
 def _is_due(db: apsw.Connection, *, restored: bool) -> bool:
     found = db.execute("SELECT is_copy FROM server").fetchone()
     return found is not None and (restored or bool(found[0]))

@@ -51,6 +51,11 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     handshakes_days: Days = 90
     welcomes_days: Days = 30
 
+    @property
+    def handshakes_seconds(self) -> int:
+        """How long commits are kept: a message is of no use without those before it."""
+        return max(self.handshakes_days, self.messages_days) * DAY
+
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may lie on the disk; a table's byte counts are of sealed bodies."""

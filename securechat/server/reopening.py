@@ -2,7 +2,8 @@
 
 A log is reopened by its members: the copy that came back is in an epoch that they have left, and what
 led on from there is public and signed. It is judged as it was the first time; only who brings it
-may be another. That needs no trust in them: nobody can sign for somebody else.
+may be another. That needs no trust in them: nobody can sign for somebody else. But of key packages it is
+not asked whether they were claimed or have run out, so it ends when commits of before would have gone.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import apsw
 
 from securechat.mls.nodes import LeafNode
 from securechat.protocol.messages import Appended, Entry, OfferCommit
+from securechat.server.backup import began_at
 from securechat.server.blobs import claim, read_carried
 from securechat.server.delivery import not_yours
 from securechat.server.errors import Refusal
@@ -30,10 +32,12 @@ class OfferAtPlace:
 
 
 class Reopening:
-    def __init__(self, groups: Groups, domain: str, now: Clock, quota: Quota) -> None:
+    def __init__(self, groups: Groups, domain: str, now: Clock, quota: Quota, *, offered_for: int) -> None:
+        """``offered_for``: seconds from a restore in which its logs take what they lack."""
         self._groups = groups
         self._book = Logbook(groups, domain, quota)
         self._now = now
+        self._offered_for = offered_for
 
     def prepare_offer(self, db: apsw.Connection, caller: Caller, body: OfferCommit) -> OfferAtPlace | None:
         """Judge at the place the request names; None where it will be refused for other reasons."""
@@ -57,7 +61,7 @@ class Reopening:
         if place is None or not self._book.has_leaf(db, caller, place):
             raise not_yours(db, caller, body.group)
         if not self._may_offer(db, caller, place):
-            raise Refusal("forbidden", "this log was not restored: commits are their committers' own")
+            raise Refusal("forbidden", "this log was not restored lately: commits are their committers' own")
         if body.epoch != place.epoch:
             raise Refusal("stale_epoch", head=place.head)
         if prepared is None or not _same_place(prepared.place, place):
@@ -106,11 +110,14 @@ class Reopening:
         return self._book.client(db, leaf), leaf_owner(leaf)[1]
 
     def _may_offer(self, db: apsw.Connection, caller: Caller, place: Place) -> bool:
-        """Whether the log was restored, and the caller's user is in the group."""
+        """Whether the log was restored, not too long ago, and the caller's user is in the group."""
         restored = db.execute(
-            "SELECT 1 FROM restore WHERE conversation = ? LIMIT 1", (place.conversation,)
+            "SELECT s.incarnation FROM server s, restore r WHERE r.conversation = ? LIMIT 1",
+            (place.conversation,),
         ).fetchone()
-        return restored is not None and self._book.has_leaf(db, caller, place)
+        if restored is None or self._now() - began_at(restored[0]) >= self._offered_for:
+            return False
+        return self._book.has_leaf(db, caller, place)
 
 
 def _same_place(judged: Place, present: Place) -> bool:

@@ -67,7 +67,7 @@ class Retention:
 
     def cutoffs(self) -> Cutoffs:
         now, times = self._now(), self._times
-        handshakes = now - max(times.handshakes_days, times.messages_days) * DAY
+        handshakes = now - times.handshakes_seconds
         return Cutoffs(
             messages=now - times.messages_days * DAY,
             handshakes=handshakes,

@@ -31,7 +31,7 @@ from securechat.protocol.messages import (
     Sync,
 )
 from securechat.server.blobs import Blobs
-from securechat.server.config import Quotas
+from securechat.server.config import Quotas, Retention
 from securechat.server.delivery import Delivery
 from securechat.server.directory import Directory
 from securechat.server.entrances import Entrances
@@ -70,12 +70,12 @@ WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({GetAccount})
 class Services:
     """The services of one server, by the request they answer."""
 
-    def __init__(self, domain: str, quotas: Quotas, now: Clock) -> None:
+    def __init__(self, domain: str, quotas: Quotas, retention: Retention, now: Clock) -> None:
         self.groups = Groups()
         quota = Quota(quotas)
         self.delivery = Delivery(self.groups, quota, now)
         directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now, quota)
-        reopening = Reopening(self.groups, domain, now, quota)
+        reopening = Reopening(self.groups, domain, now, quota, offered_for=retention.handshakes_seconds)
         blobs, entrances = Blobs(now), Entrances(self.groups)
         self.reading: dict[type[RequestBody], Reading] = {
             GetAccount: directory.get_account,

@@ -1,6 +1,7 @@
 """What may be offered to a log that was restored, and by whom (N-03)."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from securechat.mls.nodes import LeafIndex
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_CHUNK
-from securechat.server.backup import back_up
+from securechat.server.backup import back_up, begin_incarnation_if_due
+from securechat.server.config import DAY, Retention
 from tests.server.peer import (
     Peer,
     Person,
@@ -178,6 +180,27 @@ async def test_n_03_a_log_that_was_not_restored_takes_no_offer(
         for user in ("alice", "bob"):
             assert (await refusal(scene.peers[user], scene.offer())).code == "forbidden"
         assert (await refusal(scene.peers["dave"], scene.offer())).code == "no_group"
+
+
+@pytest.mark.parametrize(("days", "kept"), [(89, 90), (91, 90), (5, 3)])
+async def test_o_05_n_03_offers_end_when_commits_of_before_the_restore_would_have_gone(
+    tmp_path: Path, days: int, kept: int
+) -> None:
+    """For ever, a member could bring commits by them that take_claimed and the clock would refuse."""
+    scene = await lost_commits(tmp_path)
+    path = restore(tmp_path / "copy.db", tmp_path)
+    assert begin_incarnation_if_due(path, restored=False, now=int(time.time()) - days * DAY)
+    times = Retention(handshakes_days=kept, messages_days=2)
+    async with running_server(tmp_path, retention=times) as app:
+        bob = await Peer.connect(app.port)
+        await bob.log_in(scene.people["bob"])
+        if days < kept:
+            assert await bob.ask(scene.offer(0)) == m.Appended(3)
+        else:
+            assert (await refusal(bob, scene.offer(0))).code == "forbidden"
+            (status,) = (await bob.ask(m.Sync())).groups  # type: ignore[union-attr]
+            assert (status.epoch, status.head) == (1, 2)
+        await bob.close()
 
 
 async def test_n_03_a_stranger_and_another_epoch_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ work (A-05).
 import contextlib
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,8 +81,11 @@ class Accounts:
             made_up if salt is None else salt, PARAMETERS.passes, PARAMETERS.memory_kib, PARAMETERS.lanes
         )
 
-    async def register(self, body: Register, challenge: Challenge) -> Caller:
-        """Make an account and its first client; the same request again finds what it made."""
+    async def register(self, body: Register, challenge: Challenge, admit: Callable[[], None]) -> Caller:
+        """Make an account and its first client; the same request again finds what it made.
+
+        :param admit: refuses one too many; asked once everything holds, before the hash
+        """
         if self._admits == "closed":
             raise Refusal("registration_closed")
         self._check_registration(body, challenge)
@@ -89,6 +93,7 @@ class Accounts:
         made = await self._readers.run(lambda db: self._find_made(db, body))
         if made is not None:
             return made
+        admit()
         login_hash = await self._hasher.hash(body.login_key)
         caller = await self._writer.find(lambda db: self._make(db, body, login_hash))
         security_log.tell("registered", user=caller.user)

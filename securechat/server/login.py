@@ -1,10 +1,12 @@
 """What may be asked before a login, and how a stranger is told from somebody (rules.md B).
 
 The rates come first, before anything is hashed, verified or looked up: by the address, which is all
-that is known of a stranger, and for passwords by the name that is asked for, known here or not.
+that is known of a stranger, and for passwords by the name that is asked for, known here or not. What all
+strangers share comes after what is cheap to check, or one of them could use it up with rubbish.
 """
 
 from collections.abc import Hashable
+from functools import partial
 from typing import Final
 
 from securechat.protocol.messages import (
@@ -45,8 +47,9 @@ class Logins:
             case PasswordParameters():
                 return await self._accounts.password_parameters(body)
             case Register():
-                self._take_all(("registrations_by_address", source), ("registrations", ""))
-                return await self._accounts.register(body, challenge)
+                self._limiter.check("registrations_by_address", source)
+                admit = partial(self._limiter.check, "registrations", "")
+                return await self._accounts.register(body, challenge, admit)
             case LogIn():
                 caller = await self._accounts.log_in(body, challenge)
                 self._limiter.check("device_logins", caller.client)
@@ -57,11 +60,8 @@ class Logins:
                 raise Refusal("not_logged_in")
 
     async def _by_password(self, body: LogInWithPassword, challenge: Challenge, source: str) -> Caller:
-        rates = (
-            ("passwords_by_address", source),
-            ("passwords", body.user),
-            ("passwords_by_day", body.user),
-        )
+        of_name = (("passwords", body.user), ("passwords_by_day", body.user))
+        rates = (("passwords_by_address", source), *of_name)
         self._take_all(*rates)
         try:
             caller = await self._accounts.log_in_with_password(body, challenge)
@@ -69,7 +69,9 @@ class Logins:
             if refusal.refused.code == "busy":  # nothing was tried
                 self._give_back(*rates)
             raise
-        self._give_back(*rates)
+        # The address's stays taken: each is a hash, and three addresses with one right password between
+        # them could keep the pool busy with many at a time (O-04).
+        self._give_back(*of_name)
         return caller
 
     def _take_all(self, *rates: tuple[str, Hashable]) -> None:

@@ -82,7 +82,8 @@ RULES: Final = (
         1,
         By.EVERYBODY,
         WhenFull.CLOSED,
-        "an account is a row for ever and a hash of 25 ms, from however many addresses",
+        "an account is a row for ever and a hash of 25 ms, from however many addresses; taken last, by "
+        "who has valid signatures, a free name and, where it is needed, an invite",
     ),
     Rule(
         "passwords",
@@ -90,7 +91,7 @@ RULES: Final = (
         1 / 180,
         By.NAME,
         WhenFull.CLOSED,
-        "at most 10 wrong ones in any 15 minutes, whoever asks (A-06); a right one costs nothing",
+        "at most 10 wrong ones in any 15 minutes, whoever asks (A-06); a right one costs the name nothing",
     ),
     Rule(
         "passwords_by_day",
@@ -106,7 +107,7 @@ RULES: Final = (
         1 / 10,
         By.ADDRESS,
         WhenFull.CLOSED,
-        "one guess at each of many names (A-06); each is a hash of 25 ms (O-04)",
+        "one guess at each of many names (A-06); each is a hash of 25 ms, a right one's too (O-04)",
     ),
     Rule(
         "device_logins",

@@ -11,6 +11,7 @@ from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
 from securechat.server.app import App
 from securechat.server.config import Rate
+from securechat.server.errors import Refusal
 from securechat.server.guesses import MAX_GUESSES
 from securechat.server.login_hash import LoginHasher
 from tests.client.parts import a_moment
@@ -83,9 +84,34 @@ async def test_a_06_one_guess_at_each_of_many_accounts_is_slow_too(tmp_path: Pat
         assert codes == ["wrong_credentials"] * 30 + ["limited"] * 3
 
 
-async def test_a_06_right_passwords_cost_nothing(tmp_path: Path) -> None:
-    async with running_server(tmp_path) as app, registered(app, "alice") as [(alice, _)]:
-        assert {await code_of_guess(app, alice) for _ in range(12)} == {"opened"}
+async def test_a_06_right_passwords_cost_their_name_nothing(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(keys, _)]:
+        assert [await code_of_guess(app, keys) for _ in range(12)] == ["opened"] * 12
+
+
+async def test_o_05_right_passwords_cost_their_address_as_much_as_wrong_ones(tmp_path: Path) -> None:
+    """Each is a hash: what is free, many at a time from a few addresses keep the pool busy with (O-04)."""
+    rates = {"passwords_by_address": Rate(4, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(keys, _)]:
+        codes = [await code_of_guess(app, keys) for _ in range(6)]
+        assert codes == ["opened"] * 4 + ["limited"] * 2
+        assert app._hasher.verified == 4
+        assert app.counters.limited == {"passwords_by_address": 2}
+
+
+async def test_o_05_who_finds_the_pool_busy_has_paid_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = {"passwords_by_address": Rate(1, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(keys, _)]:
+
+        async def busy(*_: object) -> bool:
+            raise Refusal("busy", retry_after=1)
+
+        with monkeypatch.context() as full:
+            full.setattr(app._hasher, "verify", busy)
+            assert [await code_of_guess(app, keys) for _ in range(3)] == ["busy"] * 3
+        assert await code_of_guess(app, keys) == "opened"
 
 
 async def test_a_06_who_is_guessed_at_goes_on_as_before_and_is_told(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tests.server.peer import (
     registered,
 )
 from tests.server.running import UNLIMITED, running_server
+from tests.server.test_accounts import registration, spoilt
 
 ONCE = Rate(1, 1e-6)
 """One, and no more in the time of a test."""
@@ -371,6 +372,40 @@ async def test_o_09_registrations_have_a_rate_by_address_and_in_all(tmp_path: Pa
                 assert refused.value.code == "limited"
             await peer.close()
         assert app.counters.limited == {rule: 1}
+
+
+async def test_o_09_what_is_no_registration_takes_nothing_of_what_all_share(tmp_path: Path) -> None:
+    """Or from some dozen addresses, without a hash or an invite, nobody could make an account any more."""
+    rates = {"registrations": Rate(2, 1e-6), "registrations_by_address": Rate(100, 1e-6)}
+    async with running_server(tmp_path, rates=rates) as app:
+        alice = Person("alice", app.identity.domain)
+        first = await Peer.connect(app.port)
+        await first.register(alice)
+        for spoil in (*spoilt(first, alice), "taken"):
+            peer = await Peer.connect(app.port)
+            mallory = Person("alice" if spoil == "taken" else "mallory", app.identity.domain)
+            requests = {**spoilt(peer, mallory), "taken": registration(peer, mallory)}
+            assert await tried(peer, requests[spoil]) not in {"taken", "limited"}, spoil
+            await peer.close()
+        again = await Peer.connect(app.port)
+        await again.register(alice)
+        assert app.counters.limited == {}
+        last = await Peer.connect(app.port)
+        await last.register(Person("bob", app.identity.domain))
+        for peer in (first, again, last):
+            await peer.close()
+
+
+async def test_o_09_without_an_invite_nobody_takes_of_what_all_share(tmp_path: Path) -> None:
+    rates = {"registrations": ONCE, "registrations_by_address": Rate(5, 1e-6)}
+    async with running_server(tmp_path, rates=rates, registration="invite") as app:
+        codes = []
+        for number in range(6):
+            peer = await Peer.connect(app.port)
+            codes.append(await tried(peer, registration(peer, Person(f"m{number}", app.identity.domain))))
+            await peer.close()
+        assert codes == ["invite_needed"] * 5 + ["limited"], "the address's own is taken first"
+        assert app.counters.limited == {"registrations_by_address": 1}
 
 
 async def test_strangers_ask_at_a_rate_and_not_for_long(tmp_path: Path) -> None:

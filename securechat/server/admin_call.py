@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 import msgspec
 
@@ -27,9 +27,9 @@ class NoServer(SecureChatError):
 class AdminLine:
     """A connection to a running server."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, answers: BinaryIO) -> None:
         self._connection = connection
-        self._answers = connection.makefile("rb")
+        self._answers = answers
         self._count = 0
 
     def call(self, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -71,4 +71,5 @@ def opened(path: Path) -> Iterator[AdminLine]:
         if not is_peer_of(connection, os.geteuid(), owner):
             raise NoServer(f"{path} is served by another user of this machine")
         connection.settimeout(ANSWER_SECONDS)
-        yield AdminLine(connection)
+        with connection.makefile("rb") as answers:  # it keeps the socket open as long as it is
+            yield AdminLine(connection, answers)

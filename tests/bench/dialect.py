@@ -97,15 +97,15 @@ def process(command: list[str], log: Path, **options: object) -> Iterator["subpr
             text=True,
             **options,  # type: ignore[call-overload]
         )
-    try:
-        yield running
-    finally:
-        running.terminate()
+    with running:
         try:
-            running.wait(20)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
+            yield running
+        finally:
+            running.terminate()
+            try:
+                running.wait(20)
+            except subprocess.TimeoutExpired:
+                running.kill()
 
 
 def context_for(alpn: str | None = None) -> ssl.SSLContext:

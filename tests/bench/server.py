@@ -53,14 +53,15 @@ def run(name: str, order: Order, profile: str = "") -> Facts:
         with dialect_of(name).serve(Path(folder), clients) as serving:
             order = replace(order, dialect=name, pid=serving.pid, port=serving.port)
             command = [sys.executable, "-m", "tests.bench.load", json.dumps(asdict(order))]
-            load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-            try:
-                return _facts(load, order, profile)
-            except ValueError:
-                raise SystemExit(f"{name}: the load generator failed; {_last_lines(Path(folder))}") from None
-            finally:
-                load.kill()
-                load.wait()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+                try:
+                    return _facts(load, order, profile)
+                except ValueError:
+                    raise SystemExit(
+                        f"{name}: the load generator failed; {_last_lines(Path(folder))}"
+                    ) from None
+                finally:
+                    load.kill()
 
 
 def _facts(load: "subprocess.Popen[str]", order: Order, profile: str) -> Facts:

@@ -128,7 +128,7 @@ async def test_q_08_after_its_time_a_message_leaves_its_hash_for_who_has_not_fet
     await scene.read(2, scene.carol)
     hashes = [hashlib.sha256(each).digest() for each in sealed]
 
-    assert await sweep(scene.app, days=31) == Swept(messages=1, expired=2)
+    assert without(await sweep(scene.app, days=31), "key_packages") == Swept(messages=1, expired=2)
     assert await fetched(scene.carol, scene.room, 3) == [m.Gap(3, 4, hashes[1:])]
     assert await scene.stored() == 0
     assert scene.app.counters.entries_expired == 2
@@ -137,12 +137,12 @@ async def test_q_08_after_its_time_a_message_leaves_its_hash_for_who_has_not_fet
 async def test_hashes_go_when_nobody_needs_them(scene: Scene) -> None:
     await scene.say(b"one", b"two", b"three")
     await scene.read(4, scene.alice, scene.bob)
-    assert await sweep(scene.app, days=31) == Swept(expired=3)
+    assert without(await sweep(scene.app, days=31), "key_packages") == Swept(expired=3)
 
     await scene.read(3, scene.carol)
-    assert await sweep(scene.app, days=31) == Swept(hashes=2)
+    assert without(await sweep(scene.app, days=31), "key_packages") == Swept(hashes=2)
     await scene.read(4, scene.carol)
-    assert await sweep(scene.app, days=31) == Swept(hashes=1)
+    assert without(await sweep(scene.app, days=31), "key_packages") == Swept(hashes=1)
     assert await rows(scene.app, "SELECT sequence FROM entry") == [(1,)]
 
 
@@ -198,7 +198,7 @@ async def test_who_never_comes_back_pins_nothing_for_ever(scene: Scene) -> None:
         await scene.commit(CommitPlan(force_path=True))
     await scene.read(10, scene.alice, scene.bob)
 
-    assert await sweep(scene.app, days=31) == Swept(expired=6)
+    assert without(await sweep(scene.app, days=31), "key_packages") == Swept(expired=6)
     assert without(await sweep(scene.app, days=89), "key_packages") == Swept()
     assert without(await sweep(scene.app, days=91), "answers") == Swept(hashes=6, handshakes=4)
     assert await rows(scene.app, "SELECT count(*) FROM entry") == [(0,)]

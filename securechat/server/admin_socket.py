@@ -84,6 +84,10 @@ class AdminSocket:
         if self._server is None:
             return
         self._server.close()
+        for _ in range(
+            ACCEPT_TURNS
+        ):  # who was let in a moment ago has its task by then, and is ended with it
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -105,8 +109,12 @@ class AdminSocket:
         except (ConnectionError, asyncio.CancelledError):
             pass  # the command has gone, or we are going: either way this is its end
         finally:
-            self._tasks.discard(task)
             writer.close()
+            try:
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+            finally:
+                self._tasks.discard(task)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

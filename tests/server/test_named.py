@@ -141,7 +141,7 @@ async def test_who_cannot_be_told_stops_nobody_else(tmp_path: Path, monkeypatch:
         (_, alice), (_, bob) = people
         at_alice, at_bob = await open_room(*people)
         broken = next(
-            session for session in app._desk.sessions if session._caller and session._caller.user == "alice"
+            session for session in app._desk.sessions if session.caller and session.caller.user == "alice"
         )
         decided = Session.decided
 

@@ -84,10 +84,6 @@ class AdminSocket:
         if self._server is None:
             return
         self._server.close()
-        for _ in range(
-            ACCEPT_TURNS
-        ):  # who was let in a moment ago has its task by then, and is ended with it
-            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -1,4 +1,4 @@
-"""What the server no longer has: one line where it was, a chain that goes on, no lie about it (Q-08, M-10)."""
+"""What the server no longer has: a line where it was, a chain that goes on, no lie about it (Q-08, M-10)."""
 
 import hashlib
 from pathlib import Path

@@ -65,7 +65,8 @@ async def test_q_04_a_pulled_cable_loses_nothing_and_is_noticed_by_both(
             await alice.says("@bob", f"message {number}")
         await bob.sees(Disconnected)
         await connections(world, 1)
-        assert len(bob.heard()) < 11
+        if Way.TO_CLIENT in ways:
+            assert bob.heard() == ["before"]
         proxy.heal()
         await proxy.swing(Door.OPEN)
         await bob.hears("message 9")

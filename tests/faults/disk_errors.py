@@ -30,7 +30,7 @@ from tests.scenarios.world import PATIENCE, Person
 
 ERRORS: Final = "disk errors"
 EACH: Final = 20
-RECOVERS_IN: Final = 10.0
+RECOVERS_IN: Final = 60.0
 """Seconds until a client whose disk was mended has said what was queued, without a new start."""
 
 KINDS: Final[dict[str, tuple[Callable[[Operation], None], frozenset[str]]]] = {

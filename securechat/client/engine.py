@@ -11,14 +11,12 @@ from collections.abc import AsyncIterator
 from typing import Final
 from weakref import WeakSet
 
-import apsw
-
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.change import Change, Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
-from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder, StoreFailed
+from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder, StoreError
 from securechat.client.events import (
     Connected,
     Disconnected,
@@ -33,7 +31,7 @@ from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.restored import Met, meet
 from securechat.client.sentences import HOLDS
-from securechat.client.session import Session, SessionLost, SessionReady
+from securechat.client.session import Session, SessionEvent, SessionLost, SessionReady
 from securechat.client.store import ClientStore
 from securechat.client.sync import Syncer
 from securechat.client.tasks import Tasks
@@ -217,22 +215,28 @@ class Engine:
     def _failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
         self._tell(Notice("internal", sanitise(text)))
-        if isinstance(error, StoreFailed | apsw.Error):
+        if isinstance(error, StoreError):
             # What was under way is not stored: once the disk is well, a new connection brings it all again.
-            self._session.begin_anew(StoreFailed(text))
+            self._session.begin_anew(error)
 
     async def _listen(self) -> None:
         while True:
             event = await self._session.events.get()
-            match event:
-                case SessionReady():
-                    self._on_ready(event)
-                case SessionLost():
-                    self._on_lost(event)
-                case Delivered():
-                    self._sync.delivered(event)
-                case InboxDelivered():
-                    self._sync.inbox_delivered(event)
+            try:
+                self._take(event)
+            except StoreError as error:
+                self._failed(error)  # and we go on listening: the next connection is told here too
+
+    def _take(self, event: SessionEvent) -> None:
+        match event:
+            case SessionReady():
+                self._on_ready(event)
+            case SessionLost():
+                self._on_lost(event)
+            case Delivered():
+                self._sync.delivered(event)
+            case InboxDelivered():
+                self._sync.inbox_delivered(event)
 
     def _on_ready(self, ready: SessionReady) -> None:
         self.connected = Connected(

@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import ClientError, ExitCode, StoreFailed, UnsafeFile
+from securechat.client.errors import ClientError, ExitCode, StoreError, StoreFailed, UnsafeFile
 from securechat.client.events import Conversation, Message, Status
 from securechat.client.private_files import check_private_folder, make_folder
 from securechat.errors import SecureChatError
@@ -252,8 +252,7 @@ class _Line:
     async def _follow(self) -> None:
         """Tell each message once on this line; until it is ``printed`` another line is told it too."""
         told: set[int] = set()
-        # Where the session has ended for good nothing more comes; the owner of the profile is told why.
-        with contextlib.suppress(ConnectionError, ClientError):
+        try:
             while True:
                 waiting = self._holder.unprinted(MAX_MESSAGES)
                 news = [message for message in waiting if message.local_id not in told]
@@ -263,6 +262,10 @@ class _Line:
                     await self._write({"jsonrpc": "2.0", "method": "receive", "params": params})
                 if not news:
                     await self._holder.changed()
+        except StoreError:
+            self._writer.close()  # who follows must not wait in vain: asked again, we say what is wrong
+        except (ConnectionError, ClientError):
+            return  # the session has ended for good: nothing more comes, and the profile's owner is told why
 
 
 def _fitting(messages: list[Message], limit: int) -> tuple[list[Any], bool]:

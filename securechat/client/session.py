@@ -17,7 +17,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from securechat.client.backoff import Backoff
+from securechat.client.backoff import LONGEST_SECONDS, Backoff
 from securechat.client.config import Home, ServerAddress
 from securechat.client.connect import open_trusted
 from securechat.client.errors import (
@@ -27,6 +27,8 @@ from securechat.client.errors import (
     Replaced,
     ServerChanged,
     ServerUntrusted,
+    StoreDamaged,
+    StoreError,
     Unreachable,
     refusal,
 )
@@ -208,9 +210,12 @@ class Session:
             link = await self._open()
             try:
                 logged_in = await self._log_in(link)
-                self._backoff.reset()
                 self._begin(link, logged_in)
+                since = asyncio.get_running_loop().time()
                 error = await self._stay(link)
+                # A disk that fails at each login must not have us log in again at once, for ever.
+                if not isinstance(error, StoreError) or self._lasted(since):
+                    self._backoff.reset()
             finally:
                 self._link = None
                 self._early.clear()
@@ -220,6 +225,10 @@ class Session:
         delay = None if _is_final(error) else self._backoff.next(at_least=_asked_delay(error))
         self._tell(SessionLost(error, delay))
         return delay
+
+    @staticmethod
+    def _lasted(since: float) -> bool:
+        return asyncio.get_running_loop().time() - since > LONGEST_SECONDS
 
     async def _open(self) -> Link:
         try:
@@ -334,7 +343,7 @@ def _weight(event: SessionEvent) -> int:
 def _is_final(error: ClientError) -> bool:
     """Whether trying again can only do harm, or ask for the same refusal for ever."""
     match error:
-        case ServerUntrusted() | ServerChanged() | Replaced():
+        case ServerUntrusted() | ServerChanged() | Replaced() | StoreDamaged():
             return True
         case RefusedByServer():
             return error.code not in UNDECIDED

@@ -3,6 +3,7 @@
 Pages are sealed with ChaCha20-Poly1305 under a random key that ``keystore`` wraps; what is in
 the file, its WAL or a torn page is never plaintext, and a flipped bit is an error, not data.
 Durability is FULL: a transaction that returned is on the disk, so that one may speak (Q-05).
+What the disk does wrong, in a write or in a read, is a `StoreError` with a sentence (C-04).
 
 Schema: the numbered files in ``migrations/``, each run once, in one transaction with its number.
 """
@@ -17,7 +18,7 @@ from typing import Any, Final, Self
 
 import apsw
 
-from securechat.client.errors import StoreDamaged, StoreFailed, StoreTooNew
+from securechat.client.errors import StoreDamaged, StoreError, StoreFailed, StoreTooNew
 from securechat.client.private_files import check_file, create_file
 
 KEY_SIZE: Final = 32
@@ -28,7 +29,52 @@ Value = None | int | float | str | bytes
 Row = tuple[Any, ...]
 Bindings = Sequence[Value] | Mapping[str, Value]
 
+_DAMAGE: Final = (apsw.NotADBError, apsw.CorruptError)
+_FAILURES: Final = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.BusyError,
+    apsw.NoMemError,
+    apsw.PermissionsError,
+    apsw.AuthError,
+)
+_FAULTS: Final = _DAMAGE + _FAILURES
+"""What a disk can do to us. Any other error of SQLite is a bug of ours and stays what it is."""
+
 _MIGRATION: Final = re.compile(r"(?P<number>[0-9]{4})_[a-z0-9_]+\.sql")
+
+
+class _Cursor(apsw.Cursor):
+    """What every statement of a store runs through, whoever reads: no error of the disk is SQLite's own."""
+
+    def execute(self, *given: Any, **more: Any) -> apsw.Cursor:  # noqa: ANN401 - as `apsw.Cursor`
+        try:
+            return super().execute(*given, **more)
+        except _FAULTS as fault:
+            raise self._told(fault) from fault
+
+    def executemany(self, *given: Any, **more: Any) -> apsw.Cursor:  # noqa: ANN401 - as `apsw.Cursor`
+        try:
+            return super().executemany(*given, **more)
+        except _FAULTS as fault:
+            raise self._told(fault) from fault
+
+    def __next__(self) -> Any:  # noqa: ANN401 - as `apsw.Cursor`; `fetchall` comes through here
+        try:
+            return super().__next__()
+        except _FAULTS as fault:
+            raise self._told(fault) from fault
+
+    def fetchone(self) -> Any:  # noqa: ANN401 - as `apsw.Cursor`
+        try:
+            return super().fetchone()
+        except _FAULTS as fault:
+            raise self._told(fault) from fault
+
+    def _told(self, fault: apsw.Error) -> StoreError:
+        return _error_of(self.connection.filename, fault)
 
 
 class ClientStore:
@@ -41,14 +87,19 @@ class ClientStore:
         :raises StoreTooNew: a later release wrote it
         """
         self._path = path
-        with self._told():
+        try:
             check_file(path)
             self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-            try:
-                self._prepare(key)
-            except BaseException:
-                self._db.close()
-                raise
+        except FileNotFoundError as problem:
+            raise StoreDamaged(f"{path} is missing; restore the folder from a backup") from problem
+        except _FAULTS as fault:
+            raise _error_of(path, fault) from fault
+        self._db.cursor_factory = _Cursor
+        try:
+            self._prepare(key)
+        except BaseException:
+            self._db.close()
+            raise
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[apsw.Connection]:
@@ -56,21 +107,15 @@ class ClientStore:
 
         :raises StoreFailed, StoreDamaged: nothing was changed
         """
-        with self._told():
-            # IMMEDIATE: what is read inside is what is written upon.
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-            try:
-                self._db.execute("COMMIT")
-            except apsw.Error:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        # IMMEDIATE: what is read inside is what is written upon.
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     @property
     def db(self) -> apsw.Connection:
@@ -79,13 +124,11 @@ class ClientStore:
 
     def rows(self, sql: str, bindings: Bindings = ()) -> list[Row]:
         """Read all rows of a query."""
-        with self._told():
-            return self._db.execute(sql, bindings).fetchall()
+        return self._db.execute(sql, bindings).fetchall()
 
     def row(self, sql: str, bindings: Bindings = ()) -> Row | None:
         """Read the first row of a query, if there is one."""
-        with self._told():
-            return self._db.execute(sql, bindings).fetchone()
+        return self._db.execute(sql, bindings).fetchone()
 
     def value(self, sql: str, bindings: Bindings = ()) -> Any:  # noqa: ANN401 - the schema knows
         """Read the first column of the first row, None if there is no row."""
@@ -94,8 +137,10 @@ class ClientStore:
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
-        with self._told():
+        try:
             self._db.close()
+        except _FAULTS as fault:
+            raise _error_of(self._path, fault) from fault
 
     def __enter__(self) -> Self:
         return self
@@ -118,28 +163,6 @@ class ClientStore:
         # A schema read from a disk is data: it may call nothing that has effects.
         db.pragma("trusted_schema", 0)
         migrate(db)
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (apsw.NotADBError, apsw.CorruptError) as problem:
-            raise StoreDamaged(
-                f"{self._path} is damaged or sealed under another key; restore the folder from a backup"
-            ) from problem
-        except (
-            apsw.FullError,
-            apsw.IOError,
-            apsw.ReadOnlyError,
-            apsw.CantOpenError,
-            apsw.BusyError,
-            apsw.NoMemError,
-            apsw.PermissionsError,
-            apsw.AuthError,
-        ) as problem:
-            raise StoreFailed(f"cannot use {self._path}: {problem}") from problem
-        except FileNotFoundError as problem:
-            raise StoreDamaged(f"{self._path} is missing; restore the folder from a backup") from problem
 
 
 def create_store(path: Path, key: bytes) -> ClientStore:
@@ -186,6 +209,13 @@ def _migrations() -> list[tuple[int, str]]:
     if [number for number, _ in steps] != list(range(1, len(steps) + 1)):
         raise AssertionError("the migrations are not numbered 0001, 0002, ...")
     return steps
+
+
+def _error_of(path: Path | str, fault: apsw.Error) -> StoreError:
+    if isinstance(fault, _DAMAGE):
+        text = f"{path} is damaged or sealed under another key; restore the folder from a backup"
+        return StoreDamaged(text)
+    return StoreFailed(f"cannot use {path}: {fault}")
 
 
 def _version(db: apsw.Connection) -> int:

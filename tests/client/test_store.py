@@ -6,6 +6,7 @@ import pytest
 
 from securechat.client.errors import StoreDamaged, StoreFailed, StoreTooNew, UnsafeFile
 from securechat.client.store import ClientStore, create_store, migrate, remove_store
+from tests.faults.disk import Operation, faulty_disk, io_error, well
 
 KEY = bytes(range(32))
 CANARY = b"canary-in-the-store"
@@ -137,6 +138,35 @@ def test_a_full_disk_is_said_and_nothing_is_changed(path: Path) -> None:
         store.value(f"PRAGMA max_page_count = {pages + 1000}")
         note(store, "room again", 1)
         assert store.value("SELECT count(*) FROM notebook WHERE length(name) = 100000") == 0
+
+
+def test_c_04_a_disk_that_does_not_read_is_said_wherever_it_is_met(tmp_path: Path) -> None:
+    with faulty_disk(tmp_path) as disk:
+        store = new_store(tmp_path / "store.db")
+        with store.transaction() as db:
+            db.executemany(
+                "INSERT INTO notebook VALUES (?, ?)", [(f"many {n:0200}", n) for n in range(2_000)]
+            )
+        reads = store.db.execute("SELECT name FROM notebook ORDER BY rowid")
+        next(reads)
+        disk.operation = failing_reads
+        for reading in (
+            lambda: list(reads),
+            lambda: store.db.execute("SELECT * FROM notebook").fetchall(),
+            lambda: store.db.execute("SELECT sum(length(name)) FROM notebook").fetchone(),
+            lambda: store.value("SELECT count(*) FROM notebook WHERE value > 1"),
+        ):
+            store.db.execute("PRAGMA shrink_memory")
+            with pytest.raises(StoreFailed, match=r"cannot use .*store\.db"):
+                reading()
+        disk.operation = well
+        assert store.value("SELECT count(*) FROM notebook") == 2_000
+        store.close()
+
+
+def failing_reads(operation: Operation) -> None:
+    if operation.verb == "read":
+        io_error(operation)
 
 
 def test_a_store_of_a_later_release_is_left_alone(path: Path) -> None:

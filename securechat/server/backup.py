@@ -20,8 +20,8 @@ import apsw
 
 from securechat.errors import SecureChatError
 from securechat.server.directory import USED
-from securechat.server.errors import StoreFailed
-from securechat.server.private_files import FILE_MODE
+from securechat.server.errors import ConfigError, StoreFailed
+from securechat.server.private_files import FILE_MODE, check_folders_of
 from securechat.server.store.sqlite import open_database, open_for_reading
 
 STEP_PAGES: Final = 1024
@@ -68,6 +68,7 @@ def back_up(source: Path, target: Path, *, goes_on: Callable[[], bool] = lambda:
         raise BackupFailed(f"there is no database at {source}")
     new = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     with _told(target), _removed_at_the_end(new):
+        check_folders_of(target)  # SQLite opens it by its name: whoever may write there could swap it
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
         _copy(source, new, goes_on)
         accounts, groups = _finish(new)
@@ -126,7 +127,7 @@ def _is_due(db: apsw.Connection, *, restored: bool) -> bool:
 def _told(target: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, apsw.Error, StoreFailed) as error:
+    except (OSError, apsw.Error, ConfigError, StoreFailed) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         raise BackupFailed(f"cannot make {target}: {text}") from None
 

@@ -77,6 +77,26 @@ def check_private_file(path: Path) -> None:
     _check(path, os.lstat(path), directory=False)
 
 
+def check_folders_of(path: Path) -> None:
+    """Refuse a place where others could put something, or put something else in the place of a folder.
+
+    All folders on the way there count, those that links lead to as well: each belongs to this process's
+    user or to root, and others may write only where they can't take away what is not theirs (/tmp), and
+    never into the last one.
+
+    :raises ConfigError: names the folder
+    """
+    if not _HAS_MODES:
+        return
+    last = Path(os.path.realpath(path.parent))
+    for folder in dict.fromkeys((last, *last.parents, *path.parents)):
+        if os.lstat(folder).st_uid not in {os.geteuid(), 0}:
+            raise ConfigError(f"the folder {folder} belongs to somebody else")
+        mode = folder.stat().st_mode
+        if mode & 0o022 and (not mode & stat.S_ISVTX or folder in {path.parent, last}):
+            raise ConfigError(f"others may write to the folder {folder}: chmod go-w {folder}")
+
+
 def is_open_to_all(path: Path) -> bool:
     """Whether users of this machine who are neither owner nor in the group may touch a file."""
     return _HAS_MODES and bool(path.stat().st_mode & 0o007)

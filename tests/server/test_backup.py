@@ -173,6 +173,38 @@ def test_n_03_a_copy_takes_nobodys_place_and_follows_no_link(tmp_path: Path) -> 
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_l_01_a_copy_is_not_made_where_others_may_write(tmp_path: Path, mode: int) -> None:
+    """They could put a link, or a journal that SQLite believes, beside it while it is made."""
+    path, folder = database(tmp_path), tmp_path / "copies"
+    folder.mkdir()
+    folder.chmod(mode)
+
+    assert f"others may write to the folder {folder}" in refuses(path, folder / "copy.db")
+    (tmp_path / "link").symlink_to(folder)
+    assert f"others may write to the folder {folder}" in refuses(path, tmp_path / "link" / "copy.db")
+
+
+def test_l_01_others_may_not_change_the_way_to_a_copy(tmp_path: Path) -> None:
+    path, shared, own = database(tmp_path), tmp_path / "shared", tmp_path / "shared" / "own"
+    own.mkdir(parents=True)
+    shared.chmod(0o777)
+    assert f"others may write to the folder {shared}" in refuses(path, own / "copy.db")
+    shared.chmod(0o1777)
+    assert back_up(path, own / "copy.db").path.is_file()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives things away")
+def test_l_01_a_copy_is_not_made_in_somebody_elses_folder_nor_behind_their_link(tmp_path: Path) -> None:
+    path, theirs, link = database(tmp_path), tmp_path / "theirs", tmp_path / "link"
+    theirs.mkdir()
+    os.chown(theirs, 12345, -1)
+    link.symlink_to(tmp_path)
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    for folder in (theirs, link):
+        assert f"the folder {folder} belongs to somebody else" in refuses(path, folder / "copy.db")
+
+
 def test_n_03_a_damaged_database_gives_no_copy(tmp_path: Path) -> None:
     path = database(tmp_path)
     open_database(path).close()

@@ -1,12 +1,12 @@
 """What all connections of a server share."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from securechat.protocol.limits import PROTOCOL_VERSION
 from securechat.protocol.messages import ServerHello
 from securechat.server.counters import Counters
+from securechat.server.fair_turns import FairTurns
 from securechat.server.hub import Hub
 from securechat.server.identity import ServerIdentity
 from securechat.server.login import Logins
@@ -50,8 +50,8 @@ class Desk:
     registration: str
     counters: Counters
     sessions: set[Guest] = field(default_factory=set)
-    judges: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(JUDGES))
-    """First come, first served, one of each connection at a time."""
+    judges: FairTurns = field(default_factory=lambda: FairTurns(JUDGES))
+    """Account by account, one of each connection at a time."""
 
     def hello(self, *, nonce: bytes, signature: bytes) -> ServerHello:
         """What a connection is greeted with; ``signature`` is over its certificate's key."""

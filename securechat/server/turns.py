@@ -116,7 +116,7 @@ class Turns:
 
     async def _in_turn(self, judge: Callable[[apsw.Connection], Any]) -> Any:  # noqa: ANN401 - as above
         """Judge when others have been; not for who has gone meanwhile, or has no time left."""
-        async with self._desk.judges:
+        async with self._desk.judges.of(self._caller.account):
             if not self._waiting:
                 return None
             # Asked again: a whole window was let in while there was some.

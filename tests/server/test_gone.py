@@ -62,7 +62,7 @@ async def test_o_07_what_waits_to_be_judged_for_who_has_gone_is_not(tmp_path: Pa
         session = session_of(app, "alice")
         turns = session._turns
         assert turns is not None
-        async with app._desk.judges:
+        async with app._desk.judges.of(0):
             for _ in range(5):
                 alice.send(create_request(keys.group()))
             await until(lambda: len(turns._waiting) == 5)

@@ -13,14 +13,15 @@ from typing import Final
 
 from securechat.client import intents, key_packages, records
 from securechat.client.anchor import Anchor
-from securechat.client.carriage import NOT_NOW, collect, complete, tree_of
+from securechat.client.carriage import NOT_NOW, collect, complete
 from securechat.client.change import Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
-from securechat.client.errors import RefusedByServer, Unreachable
-from securechat.client.events import Notice, Standing
+from securechat.client.errors import RefusedByServer
+from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
+from securechat.client.inbox import Inbox
 from securechat.client.intents import Intent, Step, jitter
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.outbox import Outbox, Purpose, waiting_any
@@ -28,7 +29,7 @@ from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.recovery import matches
-from securechat.client.sentences import INVITATION_GONE, STOPPED
+from securechat.client.sentences import STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
@@ -38,13 +39,10 @@ from securechat.protocol.messages import (
     Entries,
     Entry,
     Fetch,
-    FetchInbox,
     Gap,
     GetGroupInfo,
     GroupStatus,
     InboxDelivered,
-    InboxEntries,
-    InboxEntry,
     KeyPackageCount,
     StoredGroupInfo,
     Sync,
@@ -84,15 +82,13 @@ class Syncer:
     _woken: set[int] = field(default_factory=set)
     _busy: set[int] = field(default_factory=set)
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
-    _welcomes: deque[InboxEntry] = field(default_factory=deque)
-    _inbox_unread: bool = True
-    _inbox_had: int = 0
-    """What this device, or a later state of it, has said it took."""
-    _inbox_is_open: bool = False
-    _inbox_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _inbox: Inbox = field(init=False)
     _online: bool = False
     _caught_up: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._inbox = Inbox(self.changes, self.session, self.joiner, self._read_log, self._top_up)
 
     async def catch_up(self, inbox_cursor: int) -> None:
         """Read what came while we were away; called once per connection.
@@ -115,11 +111,10 @@ class Syncer:
         self._online = True
         self.heads.clear()
         self._pushed.clear()
-        self._inbox_unread = True
-        self._inbox_had = inbox_cursor
+        self._inbox.begin(inbox_cursor)
         self._say_again(b"", stored=records.counter(self.changes.db, INBOX), known=inbox_cursor)
         await self.anchor.look()  # before the inbox: a Welcome may be for what we have to open anew
-        self._inbox_is_open = True
+        self._inbox.is_open = True
         await self._read_inbox()
         await self.look()
         for record in records.every(self.changes.db):
@@ -166,7 +161,7 @@ class Syncer:
             self.session.acknowledge(group, stored)
 
     def offline(self) -> None:
-        self._online = self._caught_up = self._inbox_is_open = False
+        self._online = self._caught_up = self._inbox.is_open = False
         self.anchor.offline()
         self._note_idle()
         for timer in self._timers.values():
@@ -184,9 +179,9 @@ class Syncer:
         self.wake(record.id)
 
     def inbox_delivered(self, push: InboxDelivered) -> None:
-        self._welcomes.extend(push.entries)
+        self._inbox.pushed(push.entries)
         self._idle.clear()
-        if self._inbox_is_open:
+        if self._inbox.is_open:
             self.tasks.spawn(self._patiently(self._read_inbox), "inbox")
 
     def wake(self, conversation: int) -> None:
@@ -214,7 +209,7 @@ class Syncer:
             self._note_idle()
 
     def _note_idle(self) -> None:
-        if self._caught_up and not self._busy and not self._inbox_turn.locked():
+        if self._caught_up and not self._busy and not self._inbox.is_being_read:
             self._idle.set()
         else:
             self._idle.clear()
@@ -322,67 +317,10 @@ class Syncer:
         self._timers[conversation] = loop.call_later(seconds, self.wake, conversation)
 
     async def _read_inbox(self) -> None:
-        """Take Welcomes in order: pushed ones if they follow the cursor, else what is fetched."""
         try:
-            async with self._inbox_turn:
-                while self._welcomes or self._inbox_unread:
-                    await self._next_welcome(records.counter(self.changes.db, INBOX))
+            await self._inbox.read()
         finally:
             self._note_idle()
-
-    async def _next_welcome(self, cursor: int) -> None:
-        while self._welcomes and self._welcomes[0].sequence <= cursor:
-            self._welcomes.popleft()
-        if self._welcomes and self._welcomes[0].sequence == cursor + 1:
-            await self._take_welcome(self._welcomes.popleft())
-        elif self._welcomes or self._inbox_unread:
-            await self._fetch_inbox(cursor)
-
-    async def _fetch_inbox(self, cursor: int) -> None:
-        self._welcomes.clear()
-        answer = await self.session.request(FetchInbox(cursor + 1))
-        if not isinstance(answer, InboxEntries):
-            return
-        for entry in answer.entries:
-            if entry.sequence > records.counter(self.changes.db, INBOX):
-                self._pass_over(entry.sequence - 1)
-                await self._take_welcome(entry)
-        if not answer.entries:
-            self._pass_over(answer.head)
-        # Only what moves us on is worth asking for more: a server could repeat itself for ever.
-        self._inbox_unread = records.counter(self.changes.db, INBOX) > cursor
-
-    def _pass_over(self, last: int) -> None:
-        """Say that invitations up to a place of the inbox are gone, if we have not had them (Q-08)."""
-        cursor = records.counter(self.changes.db, INBOX)
-        if last <= cursor:
-            return
-        with self.changes.change() as change:
-            if last > self._inbox_had:
-                change.tell(Notice("invitation_expired", INVITATION_GONE))
-            records.set_counter(change.db, INBOX, last)
-            change.acknowledged[b""] = last
-
-    async def _take_welcome(self, entry: InboxEntry) -> None:
-        welcome, tree = await self._fetch_welcome(entry)
-        known = records.by_group(self.changes.db, entry.group)
-        if known is not None and known.state is not Standing.OPENING and known.cursor < entry.start - 1:
-            await self._read_log(known.id)  # we may have been removed meanwhile: then it is a new stay
-        with self.changes.change() as change:
-            self.joiner.take(change, entry, welcome, tree)
-        await self._top_up()
-
-    async def _fetch_welcome(self, entry: InboxEntry) -> tuple[bytes, bytes | None]:
-        """Return a Welcome and its tree. One that can't be had is empty: refused, it blocks no other."""
-        try:
-            welcome = await collect(self.session, entry.welcome)
-            return welcome, await tree_of(self.session, entry.group, entry.epoch)
-        except RefusedByServer as refused:
-            if refused.code in NOT_NOW:
-                raise
-        except Unreachable:
-            pass  # not what was named: another attempt would get no better
-        return b"", None
 
     async def _top_up(self) -> None:
         """Have key packages at the server, so that others can add us while we are away (M-14).

@@ -6,10 +6,8 @@ from typing import cast
 
 import pytest
 
-from securechat.client import records
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
-from securechat.client.joining import INBOX
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
 from securechat.client.session import Session
@@ -18,31 +16,17 @@ from securechat.client.tasks import Tasks
 from securechat.client.work import Work
 from securechat.protocol.messages import (
     Answer,
-    Carried,
-    Chunk,
-    CountKeyPackages,
     Delivered,
     Entries,
     Fetch,
-    FetchInbox,
-    GetBlob,
-    GetTree,
     GroupStatus,
-    InboxEntries,
-    InboxEntry,
-    KeyPackageCount,
     RequestBody,
 )
 from tests.client.members import GROUP, MemberOf, message
 from tests.client.parts import NOW
 
-WELCOME = InboxEntry(1, b"q" * 32, 1, 1, "x" * 26, Carried(b"nonsense"), NOW)
-
 REPEATS: dict[type[RequestBody], Callable[[], Answer]] = {
     Fetch: lambda: Entries(GROUP, [message(99, b"of later")], 99),
-    FetchInbox: lambda: InboxEntries([WELCOME], 1),
-    GetTree: lambda: Chunk(0, 0, b""),
-    CountKeyPackages: lambda: KeyPackageCount(fresh=20, last_resort=True),
 }
 
 
@@ -92,35 +76,6 @@ async def test_a_log_that_does_not_follow_is_asked_for_once(bob: MemberOf) -> No
     assert not at_head
     assert session.asked == [Fetch]
     assert bob.record.cursor == 1
-
-
-async def test_an_inbox_that_repeats_itself_is_read_once(bob: MemberOf) -> None:
-    session = Repeating()
-    bob.events.clear()
-
-    await syncer(bob, session, {})._read_inbox()
-
-    assert session.asked == [FetchInbox]
-    assert bob.events == []
-
-
-async def test_a_welcome_that_cannot_be_had_blocks_no_other(bob: MemberOf) -> None:
-    """The server names a blob and gives something else: that invitation is refused, reading goes on."""
-    named = InboxEntry(1, b"q" * 32, 1, 1, "x" * 26, Carried(blob=b"n" * 32, size=3), NOW)
-
-    class Lying(Repeating):
-        async def request(self, body: RequestBody) -> Answer:
-            match body:
-                case FetchInbox():
-                    return InboxEntries([named] if body.start == 1 else [], 1)
-                case GetBlob():
-                    return Chunk(3, 0, b"lie")
-                case _:
-                    return await super().request(body)
-
-    await syncer(bob, Lying(), {})._read_inbox()
-
-    assert records.counter(bob.changes.db, INBOX) == 1
 
 
 def test_what_is_pushed_waits_in_bounded_number(bob: MemberOf) -> None:

@@ -86,14 +86,7 @@ class RatchetTree:
 
     def to_bytes(self) -> bytes:
         """Encode as a ``ratchet_tree`` extension: no blank nodes after the last one (12.4.3.3)."""
-        width = len(self._nodes)
-        while width > 1 and self._nodes[width - 1] is None:
-            width -= 1
-        parts = []
-        for index in map(NodeIndex, range(width)):
-            data = self.encoding(index)
-            parts.append(b"\x00" if data is None else _PRESENT[index & 1] + data)
-        return encode_opaque(b"".join(parts))
+        return bytes_of_rows(self.rows())
 
     def rows(self) -> Iterator[tuple[NodeIndex, bytes]]:
         """Each node that is not blank, with its encoding."""
@@ -345,6 +338,18 @@ def changed_nodes(old: RatchetTree, new: RatchetTree) -> Iterator[tuple[NodeInde
     for index, (earlier, later) in enumerate(zip_longest(old.nodes, new.nodes)):
         if earlier is not later and earlier != later:
             yield NodeIndex(index), None if later is None else new.encoding(NodeIndex(index))
+
+
+def bytes_of_rows(rows: Iterable[tuple[NodeIndex, bytes]]) -> bytes:
+    """What ``to_bytes`` of their tree gives; no node is decoded or checked."""
+    parts: list[bytes] = []
+    following = 0
+    for index, data in sorted(rows):
+        if not following <= index < tree_math.node_count(MAX_MEMBERS):
+            raise DecodeError("these rows are no tree")
+        parts += (b"\x00" * (index - following), _PRESENT[index & 1], data)
+        following = index + 1
+    return encode_opaque(b"".join(parts))
 
 
 def _decode_nodes(data: bytes) -> tuple[list[Node | None], list[bytes | None]]:

@@ -12,7 +12,7 @@ import apsw
 from securechat.protocol.messages import Chunk, GetGroupInfo, GetTree, StoredGroupInfo
 from securechat.server.blobs import cut
 from securechat.server.errors import Refusal
-from securechat.server.groups import Groups
+from securechat.server.groups import tree_bytes
 from securechat.server.values import Caller, carried_of
 
 _FIND: Final = """
@@ -25,8 +25,7 @@ FROM conversation g WHERE g.group_id = :group
 
 
 class Entrances:
-    def __init__(self, groups: Groups) -> None:
-        self._groups = groups
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: tuple[tuple[int, int], bytes] = ((0, 0), b"")
 
@@ -71,8 +70,7 @@ class Entrances:
             key, whole = self._last
         if key == (conversation, epoch):
             return whole
-        suite = self._groups.load(db, conversation).suite.number
-        whole = self._groups.load_tree(db, conversation, epoch, suite).to_bytes()
+        whole = tree_bytes(db, conversation, epoch)
         with self._lock:
             self._last = ((conversation, epoch), whole)
         return whole

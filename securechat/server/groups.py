@@ -6,6 +6,7 @@ truth. It is used only where the caller's transaction reads those same bytes.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from securechat.mls.errors import MLSError
 from securechat.mls.group_context import GroupContext
 from securechat.mls.nodes import NodeIndex
 from securechat.mls.public_group import PublicGroup
-from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
+from securechat.mls.ratchet_tree import RatchetTree, bytes_of_rows, changed_nodes
 from securechat.server.errors import StoreFailed
 
 KEPT_LEAVES: Final = 50_000
@@ -76,7 +77,8 @@ class Groups:
         # Over a damaged state nothing is judged (C-05): honest members would refuse what we let through.
         try:
             stored = decode(_PublicState, data)
-            tree = self.load_tree(db, conversation, epoch, stored.context.cipher_suite)
+            suite = cipher_suite(stored.context.cipher_suite)
+            tree = RatchetTree.from_rows(suite, _tree_rows(db, conversation, epoch))
         except MLSError as error:
             raise StoreFailed(f"the state of conversation {conversation} is damaged: {error}") from None
         if tree.tree_hash() != stored.context.tree_hash:
@@ -84,15 +86,6 @@ class Groups:
         group = PublicGroup(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
         self._keep(conversation, data, group)
         return group
-
-    def load_tree(self, db: apsw.Connection, conversation: int, epoch: int, suite: int) -> RatchetTree:
-        """The tree of an epoch whose rows are still there."""
-        rows = db.execute(
-            "SELECT node, body FROM tree_node "
-            "WHERE conversation = ?1 AND since <= ?2 AND (until IS NULL OR until > ?2)",
-            (conversation, epoch),
-        )
-        return RatchetTree.from_rows(cipher_suite(suite), ((NodeIndex(node), body) for node, body in rows))
 
     def write(
         self, db: apsw.Connection, conversation: int, group: PublicGroup, old: RatchetTree | None
@@ -163,6 +156,23 @@ class Groups:
 def _weight(data: bytes, group: PublicGroup) -> int:
     """A state in leaves: a group of one may have a policy of 64 KiB, and it is here twice."""
     return group.tree.leaf_count + 2 * len(data) // LEAF_BYTES
+
+
+def tree_bytes(db: apsw.Connection, conversation: int, epoch: int) -> bytes:
+    """The tree of an epoch whose rows are still there, as a newcomer reads it; whoever reads it checks it.
+
+    :raises MLSError: the rows are no tree's
+    """
+    return bytes_of_rows(_tree_rows(db, conversation, epoch))
+
+
+def _tree_rows(db: apsw.Connection, conversation: int, epoch: int) -> Iterator[tuple[NodeIndex, bytes]]:
+    rows = db.execute(
+        "SELECT node, body FROM tree_node "
+        "WHERE conversation = ?1 AND since <= ?2 AND (until IS NULL OR until > ?2)",
+        (conversation, epoch),
+    )
+    return ((NodeIndex(node), body) for node, body in rows)
 
 
 def forget_trees(db: apsw.Connection, conversation: int, limit: int) -> int:

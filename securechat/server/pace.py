@@ -24,6 +24,12 @@ UNCOUNTED: Final = frozenset({ClaimKeyPackages})
 LEAST_CHUNK: Final = 4 * 1024
 """Bytes a chunk counts at least: it is a row and a turn of the writer's, however small it is."""
 
+BYTES_PER_TOKEN: Final = 1024
+"""Of a request that reads: one of 256 KiB that is full of nothing takes milliseconds to decode."""
+
+READ_SECONDS: Final = 0.001
+"""Of a reader's thread, for a token: a page of a log takes half of it, a large tree more."""
+
 
 def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """Take what a request with a name costs; return the seconds to wait, or 0.0. Done for every message."""
@@ -36,13 +42,19 @@ def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, siz
     return limiter.take("bytes", caller.account, size)
 
 
-def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody) -> float:
+def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """The same for a request without a name."""
     if type(body) is PutChunk:
-        return limiter.take("blob_bytes", caller.account, max(len(body.data), LEAST_CHUNK))
+        return limiter.take("blob_bytes", caller.account, max(size, LEAST_CHUNK))
     if type(body) is GetAccount and body.user != caller.user:
         return limiter.take("look_ups", caller.account)
-    return limiter.take("reading", caller.account)
+    return limiter.take("reading", caller.account, max(1.0, size / BYTES_PER_TOKEN))
+
+
+def charge_reading(limiter: RateLimiter, caller: Caller, seconds: float) -> None:
+    """Charge what a read has taken of a thread beyond what was paid for it."""
+    if seconds > READ_SECONDS:
+        limiter.charge("reading", caller.account, seconds / READ_SECONDS - 1)
 
 
 def refuse_claim(limiter: RateLimiter, caller: Caller, body: ClaimKeyPackages) -> Refusal | None:

@@ -76,7 +76,7 @@ class Services:
         self.delivery = Delivery(self.groups, quota, now)
         directory, ordering = Directory(domain, now), Ordering(self.groups, domain, now, quota)
         reopening = Reopening(self.groups, domain, now, quota, offered_for=retention.handshakes_seconds)
-        blobs, entrances = Blobs(now), Entrances(self.groups)
+        blobs, entrances = Blobs(now), Entrances()
         self.reading: dict[type[RequestBody], Reading] = {
             GetAccount: directory.get_account,
             CountKeyPackages: directory.count,

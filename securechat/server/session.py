@@ -46,13 +46,14 @@ from securechat.server.errors import Refusal
 from securechat.server.faults import internal
 from securechat.server.guesses import note_told
 from securechat.server.login import FAILURES, MAX_FAILED_LOGINS
-from securechat.server.pace import wait_for_change, wait_for_reading
+from securechat.server.pace import charge_reading, wait_for_change, wait_for_reading
 from securechat.server.quota import disk_full
 from securechat.server.rate_limit import limited
 from securechat.server.services import WITHOUT_CLIENT, Quick
 from securechat.server.tls import TlsPump
 from securechat.server.turns import Turns
 from securechat.server.values import Caller, GroupPush, InboxPush
+from securechat.server.watch import Watch
 
 ENOUGH_QUEUED: Final = 256 * 1024
 """Bytes a peer may leave unread before it is read from no more."""
@@ -258,9 +259,11 @@ class Session:
     def _take_reading(self, requested: Requested, caller: Caller | None) -> None:
         if caller is None or not caller.client:
             self._pump.asked()
-        if caller is not None and (wait := wait_for_reading(self._desk.limiter, caller, requested.body)):
-            self._turn_away(requested.id, limited(wait).refused)
-            return
+        if caller is not None:
+            size = len(requested.raw)
+            if wait := wait_for_reading(self._desk.limiter, caller, requested.body, size):
+                self._turn_away(requested.id, limited(wait).refused)
+                return
         self._reading.append(replace(requested, raw=NOTHING))  # what only a name needs need not wait here
         if self._reading_task is None:
             self._reading_task = asyncio.create_task(self._work_through_reading())
@@ -341,7 +344,11 @@ class Session:
             await desk.writer.find(lambda db: note_told(db, caller.account, count))
         reading = desk.services.reading.get(type(body))
         if reading is not None:
-            return await desk.readers.run(lambda db: reading(db, caller, body))
+            watch = Watch()
+            try:
+                return await desk.readers.run(watch.timed(lambda db: reading(db, caller, body)))
+            finally:
+                charge_reading(desk.limiter, caller, watch.seconds)
         writing = desk.services.writing[type(body)]
         return await desk.writer.find(lambda db: writing(db, caller, body))
 

@@ -7,7 +7,6 @@ other, beside other connections' but not beside this one's, and what came later 
 import asyncio
 import functools
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -24,6 +23,7 @@ from securechat.server.pace import refuse_claim
 from securechat.server.rate_limit import limited
 from securechat.server.services import Named, Quick
 from securechat.server.values import Caller, Decision
+from securechat.server.watch import Watch
 
 MAX_WAITING: Final = 1024 * 1024
 """Bytes of one connection's requests that wait to be judged; then it is not read until there are fewer."""
@@ -103,7 +103,7 @@ class Turns:
             # A name that is decided is answered from what was kept: sent a thousand times it is judged once.
             return prepare(db, caller, body) if is_new(db, caller, requested.name) else None
 
-        watch = _Watch()
+        watch = Watch()
         try:
             prepared = await self._in_turn(watch.timed(judge))
         except Refusal as refusal:
@@ -123,25 +123,6 @@ class Turns:
             if wait := self._desk.limiter.wait("judging", self._caller.account):
                 raise limited(wait)
             return await self._desk.readers.run(judge)
-
-
-class _Watch:
-    """Measures a thread's own time: who waits for the processor is not charged for it."""
-
-    __slots__ = ("seconds",)
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def timed(self, work: Any) -> Any:  # noqa: ANN401 - hands through what a service returns
-        def run(db: apsw.Connection) -> Any:  # noqa: ANN401
-            began = time.thread_time()
-            try:
-                return work(db)
-            finally:
-                self.seconds = time.thread_time() - began
-
-        return run
 
 
 def _refuse(refusal: Refusal, _db: apsw.Connection) -> Decision:

@@ -10,13 +10,16 @@ import apsw
 import pytest
 
 from securechat.membership.signing import public_of
+from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.errors import MLSError
 from securechat.mls.key_package import key_package_reference
+from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_POLICY
 from securechat.server.config import Quotas
 from securechat.server.errors import Refusal, StoreFailed
-from securechat.server.groups import LEAF_BYTES, Groups, _weight
+from securechat.server.groups import LEAF_BYTES, Groups, _weight, tree_bytes
 from securechat.server.judging import leaf_owner
 from securechat.server.ordering import Ordering
 from securechat.server.quota import Quota
@@ -216,12 +219,19 @@ def test_old_nodes_stay_while_a_welcome_waits_and_go_with_it(
     creator = opened(db, people, groups)
     for _ in range(3):
         creator.commit(CommitPlan(update=True))
-    joined = groups.load_tree(db, 1, 1, 3)
+    joined = RatchetTree.from_bytes(SUITE_3, tree_bytes(db, 1, 1))
     assert joined.tree_hash() != creator.group.public.context.tree_hash
     assert joined.member_count == MEMBERS
     db.execute("DELETE FROM inbox")
     creator.commit(CommitPlan(update=True))
     assert db.execute("SELECT count(*) FROM tree_node WHERE until IS NOT NULL").fetchall() == [(0,)]
+
+
+def test_c_05_a_damaged_place_in_a_tree_takes_no_memory(db: apsw.Connection, people: list[Person]) -> None:
+    opened(db, people, Groups())
+    db.execute("UPDATE tree_node SET node = 1 << 60 WHERE node = 0 AND until IS NULL")
+    with pytest.raises(MLSError, match="no tree"):
+        tree_bytes(db, 1, 1)
 
 
 def test_what_is_kept_is_bounded(

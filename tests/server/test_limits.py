@@ -234,7 +234,7 @@ async def test_o_07_a_window_of_requests_is_not_judged_on_the_account_of_the_fir
     rates = {"judging": Rate(20, 1e-6)}
     async with running_server(tmp_path, rates=rates) as app, registered(app, "alice") as [(keys, alice)]:
         (account,) = await accounts_of(app, "alice")
-        async with app._desk.judges:
+        async with app._desk.judges.of(0):
             asked = [alice.send(create_request(keys.group())) for _ in range(3)]
             (session,) = app._desk.sessions
             async with asyncio.timeout(10):
@@ -287,7 +287,7 @@ async def test_o_07_what_waits_to_be_judged_is_bounded_in_bytes(tmp_path: Path) 
     async with running_server(tmp_path, rates=UNLIMITED) as app, registered(app, "alice") as [(_, alice)]:
         (session,) = app._desk.sessions
         body = m.PublishKeyPackages([b"k" * 4_000] * 50)
-        async with app._desk.judges:
+        async with app._desk.judges.of(0):
             asked = [alice.send(body) for _ in range(12)]
             async with asyncio.timeout(10):
                 while session._pump._transport.is_reading():  # type: ignore[attr-defined]

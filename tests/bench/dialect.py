@@ -16,7 +16,11 @@ from typing import Final, Protocol, cast
 
 from tests.bench.line import Line
 
-DIALECTS: Final = ("ours", "bare", "mosquitto", "nats", "jetstream", "jetstream_sync", "prosody", "ejabberd")
+DIALECTS: Final = (
+    *("ours", "bare", "mosquitto", "nats", "jetstream", "jetstream_sync"),
+    *("prosody", "prosody_acked", "prosody_example", "prosody_example_acked"),
+    *("ejabberd", "ejabberd_acked", "ejabberd_example", "ejabberd_example_acked"),
+)
 
 
 @dataclass(frozen=True)

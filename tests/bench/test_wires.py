@@ -35,9 +35,26 @@ def test_xmpp_counts_each_body_once(size: int) -> None:
     assert _all(XmppWire(1, ""), stream, size) == (0, 9, b"")
 
 
-def test_xmpp_says_when_a_message_came_back() -> None:
+@pytest.mark.parametrize("size", [1, 6, 7, 64, 100_000])
+def test_xmpp_counts_what_the_server_has_taken_and_says_what_it_has_heard(size: int) -> None:
+    stream = (
+        b"<presence from='u0@localhost/bench'/><r xmlns='urn:xmpp:sm:3'/>"
+        b"<a xmlns='urn:xmpp:sm:3' h='3'/><a h='7' xmlns='urn:xmpp:sm:3'/>"
+        + message_to("u0@localhost/bench", "chat").encode()
+        + b"<r xmlns='urn:xmpp:sm:3'/>"
+    )
+
+    acknowledged, delivered, reply = _all(XmppWire(0, "", asks=True), stream, size)
+
+    assert (acknowledged, delivered) == (7, 1)
+    assert reply.endswith(b"<a xmlns='urn:xmpp:sm:3' h='2'/>")
+    assert XmppWire(0, "<message/>", asks=True).message() == b"<message/><r xmlns='urn:xmpp:sm:3'/>"
+
+
+@pytest.mark.parametrize("size", [1, 20, 100_000])
+def test_xmpp_says_when_a_message_came_back(size: int) -> None:
     with pytest.raises(ConnectionError, match="u1"):
-        XmppWire(0, "").take(b"<message type='error' from='u1@localhost'><body>x</body></message>")
+        _all(XmppWire(0, ""), b"<message type='error' from='u1@localhost'><body>x</body></message>", size)
 
 
 def _all(wire: Wire, stream: bytes, size: int) -> tuple[int, int, bytes]:

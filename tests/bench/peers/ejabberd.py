@@ -1,6 +1,7 @@
 """ejabberd: accounts made beforehand in Mnesia, no message archive; no node name, so no epmd runs.
 
-Erlang's busy waiting is off: it would count as work.
+Erlang's busy waiting is off: it would count as work. ``example`` adds what its example configuration
+enables for clients.
 """
 
 import base64
@@ -34,6 +35,30 @@ modules:
   mod_disco: {{}}
   mod_offline: {{access_max_user_messages: max_user_offline_messages}}
   mod_muc: {{max_users: 2000, history_size: 0, default_room_options: {{max_users: 2000}}}}
+"""
+
+MANAGEMENT: Final = """
+  mod_stream_mgmt: {resend_on_timeout: if_offline}
+"""
+EXAMPLE: Final = """
+  mod_adhoc: {}
+  mod_avatar: {}
+  mod_blocking: {}
+  mod_caps: {}
+  mod_carboncopy: {}
+  mod_client_state: {}
+  mod_last: {}
+  mod_ping: {}
+  mod_privacy: {}
+  mod_private: {}
+  mod_pubsub: {plugins: [flat, pep]}
+  mod_push: {}
+  mod_push_keepalive: {}
+  mod_shared_roster: {}
+  mod_sic: {}
+  mod_vcard: {search: false}
+  mod_vcard_xupdate: {}
+  mod_version: {}
 """
 
 OPTIONS: Final = (
@@ -105,7 +130,10 @@ class Ejabberd(xmpp.Xmpp):
         both = (folder / "key.pem").read_text() + (folder / "cert.pem").read_text()
         (folder / "both.pem").write_text(both)
         port, root = free_port(), unpacked("ejabberd")
-        (folder / "ejabberd.yml").write_text(CONFIGURATION.format(folder=folder, port=port))
+        modules = EXAMPLE.lstrip("\n") if self.example else ""
+        if self.example or self.acknowledges:
+            modules += MANAGEMENT.lstrip("\n")
+        (folder / "ejabberd.yml").write_text(CONFIGURATION.format(folder=folder, port=port) + modules)
         environment = _surroundings(root, folder)
         start = [
             "-mnesia",

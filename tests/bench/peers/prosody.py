@@ -1,4 +1,7 @@
-"""Prosody: accounts made beforehand (internal_hashed), files for what is kept, no message archive."""
+"""Prosody: accounts made beforehand (internal_hashed), files for what is kept, no message archive.
+
+``example`` adds what its example configuration enables for clients, but for what limits or registers.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +24,7 @@ c2s_direct_tls_ports = {{ {port} }}
 c2s_direct_tls_ssl = {{
     certificate = "{folder}/cert.pem", key = "{folder}/key.pem", protocol = "tlsv1_3"
 }}
-modules_enabled = {{ "roster", "saslauth", "disco" }}
+modules_enabled = {{ {modules} }}
 modules_disabled = {{ "s2s" }}
 authentication = "internal_hashed"
 storage = "internal"
@@ -30,6 +33,12 @@ muc_room_default_history_length = 0
 VirtualHost "localhost"
 Component "conference.localhost" "muc"
 """
+
+LEAST: Final = ("roster", "saslauth", "disco")
+EXAMPLE: Final = (
+    *("blocklist", "bookmarks", "carbons", "pep", "private", "smacks", "vcard4", "vcard_legacy"),
+    *("csi_simple", "ping", "time", "version"),
+)
 
 ACCOUNT: Final = """return {{
     salt = "{salt}"; iteration_count = {iterations};
@@ -70,7 +79,9 @@ class Prosody(xmpp.Xmpp):
         make_certificate(folder)
         _seed(folder, clients)
         port, root = free_port(), unpacked("prosody")
-        config = CONFIGURATION.format(folder=folder, port=port)
+        modules = {*LEAST, *(EXAMPLE if self.example else ()), *(("smacks",) if self.acknowledges else ())}
+        named = ", ".join(f'"{module}"' for module in sorted(modules))
+        config = CONFIGURATION.format(folder=folder, port=port, modules=named)
         (folder / "prosody.cfg.lua").write_text(config, encoding="utf-8")
         command, environment = _command(root, folder)
         with process(command, folder / "log", env=environment) as running:

@@ -1,7 +1,9 @@
 """What the XMPP servers share: SCRAM-SHA-1 over direct TLS, one resource, messages to full addresses.
 
-XMPP acknowledges nothing by itself and XEP-0198 would double the stanzas, so the delivery counts
-as the acknowledgement. An end tag of a body stands for a message: no body holds another tag.
+XMPP acknowledges nothing by itself, so the delivery counts as the acknowledgement. In the forms that
+are ``acked`` each message is followed by a request of XEP-0198, and the server's answer counts: it is
+what tells a sender that the server has it. Only who sends asks, which is the least work.
+An end tag of a body stands for a message: no body holds another tag.
 """
 
 import base64
@@ -29,8 +31,14 @@ BIND: Final = (
     "<resource>bench</resource></bind></iq>"
 )
 JOIN: Final = "<presence to='{}/{}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
-BODY_ENDS: Final = b"</body>"
-_REFUSAL: Final = re.compile(rb"<stream:error|<failure|type=['\"]error")
+ENABLE: Final = "<enable xmlns='urn:xmpp:sm:3'/>"
+REQUEST: Final = b"<r xmlns='urn:xmpp:sm:3'/>"
+_ANSWER: Final = b"<a xmlns='urn:xmpp:sm:3' h='%d'/>"
+_REFUSAL: Final = re.compile(rb"<stream:error|<failure|<failed|type=['\"]error")
+_TAG: Final = re.compile(
+    rb"(?P<body></body>)|(?P<stanza><(?:message|presence|iq)[\s/>])"
+    rb"|<a\s[^>]*h=['\"](?P<handled>\d+)|(?P<asked><r[\s/>])"
+)
 
 
 def _hmac(key: bytes, text: bytes) -> bytes:
@@ -52,20 +60,38 @@ def server_key() -> bytes:
 
 
 class XmppWire:
-    def __init__(self, number: int, message: str) -> None:
+    """``asks`` for an acknowledgement behind each message; it begins with what follows ``<enabled/>``."""
+
+    def __init__(self, number: int, message: str, *, asks: bool = False) -> None:
         self.number = number
-        self._message = message.encode()
+        self._message = message.encode() + (REQUEST if asks else b"")
         self._rest = b""
+        self._heard = 0
+        """Stanzas that have come: the server asks for them now and then."""
+        self._handled = 0
+        """Messages of ours that the server has taken."""
 
     def message(self) -> bytes:
         return self._message
 
     def take(self, data: bytes) -> Taken:
         data = self._rest + data
-        if refusal := _REFUSAL.search(data):
-            raise ConnectionError(data[refusal.start() :][:500].decode(errors="replace"))
-        self._rest = data[-(len(BODY_ENDS) - 1) :]
-        return Taken(0, data.count(BODY_ENDS), b"")
+        end = data.rfind(b">") + 1  # no tag is looked at before it is whole
+        whole, self._rest = data[:end], data[end:]
+        if refusal := _REFUSAL.search(whole):
+            raise ConnectionError(whole[refusal.start() :][:500].decode(errors="replace"))
+        delivered, before, reply = 0, self._handled, b""
+        for tag in _TAG.finditer(whole):
+            match tag.lastgroup:
+                case "body":
+                    delivered += 1
+                case "stanza":
+                    self._heard += 1
+                case "handled":
+                    self._handled = int(tag["handled"])
+                case _:
+                    reply = _ANSWER % self._heard
+        return Taken(self._handled - before, delivered, reply)
 
 
 def message_to(address: str, kind: str) -> str:
@@ -108,11 +134,28 @@ async def connect(port: int, number: int) -> Line:
     return line
 
 
+async def _enable(line: Line) -> None:
+    """Begin to count (XEP-0198 section 3); what comes behind the answer counts already."""
+    answer = await _ask(line, ENABLE, b"<enabled")
+    while b">" not in answer.partition(b"<enabled")[2]:
+        answer += await line.read()
+    if rest := answer.partition(b"<enabled")[2].partition(b">")[2]:
+        line.early(rest)
+
+
 class Xmpp:
     """All of a dialect but its server."""
 
-    acknowledges = False
     lacks: frozenset[str] = frozenset()
+
+    def __init__(self, *, acked: bool = False, example: bool = False) -> None:
+        """Choose a form.
+
+        :param acked: whether senders ask for an acknowledgement behind each message
+        :param example: whether the client modules of the package's example configuration run
+        """
+        self.acknowledges = acked
+        self.example = example
 
     async def log_in(self, port: int, number: int, heard: Heard | None = None) -> Line:
         """A client that is available, which is also what brings the messages that were kept."""
@@ -120,13 +163,17 @@ class Xmpp:
         line.write(b"<presence/>")
         if heard is not None:
             line.heard = heard
-        line.speak(XmppWire(number, message_to(f"u{number ^ 1}@{DOMAIN}/bench", "chat")))
+        asks = self.acknowledges and number % 2 == 0
+        if asks:
+            await _enable(line)
+        line.speak(XmppWire(number, message_to(f"u{number ^ 1}@{DOMAIN}/bench", "chat"), asks=asks))
         return line
 
     def keep_alive(self, line: Line) -> None:
         line.write(b" ")
 
     async def pairs(self, port: int, count: int) -> list[tuple[Line, Line]]:
+        """Who sends has an even number."""
         lines = [await self.log_in(port, number) for number in range(2 * count)]
         return list(zip(lines[::2], lines[1::2], strict=True))
 
@@ -136,7 +183,10 @@ class Xmpp:
         for number in range(size):
             line = await connect(port, number)
             await _ask(line, JOIN.format(ROOM, f"u{number}"), b"<subject")
-            line.speak(XmppWire(number, message_to(ROOM, "groupchat")))
+            asks = self.acknowledges and number == 0
+            if asks:
+                await _enable(line)
+            line.speak(XmppWire(number, message_to(ROOM, "groupchat"), asks=asks))
             found.append(line)
         return found
 

@@ -2,12 +2,14 @@
 
 A bucket is one number, the time at which it will be full again, so a rule costs a message one
 lookup and a few additions. Time is that of a monotonic clock. Buckets live in memory: whoever is let
-off by a restart is let off once. They are bounded in number; only full ones are dropped, so that
-nobody gets a fresh bucket by making others, and where no more fit the rule says who pays for it.
+off by a restart is let off once. They are bounded in number; full ones are dropped, and where no more
+fit the rule says who pays for it. Nobody gets a fresh bucket by making a few others.
 """
 
+import heapq
+import itertools
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,9 +19,9 @@ from securechat.server.config import Rate
 from securechat.server.errors import ConfigError, Refusal
 
 MAX_BUCKETS: Final = 50_000
-"""Of one rule that are not full: about 8 MiB. All accounts of a large server that ask at once."""
+"""Of one rule that are not full: about 12 MiB. All accounts of a large server that ask at once."""
 
-LOOKED_AT: Final = 4
+LOOKED_AT: Final = 8
 """Old buckets that a new one looks at, to drop those that are full by now: more go than come."""
 
 TOLERANCE: Final = 1e-9
@@ -45,6 +47,9 @@ class WhenFull(StrEnum):
     """It passes: the rule is about fairness among those who have proven who they are."""
     CLOSED = "closed"
     """It is refused: without the rule somebody could guess, or fill the disk."""
+    SQUEEZED = "the least used goes"
+    """It gets the place of the bucket that is nearest to full: the rule is by something that strangers make
+    up as many of as they like. To be rid of a bucket they would have to use up all others as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ RULES: Final = (
         40,
         1 / 60,
         By.ADDRESS,
-        WhenFull.CLOSED,
+        WhenFull.SQUEEZED,
         "a class room passes; it also tells which names are taken, so 100 in any hour (O-09)",
     ),
     Rule(
@@ -90,7 +95,7 @@ RULES: Final = (
         5,
         1 / 180,
         By.NAME,
-        WhenFull.CLOSED,
+        WhenFull.SQUEEZED,
         "at most 10 wrong ones in any 15 minutes, whoever asks (A-06); a right one costs the name nothing",
     ),
     Rule(
@@ -98,7 +103,7 @@ RULES: Final = (
         60,
         1 / 1_440,
         By.NAME,
-        WhenFull.CLOSED,
+        WhenFull.SQUEEZED,
         "the back-off of who goes on guessing: one in 24 minutes",
     ),
     Rule(
@@ -106,7 +111,7 @@ RULES: Final = (
         30,
         1 / 10,
         By.ADDRESS,
-        WhenFull.CLOSED,
+        WhenFull.SQUEEZED,
         "one guess at each of many names (A-06); each is a hash of 25 ms, a right one's too (O-04)",
     ),
     Rule(
@@ -271,14 +276,18 @@ class RateLimiter:
 class _Buckets:
     """The buckets of one rule: when each will be full. One that is not here is full."""
 
-    __slots__ = ("_burst", "_full_at", "_interval", "_when_full", "_whole")
+    __slots__ = ("_burst", "_full_at", "_interval", "_numbers", "_queue", "_when_full", "_whole")
 
     def __init__(self, rule: Rule, rate: Rate) -> None:
         self._burst = rate.burst
         self._interval = 1 / rate.per_second
         self._whole = self._burst * self._interval
         self._when_full = rule.when_full
-        self._full_at: OrderedDict[Hashable, float] = OrderedDict()
+        self._full_at: dict[Hashable, float] = {}
+        self._queue: list[tuple[float, int, Hashable]] = []
+        """A heap with a place for each bucket, by when it was to be full the last time it was looked at."""
+        self._numbers = itertools.count()
+        """Of equals who came first: keys may be of kinds that don't compare."""
 
     def __len__(self) -> int:
         return len(self._full_at)
@@ -304,22 +313,37 @@ class _Buckets:
 
     def charge(self, key: Hashable, cost: float, now: float) -> None:
         full_at = max(self._full_at.get(key, now), now) + cost * self._interval
-        if key in self._full_at or (full_at > now and self._has_room(now)):
+        if key in self._full_at:
             self._full_at[key] = full_at
+        elif full_at > now and self._has_room(now):
+            self._put(key, full_at)
 
     def _begin(self, key: Hashable, cost: float, now: float) -> float:
         """The first tokens of a full bucket: they are always there, if the bucket has a place."""
         if not self._has_room(now):
-            return self._burst * self._interval if self._when_full is WhenFull.CLOSED else 0.0
-        self._full_at[key] = now + min(cost, self._burst) * self._interval
+            return 0.0 if self._when_full is WhenFull.OPEN else self._whole
+        self._put(key, now + min(cost, self._burst) * self._interval)
         return 0.0
 
+    def _put(self, key: Hashable, full_at: float) -> None:
+        self._full_at[key] = full_at
+        self._queue_up(key, full_at)
+
+    def _queue_up(self, key: Hashable, full_at: float) -> None:
+        heapq.heappush(self._queue, (full_at, next(self._numbers), key))
+
     def _has_room(self, now: float) -> bool:
-        """Drop a few old buckets that have become full; those that have not go to the end of the queue."""
-        for _ in range(min(LOOKED_AT, len(self._full_at))):
-            key, full_at = self._full_at.popitem(last=False)
-            if full_at > now:
-                self._full_at[key] = full_at
+        """Drop a few buckets that are full by now, or the one nearest to it where the rule says so."""
+        for _ in range(LOOKED_AT):
+            is_crowded = len(self._full_at) >= MAX_BUCKETS and self._when_full is WhenFull.SQUEEZED
+            if not self._queue or (self._queue[0][0] > now and not is_crowded):
+                break
+            noted, _, key = heapq.heappop(self._queue)
+            full_at = self._full_at[key]
+            if full_at > max(noted, now):  # used since
+                self._queue_up(key, full_at)
+            else:
+                del self._full_at[key]
         return len(self._full_at) < MAX_BUCKETS
 
 

@@ -131,7 +131,9 @@ def test_buckets_are_bounded_and_nobody_gets_a_fresh_one_by_making_others(
     assert limiter.take("r", "mallory") > 0
 
 
-@pytest.mark.parametrize(("when_full", "passes"), [(WhenFull.OPEN, True), (WhenFull.CLOSED, False)])
+@pytest.mark.parametrize(
+    ("when_full", "passes"), [(WhenFull.OPEN, True), (WhenFull.CLOSED, False), (WhenFull.SQUEEZED, True)]
+)
 def test_where_no_more_buckets_fit_the_rule_says_what_happens(
     monkeypatch: pytest.MonkeyPatch, when_full: WhenFull, *, passes: bool
 ) -> None:
@@ -140,6 +142,36 @@ def test_where_no_more_buckets_fit_the_rule_says_what_happens(
     for number in range(10):
         limiter.take("r", number)
     assert (limiter.take("r", "new") == 0.0) == passes
+
+
+def test_a_06_who_asks_for_ever_more_names_shuts_nobody_out_and_forgives_no_name_its_guesses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1,700 addresses with 30 guesses each filled a table of names, and nobody else could log in."""
+    monkeypatch.setattr(rate_limit, "MAX_BUCKETS", 100)
+    limiter = limiter_of(Clock(), WhenFull.SQUEEZED)
+    for _ in range(3):
+        limiter.take("r", "alice")
+    for number in range(10_000):
+        assert limiter.take("r", f"made up {number}") == 0.0
+    assert len(limiter) <= 100
+    assert limiter.take("r", "bob") == 0.0
+    assert limiter.take("r", "alice") > 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 3)), max_size=200))
+def test_a_06_of_full_tables_the_least_used_goes(asked: list[tuple[int, int]]) -> None:
+    """Whoever has used more than all those that have a place would, had it none, could begin anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rate_limit, "MAX_BUCKETS", 8)
+        limiter = limiter_of(Clock(), WhenFull.SQUEEZED)
+        buckets = limiter._buckets["r"]
+        for key, cost in asked:
+            before = dict(buckets._full_at)
+            limiter.take("r", key, cost)
+            gone = set(before) - set(buckets._full_at)
+            assert len(buckets._queue) == len(buckets._full_at) <= 8
+            assert all(before[each] == min(before.values()) for each in gone)
 
 
 def test_full_buckets_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,4 +222,4 @@ def test_a_06_o_09_the_defaults_hold_what_is_required(
     for rule in RULES:
         if rule.name in rules:
             assert rule.burst + seconds * rule.per_second <= most + 1e-9
-            assert rule.when_full is WhenFull.CLOSED
+            assert rule.when_full is not WhenFull.OPEN

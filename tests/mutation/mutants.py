@@ -2,6 +2,7 @@
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -33,41 +34,76 @@ _NOT_LOOKED_AT: Final = frozenset({"log", "logger", "warnings"})
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One mistake: where it is, what it is, and the module with it."""
+    """One mistake: where it is, what it is (no two of a module say the same), and the module with it."""
 
     line: int
+    last_line: int
+    function: str
     what: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    node: ast.AST
+    function: str
+    statement: ast.AST
 
 
 def mutants(source: str) -> list[Mutant]:
     """Return every mutant of a module, in the order of its lines."""
     tree = ast.parse(source)
     found: list[Mutant] = []
+    said: Counter[str] = Counter()
     for number, place in enumerate(_places(tree)):
-        for what in _changes(place):
+        for change in _changes(place.node):
             altered = copy.deepcopy(tree)
-            node = _places(altered)[number]
-            _apply(node, what)
+            _apply(_places(altered)[number].node, change)
             text = ast.unparse(ast.fix_missing_locations(altered))
-            line = getattr(place, "lineno", 0)
-            found.append(Mutant(line, f"{what}: {ast.unparse(place).splitlines()[0][:90]}", text))
+            what = f"{place.function}: {change}: {_first_line(place.node)}"
+            if place.statement is not place.node:
+                what += f" in {_first_line(place.statement)}"
+            said[what] += 1
+            what += f" ({said[what]})" if said[what] > 1 else ""
+            line = getattr(place.node, "lineno", 0)
+            last = getattr(place.node, "end_lineno", line)
+            found.append(Mutant(line, last, place.function, what, text))
     return sorted(found, key=lambda mutant: (mutant.line, mutant.what))
 
 
-def _places(tree: ast.Module) -> list[ast.AST]:
+def function_lines(source: str, function: str) -> range:
+    """Return the lines of a function by its qualified name; none of the module itself."""
+    for place in _places(ast.parse(source)):
+        node = place.node
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and f"{place.function}.{node.name}".lstrip(".") == function
+        ):
+            return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return range(0)
+
+
+def _first_line(node: ast.AST) -> str:
+    return ast.unparse(node).splitlines()[0][:90]
+
+
+def _places(tree: ast.Module) -> list[_Place]:
     """Nodes in a fixed order that run: no annotations, no docstrings, nothing that is only said."""
-    return list(_walk(tree))
+    return list(_walk(_Place(tree, "", tree)))
 
 
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
+def _walk(place: _Place) -> Iterator[_Place]:
+    node, function = place.node, place.function
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        function = f"{function}.{node.name}".lstrip(".")
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "decorator_list", "type_params"}:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_said(child) and not _is_declared(child):
-                yield child
-                yield from _walk(child)
+                inner = _Place(child, function, child if isinstance(child, ast.stmt) else place.statement)
+                yield inner
+                yield from _walk(inner)
 
 
 def _is_said(node: ast.AST) -> bool:

@@ -1,10 +1,19 @@
 """The mistakes that mutation testing makes are mistakes (S-04)."""
 
 import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.mutation.mutants import mutants
+from tests.mutation.__main__ import ASKED_SECONDS, ROOT, Chosen, Reach, asked_about
+from tests.mutation.mutants import Mutant, function_lines, mutants
+
+MODULE: Final = "tests/mutation/mutants.py"
 
 SOURCE = '''"""Said."""
 
@@ -46,3 +55,62 @@ def test_each_mutant_is_another_program() -> None:
 
 def test_what_is_only_said_is_left_alone() -> None:
     assert all("seen %s', 5" in mutant.source for mutant in mutants(SOURCE))
+
+
+def test_no_two_mutants_have_one_name() -> None:
+    """A survivor that is listed with a reason excuses no other."""
+    source = (
+        "def f(a):\n    if a == 0:\n        return 0 + 0\n    return a == 0\n\ndef g(a):\n    return a == 0\n"
+    )
+    names = [mutant.what for mutant in mutants(source)]
+    assert len(set(names)) == len(names)
+    assert "f: one more: 0 in return 0 + 0 (2)" in names
+
+
+def reach(test: str, seconds: float, *lines: int, module: str = MODULE) -> Reach:
+    return Reach(test, seconds, {module: frozenset(lines)})
+
+
+def test_a_mutant_is_shown_to_those_who_run_its_line_the_quickest_first() -> None:
+    pick = Chosen(MODULE, Mutant(40, 41, "choose", "what", ""))
+    slow, quick = reach("a.py::slow", 3, 41), reach("a.py::quick", 1, 40)
+    other = reach("a.py::other", 1, 42)
+    elsewhere = reach("a.py::elsewhere", 1, 40, module="securechat/names.py")
+    assert asked_about(pick, [slow, other, elsewhere, quick]) == [quick, slow]
+
+
+def test_a_line_that_nobody_runs_is_shown_to_those_who_run_its_function_or_its_module() -> None:
+    inside = function_lines((ROOT / MODULE).read_text(), "function_lines")
+    in_function, in_module = reach("a.py::one", 1, inside[1]), reach("a.py::two", 1, 1)
+    pick = Chosen(MODULE, Mutant(inside[3], inside[3], "function_lines", "what", ""))
+    assert asked_about(pick, [in_module, in_function]) == [in_function]
+    assert asked_about(pick, [in_module]) == [in_module]
+
+
+def test_where_many_run_a_line_the_modules_own_tests_are_asked_for_certain() -> None:
+    pick = Chosen(MODULE, Mutant(40, 41, "choose", "what", ""))
+    own = reach("tests/mutation/test_mutants.py::own", 2, 40)
+    others = [reach(f"tests/test_names.py::{number}", 1, 40) for number in range(100)]
+    asked = asked_about(pick, [*others, own])
+    assert own in asked
+    assert sum(each.seconds for each in asked) <= ASKED_SECONDS
+
+
+def test_which_test_runs_which_line_is_seen_in_threads_too(tmp_path: Path) -> None:
+    (tmp_path / "looked_at.py").write_text("def one():\n    return 1\n\ndef two():\n    return 2\n")
+    (tmp_path / "test_it.py").write_text(
+        "import threading\nimport looked_at\n\n"
+        "def test_one():\n    assert looked_at.one() == 1\n\n"
+        "def test_two():\n    thread = threading.Thread(target=looked_at.two)\n"
+        "    thread.start()\n    thread.join()\n\n"
+        "def test_none():\n    pass\n"
+    )
+    options = ["-p", "tests.mutation.reached", "--reached", "told.json", "--reached-in", "looked_at.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", *options]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert {each["test"]: each["lines"] for each in told} == {
+        "test_it.py::test_one": {"looked_at.py": [1, 2]},
+        "test_it.py::test_two": {"looked_at.py": [4, 5]},
+    }

@@ -24,15 +24,14 @@ from securechat.client.tls import (
 )
 from securechat.protocol.client_connection import (
     ClientConnection,
-    Closed,
     DeliveredEvent,
     Event,
     Greeted,
     InboxEvent,
     RefusedEvent,
     Responded,
-    State,
 )
+from securechat.protocol.connection import Closed, State
 from securechat.protocol.limits import ALPN, PROTOCOL_VERSION
 from securechat.protocol.messages import (
     GOODBYES,

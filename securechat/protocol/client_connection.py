@@ -7,14 +7,13 @@ come in, so that a caller never has to count.
 """
 
 from collections import deque
-from enum import Enum, auto
 from typing import Final, assert_never
 
 from msgspec import Raw, Struct
 
+from securechat.protocol.connection import Closed, Connection, State
 from securechat.protocol.errors import LocalProtocolError, RemoteProtocolError
 from securechat.protocol.frames import (
-    FrameReader,
     decode_answer,
     decode_request,
     decode_server_frame,
@@ -75,14 +74,6 @@ from securechat.protocol.messages import (
     Synced,
     Uploaded,
 )
-
-
-class State(Enum):
-    GREETING = auto()
-    STRANGER = auto()
-    LOGGED_IN = auto()
-    CLOSED = auto()
-
 
 NEXT_STATE: Final[dict[tuple[State, type[ServerFrame]], State]] = {
     (State.GREETING, ServerHello): State.STRANGER,
@@ -157,24 +148,16 @@ class InboxEvent(Struct, frozen=True):
     entries: list[InboxEntry]
 
 
-class Closed(Struct, frozen=True):
-    """The last event. ``code`` is the word of the Goodbye that was sent or came, or ``lost``."""
-
-    code: str
-    text: str = ""
-
-
 Event = Greeted | Responded | RefusedEvent | DeliveredEvent | InboxEvent | Closed
 
 
-class ClientConnection:
+class ClientConnection(Connection[ServerFrame, Event]):
     """Give it what the network gives, write what it asks, act on the events it returns."""
 
     def __init__(self, hello: ClientHello | None = None) -> None:
-        self.state = State.GREETING
+        super().__init__(decode=decode_server_frame, next_state=NEXT_STATE, max_frame=MAX_FRAME)
         self._hello = hello if hello is not None else ClientHello([PROTOCOL_VERSION])
-        self._reader = FrameReader(MAX_FRAME)
-        self._outgoing = [encode_frame(self._hello)]
+        self._outgoing.append(encode_frame(self._hello))
         self._waiting: deque[bytes] = deque()
         self._expected: dict[int, type[Answer]] = {}
         self._last_id = 0
@@ -196,43 +179,6 @@ class ClientConnection:
         if self.state is not State.LOGGED_IN:
             raise LocalProtocolError(f"cannot acknowledge while {self.state.name}")
         self._outgoing.append(encode_frame(Acknowledge(acks)))
-
-    def close(self, code: str = "bye", text: str = "") -> None:
-        """Say goodbye; nothing is sent or taken after it. Closing twice says it once."""
-        if self.state is not State.CLOSED:
-            self._outgoing.append(encode_frame(Goodbye(code, text)))
-            self._end()
-
-    def receive_data(self, data: bytes) -> list[Event]:
-        """Take bytes from the network; return what they mean, in order."""
-        if self.state is State.CLOSED:
-            return []
-        events: list[Event] = []
-        payloads, error = self._reader.receive(data)
-        try:
-            for payload in payloads:
-                event = self._take(decode_server_frame(payload))
-                events.append(event)
-                if type(event) is Closed:
-                    return events
-            if error is not None:
-                raise error
-        except RemoteProtocolError as broken:
-            self.close("protocol_error", str(broken)[:512])
-            events.append(Closed("protocol_error", str(broken)))
-        return events
-
-    def receive_eof(self) -> list[Event]:
-        if self.state is State.CLOSED:
-            return []
-        self._end()
-        return [Closed("lost", "the connection ended without a goodbye")]
-
-    def data_to_send(self) -> bytes:
-        """What has gathered since the last call, in one piece."""
-        data = b"".join(self._outgoing)
-        self._outgoing.clear()
-        return data
 
     def _queue(self, kind: type[RequestBody], body: bytes, name: int) -> int:
         if self.state not in (State.STRANGER, State.LOGGED_IN):
@@ -257,10 +203,6 @@ class ClientConnection:
             self._in_flight += 1
 
     def _take(self, frame: ServerFrame) -> Event:
-        state = NEXT_STATE.get((self.state, type(frame)))
-        if state is None:
-            raise RemoteProtocolError(f"{type(frame).__name__} while {self.state.name}")
-        self.state = state
         match frame:
             case Response():
                 return self._take_response(frame)
@@ -302,7 +244,6 @@ class ClientConnection:
         self._in_flight -= 1
         return kind
 
-    def _end(self) -> None:
-        self.state = State.CLOSED
+    def _forget(self) -> None:
         self._waiting.clear()
         self._expected.clear()

@@ -5,19 +5,13 @@ has logged in, and ends with a Goodbye. ``NEXT_STATE`` is the whole order; the c
 Requests are numbered from 1 without a hole, so that an answer can never meet the wrong question.
 """
 
-from enum import IntEnum, auto
 from typing import Final, assert_never
 
 from msgspec import Raw, Struct
 
+from securechat.protocol.connection import Closed, Connection, State
 from securechat.protocol.errors import LocalProtocolError, RemoteProtocolError
-from securechat.protocol.frames import (
-    FrameReader,
-    decode_client_frame,
-    decode_request,
-    encode_frame,
-    encode_value,
-)
+from securechat.protocol.frames import decode_client_frame, decode_request, encode_frame, encode_value
 from securechat.protocol.limits import (
     MAX_FRAME,
     MAX_FRAME_BEFORE_LOGIN,
@@ -41,16 +35,6 @@ from securechat.protocol.messages import (
     Response,
     ServerHello,
 )
-
-
-class State(IntEnum):
-    """Integers: a table is looked up by one with every frame."""
-
-    GREETING = auto()
-    STRANGER = auto()
-    LOGGED_IN = auto()
-    CLOSED = auto()
-
 
 NEXT_STATE: Final[dict[tuple[State, type[ClientFrame]], State]] = {
     (State.GREETING, ClientHello): State.STRANGER,
@@ -84,25 +68,16 @@ class Acked(Struct, frozen=True, gc=False):
     acks: list[Acknowledged]
 
 
-class Closed(Struct, frozen=True, gc=False):
-    """The last event. ``code`` is the word of the Goodbye that was sent or came, or ``lost``."""
-
-    code: str
-    text: str = ""
-
-
 Event = Greeted | Requested | Acked | Closed
 
 
-class ServerConnection:
+class ServerConnection(Connection[ClientFrame, Event]):
     """Give it what the network gives, write what it asks, act on the events it returns."""
 
-    __slots__ = ("_last_id", "_misplaced", "_outgoing", "_reader", "_unanswered", "state")
+    __slots__ = ("_last_id", "_misplaced", "_unanswered")
 
     def __init__(self) -> None:
-        self.state = State.GREETING
-        self._reader = FrameReader(MAX_FRAME_BEFORE_LOGIN)
-        self._outgoing: list[bytes] = []
+        super().__init__(decode=decode_client_frame, next_state=NEXT_STATE, max_frame=MAX_FRAME_BEFORE_LOGIN)
         self._last_id = 0
         self._misplaced = 0
         self._unanswered: set[int] = set()
@@ -136,54 +111,7 @@ class ServerConnection:
         self._must_be(State.LOGGED_IN)
         self._outgoing.append(frame)
 
-    @property
-    def has_data_to_send(self) -> bool:
-        return bool(self._outgoing)
-
-    def close(self, code: str, text: str = "") -> None:
-        """Say goodbye; nothing is sent or taken after it. Closing twice says it once."""
-        if self.state is not State.CLOSED:
-            self._outgoing.append(encode_frame(Goodbye(code, text)))
-            self._end()
-
-    def receive_data(self, data: bytes) -> list[Event]:
-        """Take bytes from the network; return what they mean, in order."""
-        if self.state is State.CLOSED:
-            return []
-        events: list[Event] = []
-        payloads, error = self._reader.receive(data)
-        try:
-            for payload in payloads:
-                event = self._take(decode_client_frame(payload))
-                if event is not None:
-                    events.append(event)
-                if type(event) is Closed:
-                    return events
-            if error is not None:
-                raise error
-        except RemoteProtocolError as broken:
-            events.append(self._fail(broken))
-        return events
-
-    def receive_eof(self) -> list[Event]:
-        if self.state is State.CLOSED:
-            return []
-        self._end()
-        return [Closed("lost", "the connection ended without a goodbye")]
-
-    def data_to_send(self) -> bytes:
-        """What has gathered since the last call, in one piece."""
-        if not self._outgoing:
-            return b""
-        data = b"".join(self._outgoing)
-        self._outgoing.clear()
-        return data
-
     def _take(self, frame: ClientFrame) -> Event | None:
-        state = NEXT_STATE.get((self.state, type(frame)))
-        if state is None:
-            raise RemoteProtocolError(f"{type(frame).__name__} while {self.state.name}")
-        self.state = state
         match frame:
             case Request():
                 return self._take_request(frame)
@@ -235,10 +163,5 @@ class ServerConnection:
         if self.state is not state:
             raise LocalProtocolError(f"that needs {state.name}, this is {self.state.name}")
 
-    def _fail(self, error: RemoteProtocolError) -> Closed:
-        self.close("protocol_error", str(error)[:512])
-        return Closed("protocol_error", str(error))
-
-    def _end(self) -> None:
-        self.state = State.CLOSED
+    def _forget(self) -> None:
         self._unanswered.clear()

@@ -9,12 +9,11 @@ import asyncio
 import functools
 import logging
 import secrets
-from collections import deque
 from typing import Final, assert_never
 
-from msgspec import Raw
 from msgspec.structs import replace
 
+from securechat.protocol.connection import Closed, State
 from securechat.protocol.limits import MAX_QUEUED
 from securechat.protocol.messages import (
     BEFORE,
@@ -30,12 +29,10 @@ from securechat.protocol.messages import (
 )
 from securechat.protocol.server_connection import (
     Acked,
-    Closed,
     Event,
     Greeted,
     Requested,
     ServerConnection,
-    State,
 )
 from securechat.server import security_log
 from securechat.server.accounts import Challenge, standing
@@ -49,14 +46,12 @@ from securechat.server.login import FAILURES, MAX_FAILED_LOGINS
 from securechat.server.pace import charge_reading, wait_for_change, wait_for_reading
 from securechat.server.quota import disk_full
 from securechat.server.rate_limit import limited
+from securechat.server.reading import ENOUGH_QUEUED, Reading
 from securechat.server.services import WITHOUT_CLIENT, Quick
 from securechat.server.tls import TlsPump
 from securechat.server.turns import Turns
 from securechat.server.values import Caller, GroupPush, InboxPush
 from securechat.server.watch import Watch
-
-ENOUGH_QUEUED: Final = 256 * 1024
-"""Bytes a peer may leave unread before it is read from no more."""
 
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
@@ -69,8 +64,6 @@ LOOK_UPS: Final = frozenset({"unknown_user"})
 
 ACKS_PER_TOKEN: Final = 8
 """Cursors of one frame that cost as much as one request: each is a statement of the writer's."""
-
-NOTHING: Final = Raw()
 
 HELD_SECONDS: Final = 1.0
 """How long a client is not read that takes no notice of refusals; its own socket fills up then."""
@@ -93,13 +86,11 @@ class Session:
         "_nonce",
         "_pump",
         "_reading",
-        "_reading_task",
         "_signature",
         "_source",
         "_turns",
         "_unflushed",
         "_untold",
-        "_writable",
         "heard",
     )
 
@@ -119,9 +110,7 @@ class Session:
         self._source = source_of(pump.address)
         self._unflushed = 0
         self._untold = 0
-        self._reading: deque[Requested] = deque()
-        self._reading_task: asyncio.Task[None] | None = None
-        self._writable: asyncio.Event | None = None
+        self._reading = Reading(pump, self._answer)
         self.heard = self._loop.time()
 
     @property
@@ -144,8 +133,7 @@ class Session:
     def writable(self) -> None:
         if self._held is None:
             self._pump.resume()
-        if self._writable is not None:
-            self._writable.set()
+        self._reading.writable()
 
     def ended(self) -> None:
         for event in self._connection.receive_eof():
@@ -264,18 +252,7 @@ class Session:
             if wait := wait_for_reading(self._desk.limiter, caller, requested.body, size):
                 self._turn_away(requested.id, limited(wait).refused)
                 return
-        self._reading.append(replace(requested, raw=NOTHING))  # what only a name needs need not wait here
-        if self._reading_task is None:
-            self._reading_task = asyncio.create_task(self._work_through_reading())
-
-    async def _work_through_reading(self) -> None:
-        try:
-            while self._reading:
-                await self._until_writable()
-                if self._reading:  # not cleared by an end meanwhile
-                    await self._answer(self._reading.popleft())
-        finally:
-            self._reading_task = None
+        self._reading.take(requested)
 
     async def _answer(self, requested: Requested) -> None:
         try:
@@ -391,13 +368,6 @@ class Session:
 
     # Writing to the peer.
 
-    async def _until_writable(self) -> None:
-        """Wait while the peer leaves unread what it has asked for."""
-        while self._pump.queued > ENOUGH_QUEUED and self._connection.state is not State.CLOSED:
-            self._writable = asyncio.Event()
-            await self._writable.wait()
-        self._writable = None
-
     def _flush_soon(self) -> None:
         """What gathers in one tick of the loop leaves in one write."""
         if not self._flushing:
@@ -423,5 +393,3 @@ class Session:
         self._reading.clear()
         if self._held is not None:
             self._held.cancel()
-        if self._reading_task is not None and self._reading_task is not asyncio.current_task():
-            self._reading_task.cancel()  # a hash that waits for its turn is not made for nobody (O-04)

@@ -7,15 +7,14 @@ from securechat.protocol.client_connection import (
     ANSWER_TO,
     NEXT_STATE,
     ClientConnection,
-    Closed,
     DeliveredEvent,
     Event,
     Greeted,
     InboxEvent,
     RefusedEvent,
     Responded,
-    State,
 )
+from securechat.protocol.connection import Closed, State
 from securechat.protocol.errors import LocalProtocolError
 from securechat.protocol.frames import FrameReader, decode_client_frame, encode_frame, encode_value
 from securechat.protocol.limits import MAX_IN_FLIGHT

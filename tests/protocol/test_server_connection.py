@@ -3,18 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.protocol import messages as m
+from securechat.protocol.connection import Closed, State
 from securechat.protocol.errors import LocalProtocolError
 from securechat.protocol.frames import FrameReader, decode_server_frame, encode_frame
 from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, MAX_IN_FLIGHT, MAX_MISPLACED
 from securechat.protocol.server_connection import (
     NEXT_STATE,
     Acked,
-    Closed,
     Event,
     Greeted,
     Requested,
     ServerConnection,
-    State,
 )
 from tests.protocol.examples import CLIENT_FRAMES, GROUP, REQUESTS, SERVER_HELLO, request
 

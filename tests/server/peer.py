@@ -28,7 +28,6 @@ from securechat.names import client_uri, room_uri, user_uri
 from securechat.protocol import messages as m
 from securechat.protocol.client_connection import (
     ClientConnection,
-    Closed,
     DeliveredEvent,
     Event,
     Greeted,
@@ -36,6 +35,7 @@ from securechat.protocol.client_connection import (
     RefusedEvent,
     Responded,
 )
+from securechat.protocol.connection import Closed
 from securechat.protocol.limits import ALPN
 from securechat.server.app import App
 

@@ -13,7 +13,8 @@ from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_QUEUED
 from securechat.server import listener, memory, tls
 from securechat.server.app import App
-from securechat.server.session import ENOUGH_QUEUED, Session
+from securechat.server.reading import ENOUGH_QUEUED
+from securechat.server.session import Session
 from securechat.server.tls import READ_BUFFER, RECORD, STRANGERS_READ, TlsPump
 from securechat.server.turns import Turns
 from tests.client.parts import a_moment
@@ -97,17 +98,6 @@ async def test_o_03_openssl_is_given_a_record_at_a_time(tmp_path: Path) -> None:
         pump._ssl = real
         assert sum(watched.pieces) == 100_000
         assert max(watched.pieces) <= RECORD
-
-
-async def test_o_03_who_asks_for_new_keys_and_reads_none_is_let_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with running_server(tmp_path) as app, one_stranger(app) as (_, pump):
-        assert pump._ssl is not None
-        pump._ssl.write(b"OpenSSL answers by itself")
-        monkeypatch.setattr(TlsPump, "queued", MAX_QUEUED + 1)
-        pump._flush()
-        assert not pump.is_open
 
 
 async def test_o_03_a_goodbye_waits_only_so_long_for_who_does_not_read(

@@ -217,9 +217,9 @@ async def test_o_03_who_asks_and_does_not_read_waits(tmp_path: Path) -> None:
         (session,) = [each for each in app._desk.sessions if each.caller and each.caller.user == "bob"]
         assert isinstance(session, Session)
         async with asyncio.timeout(20):
-            while session._writable is None:
+            while session._reading._writable is None:
                 await a_moment()
-        assert session._reading, "some are not looked up yet"
+        assert session._reading._waiting, "some are not looked up yet"
         assert session._pump.queued <= 2 * MAX_FRAME + 256 * 1024
         bob._writer.transport.resume_reading()  # type: ignore[attr-defined]
         for request_id in asked:

@@ -19,7 +19,6 @@ from securechat.protocol.limits import (
     ALPN,
     HANDSHAKE_SECONDS,
     LOGIN_SECONDS,
-    MAX_QUEUED,
     STRANGER_SECONDS,
 )
 from securechat.server.certificate import Certificate, read_certificate
@@ -35,8 +34,18 @@ STRANGERS_PIECE: Final = 1024
 STRANGERS_READ: Final = 4 * 1024
 """What a stranger has of one turn of the loop, a frame's worth: 64 KiB in records of one byte are 7 ms."""
 
-MAX_HANDSHAKE: Final = 8 * STRANGERS_PIECE
-"""Bytes of a peer until its handshake is finished; both flights of a client are under 3 KiB."""
+MAX_BARE: Final = 8 * STRANGERS_PIECE
+"""Bytes of a stranger beyond those that say something to us. Both flights of a client are under 3 KiB."""
+
+MAX_BARE_ADMITTED: Final = RECORD + 8 * 1024
+"""The same of somebody who has logged in: a whole record may be under way."""
+
+WORTH: Final = 2
+"""Bytes that each byte which says something makes up for: a record that holds a Ping is 60 with 38 in it."""
+
+MAX_OWN: Final = 8 * 1024
+"""Bytes that OpenSSL sends of its own accord after the handshake: it answers who asks for new keys, 27 bytes
+and 20 µs each time. Who means well asks once in gigabytes, if ever."""
 
 READ_BUFFER: Final = 64 * 1024
 CLOSE_SECONDS: Final = 5
@@ -141,13 +150,14 @@ class TlsPump(asyncio.BufferedProtocol):
     __slots__ = (
         "_aborted",
         "_admitted",
+        "_bare",
         "_began",
         "_buffer",
         "_deadline",
-        "_fed",
         "_incoming",
         "_keeper",
         "_outgoing",
+        "_own",
         "_secured",
         "_ssl",
         "_stream",
@@ -165,7 +175,8 @@ class TlsPump(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._ssl: ssl.SSLObject | None = None
         self._stream: Stream | None = None
-        self._fed = 0
+        self._bare = 0
+        self._own = 0
         self._secured = False
         self._admitted = False
         self._aborted = False
@@ -278,16 +289,15 @@ class TlsPump(asyncio.BufferedProtocol):
     # Inside.
 
     def _feed(self, tls: ssl.SSLObject, data: memoryview) -> None:
-        piece = RECORD if self._admitted else STRANGERS_PIECE
+        piece, most = (RECORD, MAX_BARE_ADMITTED) if self._admitted else (STRANGERS_PIECE, MAX_BARE)
         for start in range(0, len(data), piece):
-            self._incoming.write(data[start : start + piece])
+            self._bare += self._incoming.write(data[start : start + piece])
             if not self._turn(tls):
                 return
-            if not self._secured:
-                self._fed += piece
-                if self._fed > MAX_HANDSHAKE:
-                    self.abort()  # half a record of 16 KiB, where a few hundred bytes are due
-                    return
+            if self._bare > most:
+                # Half a record where a few hundred bytes are due, or records with next to nothing in them.
+                self.abort()
+                return
 
     def _end_by(self, when: float | None) -> None:
         """Move the one deadline; None lifts it."""
@@ -321,14 +331,17 @@ class TlsPump(asyncio.BufferedProtocol):
             log.debug("TLS failed: %s", error)
             self.close()  # an alert may wait to be sent
             return False
+        bare = self._bare - WORTH * len(data)
+        self._bare = bare if bare > 0 else 0  # noqa: FURB136 - with every read, and max() takes twice as long
         self._flush()  # an answer to a key update
         if data and self._stream is not None:
             self._stream.received(data)
         return self.is_open
 
     def _handshake_done(self) -> None:
-        self._secured = True
         self._flush()
+        self._secured = True
+        self._bare = 0
         self._end_by(self._began + STRANGER_SECONDS)
         self._stream = self._keeper.secured(self)
         self._stream.secured()
@@ -348,7 +361,8 @@ class TlsPump(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         if self._ssl is not None and self._outgoing.pending and self.is_open and self._transport is not None:
+            if self._secured:
+                self._own += self._outgoing.pending
             self._transport.write(self._outgoing.read())
-            if self.queued > MAX_QUEUED:
-                # Only OpenSSL's own answers pass here: a peer asks for new keys and reads none of them.
+            if self._own > MAX_OWN:
                 self.abort()

@@ -13,7 +13,16 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import history, intents, kept_commits, log_chain, pending, records, staged
+from securechat.client import (
+    history,
+    incarnations,
+    intents,
+    kept_commits,
+    log_chain,
+    pending,
+    records,
+    staged,
+)
 from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
 from securechat.client.device import Clock
@@ -21,13 +30,13 @@ from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold, release
-from securechat.client.incarnations import leave, left
 from securechat.client.intents import What, jitter
 from securechat.client.kept_commits import KeptCommit
 from securechat.client.outbox import Outbox, Purpose, is_waiting, parcel
 from securechat.client.records import INCARNATION, ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.client.session import Session
+from securechat.client.stay import end_stay
 from securechat.membership.chain import LogChain
 from securechat.mls.examining import ExaminedProposal
 from securechat.protocol.messages import Entries, Entry, Fetch, Gap, GroupStatus, OfferCommit, Sync, Synced
@@ -145,7 +154,8 @@ class Anchor:
         present = records.counter(self.changes.db, INCARNATION)
         sure = FOR_EVER
         status = None
-        for incarnation, left_at in [(record.incarnation, FOR_EVER), *left(self.changes.db, record.id)]:
+        lines = [(record.incarnation, FOR_EVER), *incarnations.left(self.changes.db, record.id)]
+        for incarnation, left_at in lines:
             if incarnation not in told:
                 told[incarnation] = await self._statuses(incarnation)
             status = told[incarnation].get(record.group_id or b"")
@@ -179,10 +189,8 @@ class Anchor:
         """Open a conversation of two anew that was made since the copy: its log is gone with all in it."""
         with self.changes.change() as change:
             record = records.by_id(change.db, conversation)
-            self.groups.drop(change, conversation)
-            staged.drop(change.db, conversation)
-            pending.clear(change.db, conversation)
-            kept_commits.drop_all(change.db, conversation)
+            end_stay(change, self.groups, conversation)
+            incarnations.forget(change.db, conversation)
             for intent in intents.of(change.db, conversation):
                 intents.remove(change.db, intent.id)
                 change.settle(intent.id)
@@ -342,7 +350,7 @@ class Anchor:
             intents.add_once(db, record.id, What.LEAVE)  # what we asked for may be lost
         if by:
             history.move_places(db, record.id, first=span.began + 1, last=span.known, by=by)
-        leave(db, record, span.known if span.place == span.began else min(span.sure, span.began))
+        incarnations.leave(db, record, span.known if span.place == span.began else min(span.sure, span.began))
         handshake_head = max(span.place, pending.last(db, record.id))
         self._placed(change, record, cursor=span.place + span.matched, handshake_head=handshake_head)
         change.wake(record.id)

@@ -28,6 +28,7 @@ from securechat.client.holds import hold, release_if_known
 from securechat.client.intents import What
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
+from securechat.client.stay import end_stay
 from securechat.membership.judge import judge, judge_proposal
 from securechat.membership.verdict import UPDATE_NEEDED
 from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
@@ -203,13 +204,11 @@ class Handshakes:
     ) -> ConversationRecord:
         """We are out: the group's state goes, history stays."""
         by = user_of(facts.committer_leaf)
-        self.groups.drop(change, record.id)
+        end_stay(change, self.groups, record.id)
         left = record.state is Standing.LEFT or by == self.device.user
         for intent in intents.of(change.db, record.id):
             change.settle(intent.id, None if intent.what is What.LEAVE else NotAMember(record.name))
             intents.remove(change.db, intent.id)
-        staged.drop(change.db, record.id)
-        pending.clear(change.db, record.id)
         queued.refuse(change, record.id, "not_member", f"you are no longer in {record.name}")
         if not left:
             change.tell(Removed(record.name, by))

@@ -7,7 +7,7 @@ import apsw
 from securechat.client.records import ConversationRecord
 
 MOST_LEFT: Final = 16
-"""Incarnations asked about when the server is of another line than our last one."""
+"""Incarnations kept, and asked about when the server is of another line than our last one."""
 
 
 def left(db: apsw.Connection, conversation: int) -> list[tuple[int, int]]:
@@ -25,3 +25,13 @@ def leave(db: apsw.Connection, record: ConversationRecord, sure: int) -> None:
         "INSERT OR REPLACE INTO left_incarnation (conversation, incarnation, sure) VALUES (?, ?, ?)",
         (record.id, record.incarnation, sure),
     )
+    db.execute(
+        "DELETE FROM left_incarnation WHERE conversation = ? AND rowid NOT IN"
+        " (SELECT rowid FROM left_incarnation WHERE conversation = ? ORDER BY rowid DESC LIMIT ?)",
+        (record.id, record.id, MOST_LEFT),
+    )
+
+
+def forget(db: apsw.Connection, conversation: int) -> None:
+    """The conversation has another group now, whose log was never part of those."""
+    db.execute("DELETE FROM left_incarnation WHERE conversation = ?", (conversation,))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from securechat.client import (
     history,
+    incarnations,
     intents,
     kept_commits,
     key_packages,
@@ -171,6 +172,7 @@ class Joiner:
         if record.group_id != entry.group or forked:
             history.forget_places(change.db, record.id)
             kept_commits.drop_all(change.db, record.id)
+            incarnations.forget(change.db, record.id)
         self.groups.keep(change, record.id, group)
         log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
         record = records.update(

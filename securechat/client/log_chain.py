@@ -12,8 +12,12 @@ from securechat.membership.chain import VALUE_BYTES, LogChain, read_mark
 
 def restart(db: apsw.Connection, conversation: int, confirmed_transcript_hash: bytes) -> None:
     """Begin an epoch."""
-    db.execute("DELETE FROM chain WHERE conversation = ?", (conversation,))
+    clear(db, conversation)
     _insert(db, conversation, LogChain.start(confirmed_transcript_hash))
+
+
+def clear(db: apsw.Connection, conversation: int) -> None:
+    db.execute("DELETE FROM chain WHERE conversation = ?", (conversation,))
 
 
 def add(db: apsw.Connection, conversation: int, entry_hash: bytes) -> None:

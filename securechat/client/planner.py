@@ -21,6 +21,7 @@ from securechat.client.intents import Intent, Step, What
 from securechat.client.outbox import Outbox, Parcel, Purpose, parcel
 from securechat.client.people import client_of, leaves_of, users_in
 from securechat.client.records import ConversationRecord
+from securechat.client.stay import end_stay
 from securechat.membership.judge import judge, judge_creation
 from securechat.membership.room import Room, SaltedProfile, extensions_for
 from securechat.mls.codec import decode
@@ -79,8 +80,7 @@ class Planner:
 
     def withdraw(self, change: Change, record: ConversationRecord) -> None:
         """Throw away a group that never came about."""
-        self.groups.drop(change, record.id)
-        staged.drop(change.db, record.id)
+        end_stay(change, self.groups, record.id)
         records.update(change.db, record.id, group_id=None)
 
     def stage_external(
@@ -202,7 +202,7 @@ class Planner:
             raise AlreadySo
         if len(users_in(group.public.tree)) == 1:
             # Nobody is left who could commit it: the group simply ends with us.
-            self.groups.drop(change, record.id)
+            end_stay(change, self.groups, record.id)
             records.update(change.db, record.id, state=Standing.LEFT)
             queued.refuse(change, record.id, "not_member", f"you left {record.name}")
             raise AlreadySo

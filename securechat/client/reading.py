@@ -65,6 +65,8 @@ class Reader:
 
     def _own_next(self, change: Change, record: ConversationRecord) -> ConversationRecord:
         """Go on over messages of ours whose place is known: the server does not push them to us."""
+        if self.groups.public(change.db, record.id) is None:
+            return record  # we are out: what is said of the log beyond is not followed
         while (sealed := history.own_at(change.db, record.id, record.cursor + 1)) is not None:
             log_chain.add(change.db, record.id, sealed)
             record = records.update(change.db, record.id, cursor=record.cursor + 1)

@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents, records, staged
+from securechat.client import history, intents, records
 from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
@@ -24,6 +24,7 @@ from securechat.client.intents import Step
 from securechat.client.joining import INBOX, INBOX_BEFORE
 from securechat.client.outbox import Purpose, answered, every, restart_names
 from securechat.client.records import INCARNATION, RESTORED_AT
+from securechat.client.stay import end_stay
 from securechat.protocol.messages import LoggedIn
 
 _TODAY: Final = "restored_today"
@@ -100,8 +101,7 @@ def _restart_names(change: Change, high_water: int, groups: Groups) -> None:
                 # Whoever got this ciphertext before would find its key used: the content is sealed anew.
                 history.unseal(db, request.ref)
             case Purpose.CREATE:
-                groups.drop(change, request.conversation)
-                staged.drop(db, request.conversation)
+                end_stay(change, groups, request.conversation)
                 records.update(db, request.conversation, group_id=None)
                 intents.step_to(db, request.ref, Step.WANTED)
             case Purpose.CLAIM | Purpose.PROPOSE:

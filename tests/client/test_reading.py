@@ -5,7 +5,8 @@ from typing import cast
 
 import pytest
 
-from securechat.client import intents, records, staged
+from securechat.client import history, intents, records, staged
+from securechat.client.compose import queue_text
 from securechat.client.events import (
     Held,
     Kind,
@@ -143,6 +144,41 @@ def test_who_is_removed_keeps_the_history_and_loses_the_secrets(trio: Trio) -> N
     assert carol.store.rows("SELECT * FROM group_secrets") == []
     assert [kept.text for kept in carol.heard()] == ["remember me"]
     assert Removed("#team", "alice") in carol.events
+
+
+def test_of_an_ended_stay_only_what_was_said_is_left(trio: Trio) -> None:
+    alice, bob, carol = trio
+    steps = [entry(2, "commit", alice.stages(CommitPlan(force_path=True)).message, epoch=1)]
+    for member in trio:
+        member.reads(*steps)
+    commit = alice.group.stage_commit(CommitPlan(remove=(carol.group.own_leaf,)))
+    last = entry(3, "commit", commit.message, epoch=2)
+
+    for member in (bob, carol):
+        member.reads(last)
+
+    for table in ("group_state", "group_secrets", "staged", "pending_proposal", "kept_commit", "chain"):
+        rows = carol.store.rows(f"SELECT * FROM {table}")  # noqa: S608 - our own tables
+        assert rows == [], table
+    assert len(bob.store.rows("SELECT * FROM kept_commit")) == 2
+
+
+def test_an_answer_that_comes_after_the_end_of_a_stay_is_taken_and_nothing_read(trio: Trio) -> None:
+    """M-10: a server may say that we spoke behind the commit that removed us."""
+    alice, _, carol = trio
+    with carol.changes.change() as change:
+        said = queue_text(change, carol.device, carol.record, "late", now=NOW, key=None)
+        history.mark_sealed(change.db, said.local_id, sealed=bytes(32), epoch=1)
+    commit = alice.group.stage_commit(CommitPlan(remove=(carol.group.own_leaf,)))
+    carol.reads(entry(2, "commit", commit.message, epoch=1))
+    with carol.changes.change() as change:
+        change.db.execute("UPDATE message SET state = 'queued', sealed = ? WHERE own", (bytes(32),))
+
+    with carol.changes.change() as change:
+        carol.reader.place_own(change, records.by_id(change.db, carol.record.id), said.local_id, 3)
+
+    assert carol.record.cursor == 2
+    assert history.message(carol.store.db, said.local_id).sequence == 3
 
 
 def test_who_left_reads_up_to_being_let_go_and_no_further(trio: Trio) -> None:

@@ -1,7 +1,7 @@
 """Cipher suites (RFC 9420 section 5.1): a table of rows, and what MLS derives from them.
 
-The product uses 0x0003. The others are rows like it and prove the code with more vectors;
-0x0004 and 0x0006 need an X448 KEM that pyca's HPKE does not have.
+The product uses 0x0003 and the hybrid. The others are rows like them and prove the code with more
+vectors; 0x0004 and 0x0006 need an X448 KEM that pyca's HPKE does not have.
 """
 
 import hmac
@@ -13,8 +13,9 @@ from securechat.mls import signature
 from securechat.mls.aead import AES_128_GCM, AES_256_GCM, CHACHA20_POLY1305, Aead
 from securechat.mls.codec import encode_opaque
 from securechat.mls.errors import ValidationError
-from securechat.mls.hpke import P256, P384, P521, X25519, Hpke, HPKECiphertext, Kem, KeyPair
+from securechat.mls.hpke import Hpke, HPKECiphertext
 from securechat.mls.kdf import HKDF_SHA256, HKDF_SHA384, HKDF_SHA512, Kdf
+from securechat.mls.kem import P256, P384, P521, X25519, XWING, Kem, KeyPair
 from securechat.mls.signature import ECDSA_P256, ECDSA_P384, ECDSA_P521, ED25519, SignatureScheme
 
 
@@ -79,7 +80,7 @@ class CipherSuite:
         )
 
     def derive_key_pair(self, seed: bytes) -> KeyPair:
-        """KEM.DeriveKeyPair of RFC 9180 section 7.1.3."""
+        """KEM.DeriveKeyPair of RFC 9180 section 4."""
         return self.kem.derive_key_pair(seed)
 
     def encrypt_with_label(
@@ -110,6 +111,12 @@ def _encrypt_context(label: str, context: bytes) -> bytes:
     return encode_opaque(b"MLS 1.0 " + label.encode()) + encode_opaque(context)
 
 
+PRIVATE_HYBRID_NUMBER: Final = 0xF00E
+"""The hybrid suite's number, of the range for private use (section 17.1), as npm's ts-mls 2.x has it.
+
+Groups leave it by ReInit once draft-ietf-mls-pq-ciphersuites has numbers.
+"""
+
 SUITES: Final = {
     suite.number: suite
     for suite in (
@@ -127,12 +134,23 @@ SUITES: Final = {
         ),
         CipherSuite(5, "MLS_256_DHKEMP521_AES256GCM_SHA512_P521", P521, HKDF_SHA512, AES_256_GCM, ECDSA_P521),
         CipherSuite(7, "MLS_256_DHKEMP384_AES256GCM_SHA384_P384", P384, HKDF_SHA384, AES_256_GCM, ECDSA_P384),
+        CipherSuite(
+            PRIVATE_HYBRID_NUMBER,
+            "MLS_256_XWING_CHACHA20POLY1305_SHA512_Ed25519",
+            XWING,
+            HKDF_SHA512,
+            CHACHA20_POLY1305,
+            ED25519,
+        ),
     )
 }
 """Every suite we offer, by its number."""
 
 SUITE_3: Final = SUITES[3]
-"""MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519: the product's."""
+"""MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519: the product's where a device has no hybrid suite."""
+
+SUITE_HYBRID: Final = SUITES[PRIVATE_HYBRID_NUMBER]
+"""X25519 beside ML-KEM-768: the product's. What is sealed stays secret while one of the two holds."""
 
 
 def cipher_suite(number: int) -> CipherSuite:

@@ -18,7 +18,7 @@ from securechat.mls.extensions import (
 )
 from securechat.mls.framing import GroupInfo, NewMemberCommit, SenderType, Welcome, decode_message
 from securechat.mls.group_context import first_context
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_package import Identity, KeyPackageBundle
 from securechat.mls.nodes import FromCommit, LeafIndex, LeafNode, sign_leaf_node
 from securechat.mls.processing import EXTERNAL_INIT_LABEL, check_confirmation_tag

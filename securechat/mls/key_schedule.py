@@ -6,7 +6,7 @@ from typing import Final
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.codec import Opaque, SecretStruct
 from securechat.mls.errors import UsageError
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 
 MAX_EXPORT: Final = 0xFFFF
 """KDFLabel counts the length of what is derived in two bytes (section 8)."""

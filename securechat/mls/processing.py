@@ -12,7 +12,7 @@ from securechat.mls.codec import encode
 from securechat.mls.commit_facts import CommitFacts
 from securechat.mls.epoch import EpochState
 from securechat.mls.errors import SecretError, ValidationError
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_schedule import EpochSecrets
 from securechat.mls.psk import PskSource, look_up, psk_secret
 from securechat.mls.public_group import VerifiedCommit

@@ -9,7 +9,7 @@ from securechat.mls.codec import Opaque, SecretStruct, Uint8, Uint64, decode, en
 from securechat.mls.epoch import EpochState, Reading
 from securechat.mls.errors import DecodeError
 from securechat.mls.group_context import GroupContext
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_schedule import EpochSecrets
 from securechat.mls.processing import OwnUpdate
 from securechat.mls.proposals import ReInit

@@ -16,7 +16,7 @@ from securechat.mls.codec import Opaque, SecretStruct, Uint8, Uint32, decode, en
 from securechat.mls.commit import UpdatePath, UpdatePathNode
 from securechat.mls.errors import DecodeError, SecretError, ValidationError
 from securechat.mls.group_context import GroupContext
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_package import Identity
 from securechat.mls.nodes import FromCommit, LeafIndex, LeafNode, NodeIndex, ParentNode, sign_leaf_node
 from securechat.mls.randomness import random_bytes

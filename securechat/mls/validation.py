@@ -7,7 +7,6 @@ two functions that take it as an argument.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from securechat.mls.census import Census, Profile
 from securechat.mls.cipher_suite import CipherSuite
@@ -35,21 +34,6 @@ from securechat.mls.proposals import DEFAULT_PROPOSALS
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.signature import is_public_key
 from securechat.mls.tree_validation import check_parents
-
-_PRIME: Final = 2**255 - 19
-_SMALL_ORDER: Final = frozenset(
-    coordinate.to_bytes(32, "little")
-    for coordinate in (
-        0,
-        1,
-        0x00B8495F16056286FDB1329CEB8D09DA6AC49FF1FAE35616AEB8413B7C7AEBE0,
-        0x57119FD0DD4E22D8868E1C58C45C44045BEF839C55B1D0B1248C50A3BC959C5F,
-        _PRIME - 1,
-        _PRIME,
-        _PRIME + 1,
-    )
-)
-"""The points of curve25519 whose order divides 8, in each encoding; the highest bit does not count."""
 
 
 def check_tree(tree: RatchetTree, context: GroupContext) -> None:
@@ -148,7 +132,7 @@ def check_encryption_key(key: bytes, suite: CipherSuite) -> None:
     (RFC 9180 section 7.1.4), so a member that had one would keep all others from committing.
     """
     suite.kem.load_public(key)
-    if suite.kem.curve is None and key[:-1] + bytes([key[-1] & 0x7F]) in _SMALL_ORDER:
+    if suite.kem.has_small_order(key):
         raise ValidationError("encryption-key-order", "5.1.1", "the key has small order")
 
 

@@ -18,7 +18,7 @@ from securechat.mls.credential import BasicCredential
 from securechat.mls.epoch import EpochState
 from securechat.mls.examining import ExaminedCommit
 from securechat.mls.group import Group
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_package import Identity, KeyPackageBundle, make_key_package
 from securechat.mls.key_schedule import first_epoch
 from securechat.mls.nodes import Capabilities, LeafIndex, Lifetime, NodeIndex

@@ -27,7 +27,7 @@ from securechat.mls.framing import (
     encode_message,
 )
 from securechat.mls.group_context import first_context
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_package import Identity, KeyPackageBundle, make_key_package
 from securechat.mls.nodes import (
     Capabilities,

@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 
 from securechat.mls.cipher_suite import SUITE_3, SUITES, CipherSuite
 from securechat.mls.errors import SecretError, UsageError, ValidationError
-from securechat.mls.hpke import X25519, HPKECiphertext, exchange_x25519
+from securechat.mls.hpke import HPKECiphertext
+from securechat.mls.kem import X25519, exchange_x25519
 from securechat.mls.randomness import drawn_from
 
 EVERY_SUITE = pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: str(suite.number))
@@ -29,21 +30,22 @@ def test_what_we_seal_pyca_opens_and_the_other_way(suite: CipherSuite) -> None:
     sealed = suite.hpke.seal(pair.public, b"info", b"hello")
     assert suite.hpke.open(pair.private, b"info", sealed) == b"hello"
     theirs = suite.hpke._pyca.encrypt(b"hello", suite.kem.load_public(pair.public), b"info")
-    shared = suite.kem.decapsulate(theirs[: suite.kem.public_length], pair.private)
+    shared = suite.kem.decapsulate(theirs[: suite.kem.output_length], pair.private)
     context = suite.hpke._context(shared, b"info")
-    assert suite.aead.open(context.key, context.nonce, theirs[suite.kem.public_length :], aad=b"") == b"hello"
+    assert suite.aead.open(context.key, context.nonce, theirs[suite.kem.output_length :], aad=b"") == b"hello"
 
 
 @EVERY_SUITE
 def test_nothing_opens_what_was_changed(suite: CipherSuite) -> None:
     pair, other = suite.kem.generate(), suite.kem.generate()
     sealed = suite.hpke.seal(pair.public, b"info", b"hello")
+    elsewhere = suite.hpke.seal(other.public, b"info", b"hello")
     flipped = sealed.ciphertext[:-1] + bytes([sealed.ciphertext[-1] ^ 1])
     attempts = [
         (other.private, b"info", sealed),
         (pair.private, b"other", sealed),
         (pair.private, b"info", HPKECiphertext(sealed.kem_output, flipped)),
-        (pair.private, b"info", HPKECiphertext(other.public, sealed.ciphertext)),
+        (pair.private, b"info", HPKECiphertext(elsewhere.kem_output, sealed.ciphertext)),
         (pair.private, b"info", HPKECiphertext(b"", sealed.ciphertext)),
         (pair.private, b"info", HPKECiphertext(sealed.kem_output + b"\x00", sealed.ciphertext)),
         (pair.private, b"info", HPKECiphertext(sealed.kem_output, b"")),

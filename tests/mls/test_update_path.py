@@ -7,7 +7,8 @@ from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.codec import encode
 from securechat.mls.commit import UpdatePath, UpdatePathNode
 from securechat.mls.errors import DecodeError, SecretError
-from securechat.mls.hpke import HPKECiphertext, KeyPair
+from securechat.mls.hpke import HPKECiphertext
+from securechat.mls.kem import KeyPair
 from securechat.mls.nodes import LeafIndex, NodeIndex
 from securechat.mls.public_group import VerifiedCommit
 from securechat.mls.tree_math import node_of

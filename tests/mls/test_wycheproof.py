@@ -13,8 +13,8 @@ import pytest
 from securechat.mls.aead import CHACHA20_POLY1305
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.errors import SecretError, UsageError, ValidationError
-from securechat.mls.hpke import exchange_x25519
 from securechat.mls.kdf import HKDF_SHA256
+from securechat.mls.kem import exchange_x25519
 from securechat.mls.signature import ED25519, verify
 from tests.mls.vector_files import folder_or_skip
 

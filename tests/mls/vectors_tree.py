@@ -11,7 +11,7 @@ from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import decode
 from securechat.mls.commit import UpdatePath
 from securechat.mls.group_context import GroupContext
-from securechat.mls.hpke import KeyPair
+from securechat.mls.kem import KeyPair
 from securechat.mls.key_package import Identity
 from securechat.mls.nodes import Epoch, LeafIndex, NodeIndex, ProtocolVersion, leaf_signature_holds
 from securechat.mls.proposals import PROPOSAL, Add, Remove, Update

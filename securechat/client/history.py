@@ -193,6 +193,12 @@ def mark_sealed(db: apsw.Connection, local_id: int, *, sealed: bytes, epoch: int
     db.execute("UPDATE message SET sealed = ?, epoch = ? WHERE id = ?", (sealed, epoch, local_id))
 
 
+def sealed_as(db: apsw.Connection, local_id: int) -> bytes | None:
+    """Return the SHA-256 of a message's ciphertext; None if it has none."""
+    row = db.execute("SELECT sealed FROM message WHERE id = ?", (local_id,)).fetchone()
+    return None if row is None else row[0]
+
+
 def unseal(db: apsw.Connection, local_id: int) -> None:
     """Put a message back: its ciphertext was refused for good, its content is sealed anew (rules.md A)."""
     db.execute("UPDATE message SET sealed = NULL WHERE id = ? AND state = 'queued'", (local_id,))

@@ -108,6 +108,8 @@ class Reader:
         if local_id is not None:
             self._acknowledged(change, local_id, entry.sequence)
             return record
+        if log_chain.had(change.db, record.id, _digest(entry)):
+            return record  # a restored server has it again; its key is used up, and so is its news
         group = self.groups.group(change.db, record.id)
         if group is None:
             public = self.groups.public(change.db, record.id)
@@ -159,10 +161,10 @@ class Reader:
                 continue
             log_chain.add(change.db, record.id, digest)
             local_id = history.own_sealed(change.db, record.id, digest)
-            if local_id is None:
-                missing += 1
-            else:
+            if local_id is not None:
                 self._acknowledged(change, local_id, sequence)
+            elif not log_chain.had(change.db, record.id, digest):
+                missing += 1
         return missing
 
     def _start_over(self, change: Change, record: ConversationRecord) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents, records
+from securechat.client import history, intents, log_chain, records
 from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
@@ -99,6 +99,9 @@ def _restart_names(change: Change, high_water: int, groups: Groups) -> None:
         match request.purpose:
             case Purpose.SEND:
                 # Whoever got this ciphertext before would find its key used: the content is sealed anew.
+                sealed = history.sealed_as(db, request.ref)
+                if sealed is not None:
+                    log_chain.keep_had(db, request.conversation, sealed)
                 history.unseal(db, request.ref)
             case Purpose.CREATE:
                 end_stay(change, groups, request.conversation)

@@ -68,3 +68,26 @@ def test_a_new_epoch_begins_a_new_chain(db: apsw.Connection) -> None:
 @pytest.mark.parametrize("claim", [b"", b"x", bytes(19), bytes(21)])
 def test_a_claim_that_is_none_does_not_agree(db: apsw.Connection, claim: bytes) -> None:
     assert not log_chain.agrees(db, 1, claim)
+
+
+def test_what_a_log_has_lost_is_known_again_until_its_epoch_ends(db: apsw.Connection) -> None:
+    """N-03: another copy of the server may have it, and its keys are used up."""
+    for digest in (FIRST, SECOND):
+        log_chain.add(db, 1, digest)
+    log_chain.cut(db, 1, 1)
+    log_chain.keep_had(db, 1, OTHER)
+
+    assert [log_chain.had(db, 1, digest) for digest in (FIRST, SECOND, OTHER)] == [False, True, True]
+    assert not log_chain.had(db, 2, SECOND)
+
+    log_chain.restart(db, 1, b"d" * 32)
+    assert not log_chain.had(db, 1, SECOND)
+
+
+def test_what_was_read_before_we_kept_note_of_it_is_cut_all_the_same(db: apsw.Connection) -> None:
+    """C-07: rows of an earlier version do not say which entry led to them."""
+    log_chain.add(db, 1, FIRST)
+    db.execute("UPDATE chain SET entry = x''")
+    log_chain.cut(db, 1, 0)
+    assert log_chain.present(db, 1).count == 0
+    assert not log_chain.had(db, 1, b"")

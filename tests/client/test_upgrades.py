@@ -23,7 +23,10 @@ ROWS = {
     "VALUES (1, '@bob', 'direct', 'joined', 'mimi://example.org/r/1', 'bob', 7, 2); "
     "INSERT INTO message (conversation, sender, own, state, content, text, timestamp) "
     "VALUES (1, 'bob', 0, 'received', x'08', 'hello', 1), (1, 'alice', 1, 'queued', x'09', 'later', 2); "
-    "INSERT INTO contact VALUES ('bob', x'0a', 0, 1, NULL); INSERT INTO counter VALUES ('request_name', 5)",
+    "INSERT INTO contact VALUES ('bob', x'0a', 0, 1, NULL); INSERT INTO counter VALUES ('request_name', 5); "
+    "INSERT INTO chain (conversation, count, value) VALUES (1, 0, x'0b'), (1, 1, x'0c')",
+    3: "INSERT INTO left_incarnation VALUES (1, 4, 3); "
+    "INSERT INTO kept_commit VALUES (1, 1, x'0d', x'90', 0, NULL, 1)",
 }
 """What each version can hold, by the number of the file that made room for it."""
 
@@ -32,6 +35,9 @@ KEPT = {
     "conversation": "SELECT name, state, cursor, epoch FROM conversation",
     "message": "SELECT state, text, content FROM message ORDER BY id",
     "contact": "SELECT * FROM contact",
+    "chain": "SELECT conversation, count, value FROM chain",
+    "left_incarnation": "SELECT * FROM left_incarnation",
+    "kept_commit": "SELECT * FROM kept_commit",
     "counter": "SELECT value FROM counter WHERE name = 'request_name'",
 }
 

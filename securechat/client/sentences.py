@@ -52,6 +52,11 @@ INVITATION_GONE: Final = (
     "an invitation waited too long on the server and is gone; who invited you can do so again"
 )
 
+REJOIN_WAITS: Final = (
+    "{name} can be entered anew only after its next change: nothing is read or sent there until another "
+    "member makes one (each does within a week, also by itself)"
+)
+
 
 def gone(count: int) -> str:
     """What stands in the place of messages that nobody can fetch any more (Q-08)."""

@@ -18,7 +18,7 @@ from securechat.client.change import Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
 from securechat.client.errors import RefusedByServer
-from securechat.client.events import Standing
+from securechat.client.events import Notice, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.inbox import Inbox
@@ -29,7 +29,7 @@ from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.recovery import matches
-from securechat.client.sentences import STOPPED
+from securechat.client.sentences import REJOIN_WAITS, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
@@ -54,6 +54,9 @@ MAX_BUFFERED: Final = 1024
 
 RETRY_WITHIN: Final = 5.0
 """Seconds, drawn at random, until such a question is asked again."""
+
+NO_ENTRANCE_WAIT: Final = 60.0
+"""Seconds until a group that nobody can enter from outside is tried again."""
 
 UNKNOWN: Final = -1
 """A head we have not been told: fetch."""
@@ -284,7 +287,13 @@ class Syncer:
         record = records.by_id(self.changes.db, conversation)
         if record.group_id is None:
             return
-        answer = await self.session.request(GetGroupInfo(record.group_id))
+        try:
+            answer = await self.session.request(GetGroupInfo(record.group_id))
+        except RefusedByServer as refused:
+            if refused.code != "gone":
+                raise
+            self._await_a_change(record, intent)
+            return
         if not isinstance(answer, StoredGroupInfo):
             return
         group_info = await collect(self.session, answer.group_info)
@@ -308,6 +317,14 @@ class Syncer:
                     "invalid_entry",
                     why="its description of the group is not what the log says",
                 )
+
+    def _await_a_change(self, record: ConversationRecord, intent: Intent) -> None:
+        """The log came back without a GroupInfo of its epoch (rules.md D): the next commit has one."""
+        with self.changes.change() as change:
+            if not intent.not_before:  # the first time
+                change.tell(Notice("rejoin_waits", REJOIN_WAITS.format(name=record.name)))
+            intents.wait(change.db, intent.id, until=self.clock() + NO_ENTRANCE_WAIT)
+        self._wake_later(record.id, NO_ENTRANCE_WAIT + jitter(RETRY_WITHIN))
 
     def _wake_later(self, conversation: int, seconds: float) -> None:
         known = self._timers.pop(conversation, None)

@@ -6,12 +6,17 @@ from typing import cast
 
 import pytest
 
+from securechat.client import intents
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
+from securechat.client.errors import RefusedByServer
+from securechat.client.events import Notice
+from securechat.client.holds import start_over
+from securechat.client.intents import Step, What
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
 from securechat.client.session import Session
-from securechat.client.sync import MAX_BUFFERED, Syncer
+from securechat.client.sync import MAX_BUFFERED, NO_ENTRANCE_WAIT, Syncer
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
 from securechat.protocol.messages import (
@@ -19,6 +24,7 @@ from securechat.protocol.messages import (
     Delivered,
     Entries,
     Fetch,
+    GetGroupInfo,
     GroupStatus,
     RequestBody,
 )
@@ -118,3 +124,32 @@ async def test_without_a_connection_no_timer_waits(bob: MemberOf) -> None:
     waiting.offline()
     assert timer.cancelled()
     assert waiting._timers == {}
+
+
+async def test_n_03_a_group_without_an_entrance_is_waited_for_and_said_once(bob: MemberOf) -> None:
+    """A restored log may lack the GroupInfo of its epoch until somebody commits."""
+
+    class Shut(Repeating):
+        async def request(self, body: RequestBody) -> Answer:
+            assert isinstance(body, GetGroupInfo)
+            self.asked.append(GetGroupInfo)
+            raise RefusedByServer("gone")
+
+    session = Shut()
+    waiting = syncer(bob, session, {})
+    with bob.changes.change() as change:
+        start_over(change, bob.groups)
+    bob.events.clear()
+
+    for _ in range(2):
+        (intent,) = intents.of(bob.store.db, bob.record.id)
+        await waiting._resync(bob.record.id, intent)
+
+    (intent,) = intents.of(bob.store.db, bob.record.id)
+    assert (intent.what, intent.step) == (What.RESYNC, Step.WANTED)
+    assert 0 < intent.waits(NOW) <= NO_ENTRANCE_WAIT
+    assert list(waiting._timers) == [bob.record.id]
+    (told,) = bob.events
+    assert isinstance(told, Notice)
+    assert "#team can be entered anew only after its next change" in told.text
+    waiting.offline()

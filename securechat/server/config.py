@@ -61,10 +61,10 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What may lie on the disk; a table's byte counts are of sealed bodies."""
 
     account_bytes: Positive = 1024 * 1024 * 1024
-    """Of one account's messages that not everybody has fetched, its commits, proposals and GroupInfos;
-    `admin quota` sets it for one account."""
+    """Of one account's messages that not everybody has fetched, its commits, proposals and GroupInfos, and
+    the trees and policies of groups it began; `admin quota` sets it for one account."""
     account_groups: Positive = 2_000
-    """Begun by one account: each keeps a tree and up to 64 KiB of policy for good."""
+    """Begun by one account: each is rows for good."""
     free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 1024 * 1024
     """Space that is left on the disk: below it nothing is taken that makes the database larger."""
     unread_bytes: Positive = 4 * 1024 * 1024

@@ -89,22 +89,31 @@ class Groups:
 
     def write(
         self, db: apsw.Connection, conversation: int, group: PublicGroup, old: RatchetTree | None
-    ) -> None:
-        """Store the state of a new epoch: the nodes that differ, and what is not the tree."""
-        epoch = group.context.epoch
+    ) -> int:
+        """Store the state of a new epoch: the nodes that differ, and what is not the tree.
+
+        Return by how many bytes it is larger than the old one.
+        """
+        epoch, grown = group.context.epoch, 0
         changes = group.tree.rows() if old is None else changed_nodes(old, group.tree)
         for node, body in changes:
             if old is not None:
-                db.execute(
-                    "UPDATE tree_node SET until = ? WHERE conversation = ? AND node = ? AND until IS NULL",
+                grown -= _size(
+                    db,
+                    "UPDATE tree_node SET until = ? WHERE conversation = ? AND node = ? AND until IS NULL "
+                    "RETURNING length(body)",
                     (epoch, conversation, node),
                 )
             if body is not None:
+                grown += len(body)
                 db.execute(
                     "INSERT INTO tree_node (conversation, node, since, body) VALUES (?, ?, ?, ?)",
                     (conversation, node, epoch, body),
                 )
         forget_trees(db, conversation, MAX_FORGOTTEN)
+        grown -= _size(
+            db, "SELECT length(public_state) FROM epoch_state WHERE conversation = ?", (conversation,)
+        )
         state = _PublicState(VERSION, group.context, group.interim_transcript_hash, group.confirmation_tag)
         data = encode(state)
         db.execute(
@@ -114,6 +123,7 @@ class Groups:
             (conversation, epoch, data),
         )
         self._keep(conversation, data, group)
+        return grown + len(data)
 
     def undone(self) -> None:
         """A transaction was not written: forget who was in which epoch."""
@@ -151,6 +161,11 @@ class Groups:
             while self._leaves > KEPT_LEAVES and len(self._states) > 1:
                 _, dropped = self._states.popitem(last=False)
                 self._leaves -= _weight(*dropped)
+
+
+def _size(db: apsw.Connection, sql: str, bindings: tuple[int, ...]) -> int:
+    """What a statement says of one row; 0 where there is none."""
+    return sum(size for (size,) in db.execute(sql, bindings))
 
 
 def _weight(data: bytes, group: PublicGroup) -> int:

@@ -9,7 +9,7 @@ import apsw
 
 from securechat.membership.room import ROOM_EXTENSION, may_speak, room_of
 from securechat.mls.commit_facts import CommitFacts
-from securechat.mls.extensions import Extensions, find_extension
+from securechat.mls.extensions import find_extension
 from securechat.mls.nodes import LeafIndex, LeafNode
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
 from securechat.names import user_uri
@@ -125,7 +125,10 @@ class Logbook:
             (following.context.epoch, entry.sequence, place.conversation),
         )
         db.execute("DELETE FROM pending WHERE conversation = ?", (place.conversation,))
-        self._groups.write(db, place.conversation, following, facts.old_tree)
+        grown = self._groups.write(db, place.conversation, following, facts.old_tree)
+        # Whoever is to go can go, and whoever is here can renew its keys, whatever else lies here.
+        may_refuse = bool(facts.added) or _has_new_policy(facts)
+        self._quota.count_state(db, place.conversation, grown, may_refuse=may_refuse)
         return self._move_members(db, place, facts, entry.sequence)
 
     def set_group_info(
@@ -209,7 +212,7 @@ class Logbook:
         for (index, leaf), client in zip(entering, clients, strict=True):
             speaks = may_speak(room, user_uri(self._domain, leaf_owner(leaf)[0]))
             self.add_stay(db, place, client, index, speaks=speaks, start=sequence + 1)
-        if _policy(facts.old_context.extensions) != _policy(facts.new_context.extensions):
+        if _has_new_policy(facts):
             self._refresh_speakers(db, place, facts)
         return clients[: len(facts.added)]
 
@@ -229,5 +232,6 @@ def _bytes_of(carried: Carried) -> int:
     return carried.size if carried.blob else len(carried.body)
 
 
-def _policy(extensions: Extensions) -> bytes | None:
-    return find_extension(extensions, ROOM_EXTENSION)
+def _has_new_policy(facts: CommitFacts) -> bool:
+    old, new = facts.old_context.extensions, facts.new_context.extensions
+    return find_extension(old, ROOM_EXTENSION) != find_extension(new, ROOM_EXTENSION)

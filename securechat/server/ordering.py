@@ -90,7 +90,8 @@ class Ordering:
         )
         place = Place(db.last_insert_rowid(), 0, 0, 0)
         self._book.client(db, opening.first.tree.member(LeafIndex(0)))
-        self._groups.write(db, place.conversation, opening.first, None)
+        size = self._groups.write(db, place.conversation, opening.first, None)
+        self._quota.count_handshake(db, caller.client, size)
         speaks = may_speak(opening.room, user_uri(self._domain, caller.user))
         self._book.add_stay(db, place, caller.client, LeafIndex(0), speaks=speaks, start=1)
         if opening.room.kind is Kind.DIRECT:

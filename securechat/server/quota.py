@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -66,6 +66,8 @@ SELECT count(*) FROM client c JOIN member m ON m.client = c.id WHERE c.account =
 """
 """Entry 1 is before everybody's coming but the creator's. A group is never without anybody, so none goes."""
 
+_CREATOR: Final = "SELECT client FROM member WHERE conversation = ? AND start = 1"
+
 _KNOWS: Final = """
 EXISTS (SELECT 1 FROM member theirs CROSS JOIN member mine ON mine.conversation = theirs.conversation
         WHERE mine.client = :client AND mine.cursor >= mine.start AND theirs."end" IS NULL
@@ -119,6 +121,18 @@ class Quota:
                 "quota", f"twice the {allowed} bytes that may lie here do; some of them expire in time"
             )
         add_stored(db, client, size)
+
+    def count_state(self, db: apsw.Connection, conversation: int, grown: int, *, may_refuse: bool) -> None:
+        """Count by how much a conversation's tree and policy have grown, for whoever began it.
+
+        :raises Refusal: ``quota``: that account has twice what it may
+        """
+        rows: list[Any] = db.execute(_CREATOR, (conversation,)).fetchall()
+        for (creator,) in rows:
+            if may_refuse and grown > 0:
+                self.count_handshake(db, creator, grown)
+            else:
+                add_stored(db, creator, grown)
 
     def check_creation(self, db: apsw.Connection, caller: Caller) -> None:
         """Refuse a group too many of an account.

@@ -13,9 +13,11 @@ from securechat.mls.examining import ExaminedCommit, ExaminedProposal
 from securechat.mls.group import Group
 from securechat.mls.key_package import KeyPackage, KeyPackageBundle
 from securechat.mls.nodes import LeafIndex
+from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.server.app import App
+from securechat.server.groups import tree_bytes
 from securechat.server.judging import leaf_owner
 from tests.server.peer import (
     Peer,
@@ -215,7 +217,7 @@ def holds(app: App, db: apsw.Connection) -> None:
         assert at == epoch
         assert max([0, *(int(str(s)) for s, kind, _ in log if kind != "message")]) == handshake_head
         public = app.services.groups.load(db, conversation)
-        stored = app.services.groups.load_tree(db, conversation, int(str(epoch)), public.suite.number)
+        stored = RatchetTree.from_bytes(public.suite, tree_bytes(db, int(str(conversation)), int(str(epoch))))
         assert stored.tree_hash() == public.context.tree_hash
         rows = db.execute(
             "SELECT m.leaf, a.user, c.name FROM member m JOIN client c ON c.id = m.client "
@@ -235,6 +237,10 @@ def holds(app: App, db: apsw.Connection) -> None:
         assert set(waiting) <= {("proposal", epoch)}
     lying = (
         "SELECT c.stored - (SELECT coalesce(sum(length(body)), 0) FROM entry WHERE client = c.id) "
-        "- (SELECT coalesce(sum(length(body)), 0) FROM epoch_state WHERE giver = c.id) FROM client c"
+        "- (SELECT coalesce(sum(length(body)), 0) FROM epoch_state WHERE giver = c.id) "
+        "- (SELECT coalesce(sum(length(s.public_state) + (SELECT sum(length(body)) FROM tree_node t "
+        " WHERE t.conversation = s.conversation AND t.until IS NULL)), 0) "
+        " FROM epoch_state s JOIN member m ON m.conversation = s.conversation "
+        " WHERE m.start = 1 AND m.client = c.id) FROM client c"
     )
     assert set(db.execute(lying)) == {(0,)}, "what is counted is what lies here"

@@ -28,7 +28,7 @@ from tests.server.peer import (
     registered,
 )
 from tests.server.running import UNLIMITED, running_server
-from tests.server.test_ordering import upload
+from tests.server.test_ordering import follow, upload
 
 
 async def tried(peer: Peer, body: m.RequestBody) -> str:
@@ -137,7 +137,8 @@ async def test_o_06_commits_count_and_are_taken_up_to_twice_what_messages_are(tm
 async def test_o_06_a_proposal_a_group_info_and_a_blob_count_too_and_once(tmp_path: Path) -> None:
     lying = (
         "SELECT (SELECT sum(coalesce(size, length(body))) FROM entry) + "
-        "(SELECT sum(coalesce(size, length(body))) FROM epoch_state)"
+        "(SELECT sum(coalesce(size, length(body)) + length(public_state)) FROM epoch_state) + "
+        "(SELECT sum(length(body)) FROM tree_node WHERE until IS NULL)"
     )
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (_, alice), (_, bob) = people
@@ -175,6 +176,36 @@ async def test_o_06_a_commit_that_was_too_much_is_refused_again_under_its_name(t
         assert await stored(app) == before
         assert await stored(app, "SELECT head FROM conversation") == 0
         assert await tried(mallory, request) == "taken", "under another name it is decided anew"
+
+
+async def test_o_06_a_tree_and_a_policy_count_for_who_began_the_group(tmp_path: Path) -> None:
+    """Two thousand groups of a thousand leaves are 8 GB, and no message of anybody's is in them."""
+    of_alice = "SELECT stored FROM client WHERE account = (SELECT id FROM account WHERE user = 'alice')"
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob", "carol") as people:
+        (_, alice), (_, bob), (carols_keys, carol) = people
+        at_alice, at_bob = await open_room(*people[:2])
+        await publish(carol, carols_keys)
+        staged = at_alice.stage_commit(CommitPlan(add=(await claim(alice, "carol"),)))
+        request = commit_request(at_alice, staged, 1)
+        begun, info = await stored(app, of_alice), await stored(app, "SELECT length(body) FROM epoch_state")
+        without_tree = begun + len(request.commit.body) + len(request.group_info.body) - info
+        await set_quota(app, (without_tree + 100) // 2)
+        assert await tried(alice, request) == "quota", "a leaf is more than 100 bytes"
+        await set_quota(app, 1_000_000)
+        assert await tried(alice, request) == "taken"
+        follow(at_bob, staged.message)
+        grown = await stored(app, of_alice)
+        assert grown > without_tree + 100
+        await set_quota(app, 1)
+        await app._writer.find(lambda db: db.execute("UPDATE account SET quota = NULL WHERE user = 'bob'"))
+        assert await committed(bob, at_bob, 2, CommitPlan(update=True)) == "taken", (
+            "who is here renews its keys"
+        )
+        assert await stored(app, of_alice) != grown
+
+
+async def set_quota(app: App, size: int) -> None:
+    await app._writer.find(lambda db: db.execute("UPDATE account SET quota = ?", (size,)))
 
 
 async def test_o_06_an_account_begins_so_many_groups(tmp_path: Path) -> None:

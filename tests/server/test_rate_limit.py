@@ -1,4 +1,4 @@
-"""Token buckets: what passes, what waits and for how long, on a clock moved by hand (O-05)."""
+"""Token buckets: what passes, what waits and for how long, on a clock moved by hand (O-05, A-06)."""
 
 import re
 from collections import Counter

@@ -109,8 +109,10 @@ def begin_incarnation(db: apsw.Connection, now: int) -> None:
     (old,) = db.execute("SELECT incarnation FROM server").fetchone() or (0,)
     db.execute("INSERT INTO restore (conversation, ended, head) SELECT id, ?, head FROM conversation", (old,))
     db.execute("UPDATE key_package SET claimed = ?, body = x'' WHERE claimed = 0", (USED,))
-    drawn = now << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
-    db.execute("UPDATE server SET incarnation = ?, is_copy = 0", (max(old + 1, drawn),))
+    chance = secrets.randbits(_CHANCE_BITS)
+    # By chance also where the clock was ahead when the copy was made: restored twice, it begins two.
+    drawn = max(old + 1 + chance, now << _CHANCE_BITS | chance)
+    db.execute("UPDATE server SET incarnation = ?, is_copy = 0", (drawn,))
 
 
 def began_at(incarnation: int) -> int:

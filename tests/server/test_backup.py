@@ -275,6 +275,18 @@ def test_n_03_an_incarnation_rises_though_the_clock_does_not(tmp_path: Path) -> 
     assert server_row(path)[0] > first
 
 
+def test_n_03_a_copy_restored_twice_is_two_though_the_clock_has_gone_back(tmp_path: Path) -> None:
+    path = database(tmp_path)
+    begin_incarnation_if_due(path, restored=True, now=2_000_000_000)
+    begun = set()
+    for number in range(4):
+        copy = tmp_path / f"{number}.db"
+        back_up(path, copy)
+        begin_incarnation_if_due(copy, restored=False, now=1)
+        begun.add(server_row(copy)[0])
+    assert len(begun) > 1, "four times the same of a million"
+
+
 def test_n_03_a_crash_in_the_middle_begins_no_incarnation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

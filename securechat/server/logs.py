@@ -23,6 +23,12 @@ BURST: Final = 200
 PER_SECOND: Final = 10
 """Lines of one kind in the long run: 100 MB a day at most."""
 
+WITH_TRACEBACK: Final = 10
+"""Lines that one with a traceback counts as: it is so much longer."""
+
+MAX_LINE: Final = 8 * 1024
+"""Letters of a line; of what is longer the middle is left out."""
+
 MAX_KINDS: Final = 500
 """A kind is a text in our code; there are fewer. Those beyond share one place."""
 
@@ -41,7 +47,7 @@ class OneLine(logging.Formatter):
         super().__init__(LAYOUT, TIMES)
 
     def format(self, record: logging.LogRecord) -> str:
-        return escaped(super().format(record))
+        return shortened(escaped(super().format(record)))
 
 
 class OneObject(OneLine):
@@ -52,7 +58,7 @@ class OneObject(OneLine):
             "time": self.formatTime(record, TIMES),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": shortened(record.getMessage()),
         }
         event = getattr(record, "event", None)
         if event is not None:
@@ -60,13 +66,21 @@ class OneObject(OneLine):
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
-            said["traceback"] = record.exc_text
+            said["traceback"] = shortened(record.exc_text)
         return json.dumps(said, default=str).replace("\x7f", "\\u007f")
 
 
 def escaped(text: str) -> str:
     """The text with controls, separators and direction marks written out."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and its end: a traceback says most in its last line."""
+    if len(text) <= MAX_LINE:
+        return text
+    half = MAX_LINE // 2
+    return f"{text[:half]} [{len(text) - 2 * half} left out] {text[-half:]}"
 
 
 @dataclass(slots=True)
@@ -90,7 +104,7 @@ class Flood(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is written. What it says is asked of its text before anything is filled in."""
         with self._lock:
-            left_out = self._take((record.name, str(record.msg)))
+            left_out = self._take((record.name, str(record.msg)), WITH_TRACEBACK if record.exc_info else 1)
         if left_out is None:
             return False
         if left_out:
@@ -98,7 +112,7 @@ class Flood(logging.Filter):
             record.args = None
         return True
 
-    def _take(self, key: tuple[str, str]) -> int | None:
+    def _take(self, key: tuple[str, str], cost: int) -> int | None:
         """How many of a kind were held back before this one; None holds this one back too."""
         if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
             key = ("", "")
@@ -106,10 +120,10 @@ class Flood(logging.Filter):
         kind = self._kinds.setdefault(key, _Kind(BURST, now))
         kind.tokens = min(BURST, kind.tokens + (now - kind.at) * PER_SECOND)
         kind.at = now
-        if kind.tokens < 1:
+        if kind.tokens < cost:
             kind.left_out += 1
             return None
-        kind.tokens -= 1
+        kind.tokens -= cost
         left_out, kind.left_out = kind.left_out, 0
         return left_out
 

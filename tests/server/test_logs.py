@@ -1,5 +1,7 @@
 """Logs hold one line per event, no secret and no content, and no flood (G-01, G-02, G-03)."""
 
+import asyncio
+import io
 import json
 import logging
 from pathlib import Path
@@ -7,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from securechat.protocol import messages as m
-from securechat.server import security_log
+from securechat.server import logs, security_log
 from securechat.server.logs import (
     BURST,
     ERRORS_KEPT,
     MAX_KINDS,
+    MAX_LINE,
     PER_SECOND,
+    WITH_TRACEBACK,
     Flood,
     LatestErrors,
     Layout,
@@ -21,7 +25,7 @@ from securechat.server.logs import (
     escaped,
     log_to_stderr,
 )
-from tests.server.peer import open_room, registered
+from tests.server.peer import Peer, WasRefused, client_id, open_room, registered
 from tests.server.running import running_server
 
 NASTY = ["a\nb", "a\r\nb", "\x1b[2J", "\x9b", "\u202e", "\u2028", "\x00", "\x7f", "\ud800", '"}\n{"']
@@ -99,6 +103,52 @@ def test_g_03_a_flood_is_held_back_and_counted() -> None:
     assert flood.filter(late)
     assert late.getMessage() == "a login failed (500 more of this kind were left out)"
     assert sum(flood.filter(record("a login failed")) for _ in range(100)) == PER_SECOND - 1
+
+
+def test_g_03_a_traceback_is_as_long_as_many_lines_and_counts_as_many() -> None:
+    flood, trace = Flood(Time()), (ValueError, ValueError(), None)
+    passed = [flood.filter(record("a request failed", exc_info=trace)) for _ in range(BURST)]
+    assert passed.count(True) == BURST // WITH_TRACEBACK
+
+
+@pytest.mark.parametrize("formatter", [OneLine, OneObject])
+def test_g_03_no_line_is_long_and_a_traceback_keeps_its_end(formatter: type[OneLine]) -> None:
+    failed = record("failed: %s", "y" * 100_000)
+    failed.exc_text = "Traceback\n" + "x" * 100_000 + "\nValueError: here"
+    line = formatter().format(failed)
+    assert len(line) < 2 * MAX_LINE + 500
+    assert "ValueError: here" in line
+
+
+async def test_c_04_g_03_a_flood_of_strangers_writes_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever they do: lines are held back by their kind, and there are few kinds."""
+    handlers: list[logging.StreamHandler[io.StringIO]] = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **more: handlers.extend(more["handlers"]))
+    monkeypatch.setattr(logs, "BURST", 3)
+    monkeypatch.setattr(logs, "PER_SECOND", 0)
+    log_to_stderr(logging.INFO)
+    written, logger = io.StringIO(), logging.getLogger()
+    handlers[0].setStream(written)
+    logger.addHandler(handlers[0])
+    try:
+        async with running_server(tmp_path) as app:
+            for _ in range(20):
+                _, writer = await asyncio.open_connection("127.0.0.1", app.port)
+                writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                writer.close()
+                peer = await Peer.connect(app.port)
+                for _ in range(2):
+                    with pytest.raises(WasRefused):
+                        await peer.ask(m.LogIn("nobody", client_id(), bytes(32), bytes(64)))
+                peer._writer.transport.abort()
+            assert app.counters.logins_failed == 40
+    finally:
+        logger.removeHandler(handlers[0])
+    lines = written.getvalue().splitlines()
+    assert sum("login_failed" in line for line in lines) == 3
+    assert len(lines) <= 10
 
 
 def test_g_03_kinds_are_told_by_our_words_and_not_by_what_is_filled_in() -> None:

@@ -121,7 +121,7 @@ def test_g_03_no_line_is_long_and_a_traceback_keeps_its_end(formatter: type[OneL
 
 
 async def test_c_04_g_03_a_flood_of_strangers_writes_few_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever they do: lines are held back by their kind, and there are few kinds."""
     handlers: list[logging.StreamHandler[io.StringIO]] = []
@@ -129,6 +129,7 @@ async def test_c_04_g_03_a_flood_of_strangers_writes_few_lines(
     monkeypatch.setattr(logs, "BURST", 3)
     monkeypatch.setattr(logs, "PER_SECOND", 0)
     log_to_stderr(logging.INFO)
+    caplog.set_level(logging.INFO)
     written, logger = io.StringIO(), logging.getLogger()
     handlers[0].setStream(written)
     logger.addHandler(handlers[0])

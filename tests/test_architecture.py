@@ -24,7 +24,7 @@ FLOORS: Final = {
             ("names", "text"),
             ("mls", "protocol", "content"),
             ("membership",),
-            ("local_rpc",),
+            ("local_rpc", "private_files"),
             ("client", "server"),
             ("cli",),
             ("__main__",),

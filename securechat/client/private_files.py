@@ -1,151 +1,43 @@
-"""Files and folders that only their owner may touch (L-01).
+"""The private files of profiles (`securechat.private_files`), with the client's own errors.
 
-Whatever the umask, a folder is made with 0700 and a file with 0600 in the very call that makes
-it: there is no moment in which others could open it. A symbolic link, a foreign owner or open
-permissions where something of ours should be is refused, never mended in silence.
-On Windows the folder of the user's profile is private by its access list; modes say nothing there.
+What is unsafe is `UnsafeFile`, what the disk will not do `StoreFailed`; two of its answers stay as
+they are, because callers act on them: FileExistsError and FileNotFoundError.
 """
 
-import contextlib
-import os
-import secrets
-import stat
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, ParamSpec, TypeVar
 
+from securechat import private_files
 from securechat.client.errors import StoreFailed, UnsafeFile
 
-FOLDER_MODE: Final = 0o700
-FILE_MODE: Final = 0o600
-MAX_SMALL_FILE: Final = 1024 * 1024
-"""Nothing that is read whole (an account file, pins) comes near this."""
-
-_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
-_BINARY: Final = getattr(os, "O_BINARY", 0)
-_HAS_MODES: Final = sys.platform != "win32"
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
-def make_folder(path: Path, *, parents: int = FOLDER_MODE) -> None:
-    """Make a folder for its owner alone, and what is missing above it; leave an existing one.
-
-    :raises UnsafeFile: something else is there, or others may write into it
-    """
-    with _disk(path):
-        for missing in reversed([p for p in path.parents if not p.exists()]):
-            with contextlib.suppress(FileExistsError):
-                missing.mkdir(parents)
+def _told(
+    work: Callable[Concatenate[Path, Given], Found],
+) -> Callable[Concatenate[Path, Given], Found]:
+    @wraps(work)
+    def told(path: Path, /, *args: Given.args, **kwargs: Given.kwargs) -> Found:
         try:
-            path.mkdir(FOLDER_MODE)
-        except FileExistsError:
-            check_folder(path)
-
-
-def check_folder(path: Path, *, allowed: int = FOLDER_MODE | 0o055) -> None:
-    """Refuse a folder that is a link, somebody else's, or open beyond the allowed mode."""
-    _check(path, os.lstat(path), stat.S_ISDIR, "folder", allowed)
-
-
-def check_private_folder(path: Path) -> None:
-    """Refuse a folder that anyone but its owner may even look into."""
-    check_folder(path, allowed=FOLDER_MODE)
-
-
-def create_file(path: Path, data: bytes) -> None:
-    """Write a new private file and see it on the disk before returning.
-
-    :raises FileExistsError: there is one already
-    """
-    with _disk(path):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
-        with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(path.parent)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a private file in the place of what was there, all of it or nothing."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    create_file(new, data)
-    with _disk(path):
-        try:
-            new.replace(path)
-        except OSError:
-            new.unlink(missing_ok=True)
+            return work(path, *args, **kwargs)
+        except private_files.UnsafeFile as unsafe:
+            raise UnsafeFile(str(unsafe)) from None
+        except (FileExistsError, FileNotFoundError):
             raise
-        _sync_folder(path.parent)
+        except OSError as problem:
+            raise StoreFailed(f"cannot use {path}: {problem.strerror or problem}") from problem
+
+    return told
 
 
-def read_file(path: Path) -> bytes:
-    """Read a private file.
-
-    :raises FileNotFoundError: there is none
-    :raises UnsafeFile: a link, a foreign owner or open permissions
-    """
-    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
-        data = file.read(MAX_SMALL_FILE + 1)
-    if len(data) > MAX_SMALL_FILE:
-        raise UnsafeFile(f"{path} is far larger than any file of ours")
-    return data
-
-
-def open_private(path: Path, flags: int) -> int:
-    """Open a private file, made if the flags say so, and check what was opened."""
-    with _disk(path):
-        try:
-            descriptor = os.open(path, flags | _NO_FOLLOW | _BINARY, FILE_MODE)
-        except OSError:
-            # O_NOFOLLOW fails with an error number of its own on each system.
-            if path.is_symlink():
-                raise UnsafeFile(f"{path} is a symbolic link; securechat follows none here") from None
-            raise
-        try:
-            check_file(path, os.fstat(descriptor))
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-
-def check_file(path: Path, found: os.stat_result | None = None) -> None:
-    """Refuse what is not a plain file of ours that nobody else may open."""
-    _check(path, found or os.lstat(path), stat.S_ISREG, "file", FILE_MODE)
-
-
-def _check(path: Path, found: os.stat_result, is_kind: object, kind: str, allowed: int) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise UnsafeFile(f"{path} is a symbolic link; securechat follows none here")
-    if not callable(is_kind) or not is_kind(found.st_mode):
-        raise UnsafeFile(f"{path} is not a {kind}")
-    if not _HAS_MODES:
-        return
-    if found.st_uid != os.geteuid():
-        raise UnsafeFile(f"{path} belongs to somebody else")
-    if stat.S_IMODE(found.st_mode) & ~allowed & 0o077:
-        tight = FOLDER_MODE if kind == "folder" else FILE_MODE
-        raise UnsafeFile(f"{path} is open to others; make it private with: chmod {tight:o} {path}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk only once its folder is."""
-    if not _HAS_MODES:
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """Turn what a disk may answer into one sentence; leave the two answers that callers act on."""
-    try:
-        yield
-    except (FileExistsError, FileNotFoundError):
-        raise
-    except OSError as problem:
-        raise StoreFailed(f"cannot use {path}: {problem.strerror or problem}") from problem
+make_folder = _told(private_files.make_folder)
+check_folder = _told(private_files.check_folder)
+check_private_folder = _told(private_files.check_private_folder)
+check_file = _told(private_files.check_file)
+create_file = _told(private_files.create_file)
+replace_file = _told(private_files.replace_file)
+read_file = _told(private_files.read_file)
+open_private = _told(private_files.open_private)

@@ -19,9 +19,10 @@ from typing import Final
 import apsw
 
 from securechat.errors import SecureChatError
+from securechat.private_files import FILE_MODE
 from securechat.server.directory import USED
 from securechat.server.errors import ConfigError, StoreFailed
-from securechat.server.private_files import FILE_MODE, check_folders_of
+from securechat.server.private_files import check_folders_of
 from securechat.server.store.sqlite import open_database, open_for_reading
 
 STEP_PAGES: Final = 1024

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from securechat.private_files import create_file, replace_file
 from securechat.server.errors import ConfigError
-from securechat.server.private_files import create_private_file, is_open_to_all, replace_private_file
+from securechat.server.private_files import is_open_to_all
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 DAYS: Final = 90
@@ -63,7 +64,7 @@ def make_certificate(path: Path, hostnames: Sequence[str] = LOCAL_NAMES) -> None
     key = ec.generate_private_key(ec.SECP256R1())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        create_private_file(path, _pem(key, [_general_name(host) for host in hostnames]))
+        create_file(path, _pem(key, [_general_name(host) for host in hostnames]))
     except FileExistsError:
         raise ConfigError(f"{path} exists already; it is left alone") from None
     except OSError as error:
@@ -89,7 +90,7 @@ def renew_own(certificate: Certificate, now: int) -> bool:
         )
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             return False  # not one that we make
-        replace_private_file(path, _pem(key, list(names.value)))
+        replace_file(path, _pem(key, list(names.value)))
     except (OSError, ValueError, TypeError, x509.ExtensionNotFound) as error:
         raise ConfigError(f"cannot renew the certificate {path}: {error}") from None
     return True

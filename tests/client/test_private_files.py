@@ -7,7 +7,6 @@ import pytest
 
 from securechat.client.errors import StoreFailed, UnsafeFile
 from securechat.client.private_files import (
-    MAX_SMALL_FILE,
     check_folder,
     check_private_folder,
     create_file,
@@ -15,6 +14,7 @@ from securechat.client.private_files import (
     read_file,
     replace_file,
 )
+from securechat.private_files import MAX_SMALL_FILE
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,21 @@ def test_q_05_a_file_and_its_name_are_on_the_disk(tmp_path: Path, monkeypatch: p
 
     synced.clear()
     replace_file(tmp_path / "file", b"y")
-    assert synced == [(tmp_path / "file").stat().st_ino, folder, folder]
+    assert synced == [(tmp_path / "file").stat().st_ino, folder]
+
+
+def test_c_03_a_file_that_cannot_be_finished_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an account file would be found that says nothing, and the registration could not go on."""
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreFailed, match="No space left"):
+        create_file(tmp_path / "file", b"x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_is_made_once(tmp_path: Path) -> None:

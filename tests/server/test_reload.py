@@ -213,7 +213,7 @@ async def test_a_renewal_that_cannot_be_written_leaves_the_server_running(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "permission denied")
 
-    monkeypatch.setattr(certificate, "replace_private_file", refuse)
+    monkeypatch.setattr(certificate, "replace_file", refuse)
     async with running_server(tmp_path) as app:
         peer = await Peer.connect(app.port)
         assert shown(peer) == app.certificate.digest

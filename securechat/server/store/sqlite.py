@@ -10,8 +10,9 @@ from typing import Final
 
 import apsw
 
+from securechat.private_files import create_file
 from securechat.server.errors import ConfigError, StoreFailed
-from securechat.server.private_files import check_private_file, create_private_file, make_private_folder
+from securechat.server.private_files import check_private_file, make_private_folder
 from securechat.server.store.checkpoint import bound_log
 from securechat.server.store.migrate import make_shrinkable, migrate
 
@@ -33,7 +34,7 @@ def prepare_database(folder: Path) -> Path:
     try:
         make_private_folder(folder)
         with contextlib.suppress(FileExistsError):
-            create_private_file(path, b"")
+            create_file(path, b"")
         check_private_file(path)
     except OSError as error:
         raise ConfigError(f"cannot use the data folder {folder}: {error.strerror}") from None

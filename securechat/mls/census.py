@@ -27,14 +27,20 @@ def profile_of(leaf: LeafNode) -> Profile:
 class Census:
     """Counts over the nodes of one tree; belongs to the draft that changes it, then is only read."""
 
-    __slots__ = ("encryption_keys", "profiles", "signature_keys")
+    __slots__ = ("crossed", "encryption_keys", "profiles", "signature_keys")
 
     def __init__(
-        self, encryption_keys: "Tally[bytes]", signature_keys: "Tally[bytes]", profiles: "Tally[Profile]"
+        self,
+        encryption_keys: "Tally[bytes]",
+        signature_keys: "Tally[bytes]",
+        profiles: "Tally[Profile]",
+        crossed: int = 0,
     ) -> None:
         self.encryption_keys = encryption_keys
         self.signature_keys = signature_keys
         self.profiles = profiles
+        self.crossed = crossed
+        """How many keys are encryption key of one node and signature key of a leaf."""
 
     @classmethod
     def of(cls, nodes: Iterable[LeafNode | ParentNode | None]) -> "Census":
@@ -45,18 +51,24 @@ class Census:
         return census
 
     def copy(self) -> "Census":
-        return Census(self.encryption_keys.copy(), self.signature_keys.copy(), self.profiles.copy())
+        return Census(
+            self.encryption_keys.copy(), self.signature_keys.copy(), self.profiles.copy(), self.crossed
+        )
 
     def enter(self, node: LeafNode | ParentNode) -> None:
-        self.encryption_keys.enter(node.encryption_key)
+        if self.encryption_keys.enter(node.encryption_key):
+            self.crossed += node.encryption_key in self.signature_keys
         if isinstance(node, LeafNode):
-            self.signature_keys.enter(node.signature_key)
+            if self.signature_keys.enter(node.signature_key):
+                self.crossed += node.signature_key in self.encryption_keys
             self.profiles.enter(profile_of(node))
 
     def leave(self, node: LeafNode | ParentNode) -> None:
-        self.encryption_keys.leave(node.encryption_key)
+        if self.encryption_keys.leave(node.encryption_key):
+            self.crossed -= node.encryption_key in self.signature_keys
         if isinstance(node, LeafNode):
-            self.signature_keys.leave(node.signature_key)
+            if self.signature_keys.leave(node.signature_key):
+                self.crossed -= node.signature_key in self.encryption_keys
             self.profiles.leave(profile_of(node))
 
 
@@ -84,17 +96,21 @@ class Tally(Generic[Key]):
     def copy(self) -> "Tally[Key]":
         return Tally(self._counts.copy(), self.repeated)
 
-    def enter(self, key: Key) -> None:
+    def enter(self, key: Key) -> bool:
+        """Count one more; return whether it is the first."""
         count = self._counts.get(key, 0) + 1
         self._counts[key] = count
         if count == 2:
             self.repeated += 1
+        return count == 1
 
-    def leave(self, key: Key) -> None:
+    def leave(self, key: Key) -> bool:
+        """Count one less; return whether it was the last."""
         count = self._counts[key] - 1
         if count:
             self._counts[key] = count
             if count == 1:
                 self.repeated -= 1
-        else:
-            del self._counts[key]
+            return False
+        del self._counts[key]
+        return True

@@ -31,6 +31,8 @@ LAST_RESORT_COMPONENT: Final = 0x0004
 
 
 class Extension(WireStruct, frozen=True):
+    """A type and its data; types that we don't know are carried (section 13.4)."""
+
     extension_type: Uint16
     extension_data: Opaque
 

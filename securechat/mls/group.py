@@ -8,7 +8,7 @@ So does a message: whatever fails a check leaves the group exactly as it was.
 message encrypted or decrypted, and must be stored before that message is sent or acknowledged.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from securechat.mls import key_schedule, serialization
@@ -30,7 +30,7 @@ from securechat.mls.framing import (
     decode_message,
     encode_message,
 )
-from securechat.mls.joining import FirstEpoch, Origin, create_group, join_by_welcome, join_externally
+from securechat.mls.joining import FirstEpoch, create_group, join_by_welcome, join_externally
 from securechat.mls.key_package import Identity, KeyPackage, KeyPackageBundle
 from securechat.mls.messaging import (
     DecryptedMessage,
@@ -40,10 +40,11 @@ from securechat.mls.messaging import (
     make_update,
 )
 from securechat.mls.nodes import Epoch, LeafIndex
+from securechat.mls.origin import ClientOf, Origin, credential_of
 from securechat.mls.processing import ReceivedCommit, process_commit
-from securechat.mls.proposals import Add, ProposalValue, Remove, SelfRemove, Update
+from securechat.mls.proposals import Add, PreSharedKeyProposal, ProposalValue, Remove, SelfRemove, Update
 from securechat.mls.protection import Padding, no_padding
-from securechat.mls.psk import PskSource, no_psks
+from securechat.mls.psk import NO_KEYS, ExternalPsk, PskSource, ResumptionPsk, fresh_psk, no_psks
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.secret_tree import Ratchet
@@ -89,7 +90,7 @@ class Group:
         return cls._begin(first, identity)
 
     @classmethod
-    def join(
+    def join(  # noqa: PLR0913 - what only the joiner has, each by its name
         cls,
         welcome: bytes,
         bundle: KeyPackageBundle,
@@ -99,11 +100,12 @@ class Group:
         psks: PskSource = no_psks,
         known_group_ids: Container[bytes] = (),
         origin: "Group | None" = None,
+        client_of: ClientOf = credential_of,
     ) -> Joined:
         """Join by a Welcome (section 12.4.3.1), all its checks made; ``bundle`` is used up.
 
         ``known_group_ids`` are those of the groups we are in; ``origin`` is the old group, when the
-        Welcome says that the new one continues it.
+        Welcome says that the new one continues it, and ``client_of`` says who is the same in both.
         """
         if bundle.key_package.leaf_node.signature_key != identity.signature_key.public:
             raise UsageError("the key package is not of this identity")
@@ -114,7 +116,7 @@ class Group:
             tree=tree,
             psks=source,
             known_group_ids=known_group_ids,
-            origin=None if origin is None else Origin(origin.public, origin.state.reinit),
+            origin=None if origin is None else Origin(origin.public, origin.state.reinit, client_of),
         )
         if first.group_info is None:
             raise UsageError("a Welcome brings a GroupInfo")
@@ -123,17 +125,19 @@ class Group:
     @staticmethod
     def join_externally(
         group_info: bytes,
-        tree: bytes,
+        tree: bytes | None,
         identity: Identity,
         *,
         remove: LeafIndex | None = None,
         self_removes: Sequence[bytes] = (),
         authenticated_data: bytes = b"",
+        psks: Mapping[ExternalPsk | ResumptionPsk, bytes] = NO_KEYS,
     ) -> StagedCommit:
         """Make an external commit (section 12.4.3.2); when it is taken, ``from_staged`` is the group.
 
-        ``remove`` is one's own old leaf (resync); ``self_removes`` are the pending SelfRemoves,
-        all of which have to be taken up.
+        ``tree`` may be None if the GroupInfo brings it; ``remove`` is one's own old leaf (resync);
+        ``self_removes`` are the pending SelfRemoves, all of which have to be taken up; ``psks`` are
+        mixed in.
         """
         return join_externally(
             group_info,
@@ -141,7 +145,8 @@ class Group:
             identity,
             remove=remove,
             self_removes=self_removes,
-            authenticated_data=authenticated_data,
+            plan=CommitPlan(psks=tuple(psks), authenticated_data=authenticated_data),
+            psks=psks.get,
         )
 
     @classmethod
@@ -232,13 +237,14 @@ class Group:
         if examined.facts.old_context != self._now.state.context:
             raise UsageError("the commit was examined in another epoch")
         check_membership(self._now.state, examined.public)
-        return process_commit(
+        received = process_commit(
             self._now.state,
             examined.verified,
             self._identity.signature_key,
             own_updates=self._now.own_updates,
             psks=self._now.psk_source(psks),
         )
+        return replace(received, key=examined.key)
 
     def merge(self, commit: StagedCommit | ReceivedCommit) -> None:
         """Make the epoch that ``commit`` leads to the present one; the old one's secrets go."""
@@ -250,6 +256,8 @@ class Group:
             self._now = replace(self._now, pending=(), own_updates={}, resumption={}, past=())
             return
         self._identity = _identity_of(commit.state, commit.signature_key, self._identity)
+        if isinstance(commit, ReceivedCommit) and commit.key is not None:
+            self._now.secrets.use_up(commit.key)  # the epoch may be kept, this key may not (section 9.2)
         self._now = self._now.followed_by(commit.state, commit.encryption_secret)
 
     def propose(self, proposal: ProposalValue, *, authenticated_data: bytes = b"") -> bytes:
@@ -265,6 +273,9 @@ class Group:
 
     def propose_remove(self, leaf: LeafIndex) -> bytes:
         return self.propose(Remove(leaf))
+
+    def propose_psk(self, name: ExternalPsk | ResumptionPsk) -> bytes:
+        return self.propose(PreSharedKeyProposal(fresh_psk(self.suite, name)))
 
     def propose_self_remove(self) -> bytes:
         """Ask to leave (draft-ietf-mls-extensions); at most once in an epoch."""
@@ -292,7 +303,7 @@ class Group:
             raise UsageError("the proposal was examined in another epoch")
         check_membership(self._now.state, examined.public)
         if examined.key is not None:
-            self._now.secrets.consume(examined.key)
+            self._now.secrets.use_up(examined.key)
         known = {each.reference for each in self._now.pending}
         if examined.verified.reference not in known:
             self._now = replace(self._now, pending=(*self._now.pending, examined.verified))
@@ -328,10 +339,11 @@ class Group:
         reading, secrets = self._now.readable(private)
         return decrypt_application(reading, secrets, private)
 
-    def group_info(self) -> bytes:
-        """Return the present epoch's GroupInfo, for external commits: signed, without the tree."""
+    def group_info(self, *, with_tree: bool = False) -> bytes:
+        """Return the present epoch's GroupInfo, signed; external commits need it."""
         self._check_active()
-        return encode_message(published_group_info(self._now.state, self._identity.signature_key))
+        signer = self._identity.signature_key
+        return encode_message(published_group_info(self._now.state, signer, with_tree=with_tree))
 
     def tree_bytes(self) -> bytes:
         """Return the ratchet tree as the ratchet_tree extension has it (section 12.4.3.3)."""

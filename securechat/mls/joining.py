@@ -19,11 +19,12 @@ from securechat.mls.extensions import (
 from securechat.mls.framing import GroupInfo, NewMemberCommit, SenderType, Welcome, decode_message
 from securechat.mls.group_context import first_context
 from securechat.mls.kem import KeyPair
-from securechat.mls.key_package import Identity, KeyPackageBundle
+from securechat.mls.key_package import Identity, KeyPackageBundle, check_identity
 from securechat.mls.nodes import FromCommit, LeafIndex, LeafNode, sign_leaf_node
+from securechat.mls.origin import Origin, check_origin
 from securechat.mls.processing import EXTERNAL_INIT_LABEL, check_confirmation_tag
-from securechat.mls.proposals import ExternalInit, ReInit, Remove, SelfRemove
-from securechat.mls.psk import PreSharedKeyID, PskSource, ResumptionPsk, ResumptionPSKUsage, no_psks
+from securechat.mls.proposals import ExternalInit, PreSharedKeyProposal, Remove, SelfRemove
+from securechat.mls.psk import PskSource, fresh_psk
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.randomness import random_bytes
 from securechat.mls.ratchet_tree import RatchetTree
@@ -42,18 +43,11 @@ class FirstEpoch:
     group_info: GroupInfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The old group, for who joins one that it was reinitialised to or that branched from it (11.2, 11.3)."""
-
-    public: PublicGroup
-    reinit: ReInit | None
-
-
 def create_group(
     identity: Identity, *, suite: CipherSuite, group_id: bytes, extensions: Extensions
 ) -> FirstEpoch:
     """Return epoch 0 of a new group with one member (section 11)."""
+    check_identity(identity, suite)
     key_pair = suite.kem.generate()
     unsigned = LeafNode(
         encryption_key=key_pair.public,
@@ -118,42 +112,20 @@ def join_by_welcome(
     return FirstEpoch(state, epoch.encryption_secret, group_info)
 
 
-def check_origin(psks: Sequence[PreSharedKeyID], public: PublicGroup, origin: Origin | None) -> None:
-    """Sections 11.2, 11.3 and 12.4.3.1: a group that continues another one matches it."""
-    names = [psk.psk for psk in psks if isinstance(psk.psk, ResumptionPsk)]
-    linking = [name for name in names if name.usage is not ResumptionPSKUsage.APPLICATION]
-    if not linking:
-        return
-    if len(linking) > 1:
-        raise ValidationError("psk-usage", "12.4.3.1", "several keys of usage reinit or branch")
-    if public.context.epoch != 1:
-        raise ValidationError("origin-epoch", "12.4.3.1", "such a group begins with epoch 1")
-    if origin is None or origin.public.context.group_id != linking[0].psk_group_id:
-        raise ValidationError("origin-unknown", "12.4.3.1", "the group that it continues is not known")
-    new, old = public.context, origin.public.context
-    if linking[0].usage is ResumptionPSKUsage.BRANCH:
-        expected = (old.version, old.cipher_suite)
-        if (new.version, new.cipher_suite) != expected:
-            raise ValidationError("branch-parameters", "11.3", "a branch keeps version and suite")
-        return
-    reinit = origin.reinit
-    asked = (
-        None if reinit is None else (reinit.group_id, reinit.version, reinit.cipher_suite, reinit.extensions)
-    )
-    if asked != (new.group_id, new.version, new.cipher_suite, new.extensions):
-        raise ValidationError("reinit-parameters", "11.2", "it is not what the ReInit said")
-
-
 def join_externally(
     group_info: bytes,
-    tree: bytes,
+    tree: bytes | None,
     identity: Identity,
     *,
     remove: LeafIndex | None,
     self_removes: Sequence[bytes],
-    authenticated_data: bytes,
+    plan: CommitPlan,
+    psks: PskSource,
 ) -> StagedCommit:
-    """Return an external commit (section 12.4.3.2); ``remove`` is our own old leaf, for a resync."""
+    """Return an external commit (section 12.4.3.2); ``remove`` is our own old leaf, for a resync.
+
+    Of ``plan`` counts what a joiner may do: its ``psks`` and ``authenticated_data``.
+    """
     message = decode_message(group_info)
     if not isinstance(message, GroupInfo):
         raise ValidationError("wire-format", "12.4.3.2", "this is no GroupInfo")
@@ -161,7 +133,7 @@ def join_externally(
     if external_pub is None:
         raise ValidationError("external-pub", "12.4.3.2", "the group cannot be joined externally")
     suite = cipher_suite(message.group_context.cipher_suite)
-    public = PublicGroup.from_group_info(message, RatchetTree.from_bytes(suite, tree))
+    public = PublicGroup.from_group_info(message, _tree_of(message, tree, suite))
     output, init_secret = suite.hpke.export_to(
         external_pub.external_pub, EXTERNAL_INIT_LABEL, suite.hash_length
     )
@@ -170,6 +142,7 @@ def join_externally(
     proposals.append(_new_member(ExternalInit(output)))
     if remove is not None:
         proposals.append(_new_member(Remove(remove)))
+    proposals += [_new_member(PreSharedKeyProposal(fresh_psk(suite, name))) for name in plan.psks]
     prepared = public.prepare_commit(proposals, committer=None)
     committer = Committer(
         before=public,
@@ -184,14 +157,14 @@ def join_externally(
         committer,
         prepared,
         make_path(prepared, identity),
-        CommitPlan(authenticated_data=authenticated_data),
+        plan,
         references=references,
         old_private=None,
-        psks=no_psks,
+        psks=psks,
     )
 
 
-def _new_member(proposal: ExternalInit | Remove) -> ResolvedProposal:
+def _new_member(proposal: ExternalInit | Remove | PreSharedKeyProposal) -> ResolvedProposal:
     return by_value(proposal, SenderType.NEW_MEMBER_COMMIT, None)
 
 

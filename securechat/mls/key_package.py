@@ -18,17 +18,28 @@ from securechat.mls.codec import (
 from securechat.mls.credential import Credential
 from securechat.mls.errors import DecodeError, UsageError
 from securechat.mls.extensions import (
+    DEFAULT_EXTENSIONS,
     Extension,
     Extensions,
     ExtensionType,
     carries_last_resort_mark,
     last_resort_mark,
 )
-from securechat.mls.nodes import Capabilities, LeafIndex, LeafNode, Lifetime, ProtocolVersion, sign_leaf_node
+from securechat.mls.nodes import (
+    DEFAULT_PROPOSALS,
+    Capabilities,
+    LeafIndex,
+    LeafNode,
+    Lifetime,
+    ProtocolVersion,
+    sign_leaf_node,
+)
 from securechat.mls.signature import SigningKey
 
 
 class KeyPackage(WireStruct, frozen=True):
+    """An offer to be added to groups, signed by its leaf's key (section 10)."""
+
     version: Uint16
     cipher_suite: Uint16
     init_key: Opaque
@@ -88,8 +99,7 @@ def make_key_package(
 ) -> KeyPackageBundle:
     """Return a fresh key package of ``identity``, valid during ``lifetime``."""
     signer = identity.signature_key
-    if signer.scheme is not suite.signature:
-        raise UsageError(f"a key of {signer.scheme.name} does not sign for {suite.name}")
+    check_identity(identity, suite)
     if last_resort and ExtensionType.APP_DATA_DICTIONARY not in identity.capabilities.extensions:
         raise UsageError("the capabilities must list the extension that marks a last resort")  # section 10
     init_key, encryption_key = suite.kem.generate(), suite.kem.generate()
@@ -111,6 +121,17 @@ def make_key_package(
     signature = signer.sign_with_label("KeyPackageTBS", encode_before(unsigned, "signature"))
     key_package = msgspec.structs.replace(unsigned, signature=signature)
     return KeyPackageBundle(key_package, init_key.private, encryption_key.private)
+
+
+def check_identity(identity: Identity, suite: CipherSuite) -> None:
+    """Refuse, as our own mistake, what we must not say of ourselves (sections 5.1.2 and 7.2)."""
+    if identity.signature_key.scheme is not suite.signature:
+        raise UsageError(f"a key of {identity.signature_key.scheme.name} does not sign for {suite.name}")
+    capabilities = identity.capabilities
+    if DEFAULT_EXTENSIONS.intersection(capabilities.extensions):
+        raise UsageError("capabilities do not list extensions that everybody supports")
+    if DEFAULT_PROPOSALS.intersection(capabilities.proposals):
+        raise UsageError("capabilities do not list proposals that everybody supports")
 
 
 def key_package_reference(key_package: KeyPackage) -> bytes:

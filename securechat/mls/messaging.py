@@ -13,7 +13,7 @@ from securechat.mls.framing import (
     WireFormat,
     encode_message,
 )
-from securechat.mls.key_package import Identity
+from securechat.mls.key_package import Identity, check_identity
 from securechat.mls.nodes import Epoch, FromUpdate, LeafIndex, LeafNode, sign_leaf_node
 from securechat.mls.processing import OwnUpdate
 from securechat.mls.proposals import ProposalValue, Update
@@ -98,6 +98,7 @@ def make_proposal(
 
 def make_update(state: EpochState, identity: Identity) -> tuple[Update, OwnUpdate]:
     """Return an Update of our leaf with fresh keys, and the private ones."""
+    check_identity(identity, state.suite)
     key_pair = state.suite.kem.generate()
     leaf = LeafNode(
         encryption_key=key_pair.public,

@@ -35,6 +35,10 @@ Uint64Epoch = Annotated[Epoch, Unsigned(8)]
 Uint32LeafIndex = Annotated[LeafIndex, Unsigned(4)]
 
 
+DEFAULT_PROPOSALS: Final = frozenset(range(0x0001, 0x0008))
+"""Proposal types supported by everybody and never listed in capabilities (section 7.2)."""
+
+
 class ProtocolVersion(Enum16):
     MLS10 = 1
 

@@ -16,6 +16,7 @@ from securechat.mls.kem import KeyPair
 from securechat.mls.key_schedule import EpochSecrets
 from securechat.mls.psk import PskSource, look_up, psk_secret
 from securechat.mls.public_group import VerifiedCommit
+from securechat.mls.secret_tree import MessageKey
 from securechat.mls.signature import SigningKey
 from securechat.mls.staging import reinit_of
 from securechat.mls.update_path import TreePrivate, open_update_path
@@ -42,6 +43,8 @@ class ReceivedCommit:
     encryption_secret: bytes = field(repr=False)
     signature_key: SigningKey
     """Ours, from the next epoch on."""
+    key: MessageKey | None = field(default=None, repr=False)
+    """What opened it, if it came encrypted."""
 
     @property
     def message(self) -> bytes:

@@ -12,12 +12,10 @@ from securechat.mls.apply import removed_leaf
 from securechat.mls.census import profile_of
 from securechat.mls.commit_facts import ResolvedProposal
 from securechat.mls.errors import ValidationError
-from securechat.mls.extensions import check_extensions_unique
 from securechat.mls.framing import SenderType
 from securechat.mls.group_context import GroupContext
-from securechat.mls.nodes import LeafIndex, LeafNode, LeafNodeSource
+from securechat.mls.nodes import DEFAULT_PROPOSALS, LeafIndex, LeafNode, LeafNodeSource
 from securechat.mls.proposals import (
-    DEFAULT_PROPOSALS,
     Add,
     ExternalInit,
     GroupContextExtensions,
@@ -127,8 +125,8 @@ def check_psk(proposal: PreSharedKeyProposal, tree: RatchetTree, context: GroupC
 
 
 def check_reinit(proposal: ReInit, context: GroupContext) -> None:
-    """12.1.5: a ReInit does not lower the version."""
-    check_extensions_unique(proposal.extensions)
+    """12.1.5: a ReInit does not lower the version, and its extensions are such as a group can have."""
+    read_context_extensions(proposal.extensions)  # else the group would be closed for nothing
     if proposal.version < context.version:
         raise ValidationError("reinit-version", "12.1.5", f"version {proposal.version}")
 

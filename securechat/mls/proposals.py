@@ -20,27 +20,33 @@ class ProposalType(Enum16):
     SELF_REMOVE = 0x000A  # draft-ietf-mls-extensions section 6.3: "suggested", may still move
 
 
-DEFAULT_PROPOSALS: Final = frozenset(range(0x0001, 0x0008))
-"""Supported by everybody and never listed in capabilities (section 7.2)."""
-
-
 class Add(WireStruct, frozen=True):
+    """Let the owner of a key package in (section 12.1.1)."""
+
     key_package: KeyPackage
 
 
 class Update(WireStruct, frozen=True):
+    """Replace the sender's leaf (section 12.1.2)."""
+
     leaf_node: LeafNode
 
 
 class Remove(WireStruct, frozen=True):
+    """Take a member out, by its leaf (section 12.1.3)."""
+
     removed: Uint32LeafIndex
 
 
 class PreSharedKeyProposal(WireStruct, frozen=True):
+    """Mix a pre-shared key into the next epoch (section 12.1.4)."""
+
     psk: PreSharedKeyID
 
 
 class ReInit(WireStruct, frozen=True):
+    """Close the group, to go on as another with these parameters (section 12.1.5)."""
+
     group_id: Opaque
     version: Uint16
     cipher_suite: Uint16
@@ -48,10 +54,14 @@ class ReInit(WireStruct, frozen=True):
 
 
 class ExternalInit(WireStruct, frozen=True):
+    """What an external commit has in place of the init secret (section 12.1.6)."""
+
     kem_output: Opaque
 
 
 class GroupContextExtensions(WireStruct, frozen=True):
+    """Replace all extensions of the group context (section 12.1.7)."""
+
     extensions: tuple[Extension, ...]
 
 

@@ -1,12 +1,14 @@
 """Pre-shared keys (RFC 9420 section 8.4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.codec import Enum8, Opaque, Tagged, Uint16, Uint64, WireStruct, encode
 from securechat.mls.errors import SecretError
+from securechat.mls.randomness import random_bytes
 
 
 class PSKType(Enum8):
@@ -15,6 +17,8 @@ class PSKType(Enum8):
 
 
 class ResumptionPSKUsage(Enum8):
+    """What a resumption key is for: reinit and branch only begin a group (sections 11.2, 11.3)."""
+
     APPLICATION = 1
     REINIT = 2
     BRANCH = 3
@@ -55,6 +59,9 @@ PskSource = Callable[[ExternalPsk | ResumptionPsk], bytes | None]
 """Where pre-shared keys come from: None for one that is not known."""
 
 
+NO_KEYS: Final[Mapping[ExternalPsk | ResumptionPsk, bytes]] = MappingProxyType({})
+
+
 def no_psks(_name: ExternalPsk | ResumptionPsk) -> None:
     """Know no pre-shared key."""
 
@@ -65,6 +72,19 @@ class Psk:
 
     id: PreSharedKeyID
     secret: bytes = field(repr=False)
+
+
+def fresh_psk(suite: CipherSuite, name: ExternalPsk | ResumptionPsk) -> PreSharedKeyID:
+    """Return a use of this key: each has a fresh nonce, as long as a hash (section 8.4)."""
+    return PreSharedKeyID(name, random_bytes(suite.hash_length))
+
+
+def check_told(suite: CipherSuite, ids: Sequence[PreSharedKeyID]) -> None:
+    """Section 8.4: what a Welcome says of its keys could stand in the commit that it belongs to."""
+    if len(ids) > MAX_PSKS or len(set(ids)) != len(ids):
+        raise SecretError("welcome-psks", "8.4", "too many pre-shared keys, or one twice")
+    if any(len(each.psk_nonce) != suite.hash_length for each in ids):
+        raise SecretError("welcome-psks", "8.4", "a nonce is not as long as a hash")
 
 
 def look_up(ids: Sequence[PreSharedKeyID], source: PskSource) -> tuple[Psk, ...]:

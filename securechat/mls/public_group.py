@@ -79,6 +79,9 @@ class _Stored(WireStruct, frozen=True):
 
 _STORED_VERSION: Final = 1
 
+LAST_EPOCH: Final = 2**64 - 1
+"""No commit leads on from here: its number would not fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublicGroup:
@@ -175,6 +178,8 @@ class PublicGroup:
 
         Proposals by reference have been verified as messages; those by value are checked here.
         """
+        if self.context.epoch >= LAST_EPOCH:
+            raise ValidationError("last-epoch", "8.1", "epochs are counted in eight bytes")
         for resolved in proposals:
             if not resolved.by_reference:
                 check_proposal(
@@ -274,7 +279,11 @@ class PublicGroup:
         stored = decode(_Stored, data)
         if stored.version != _STORED_VERSION:
             raise DecodeError(f"a public group of version {stored.version} is not known")
-        tree = RatchetTree.from_bytes(cipher_suite(stored.context.cipher_suite), stored.tree)
+        try:
+            suite = cipher_suite(stored.context.cipher_suite)
+        except ValidationError as error:
+            raise DecodeError(str(error)) from None
+        tree = RatchetTree.from_bytes(suite, stored.tree)
         return cls(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
 
     def _check_place(self, authenticated: AuthenticatedContent) -> None:

@@ -154,6 +154,10 @@ class SecretTree:
         if found._skipped_secrets:  # noqa: SLF001
             self._forget_surplus()
 
+    def use_up(self, found: MessageKey) -> None:
+        """The same for a key that was found some time ago: others may have been consumed since."""
+        self.consume(self.find(found.leaf, found.ratchet, found.generation))
+
     def to_bytes(self) -> bytes:
         """Return what is left, to keep. Its size follows who has spoken, not the group's size."""
         nodes = tuple(_StoredNode(node, secret) for node, secret in sorted(self._nodes.items()))

@@ -24,7 +24,7 @@ from securechat.mls.framing import (
     WireFormat,
     encode_message,
 )
-from securechat.mls.key_package import Identity, KeyPackage
+from securechat.mls.key_package import Identity, KeyPackage, check_identity
 from securechat.mls.key_schedule import EpochSecrets, NewEpoch
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposal_choice import choose_pending
@@ -38,9 +38,9 @@ from securechat.mls.proposals import (
     ReInit,
     Remove,
 )
-from securechat.mls.psk import ExternalPsk, PreSharedKeyID, PskSource, ResumptionPsk, look_up, psk_secret
+from securechat.mls.psk import ExternalPsk, PskSource, ResumptionPsk, fresh_psk, look_up, psk_secret
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
-from securechat.mls.randomness import random_bytes
+from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.signature import SigningKey
 from securechat.mls.stored import (
     VERSION,
@@ -50,11 +50,12 @@ from securechat.mls.stored import (
     check_head,
     load_proposal,
     load_public,
+    load_signature_key,
     store_proposal,
     store_public,
 )
 from securechat.mls.update_path import CreatedPath, TreePrivate, create_update_path
-from securechat.mls.validation import check_leaf
+from securechat.mls.validation import check_leaf, check_lifetime
 from securechat.mls.welcome import NewMember, seal_welcome, sign_group_info
 
 
@@ -75,6 +76,10 @@ class CommitPlan:
     welcome_extensions: Extensions = ()
     """Only in the GroupInfo that the Welcome encrypts, not in the one that is published."""
     authenticated_data: bytes = b""
+    tree_in_welcome: bool = False
+    """Put the tree into the Welcome, for newcomers who have nobody to ask for it (12.4.3.3)."""
+    now: int | None = None
+    """Seconds since 1970: who is added is within its lifetime (7.3). None if the caller has seen to that."""
     new_leaf: Identity | None = None
     """The committer's credential, capabilities or signature key from the next epoch on."""
 
@@ -148,7 +153,7 @@ class StagedCommit:
 
     @staticmethod
     def from_bytes(data: bytes, before: PublicGroup | None = None) -> "StagedCommit":
-        """Return what ``to_bytes`` gave; DecodeError if it is broken.
+        """Return what ``to_bytes`` gave; DecodeError if it is broken, or what ``verify_commit`` says.
 
         ``before`` is the epoch that it was staged in, ``group.public``; an external commit
         brings its own. The commit is verified again, which gives its facts.
@@ -171,7 +176,7 @@ class StagedCommit:
             references=references,
             state=EpochState(verified.following, stored.secrets, private, stored.reinit),
             encryption_secret=stored.encryption_secret,
-            signature_key=before.suite.signature.load(stored.signature_key),
+            signature_key=load_signature_key(before.suite, stored.signature_key),
         )
 
 
@@ -199,10 +204,13 @@ def stage_commit(
     psks: PskSource,
 ) -> StagedCommit:
     """Return the commit that does what ``plan`` says; ValidationError if the rules forbid it."""
+    if plan.now is not None:
+        for key_package in plan.add:
+            check_lifetime(key_package.leaf_node, plan.now)
     by_value = _planned(state, plan)
     chosen: tuple[VerifiedProposal, ...] = ()
     if plan.include_pending:
-        chosen = choose_pending(state, [each for each in pending if _known(each, psks)], by_value)
+        chosen = choose_pending(state, [each for each in pending if _usable(each, psks, plan.now)], by_value)
     proposals = [*(proposal.resolved for proposal in chosen), *by_value]
     prepared = state.public.prepare_commit(proposals, committer=state.own_leaf)
     committer = Committer(
@@ -224,8 +232,7 @@ def stage_commit(
 def make_path(prepared: PreparedCommit, identity: Identity) -> CreatedPath:
     """Return new keys for the committer (section 12.4.1), its leaf one that others take."""
     tree = prepared.applied.tree
-    if identity.signature_key.scheme is not tree.suite.signature:
-        raise UsageError(f"a key of {identity.signature_key.scheme.name} does not sign for {tree.suite.name}")
+    check_identity(identity, tree.suite)
     path = create_update_path(
         tree, prepared.committer, identity=identity, context=prepared.context, added=prepared.added
     )
@@ -270,7 +277,7 @@ def conclude(
     signer = committer.identity.signature_key if path is not None else committer.message_key
     return StagedCommit(
         message=message,
-        welcome=_welcome(state, epoch, prepared, path, plan.welcome_extensions, signer),
+        welcome=_welcome(state, epoch, prepared, path, _welcome_extensions(plan, tree), signer),
         group_info=encode_message(published_group_info(state, signer)),
         before=committer.before,
         verified=verified,
@@ -281,11 +288,20 @@ def conclude(
     )
 
 
-def published_group_info(state: EpochState, signer: SigningKey) -> GroupInfo:
+def published_group_info(state: EpochState, signer: SigningKey, *, with_tree: bool = False) -> GroupInfo:
     """Return the GroupInfo by which others can join the epoch externally (section 12.4.3.2)."""
     external_pub = key_schedule.external_key_pair(state.suite, state.secrets).public
     extension = extension_of(ExtensionType.EXTERNAL_PUB, ExternalPub(external_pub))
-    return _group_info(state, (extension,), signer)
+    tree = (_tree_extension(state.public.tree),) if with_tree else ()
+    return _group_info(state, (extension, *tree), signer)
+
+
+def _welcome_extensions(plan: CommitPlan, tree: RatchetTree) -> Extensions:
+    return (*plan.welcome_extensions, *((_tree_extension(tree),) if plan.tree_in_welcome else ()))
+
+
+def _tree_extension(tree: RatchetTree) -> Extension:
+    return Extension(ExtensionType.RATCHET_TREE, tree.to_bytes())
 
 
 def reinit_of(prepared: PreparedCommit) -> ReInit | None:
@@ -300,10 +316,7 @@ def _planned(state: EpochState, plan: CommitPlan) -> list[ResolvedProposal]:
     """Return the proposals that the plan itself brings, by value."""
     proposals: list[ProposalValue] = [Remove(leaf) for leaf in plan.remove]
     proposals += [Add(key_package) for key_package in plan.add]
-    proposals += [
-        PreSharedKeyProposal(PreSharedKeyID(name, random_bytes(state.suite.hash_length)))
-        for name in plan.psks
-    ]
+    proposals += [PreSharedKeyProposal(fresh_psk(state.suite, name)) for name in plan.psks]
     if plan.extensions is not None:
         proposals.append(GroupContextExtensions(plan.extensions))
     if plan.reinit is not None:
@@ -311,10 +324,18 @@ def _planned(state: EpochState, plan: CommitPlan) -> list[ResolvedProposal]:
     return [by_value(proposal, SenderType.MEMBER, state.own_leaf) for proposal in proposals]
 
 
-def _known(proposal: VerifiedProposal, psks: PskSource) -> bool:
-    """Whether we can commit a proposal: a pre-shared key that we don't have is for others to take up."""
-    value = proposal.proposal
-    return not isinstance(value, PreSharedKeyProposal) or psks(value.psk.psk) is not None
+def _usable(proposal: VerifiedProposal, psks: PskSource, now: int | None) -> bool:
+    """Whether we can commit a pending proposal.
+
+    A pre-shared key that we don't have is for others to take up; an expired newcomer is not added.
+    """
+    match proposal.proposal:
+        case PreSharedKeyProposal(psk):
+            return psks(psk.psk) is not None
+        case Add(KeyPackage(leaf_node=leaf)):
+            return now is None or leaf.lifetime is None or leaf.lifetime.contains(now)
+        case _:
+            return True
 
 
 def by_value(proposal: ProposalValue, sender_type: SenderType, sender: LeafIndex | None) -> ResolvedProposal:

@@ -9,6 +9,7 @@ two functions that take it as an argument.
 from collections.abc import Iterable
 
 from securechat.mls.census import Census, Profile
+from securechat.mls.certificates import check_certificate_key
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.errors import DecodeError, ValidationError
 from securechat.mls.extensions import (
@@ -22,6 +23,7 @@ from securechat.mls.extensions import (
 from securechat.mls.group_context import GroupContext
 from securechat.mls.key_package import KeyPackage, key_package_signature_holds
 from securechat.mls.nodes import (
+    DEFAULT_PROPOSALS,
     Capabilities,
     LeafIndex,
     LeafNode,
@@ -30,7 +32,6 @@ from securechat.mls.nodes import (
     ProtocolVersion,
     leaf_signature_holds,
 )
-from securechat.mls.proposals import DEFAULT_PROPOSALS
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.signature import is_public_key
 from securechat.mls.tree_validation import check_parents
@@ -59,6 +60,7 @@ def check_census(census: Census, extensions: Extensions) -> None:
     """The rules of 7.3 and 13.4 that hold between all nodes of a tree and the group's extensions."""
     check_encryption_keys_unique(census)
     check_signature_keys_unique(census)
+    check_keys_of_one_kind(census)
     check_credentials_supported(census.profiles)
     required = read_context_extensions(extensions)
     for profile in census.profiles:
@@ -76,6 +78,12 @@ def check_signature_keys_unique(census: Census) -> None:
     """7.3: no two members have the same signature key."""
     if census.signature_keys.repeated:
         raise ValidationError("duplicate-signature-key", "7.3", "two members have one signature key")
+
+
+def check_keys_of_one_kind(census: Census) -> None:
+    """16.7: no key is the encryption key of one node and the signature key of a leaf."""
+    if census.crossed:
+        raise ValidationError("key-of-two-kinds", "16.7", "a signature key is an encryption key too")
 
 
 def check_credentials_supported(profiles: Iterable[Profile]) -> None:
@@ -123,6 +131,7 @@ def check_leaf(leaf: LeafNode, suite: CipherSuite) -> None:
     check_extensions_unique(leaf.extensions)
     check_leaf_extensions_listed(leaf)
     check_leaf_credential_listed(leaf)
+    check_certificate_key(leaf.credential, leaf.signature_key)
 
 
 def check_encryption_key(key: bytes, suite: CipherSuite) -> None:

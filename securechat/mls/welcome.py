@@ -11,7 +11,7 @@ from securechat.mls.errors import DecodeError, SecretError, ValidationError
 from securechat.mls.framing import EncryptedGroupSecrets, GroupInfo, GroupSecrets, PathSecret, Welcome
 from securechat.mls.key_package import KeyPackage, KeyPackageBundle, key_package_reference
 from securechat.mls.key_schedule import welcome_secret
-from securechat.mls.psk import PreSharedKeyID, PskSource, look_up, psk_secret
+from securechat.mls.psk import PreSharedKeyID, PskSource, check_told, look_up, psk_secret
 from securechat.mls.signature import SigningKey
 
 
@@ -80,6 +80,7 @@ def open_welcome(welcome: Welcome, bundle: KeyPackageBundle, psks: PskSource) ->
     if entry is None:
         raise ValidationError("welcome-recipient", "12.4.3.1", "the Welcome is not for this key package")
     secrets = _open_secrets(suite, welcome, entry, bundle)
+    check_told(suite, secrets.psks)
     shared = psk_secret(suite, look_up(secrets.psks, psks))
     key, nonce = _group_info_key(
         suite, welcome_secret(suite, joiner_secret=secrets.joiner_secret, psk_secret=shared)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -133,3 +134,45 @@ def _value(name: str) -> object:
     for step in path:
         found = getattr(found, step)
     return found
+
+
+def test_the_example_at_the_top_of_the_page_runs() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 30
+    names: dict[str, object] = {}
+    exec(compile(example, "docs/mls.md", "exec"), names)  # noqa: S102 - our own page
+    assert names["examined"]
+
+
+def test_the_public_face_is_small_and_documented() -> None:
+    for name in securechat.mls.__all__:
+        value = getattr(securechat.mls, name)
+        assert not callable(value) or value.__doc__, name
+    assert len(securechat.mls.__all__) <= 50
+
+
+def test_the_library_imports_nothing_of_the_project_but_its_errors() -> None:
+    """It could be installed by itself: what it takes from elsewhere is pyca's, msgspec's and Python's."""
+    foreign = {
+        name
+        for path in PACKAGE.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in _imported(node)
+        if not f"{name}.".startswith("securechat.mls.")
+    }
+    assert {name for name in foreign if name.startswith("securechat")} == {"securechat.errors"}
+    assert {name.split(".")[0] for name in foreign} - sys.stdlib_module_names == {
+        "cryptography",
+        "msgspec",
+        "securechat",
+    }
+
+
+def _imported(node: ast.AST) -> list[str]:
+    match node:
+        case ast.ImportFrom(module=str(module)):
+            return [module]
+        case ast.Import(names=names):
+            return [name.name for name in names]
+        case _:
+            return []

@@ -4,6 +4,7 @@ Each test bends one true message in one place. Rules that everybody can check ar
 them, without secrets; here is what takes a member to see, and that the whole way refuses too.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Final
@@ -564,3 +565,56 @@ def test_an_external_init_that_is_no_key_is_refused(output: bytes) -> None:
         Commit((ExternalInit(output),), UpdatePath(leaf, path.nodes)), sender=NewMemberCommit(), signer=carol
     )
     assert refused(bob, forged).rule in {"hpke-public-key", "encryption-key-order"}
+
+
+def test_the_key_of_a_private_commit_is_not_kept_with_its_epoch() -> None:
+    """9.2: an epoch that is kept for late messages does not keep what its commit was opened with."""
+    alice, bob = group_of("alice", "bob")
+    bob.keep_past_epochs(1)
+    key = Forger(bob).secrets().find_next(alice.own_leaf, Ratchet.HANDSHAKE)
+    following = received(bob, alice.stage_commit(CommitPlan(update=True)).message)
+    bob.merge(dataclasses.replace(following, key=key))
+    (past,) = bob._now.past
+    with pytest.raises(SecretError) as raised:
+        past.secrets.find(alice.own_leaf, Ratchet.HANDSHAKE, 0)
+    assert raised.value.rule == "generation-used"
+
+
+def test_private_proposals_are_accepted_in_any_order() -> None:
+    alice, bob = group_of("alice", "bob")
+    forger = Forger(alice)
+    key = forger.secrets().find_next(alice.own_leaf, Ratchet.HANDSHAKE)
+    tree = forger.secrets()
+    tree.consume(key)
+    first = bob.examine(forger.private(Remove(bob.own_leaf), key=key))
+    second = bob.examine(
+        forger.private(Remove(alice.own_leaf), key=tree.find_next(alice.own_leaf, Ratchet.HANDSHAKE))
+    )
+    for examined in (second, first):
+        assert isinstance(examined, ExaminedProposal)
+        bob.accept(examined)
+    assert len(bob.pending) == 2
+    assert isinstance(first, ExaminedProposal)
+    with pytest.raises(SecretError):
+        bob.accept(first)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"extensions": (0x0003,)}, {"proposals": (0x0001,)}], ids=["an extension", "a proposal"]
+)
+def test_we_do_not_list_what_everybody_supports(bad: dict[str, tuple[int, ...]]) -> None:
+    """7.2: default types are never listed, whichever way our leaf goes out."""
+    alice, bob = group_of("alice", "bob")
+    before = state_of(bob)
+    capabilities = msgspec.structs.replace(bob.identity.capabilities, **bad)
+    who = dataclasses.replace(bob.identity, capabilities=capabilities)
+    for make in (
+        lambda: bundle_of(who),
+        lambda: Group.create(who, suite=alice.suite, group_id=b"x"),
+        lambda: bob.propose_update(who),
+        lambda: bob.stage_commit(CommitPlan(new_leaf=who)),
+        lambda: Group.join_externally(alice.group_info(), alice.tree_bytes(), who),
+    ):
+        with pytest.raises(UsageError):
+            make()
+    assert state_of(bob) == before

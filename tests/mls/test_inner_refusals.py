@@ -24,8 +24,8 @@ from securechat.mls.framing import (
     encode_message,
 )
 from securechat.mls.group import Group
-from securechat.mls.joining import Origin, check_origin
 from securechat.mls.key_package import Identity, KeyPackageBundle
+from securechat.mls.origin import Origin, check_origin
 from securechat.mls.proposal_rules import check_external_list, check_proposal
 from securechat.mls.proposals import Add, ExternalInit, Update
 from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage

@@ -16,7 +16,14 @@ from securechat.mls.group import Group
 from securechat.mls.key_package import Identity, KeyPackageBundle, is_last_resort, make_key_package
 from securechat.mls.nodes import Capabilities, LeafIndex
 from securechat.mls.proposals import ReInit
-from securechat.mls.psk import ExternalPsk, ResumptionPsk, ResumptionPSKUsage
+from securechat.mls.psk import (
+    MAX_PSKS,
+    ExternalPsk,
+    PreSharedKeyID,
+    ResumptionPsk,
+    ResumptionPSKUsage,
+    check_told,
+)
 from securechat.mls.staging import CommitPlan
 from securechat.mls.welcome import NewMember, OpenedWelcome, open_welcome, seal_welcome, sign_group_info
 from tests.mls.people import (
@@ -357,3 +364,29 @@ def test_a_key_package_is_made_for_its_suites_keys() -> None:
     plain = identity("carol", capabilities=Capabilities(credentials=(1,)))
     with pytest.raises(UsageError):
         make_key_package(plain, SUITES[3], lifetime=LIFETIME, last_resort=True)
+
+
+@pytest.mark.parametrize(
+    "nonces",
+    [(bytes(31),), (bytes(33),), (b"",), (bytes(32), bytes(32))],
+    ids=["short", "long", "empty", "one key twice"],
+)
+def test_the_keys_that_a_welcome_names_could_stand_in_a_commit(nonces: tuple[bytes, ...]) -> None:
+    invited = Invited()
+    opened = invited.opened()
+    ids = tuple(PreSharedKeyID(ExternalPsk(b"a secret"), nonce) for nonce in nonces)
+    bad = replace(opened, secrets=msgspec.structs.replace(opened.secrets, psks=ids))
+    welcome = invited.sealed(opened.group_info, bad)
+    with pytest.raises(SecretError) as raised:
+        Group.join(welcome, invited.bundle, invited.carol, tree=invited.tree, psks=lambda _: b"a secret")
+    assert raised.value.rule == "welcome-psks"
+
+
+def test_keys_of_a_welcome_are_counted_before_they_are_asked_for() -> None:
+    ids = [
+        PreSharedKeyID(ExternalPsk(b"a secret"), number.to_bytes(32, "big")) for number in range(MAX_PSKS + 1)
+    ]
+    check_told(SUITES[3], ids[:-1])
+    with pytest.raises(SecretError) as raised:
+        check_told(SUITES[3], ids)
+    assert raised.value.rule == "welcome-psks"

@@ -115,6 +115,13 @@ def test_a_reinit_does_not_lower_the_version(stage: Stage) -> None:
         stage.propose(stage.actors[1], ReInit(b"next", 0, SUITE_3.number))
 
 
+def test_a_reinit_asks_for_extensions_that_a_group_can_have(stage: Stage) -> None:
+    """Else the group would be closed, and nobody could begin the one it goes on as."""
+    broken = (Extension(ExtensionType.REQUIRED_CAPABILITIES, b"\xff"),)
+    with refused("context-extension-malformed"):
+        stage.propose(stage.actors[1], ReInit(b"next", 1, SUITE_3.number, broken))
+
+
 def test_context_extensions_are_unique(stage: Stage) -> None:
     twice = (Extension(0xF001, b"a"), Extension(0xF001, b"b"))
     with refused("duplicate-extension"):

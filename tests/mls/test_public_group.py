@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from securechat.mls import protection
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.codec import encode
+from securechat.mls.commit import UpdatePath
 from securechat.mls.credential import BasicCredential
 from securechat.mls.errors import DecodeError, MLSError, StaleEpoch, UsageError, WrongGroup
 from securechat.mls.extensions import EXTERNAL_SENDERS, Extension, ExtensionType, ExternalSender
@@ -25,7 +26,7 @@ from securechat.mls.framing import (
 )
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import Add, ExternalInit, ProposalValue, Remove, SelfRemove
-from securechat.mls.public_group import PublicGroup, VerifiedCommit
+from securechat.mls.public_group import LAST_EPOCH, PublicGroup, VerifiedCommit
 from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
 from securechat.mls.signature import SigningKey
 from tests.mls.public_stage import Stage, identity, key_package, stage_of
@@ -369,3 +370,23 @@ def test_a_broken_stored_group_is_refused() -> None:
     for broken in (data[:-1], data + b"\x00", b"\x09" + data[1:]):
         with pytest.raises(DecodeError):
             PublicGroup.from_bytes(broken)
+
+
+def test_the_last_epoch_has_no_next() -> None:
+    """8.1: a group that somebody begins at the last number is a dead end, not a fault of ours."""
+    stage = stage_of(2)
+    context = replace(stage.group.context, epoch=LAST_EPOCH)
+    stage.group = PublicGroup.of(context, stage.group.tree, stage.group.confirmation_tag)
+    before = stage.group.to_bytes()
+    with refused("last-epoch"):
+        stage.group.verify_commit(
+            stage.forged(stage.actors[0], [Remove(LeafIndex(1))], path_of_another()), []
+        )
+    assert stage.group.to_bytes() == before
+
+
+def path_of_another() -> UpdatePath:
+    stage = stage_of(2)
+    path = stage.commit_content(stage.actors[0]).path
+    assert path is not None
+    return path

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from securechat.mls.census import Census
 from securechat.mls.cipher_suite import SUITE_3, SUITES
 from securechat.mls.codec import encode_before
-from securechat.mls.credential import Certificate, X509Credential
 from securechat.mls.errors import ValidationError
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
 from securechat.mls.framing import GroupInfo
@@ -28,6 +28,7 @@ from securechat.mls.ratchet_tree import RatchetTree, TreeDraft
 from securechat.mls.tree_math import node_of
 from securechat.mls.validation import check_key_package, check_lifetime, check_lifetime_span
 from securechat.mls.welcome import sign_group_info
+from tests.mls.certified import certified
 from tests.mls.public_stage import CAPABILITIES, Stage, identity, key_package, stage_of
 from tests.mls.refusals import refused
 from tests.mls.slow_tree import SlowTree
@@ -199,7 +200,7 @@ def test_a_newcomer_has_the_required_credential_types() -> None:
 
 def test_a_newcomers_credential_is_one_that_all_can_read() -> None:
     x509 = Identity(
-        X509Credential((Certificate(b"der"),)),
+        certified(DAVE.signature_key.public),
         DAVE.signature_key,
         with_capabilities(credentials=(1, 2)),
     )
@@ -210,7 +211,7 @@ def test_a_newcomers_credential_is_one_that_all_can_read() -> None:
 def test_a_newcomer_can_read_all_credentials() -> None:
     able = identity("able", capabilities=with_capabilities(credentials=(1, 2)))
     only_own = Identity(
-        X509Credential((Certificate(b"der"),)), DAVE.signature_key, with_capabilities(credentials=(2,))
+        certified(DAVE.signature_key.public), DAVE.signature_key, with_capabilities(credentials=(2,))
     )
     with refused("credential-unsupported"):
         added_to_group(only_own)
@@ -327,3 +328,34 @@ def test_a_tree_is_read_with_the_groups_suite() -> None:
     tree = RatchetTree.from_bytes(SUITES[1], stage.group.tree.to_bytes())
     with refused("group-suite"):
         PublicGroup.from_group_info(stage.group_info(stage.actors[0]), tree)
+
+
+def test_a_key_is_not_of_two_kinds() -> None:
+    """16.7: nobody's encryption key is somebody's signature key, in whatever order they come."""
+    stage = stage_of(3)
+    signing = stage.group.tree.member(LeafIndex(1)).signature_key
+    message = stage.forged(stage.actors[0], [Add(with_leaf(encryption_key=signing))], None)
+    with refused("key-of-two-kinds"):
+        stage.group.verify_commit(message, [])
+    alone = stage_of(3, path=False)
+    taken = alone.actors[2].identity.signature_key.public
+    with refused("key-of-two-kinds"):
+        rebuilt(alone, with_leaf_at(alone, 1, encryption_key=taken))
+
+
+def test_a_key_is_free_again_when_its_last_owner_goes() -> None:
+    """The census counts keys of two kinds as they come and go."""
+    leaf, other = (with_leaf().leaf_node, key_package("erin").key_package.leaf_node)
+    crossing = msgspec.structs.replace(other, encryption_key=leaf.signature_key)
+    census = Census.of([leaf])
+    for node, crossed in ((crossing, 1), (crossing, 1)):
+        census.enter(node)
+        assert census.crossed == crossed
+    census.leave(leaf)
+    assert census.crossed == 0
+    census.enter(leaf)
+    assert census.crossed == 1
+    census.leave(crossing)
+    assert census.crossed == 1
+    census.leave(crossing)
+    assert census.crossed == 0

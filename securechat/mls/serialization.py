@@ -24,6 +24,7 @@ from securechat.mls.stored import (
     check_head,
     load_proposal,
     load_public,
+    load_signature_key,
     store_proposal,
     store_public,
     suite_of,
@@ -133,7 +134,7 @@ def load(epoch: bytes, secrets: bytes, tree: RatchetTree | None = None) -> Snaps
         pending=tuple(load_proposal(proposal) for proposal in stored.pending),
         own_updates={
             update.public: OwnUpdate(
-                KeyPair(update.private, update.public), suite.signature.load(update.signature_key)
+                KeyPair(update.private, update.public), load_signature_key(suite, update.signature_key)
             )
             for update in stored.own_updates
         },

@@ -5,13 +5,14 @@ from typing import Final
 from securechat.mls.cipher_suite import CipherSuite, cipher_suite
 from securechat.mls.codec import Enum8, Opaque, Uint32, WireStruct
 from securechat.mls.commit_facts import VerifiedProposal
-from securechat.mls.errors import DecodeError, UsageError
+from securechat.mls.errors import DecodeError, UsageError, ValidationError
 from securechat.mls.framing import SenderType
 from securechat.mls.group_context import GroupContext
 from securechat.mls.nodes import LeafIndex, Uint64Epoch
 from securechat.mls.proposals import Proposal
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
+from securechat.mls.signature import SigningKey
 
 VERSION: Final = 1
 
@@ -50,7 +51,19 @@ def check_head(kind: Kind, version: int, expected: Kind) -> None:
 
 
 def suite_of(context: GroupContext) -> CipherSuite:
-    return cipher_suite(context.cipher_suite)
+    """The suite of a stored group; DecodeError if it is none of ours."""
+    try:
+        return cipher_suite(context.cipher_suite)
+    except ValidationError as error:
+        raise DecodeError(str(error)) from None
+
+
+def load_signature_key(suite: CipherSuite, private: bytes) -> SigningKey:
+    """A stored signature key; DecodeError if it is none of this suite."""
+    try:
+        return suite.signature.load(private)
+    except UsageError as error:
+        raise DecodeError(str(error)) from None
 
 
 def store_public(public: PublicGroup, tree: bytes) -> StoredPublic:

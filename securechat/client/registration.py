@@ -14,6 +14,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from securechat.client.challenge import challenge_on, device_login
 from securechat.client.config import Home, ProfileFolder, ServerAddress
 from securechat.client.connect import open_trusted
 from securechat.client.errors import (
@@ -43,13 +44,13 @@ from securechat.client.session import LOGIN_SECONDS
 from securechat.client.store import KEY_SIZE, ClientStore, create_store, remove_store
 from securechat.client.trust import Pin, Trust, pin_of
 from securechat.membership.identity import make_client_credential, new_local_id
-from securechat.membership.login import Purpose, fingerprint, login_to_sign
+from securechat.membership.login import Purpose, fingerprint
 from securechat.membership.passwords import SALT_BYTES, PasswordKeys, check_password, stretch
 from securechat.membership.signing import new_key, public_of
 from securechat.membership.statement import Device, make_statement
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.names import client_uri, fold_user, user_uri
-from securechat.protocol.messages import UNDECIDED, LogIn, Register
+from securechat.protocol.messages import UNDECIDED, Register
 
 PATIENCE_SECONDS: Final = 60
 """How long a registration waits, in all, for a server that asks for it; then a person is told."""
@@ -262,19 +263,10 @@ async def _check_forgotten(link: Link, keys: Keys) -> None:
 
     :raises ProfileExists: the server has the account
     """
-    nonce = secrets.token_bytes(32)
-    challenge = login_to_sign(
-        purpose=Purpose.DEVICE,
-        domain=keys.domain,
-        user=keys.user,
-        client=keys.client,
-        server_nonce=link.hello.nonce,
-        client_nonce=nonce,
-        certificate_hash=link.certificate.hash,
-    )
+    login = device_login(link, keys.device_key, domain=keys.domain, user=keys.user, client=keys.client)
     try:
         async with asyncio.timeout(LOGIN_SECONDS):
-            await link.request(LogIn(keys.user, keys.client, nonce, keys.device_key.sign(challenge)))
+            await link.request(login)
     except RefusedByServer as no:
         if no.code != "wrong_credentials":
             raise
@@ -286,16 +278,7 @@ async def _check_forgotten(link: Link, keys: Keys) -> None:
 
 def _request(link: Link, keys: Keys, login_key: Ed25519PrivateKey, invite: str) -> Register:
     """Both keys sign the same challenge: who registers holds the password and the device."""
-    nonce = secrets.token_bytes(32)
-    challenge = login_to_sign(
-        purpose=Purpose.REGISTER,
-        domain=keys.domain,
-        user=keys.user,
-        client=keys.client,
-        server_nonce=link.hello.nonce,
-        client_nonce=nonce,
-        certificate_hash=link.certificate.hash,
-    )
+    challenge = challenge_on(link, Purpose.REGISTER, domain=keys.domain, user=keys.user, client=keys.client)
     return Register(
         user=keys.user,
         client=keys.client,
@@ -305,9 +288,9 @@ def _request(link: Link, keys: Keys, login_key: Ed25519PrivateKey, invite: str) 
         device_key=public_of(keys.device_key),
         credential=keys.credential,
         statement=keys.statement,
-        client_nonce=nonce,
-        login_signature=login_key.sign(challenge),
-        device_signature=keys.device_key.sign(challenge),
+        client_nonce=challenge.nonce,
+        login_signature=login_key.sign(challenge.to_sign),
+        device_signature=keys.device_key.sign(challenge.to_sign),
         invite=invite,
     )
 

@@ -10,7 +10,6 @@ a newer connection of this very client took over; fighting that one would only m
 import asyncio
 import logging
 import random
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.client.backoff import LONGEST_SECONDS, Backoff
+from securechat.client.challenge import device_login
 from securechat.client.config import Home, ServerAddress
 from securechat.client.connect import open_trusted
 from securechat.client.errors import (
@@ -36,7 +36,7 @@ from securechat.client.keystore import Keys
 from securechat.client.link import Link, Push
 from securechat.client.trust import Pin, Trust
 from securechat.errors import SecureChatError
-from securechat.membership.login import Purpose, fingerprint, login_to_sign
+from securechat.membership.login import fingerprint
 from securechat.protocol.client_connection import DeliveredEvent
 from securechat.protocol.limits import PING_AFTER, SILENCE_LIMIT
 from securechat.protocol.messages import (
@@ -46,7 +46,6 @@ from securechat.protocol.messages import (
     Delivered,
     InboxDelivered,
     LoggedIn,
-    LogIn,
     RequestBody,
     ServerHello,
 )
@@ -254,21 +253,10 @@ class Session:
                 f"the account {own.user} belongs to {own.server.domain}",
                 fingerprint=fingerprint(link.hello.identity_key),
             )
-        nonce = secrets.token_bytes(32)
-        signature = own.device_key.sign(
-            login_to_sign(
-                purpose=Purpose.DEVICE,
-                domain=own.server.domain,
-                user=own.user,
-                client=own.client,
-                server_nonce=link.hello.nonce,
-                client_nonce=nonce,
-                certificate_hash=link.certificate.hash,
-            )
-        )
+        login = device_login(link, own.device_key, domain=own.server.domain, user=own.user, client=own.client)
         try:
             async with asyncio.timeout(LOGIN_SECONDS):
-                answer = await link.request(LogIn(own.user, own.client, nonce, signature))
+                answer = await link.request(login)
         except TimeoutError:
             raise Unreachable(f"the server at {self._address} does not answer a login") from None
         except RefusedByServer as no:

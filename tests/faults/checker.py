@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.faults.ledger import Ledger
-from tests.faults.member import Line, Story
+from tests.faults.orders import Line, Story
 
 SEEN = ("received", "sent")
 

@@ -43,6 +43,8 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     longest: dict[str, float] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    left: int = 0
+    """Faults that were asked for and not done: the time was up."""
     seconds: float = 0.0
 
     def took(self, what: str, seconds: float) -> None:
@@ -53,7 +55,8 @@ class Report:
         parts = [f"{number:,} {what}" for what, number in self.counts.items()]
         parts += [f"longest {what} {seconds:.2f} s" for what, seconds in self.longest.items()]
         verdict = "WRONG" if self.wrong else "ok"
-        return f"{self.name}: {verdict}: {', '.join(parts)} in {self.seconds:.0f} s"
+        short = f"; the time was up, {self.left:,} are left" if self.left else ""
+        return f"{self.name}: {verdict}: {', '.join(parts)} in {self.seconds:.0f} s{short}"
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,25 @@ def play(name: str, fault: str, amount: Amount, world: World, *, each: int) -> R
             with folder() as where:
                 world(where, random.Random(seed), report, at_most)
         except Exception as wrong:  # noqa: BLE001 - whatever nobody foresaw is a violation, and has a seed
-            what = str(wrong) if isinstance(wrong, Wrong) else "".join(traceback.format_exception(wrong))
             report.wrong.append(
-                f"{what}\nagain: python -m tests.faults.{name} --seed {seed} --count {at_most}"
+                f"{_told(wrong)}\nagain: python -m tests.faults.{name} --seed {seed} --count {at_most}"
             )
             break
         if report.counts[fault] == before:
             report.wrong.append(f"world {seed} saw no fault: the harness itself is broken")
             break
     report.seconds = time.monotonic() - started
+    report.left = 0 if report.wrong else max(0, amount.count - report.counts[fault])
     return report
+
+
+def _told(wrong: Exception) -> str:
+    """Whatever is wrong, so that somebody can see why: with its cause, or with where it came from."""
+    if not isinstance(wrong, Wrong):
+        return "".join(traceback.format_exception(wrong))
+    if wrong.__cause__ is None:
+        return str(wrong)
+    return f"{wrong}\nbecause of: {''.join(traceback.format_exception(wrong.__cause__))}"
 
 
 @contextmanager

@@ -17,19 +17,15 @@ import msgspec
 
 from securechat.client.errors import ClientError
 from tests.faults.clocks import Clock, SharedClock
-from tests.faults.hosts import MemberProcess, ServerProcess, proxy_to
+from tests.faults.hosts import ClockedServer, MemberProcess, proxy_to
 from tests.faults.ledger import Ledger
-from tests.faults.member import (
-    ENDED,
-    MARK,
-    SECONDS,
+from tests.faults.member import ENDED, MARK, SECONDS, Member
+from tests.faults.orders import (
     Account,
     Acked,
+    Change,
     Done,
     In,
-    Invite,
-    Make,
-    Member,
     Order,
     Recount,
     Refused,
@@ -40,6 +36,7 @@ from tests.faults.member import (
     Story,
     Told,
     Up,
+    Verb,
 )
 from tests.faults.proxy import Proxy
 
@@ -174,7 +171,7 @@ class Seat:
 class Crowd:
     """The server, the seats and their rooms."""
 
-    def __init__(self, folder: Path, server: ServerProcess, plan: Plan, *, seed: int) -> None:
+    def __init__(self, folder: Path, server: ClockedServer, plan: Plan, *, seed: int) -> None:
         self.folder = folder
         self.server = server
         self.plan = plan
@@ -244,10 +241,10 @@ class Crowd:
 
     async def _make(self, room: str) -> None:
         first, *others = self.members[room]
-        await self.seats[first].must(Make(0, room))
+        await self.seats[first].must(Change(Verb.MAKE, room))
         self.seats[first].places.append(room)
         for user in others:
-            await self.seats[first].must(Invite(0, room, user))
+            await self.seats[first].must(Change(Verb.INVITE, room, user))
         async with asyncio.timeout(SECONDS):
             while any(room not in self.seats[user].places for user in others):
                 await self._news.wait()
@@ -302,7 +299,7 @@ class Crowd:
             await seat.close()
             await seat.open()
         try:
-            answer = await seat.ask(Settle(0))
+            answer = await seat.ask(Settle())
         except TimeoutError:
             return False
         if isinstance(answer, Done) and answer.error:
@@ -327,7 +324,7 @@ class Crowd:
         return found
 
     async def stories(self, *, lines: bool) -> dict[str, Story]:
-        answers = [(seat.user, await seat.ask(Recount(0, lines))) for seat in self.seats.values()]
+        answers = [(seat.user, await seat.ask(Recount(lines))) for seat in self.seats.values()]
         return {user: answer for user, answer in answers if isinstance(answer, Story)}
 
     def look_at_stays(self) -> None:

@@ -2,136 +2,49 @@
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
-from importlib import import_module, util
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from tests.faults.clocks import SharedClock
-from tests.faults.member import REPORTS, Account, Order, Report
+from tests.faults.orders import REPORTS, Account, Order, Report
+from tests.faults.process import Process
 from tests.faults.proxy import Proxy
+from tests.faults.server_process import ServerProcess
 
 START: Final = 60
 """Seconds until a process that says nothing is a failure."""
 
-END: Final = 30
-
 _ENCODE: Final = msgspec.json.Encoder().encode
 
-NO_LIMITS: Final = """
+NO_CAPS: Final = """
 [connections]
 before_login = 10000
 before_login_per_address = 10000
 """
 
 
-def rates() -> str:
-    """Return a configuration's table that takes every rate limit out of the way: they are not the subject."""
-    if util.find_spec("securechat.server.rate_limit") is None:
-        return ""
-    rules = import_module("securechat.server.rate_limit").RULES
-    lines = [f'"{rule.name}" = {{ burst = 1e9, per_second = 1e9 }}' for rule in rules]
-    return "\n".join(["[rates]", *lines, ""])
+class ClockedServer(ServerProcess):
+    """The real command, by a clock that can be set; ``module`` may be a worse one."""
 
-
-class Process:
-    """A process of ours: stopped, continued, killed and ended by its id."""
-
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-        self.stopped = False
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid if self._process is not None else 0
-
-    def stop(self) -> None:
-        self._signal(signal.SIGSTOP)
-        self.stopped = True
-
-    def go_on(self) -> None:
-        self._signal(signal.SIGCONT)
-        self.stopped = False
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.running and self._process is not None:
-            self._process.send_signal(number)
-
-    async def kill(self) -> None:
-        """End it as a power cut would: it gets no chance to tidy up."""
-        self._signal(signal.SIGKILL)
-        self.stopped = False
-        if self._process is not None:
-            await self._process.wait()
-
-    async def ended(self) -> None:
-        """Wait until it is gone; one that will not go is killed.
-
-        :raises TimeoutError: so it was
-        """
-        if self._process is None:
-            return
-        try:
-            async with asyncio.timeout(END):
-                await self._process.wait()
-        except TimeoutError:
-            await self.kill()
-            raise
-
-
-class ServerProcess(Process):
-    """The real command, on one port for its life."""
-
-    def __init__(self, folder: Path, port: int, module: str = "securechat") -> None:
-        super().__init__()
-        folder.mkdir(parents=True)
-        self.module = module
-        self.folder = folder
-        self.port = port
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.module = "securechat"
         self.clock = SharedClock(folder / "clock")
+        self.settings += NO_CAPS
         self.starts: list[float] = []
         """Seconds from each start until it was ready."""
-        (folder / "server.toml").write_text(NO_LIMITS + rates())
 
     @property
-    def database(self) -> Path:
-        (found,) = (self.folder / "data").glob("*.db")
-        return found
+    def command(self) -> tuple[str, ...]:
+        return ("tests.faults.clocks", str(self.clock.path), self.module)
 
-    async def start(self) -> None:
-        begun = asyncio.get_running_loop().time()
-        with (self.folder / "server.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.faults.clocks", str(self.clock.path), self.module, "server"),
-                *("--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.folder / "data")),
-                *("--config", str(self.folder / "server.toml")),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-            )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(START):
-            while line := await self._process.stdout.readline():
-                if line.startswith(b"ready"):
-                    self.starts.append(asyncio.get_running_loop().time() - begun)
-                    return
-        raise RuntimeError(f"the server did not start: {self.log()}")
-
-    async def end(self) -> None:
-        self.go_on()
-        self._signal(signal.SIGTERM)
-        await self.ended()
-
-    def log(self) -> str:
-        return (self.folder / "server.log").read_text(errors="replace")[-3000:]
+    async def start(self) -> float:
+        self.starts.append(await super().start())
+        return self.starts[-1]
 
 
 class MemberProcess(Process):

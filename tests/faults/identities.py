@@ -40,6 +40,8 @@ NAMES: Final = ("alice", "bob", "carol", "dave", "eve", "frank")
 ACKNOWLEDGE: Final = frozenset({"alice", "carol", "eve"})
 LINES: Final = 8
 AT_ONCE: Final = 6
+CHECKED_EVERY: Final = 500
+"""Steps between two looks at the whole database."""
 
 Groups = dict[str, dict[bytes, int]]
 """Of each person, where they are, and each group's epoch."""
@@ -267,13 +269,13 @@ async def meet(folder: Path, *, steps: int, seed: int, note: Callable[[str], Non
         square = Square(app, [person for person, _ in people], groups, Random(seed))
         square.lines = [Line(await Peer.connect(app.port)) for _ in range(LINES)]
         try:
-            done, following = 0, 5_000
+            done, following = 0, CHECKED_EVERY
             while done < steps:
                 done += await square.turn()
                 if done >= following:
                     await square.check()
                     note(f"{done:,} steps")
-                    following += 5_000
+                    following += CHECKED_EVERY
             await square.check()
         finally:
             for line in square.lines:

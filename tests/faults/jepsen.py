@@ -10,7 +10,6 @@ The exit code is 1 when something is wrong; then the last events are told.
 import argparse
 import asyncio
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -20,9 +19,10 @@ from pathlib import Path
 
 from tests.faults.checker import Checker, Verdict
 from tests.faults.crowd import Crowd, Plan
-from tests.faults.hosts import ServerProcess
-from tests.faults.member import Account, bend
+from tests.faults.hosts import ClockedServer
+from tests.faults.member import bend
 from tests.faults.nemesis import Nemesis
+from tests.faults.orders import Account
 
 TOLD = 200
 """Events of the end that are told when something is wrong."""
@@ -38,7 +38,7 @@ class Run:
         self.folder = folder
         self.plan = plan
         self.seed = seed
-        self.server = ServerProcess(folder / "server", free_port())
+        self.server = ClockedServer(folder / "server")
         self.crowd = Crowd(folder, self.server, plan, seed=seed)
         self.nemesis: Nemesis | None = None
         self.verdict = Verdict()
@@ -116,13 +116,6 @@ out of order = {ledger["out of order"]}, wrong in all = {len(self.verdict.wrong)
             line for kind, all_ in by_kind.items() for line in (f"{len(all_)} x {kind}", *all_[:EXAMPLES])
         ]
         return "\n".join([*list(self.crowd.trace)[-TOLD:], "", *told])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def run(

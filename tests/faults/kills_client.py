@@ -111,6 +111,8 @@ class Tale:
 
     async def heal(self) -> None:
         """A life without a kill; everything must be well."""
+        if self._joining.done():
+            raise Wrong("bob cannot join") from self._joining.exception()
         if await self._live("", 0, HANGS) != 0:
             raise Wrong("alice ended by a signal nobody sent")
         if not await self.bob.client.drained(PATIENCE):

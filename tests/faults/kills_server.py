@@ -94,7 +94,10 @@ class Tale:
         finally:
             for task in self._talking:
                 task.cancel()
-            await asyncio.gather(*self._talking, return_exceptions=True)
+            ends = await asyncio.gather(*self._talking, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise Wrong("a client does not take in what is said") from end
         self.report.counts[KILLS] += 1
         self.report.counts[aim.__name__.replace("_", " ")] += 1
         check_copy(self.server.database, self.world.folder / "copy")

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from securechat.client import backoff, events, history, intents, outbox, records, session
 from securechat.client.client import Client
@@ -32,6 +31,29 @@ from securechat.client.trust import Trust
 from securechat.errors import SecureChatError
 from securechat.membership import passwords
 from securechat.membership.passwords import Parameters
+from tests.faults.orders import (
+    ORDERS,
+    Account,
+    Acked,
+    Change,
+    Done,
+    In,
+    Line,
+    Order,
+    Place,
+    Recount,
+    Refused,
+    Renew,
+    Report,
+    Rival,
+    Say,
+    Settle,
+    Shown,
+    Story,
+    Told,
+    Up,
+    Verb,
+)
 
 MARK: Final = "|"
 """Between a message's name in the ledger and what makes it longer."""
@@ -43,153 +65,12 @@ SECONDS: Final = 40.0
 """For what waits for the server."""
 
 
-class Account(Struct, frozen=True):
-    """Who a member is, and how a run bends its client: nothing of it is about what is proved."""
-
-    home: str
-    user: str
-    password: str
-    server: str
-    longest_backoff: float = 5.0
-    """Seconds: a run's minutes are for faults, not for waiting."""
-    silence: float = 60.0
-    carried_above: int = 65536
-    """Bytes from which on a commit goes as a blob: small, so that some do."""
-
-
-class Say(Struct, frozen=True, tag=True):
-    to: str
-    text: str
-
-
-class Make(Struct, frozen=True, tag=True):
-    number: int
-    room: str
-
-
-class Invite(Struct, frozen=True, tag=True):
-    number: int
-    room: str
-    user: str
-
-
-class Remove(Struct, frozen=True, tag=True):
-    number: int
-    room: str
-    user: str
-
-
-class Leave(Struct, frozen=True, tag=True):
-    number: int
-    room: str
-
-
-class Renew(Struct, frozen=True, tag=True):
-    """Commit fresh keys of one's own."""
-
-    room: str
-
-
-class Rival(Struct, frozen=True, tag=True):
-    """Connect this device a second time, and go on with a third connection (Q-03)."""
-
-    number: int
-
-
-class Settle(Struct, frozen=True, tag=True):
-    """Be done once nothing of one's own waits and everything is read."""
-
-    number: int
-
-
-class Recount(Struct, frozen=True, tag=True):
-    """Say how things stand, with all messages or without."""
-
-    number: int
-    lines: bool
-
-
-Order = Say | Make | Invite | Remove | Leave | Renew | Rival | Settle | Recount
-
-
-class Up(Struct, frozen=True, tag=True):
-    """Open, with everything that came before stored."""
-
-
-class Line(Struct, frozen=True, tag=True):
-    """One message of a store."""
-
-    place: str
-    sender: str
-    own: bool
-    name: str
-    state: str
-    sequence: int
-    local_id: int
-    code: str
-
-
-class Acked(Struct, frozen=True, tag=True):
-    line: Line
-
-
-class Shown(Struct, frozen=True, tag=True):
-    line: Line
-
-
-class Refused(Struct, frozen=True, tag=True):
-    place: str
-    name: str
-    why: str
-
-
-class In(Struct, frozen=True, tag=True):
-    place: str
-
-
-class Told(Struct, frozen=True, tag=True):
-    what: str
-    text: str
-
-
-class Done(Struct, frozen=True, tag=True):
-    number: int
-    error: str = ""
-
-
-class Place(Struct, frozen=True):
-    """A conversation as it stands at one member."""
-
-    name: str
-    state: str
-    held: str
-    group: bytes
-    cursor: int
-    epoch: int
-    code: str
-    members: tuple[str, ...]
-
-
-class Story(Struct, frozen=True, tag=True):
-    """Everything a member's store has, oldest first."""
-
-    number: int
-    lines: tuple[Line, ...]
-    places: tuple[Place, ...]
-
-
-Report = Up | Acked | Shown | Refused | In | Told | Done | Story
-
-ORDERS: Final = msgspec.json.Decoder(Order)
-REPORTS: Final = msgspec.json.Decoder(Report)
-
-
 def bend(account: Account, put: Callable[[object, str, object], None] = setattr) -> None:
     """Make this process's clients cheap and impatient.
 
     :param put: sets an attribute of a module; the caller may know how to put it back
     """
-    put(passwords, "_argon2id", _cheap)
+    put(passwords, "_argon2id", cheap)
     put(backoff, "LONGEST_SECONDS", account.longest_backoff)
     put(outbox, "RETRY_LONGEST", account.longest_backoff)
     put(session, "SILENCE_LIMIT", account.silence)
@@ -197,7 +78,8 @@ def bend(account: Account, put: Callable[[object, str, object], None] = setattr)
     put(outbox, "MAX_BODY", account.carried_above)
 
 
-def _cheap(password: str, salt: bytes, _parameters: Parameters) -> bytes:
+def cheap(password: str, salt: bytes, _parameters: Parameters) -> bytes:
+    """Stretch a password for nothing: what is tried here is about something else."""
     return hashlib.sha256(salt + passwords.normalise(password).encode()).digest()
 
 
@@ -251,7 +133,7 @@ class Member:
                     self._report(Refused(self._place(to), text.split(MARK, 1)[0], str(refused)))
             case Renew(room):
                 self._renew(client, room)
-            case Recount(number, lines):
+            case Recount(lines, number):
                 self._report(self._story(client, number, lines=lines))
             case _:
                 self._errand(self._run(client, order))
@@ -260,13 +142,13 @@ class Member:
         number = getattr(order, "number", 0)
         try:
             match order:
-                case Make(_, room):
+                case Change(Verb.MAKE, room):
                     await client.create_room(room, topic="x" * 2000)
-                case Invite(_, room, user):
+                case Change(Verb.INVITE, room, user):
                     await client.invite(room, user)
-                case Remove(_, room, user):
+                case Change(Verb.REMOVE, room, user):
                     await client.remove(room, user)
-                case Leave(_, room):
+                case Change(Verb.LEAVE, room):
                     await client.leave(room)
                 case Settle():
                     async with asyncio.timeout(SECONDS):

@@ -15,7 +15,7 @@ from typing import Final
 from tests.faults.clocks import JUMPS
 from tests.faults.crowd import Crowd, Seat
 from tests.faults.hosts import MemberProcess
-from tests.faults.member import Done, Invite, Leave, Order, Remove, Renew, Rival
+from tests.faults.orders import Change, Done, Order, Renew, Rival, Verb
 from tests.faults.proxy import Door, Way
 
 AT_ONCE: Final = 6
@@ -244,7 +244,7 @@ class Nemesis:
         async with self.some("connected twice", 0.1) as seats:
             for seat in seats:
                 with contextlib.suppress(TimeoutError):
-                    await seat.ask(Rival(0))
+                    await seat.ask(Rival())
                 await seat.close()
                 await seat.open()
 
@@ -264,10 +264,10 @@ class Nemesis:
         guest = self.random.choice(sorted(self.crowd.guests[room]))
         owner = self.crowd.seats[self.crowd.members[room][0]]
         going: dict[str, tuple[Seat, Order]] = {
-            "invited": (owner, Invite(0, room, guest)),
-            "removed": (owner, Remove(0, room, guest)),
+            "invited": (owner, Change(Verb.INVITE, room, guest)),
+            "removed": (owner, Change(Verb.REMOVE, room, guest)),
         }
-        going["left"] = (self.crowd.seats[guest], Leave(0, room))
+        going["left"] = (self.crowd.seats[guest], Change(Verb.LEAVE, room))
         what = self.random.choice(["invited", "invited", "removed", "left"])
         seat, order = going[what]
         if not seat.up:

@@ -10,7 +10,6 @@ no key was used twice.
 
 import asyncio
 import contextlib
-import hashlib
 import random
 import shutil
 import sys
@@ -40,6 +39,7 @@ from tests.faults.command import Amount, Report, Wrong, command, play
 from tests.faults.disk import faulty_disk, write_files
 from tests.faults.generations import Oracle, watching_generations
 from tests.faults.ledger import Ledger, settle
+from tests.faults.member import cheap
 from tests.faults.patient_world import PatientWorld
 from tests.scenarios.world import PATIENCE, Person, World
 
@@ -337,11 +337,7 @@ def _decoded(word: Asked) -> Changing:
 
 @contextmanager
 def cheap_passwords() -> Iterator[None]:
-    """Stretch passwords for nothing: what is tried here is about something else."""
-
-    def cheap(password: str, salt: bytes, _parameters: passwords.Parameters) -> bytes:
-        return hashlib.sha256(salt + passwords.normalise(password).encode()).digest()
-
+    """Stretch passwords for nothing, in this process."""
     with mock.patch.object(passwords, "_argon2id", cheap):
         yield
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from tests.faults.command import Wrong
 from tests.faults.patient_world import settings_without_limits
+from tests.faults.process import Process
 
 START: Final = 30
 """Seconds until a server that does not say that it is ready hangs."""
@@ -19,19 +20,24 @@ STARTS_WITHIN: Final = 5.0
 """The issue's limit for a start after a kill."""
 
 
-class ServerProcess:
+class ServerProcess(Process):
     """`securechat server` on a free loopback port, in a folder of its own."""
 
     def __init__(self, folder: Path, module: tuple[str, ...] = ("securechat",)) -> None:
         """``module`` is what is run, and its first arguments: a test may plant a worse server."""
+        super().__init__()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
         self.settings = settings_without_limits()
         """What its file of options says."""
         self._module = module
-        self._process: asyncio.subprocess.Process | None = None
         self._began = 0.0
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What Python runs, before the arguments."""
+        return self._module
 
     @property
     def database(self) -> Path:
@@ -44,7 +50,7 @@ class ServerProcess:
         with (self.folder / "server.log").open("ab") as log:
             self._began = time.monotonic()
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", *self._module, "server", "--port", str(self.port)),
+                *(sys.executable, "-m", *self.command, "server", "--port", str(self.port)),
                 *("--host", "127.0.0.1", "--cert", str(self.folder / "server.pem")),
                 *("--data", str(self.folder / "data"), "--config", str(settings)),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -67,30 +73,22 @@ class ServerProcess:
                         return self._in_time(time.monotonic() - self._began - self._waited())
         except TimeoutError:
             raise Wrong(f"the server hangs at its start: {self.log()}") from None
-        raise Wrong(f"the server does not start: {self.log()}")
+        await self.gone()
+        raise Wrong(f"the server does not start, it ended with {self._process.returncode}: {self.log()}")
 
     async def start(self) -> float:
         await self.begin()
         return await self.ready()
 
-    def strike(self) -> None:
-        """SIGKILL, now; `gone` waits for the end."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
-
-    async def kill(self) -> None:
-        self.strike()
-        await self.gone()
-
-    async def stop(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-        await self.gone()
+    async def end(self) -> None:
+        """Have it end by itself, as its service manager would."""
+        self.go_on()
+        self._signal(signal.SIGTERM)
+        await self.ended()
 
     async def gone(self) -> None:
         if self._process is not None:
             await self._process.communicate()
-            self._process = None
 
     def log(self) -> str:
         """The end of what it logged."""

@@ -71,11 +71,6 @@ class Server(ServerProcess):
         self.settings += CAPS.format(sockets=sockets)
 
     @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
     def rss(self) -> int:
         """KiB."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE_KIB
@@ -190,7 +185,7 @@ async def serving(sockets: int | None, *names: str) -> AsyncIterator[tuple[Serve
             yield server, pair
         finally:
             await pair.end()
-            await server.stop()
+            await server.end()
 
 
 # The parts.

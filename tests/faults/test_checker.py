@@ -6,7 +6,7 @@ import msgspec
 
 from tests.faults.checker import Checker, Stays
 from tests.faults.ledger import Ledger
-from tests.faults.member import Line, Place, Story
+from tests.faults.orders import Line, Place, Story
 
 ROOM = "#team"
 GROUP = b"group"

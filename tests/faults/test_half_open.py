@@ -15,7 +15,7 @@ from securechat.server import listener
 from tests.client.conftest import cheap_argon2 as cheap_argon2  # noqa: PLC0414 - a fixture, shared
 from tests.faults.clocks import SharedClock
 from tests.faults.hosts import MemberProcess
-from tests.faults.member import Account, Report, Shown
+from tests.faults.orders import Account, Report, Shown
 from tests.faults.proxy import Door, Proxy, Way
 from tests.scenarios.conftest import world as world  # noqa: PLC0414 - a fixture, shared
 from tests.scenarios.world import PATIENCE, Person, World

@@ -11,7 +11,8 @@ from securechat.client.change import Changes
 from securechat.client.events import Event
 from tests.faults.crowd import Plan
 from tests.faults.jepsen import Run
-from tests.faults.member import Account, Member, bend
+from tests.faults.member import Member, bend
+from tests.faults.orders import Account
 
 SMALL = Plan(members=5, processes=1, guests=1, rooms=1, silence=3.0, pause=0.3, quiet=40.0)
 

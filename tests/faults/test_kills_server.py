@@ -21,7 +21,7 @@ def test_q_02_an_answer_before_the_commit_is_seen(tmp_path: Path, monkeypatch: p
     """Answered, not stored, killed: its sender notices, or nobody is shown it."""
     monkeypatch.setattr(kills_server, "PATIENCE", 5)
     monkeypatch.setattr(kills_server, "HEALS_AFTER", 3)
-    with pytest.raises(Wrong, match=r"lost|cannot send|did not happen|gone back"):
+    with pytest.raises(Wrong, match=r"lost|gone back"):
         kills_server.world(
             tmp_path, random.Random(3), Report("planted"), 40, module=("tests.faults.planted",)
         )

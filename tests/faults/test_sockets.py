@@ -33,7 +33,7 @@ async def test_o_01_every_kind_of_stranger_is_closed_in_time_and_leaves_nothing(
         assert alice.closed is None
         alice._writer.transport.abort()
     finally:
-        await server.stop()
+        await server.end()
 
 
 async def test_o_08_connections_come_and_go_and_leave_no_descriptor(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ async def test_o_08_connections_come_and_go_and_leave_no_descriptor(tmp_path: Pa
         assert "refused" not in fact["kinds"]
         await no_more_than(server, descriptors)
     finally:
-        await server.stop()
+        await server.end()
 
 
 async def no_more_than(server: Server, descriptors: int) -> None:

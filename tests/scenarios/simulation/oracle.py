@@ -1,0 +1,206 @@
+"""Knows what everybody did, and says what must not be (rules.md A and D).
+
+It believes no check of the client: what two clients saw of a log is compared here, who said what is
+written down when it is said, and whatever a client shows, seals or passes over is held against that.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+from unittest import mock
+
+from securechat.client import log_chain, records
+from securechat.client.change import Change
+from securechat.client.events import (
+    Event,
+    Held,
+    Invited,
+    Joined,
+    MessageReceived,
+    Notice,
+    Removed,
+    Undecryptable,
+)
+from securechat.client.outbox import Outbox, Purpose
+from securechat.client.reading import Reader
+from securechat.client.records import ConversationRecord
+from securechat.client.sentences import HOLDS
+from securechat.protocol.messages import Entry, SendMessage
+
+TOLD: Final = frozenset(
+    {
+        "refused_commit",
+        "rejoined",
+        "welcome_refused",
+        "conflict",
+        "server_restored",
+        "untrusted_keys",
+        "refused_proposal",
+        "expired",
+    }
+)
+"""Notices by which somebody learns that something is not as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    sender: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A ciphertext, and the log that its sender had seen when it was made."""
+
+    sender: str
+    group: bytes
+    seen: tuple[bytes, ...]
+
+
+@dataclass
+class Oracle:
+    """One run's."""
+
+    evil: set[str] = field(default_factory=set)
+    """People of whom nothing is expected."""
+    said: dict[str, Said] = field(default_factory=dict)
+    sealed: dict[bytes, Sealed] = field(default_factory=dict)
+    evidence: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    """What somebody has read of a group that proves a fork, until they are told and go on on purpose."""
+    shown: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    told: dict[str, Counter[str]] = field(default_factory=dict)
+    """What somebody was told that is not as it should be, by code."""
+    stays: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    """The epoch in which somebody entered a group, the last time."""
+    read: set[tuple[str, str]] = field(default_factory=set)
+    """Who has been delivered which text's ciphertext, while holding the group's secrets."""
+    texts: dict[bytes, str] = field(default_factory=dict)
+    """What a ciphertext holds."""
+    hidden: int = 0
+    """Messages that somebody lacks, was never delivered and was told nothing of."""
+    wrong: list[str] = field(default_factory=list)
+
+    def say(self, text: str, sender: str, room: str) -> None:
+        self.said[text] = Said(sender, room)
+
+    def complain(self, text: str) -> None:
+        self.wrong.append(text)
+
+    def hear(self, name: str, record: ConversationRecord | None, event: Event) -> None:
+        """An event that a client told its owner."""
+        told = self.told.setdefault(name, Counter())
+        match event:
+            case MessageReceived():
+                self._check_shown(name, record, event)
+            case Held():
+                told[event.code] += 1
+                if event.code not in HOLDS or not event.text:
+                    self.complain(f"{name} is held without a reason: {event}")
+            case Undecryptable():
+                told[event.code] += 1
+            case Removed():
+                told["removed"] += 1
+            case Invited() | Joined() if record is not None and record.group_id is not None:
+                self.stays[name, record.group_id] = record.epoch
+                self.evidence.pop((name, record.group_id), None)
+            case Notice(code="internal", text=text) if "something failed here" in text:
+                self.complain(f"{name}: {text}")
+            case Notice() if event.code in TOLD:
+                told[event.code] += 1
+            case _:
+                pass
+
+    def released(self, name: str, group: bytes | None) -> None:
+        """The user has seen why, and goes on."""
+        if group is not None:
+            self.evidence.pop((name, group), None)
+
+    def forgets(self, name: str) -> None:
+        """A profile went back: what it showed since it will show again."""
+        self.shown.pop(name, None)
+        for key in [key for key in self.evidence if key[0] == name]:
+            del self.evidence[key]
+
+    def _check_shown(self, name: str, record: ConversationRecord | None, event: MessageReceived) -> None:
+        message = event.message
+        said = self.said.get(message.text)
+        room = record.room if record is not None else "?"
+        if said is None:
+            self.complain(f"{name} was shown what nobody said: {message}")
+        elif said != Said(message.sender, room):
+            self.complain(f"{name} was shown {message.text!r} as {message.sender}'s in {room}; it is {said}")
+        shown = self.shown.setdefault(name, set())
+        if (room, message.text) in shown:
+            self.complain(f"{name} was shown {message.text!r} twice")
+        shown.add((room, message.text))
+
+    def note_sealed(self, name: str, change: Change, conversation: int, body: SendMessage) -> None:
+        record = records.by_id(change.db, conversation)
+        digest = hashlib.sha256(body.message).digest()
+        self.sealed[digest] = Sealed(name, body.group, tuple(log_chain.values(change.db, conversation)))
+        for (text,) in change.db.execute(
+            "SELECT text FROM message WHERE conversation = ? AND sealed = ?", (conversation, digest)
+        ):
+            self.texts[digest] = str(text)
+        if name in self.evil:
+            return
+        if record.held:
+            self.complain(f"{name} sealed to {record.name}, which is held: {record.held_code}")
+        if (name, body.group) in self.evidence:
+            self.complain(f"{name} sealed to {record.name} after evidence: {self.evidence[name, body.group]}")
+
+    def proof(self, name: str, seen: list[bytes], entry: Entry, *, opened: bool) -> str | None:
+        """Why this entry, to somebody who had seen so much, proves that the log was doctored."""
+        made = self.sealed.get(hashlib.sha256(entry.body).digest())
+        if made is None:
+            return None if opened else f"entry {entry.sequence} is nobody's"
+        if made.sender == name:
+            return None
+        if tuple(seen[: len(made.seen)]) != made.seen:
+            return f"entry {entry.sequence} by {made.sender} is of a log that went otherwise"
+        return None
+
+
+@contextmanager
+def watching(oracle: Oracle) -> Iterator[None]:
+    """Look at what all clients seal and read, until the block ends."""
+    read, put = Reader._message, Outbox.put
+
+    def look(reader: Reader, change: Change, record: ConversationRecord, entry: Entry) -> Any:
+        name = reader.device.user
+        has_secrets = reader.groups.group(change.db, record.id) is not None
+        seen = log_chain.values(change.db, record.id)
+        unreadable = _unreadable(change, record)
+        after = read(reader, change, record, entry)
+        if not has_secrets or name in oracle.evil or record.group_id is None:
+            return after
+        oracle.read.add((name, oracle.texts.get(hashlib.sha256(entry.body).digest(), "")))
+        opened = _unreadable(change, record) == unreadable
+        proof = oracle.proof(name, seen, entry, opened=opened)
+        if proof is not None:
+            oracle.evidence[name, record.group_id] = proof
+            if not after.held:
+                oracle.complain(f"{name} goes on in {record.name} although {proof}")
+        return after
+
+    def seal(outbox: Outbox, change: Change, purpose: Purpose, body: Any, **more: Any) -> int:
+        name = put(outbox, change, purpose, body, **more)
+        if purpose is Purpose.SEND:
+            user = outbox._session._credentials.user
+            oracle.note_sealed(user, change, more["conversation"], body)
+        return name
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Reader, "_message", look))
+        stack.enter_context(mock.patch.object(Outbox, "put", seal))
+        yield
+
+
+def _unreadable(change: Change, record: ConversationRecord) -> int:
+    rows = change.db.execute(
+        "SELECT id FROM message WHERE conversation = ? AND state = 'unreadable'", (record.id,)
+    )
+    return len(rows.fetchall())

@@ -8,6 +8,7 @@ from typing import Final
 
 from securechat.server import security_log
 from securechat.server.counters import Counters
+from securechat.server.status import RecentStatus
 
 TICK: Final = 1.0
 """Seconds between two timers; how late one comes is how far the loop is behind."""
@@ -27,20 +28,6 @@ class Look:
     logins_failed: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     limited: Counter[str] = field(default_factory=Counter)
-    internal: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """What was counted in the last ``seconds``, at most five minutes."""
-
-    seconds: float
-    messages_per_minute: float
-    logins: int
-    logins_failed: int
-    refused: dict[str, int]
-    limited: dict[str, int]
-    internal: int
 
 
 class Lately:
@@ -82,19 +69,18 @@ class Lately:
             security_log.tell("limited", rule=rule, times=times)
         self._looks.append(new)
 
-    def recent(self, now: float) -> Recent:
+    def recent(self, now: float) -> RecentStatus:
         """Compare now with the oldest look that is kept."""
         new = self._look(now)
         old = self._looks[0] if self._looks else Look(now)
         seconds = max(new.at - old.at, 1.0)
-        return Recent(
+        return RecentStatus(
             seconds=round(seconds, 1),
             messages_per_minute=round((new.messages - old.messages) * 60 / seconds, 1),
             logins=new.logins - old.logins,
             logins_failed=new.logins_failed - old.logins_failed,
             refused=dict(new.refused - old.refused),
             limited=dict(new.limited - old.limited),
-            internal=new.internal - old.internal,
         )
 
     def _look(self, at: float) -> Look:
@@ -106,7 +92,6 @@ class Lately:
             counters.logins_failed,
             Counter(counters.connections_refused),
             Counter(counters.limited),
-            counters.refusals["internal"],
         )
 
 

@@ -19,9 +19,8 @@ from securechat.server.status import Status
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-REASONS: Final = frozenset({"address", "strangers", "total", "descriptors", "slow", "memory", "protocol"})
+REASONS: Final = frozenset({"address", "strangers", "total", "descriptors", "slow"})
 """Why a connection is refused or sent away (`budget.py`, `listener.py`)."""
-
 
 LABELS: Final[dict[str, frozenset[str]]] = {
     "reason": REASONS,

@@ -33,7 +33,6 @@ from securechat.server.status import (
     Identity,
     LoginStatus,
     ProcessStatus,
-    RecentStatus,
     Status,
     StoreStatus,
     WritingStatus,
@@ -86,7 +85,7 @@ class Overview:
             logins=self._logins(),
             store=store,
             writing=self._writing(),
-            recent=self._recent(),
+            recent=self.lately.recent(asyncio.get_running_loop().time()),
             errors=[ErrorSeen(time=e.time, source=e.source, text=e.text) for e in self.errors.lines],
             process=process_status(rss, files, lag=self.lately.worst_lag),
         )
@@ -151,17 +150,6 @@ class Overview:
             last=int(self.counters.last_transaction),
             p50_ms=round(percentile(latest, 0.5) * 1000, 2),
             p99_ms=round(percentile(latest, 0.99) * 1000, 2),
-        )
-
-    def _recent(self) -> RecentStatus:
-        recent = self.lately.recent(asyncio.get_running_loop().time())
-        return RecentStatus(
-            seconds=recent.seconds,
-            messages_per_minute=recent.messages_per_minute,
-            logins=recent.logins,
-            logins_failed=recent.logins_failed,
-            refused=recent.refused,
-            limited=recent.limited,
         )
 
 

@@ -93,6 +93,21 @@ class Person:
         lifetime = Lifetime(start - 3600, start + 30 * DAY)
         return make_key_package(self.identity, SUITE_3, lifetime=lifetime, last_resort=last_resort)
 
+    def registration(self, nonce: bytes, login_signature: bytes, device_signature: bytes) -> m.Register:
+        return m.Register(
+            user=self.user,
+            client=self.client,
+            salt=self.salt,
+            login_key=public_of(self.login_key),
+            account_key=public_of(self.account_key),
+            device_key=public_of(self.device_key),
+            credential=self.credential,
+            statement=self.statement,
+            client_nonce=nonce,
+            login_signature=login_signature,
+            device_signature=device_signature,
+        )
+
     def group(self, kind: Kind = Kind.ROOM, group_id: bytes | None = None) -> Group:
         uri = room_uri(self.domain, client_id())
         room = make_room(uri, kind=kind, owner=user_uri(self.domain, self.user))
@@ -141,24 +156,14 @@ class Peer:
             certificate_hash=hashlib.sha256(tls.getpeercert(binary_form=True) or b"").digest(),
         )
 
-    async def register(self, person: Person) -> m.LoggedIn:
+    def registration(self, person: Person) -> m.Register:
+        """What registers a person on this connection."""
         nonce = secrets.token_bytes(32)
         signed = self.challenge(person, Purpose.REGISTER, nonce, person.client)
-        answer = await self.ask(
-            m.Register(
-                user=person.user,
-                client=person.client,
-                salt=person.salt,
-                login_key=public_of(person.login_key),
-                account_key=public_of(person.account_key),
-                device_key=public_of(person.device_key),
-                credential=person.credential,
-                statement=person.statement,
-                client_nonce=nonce,
-                login_signature=person.login_key.sign(signed),
-                device_signature=person.device_key.sign(signed),
-            )
-        )
+        return person.registration(nonce, person.login_key.sign(signed), person.device_key.sign(signed))
+
+    async def register(self, person: Person) -> m.LoggedIn:
+        answer = await self.ask(self.registration(person))
         assert isinstance(answer, m.LoggedIn)
         self.name = answer.high_water
         return answer
@@ -319,6 +324,24 @@ def commit_request(group: Group, staged: StagedCommit, handshake_head: int) -> m
         group_info=m.Carried(staged.group_info),
         welcome=None if staged.welcome is None else m.Carried(staged.welcome),
     )
+
+
+async def refusal(peer: Peer, body: m.RequestBody, name: int | None = None) -> m.Refused:
+    """Ask for what must be refused; return what was said."""
+    try:
+        answer = await peer.ask(body, name)
+    except WasRefused as refused:
+        return refused.refusal
+    raise AssertionError(f"it was not refused: {answer}")
+
+
+async def tried(peer: Peer, body: m.RequestBody) -> str:
+    """The code of a refusal, or ``taken``."""
+    try:
+        await peer.ask(body)
+    except WasRefused as refused:
+        return refused.code
+    return "taken"
 
 
 async def publish(

@@ -1,6 +1,7 @@
 """A server on a free loopback port, for tests of any floor above it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,3 +30,10 @@ def config_in(folder: Path, **options: object) -> ServerConfig:
 async def running_server(folder: Path, **options: object) -> AsyncIterator[App]:
     async with running(config_in(folder, **options)) as app:
         yield app
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what nobody tells: sockets of the kernel, a server's counters."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.005)

@@ -19,24 +19,6 @@ from tests.server.peer import Peer, Person, WasRefused, registered
 from tests.server.running import running_server
 
 
-def registration(peer: Peer, person: Person) -> m.Register:
-    nonce = secrets.token_bytes(32)
-    signed = peer.challenge(person, Purpose.REGISTER, nonce, person.client)
-    return m.Register(
-        user=person.user,
-        client=person.client,
-        salt=person.salt,
-        login_key=public_of(person.login_key),
-        account_key=public_of(person.account_key),
-        device_key=public_of(person.device_key),
-        credential=person.credential,
-        statement=person.statement,
-        client_nonce=nonce,
-        login_signature=person.login_key.sign(signed),
-        device_signature=person.device_key.sign(signed),
-    )
-
-
 async def code_of(peer: Peer, body: m.RequestBody) -> str:
     with pytest.raises(WasRefused) as refused:
         await peer.ask(body)
@@ -57,9 +39,9 @@ async def test_a_taken_name_stays_whose_it_is(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice") as [(alice, _)]:
         peer = await Peer.connect(app.port)
         other = Person("alice", app.identity.domain)
-        assert await code_of(peer, registration(peer, other)) == "name_taken"
+        assert await code_of(peer, peer.registration(other)) == "name_taken"
         same_client = Person("bob", app.identity.domain, client=alice.client)
-        assert await code_of(peer, registration(peer, same_client)) == "exists"
+        assert await code_of(peer, peer.registration(same_client)) == "exists"
         await peer.close()
 
 
@@ -67,14 +49,14 @@ async def test_a_taken_name_stays_whose_it_is(tmp_path: Path) -> None:
 async def test_u_04_names_outside_the_grammar_are_refused(tmp_path: Path, user: str) -> None:
     async with running_server(tmp_path) as app:
         peer = await Peer.connect(app.port)
-        body = replace(registration(peer, Person("alice", app.identity.domain)), user=user)
+        body = replace(peer.registration(Person("alice", app.identity.domain)), user=user)
         assert await code_of(peer, body) == "name_refused"
         await peer.close()
 
 
 def spoilt(peer: Peer, person: Person) -> dict[str, m.Register]:
     """Registrations that each break one rule."""
-    right = registration(peer, person)
+    right = peer.registration(person)
     stranger = Person("alice", person.domain, client=person.client)
     forged = make_client_credential(
         domain=person.domain,
@@ -230,7 +212,7 @@ async def test_o_04_more_logins_than_can_wait_are_told_to_come_back(tmp_path: Pa
 async def test_a_03_what_is_hashed_or_verified_has_one_length(tmp_path: Path, field: str) -> None:
     async with running_server(tmp_path) as app:
         peer = await Peer.connect(app.port)
-        body = registration(peer, Person("alice", app.identity.domain))
+        body = peer.registration(Person("alice", app.identity.domain))
         peer.send(replace(body, **{field: getattr(body, field) + b"x"}))
         await peer.until(lambda: peer.closed is not None)
         assert peer.closed is not None

@@ -4,19 +4,11 @@ import asyncio
 import time
 from pathlib import Path
 
-import pytest
-
 from securechat.mls.codec import encode
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_KEY_PACKAGES
-from tests.server.peer import DAY, Peer, Person, WasRefused, claim, publish, registered
+from tests.server.peer import DAY, Person, claim, publish, refusal, registered
 from tests.server.running import UNLIMITED, running_server
-
-
-async def refusal(peer: Peer, body: m.RequestBody) -> m.Refused:
-    with pytest.raises(WasRefused) as refused:
-        await peer.ask(body)
-    return refused.value.refusal
 
 
 async def test_m_14_each_is_handed_out_once_and_then_the_last_resort(tmp_path: Path) -> None:

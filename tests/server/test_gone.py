@@ -17,9 +17,9 @@ from securechat.server.errors import Refusal
 from securechat.server.lobby import Lobby
 from securechat.server.session import Session
 from tests.server.peer import Peer, WasRefused, create_request, registered
-from tests.server.running import running_server
+from tests.server.running import running_server, until
 from tests.server.test_admin import ask, connected
-from tests.server.test_pump import session_of, until
+from tests.server.test_pump import session_of
 
 
 async def test_o_08_the_hub_forgets_who_has_gone(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from securechat.membership.invite import new_invite
-from securechat.membership.signing import public_of
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
 from securechat.protocol.limits import MAX_FRAME_BEFORE_LOGIN
@@ -19,7 +18,6 @@ from securechat.server.errors import Refusal
 from securechat.server.invites import NewInvite, make_invite
 from tests.server.peer import Peer, Person, WasRefused
 from tests.server.running import running_server
-from tests.server.test_accounts import registration
 
 
 async def an_invite(app: App, *, uses: int = 1, days: int = 7, now: int | None = None) -> NewInvite:
@@ -31,7 +29,7 @@ async def told(app: App, person: Person, token: str) -> str:
     """What a registration with a token comes to: a code, or nothing."""
     peer = await Peer.connect(app.port)
     try:
-        await peer.ask(replace(registration(peer, person), invite=token))
+        await peer.ask(replace(peer.registration(person), invite=token))
     except WasRefused as refused:
         return refused.code + refused.refusal.text
     finally:
@@ -104,19 +102,6 @@ async def test_there_are_only_so_many(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_o_02_the_longest_registration_fits_a_strangers_frame() -> None:
     person = Person("a" * 32, "d" * 60 + ".securechat.example")
-    body = m.Register(
-        user=person.user,
-        client=person.client,
-        salt=person.salt,
-        login_key=public_of(person.login_key),
-        account_key=public_of(person.account_key),
-        device_key=public_of(person.device_key),
-        credential=person.credential,
-        statement=person.statement,
-        client_nonce=bytes(32),
-        login_signature=bytes(64),
-        device_signature=bytes(64),
-        invite=new_invite().token,
-    )
+    body = replace(person.registration(bytes(32), bytes(64), bytes(64)), invite=new_invite().token)
     request = m.Request(1, msgspec.Raw(msgspec.msgpack.encode(body)))
     assert len(encode_frame(request)) < MAX_FRAME_BEFORE_LOGIN

@@ -15,8 +15,8 @@ from securechat.protocol.limits import MAX_FRAME_BEFORE_LOGIN
 from securechat.server.tls import MAX_BARE, MAX_BARE_ADMITTED, MAX_OWN, TlsPump
 from tests.server.key_updates import shaken_hands
 from tests.server.peer import registered
-from tests.server.running import running_server
-from tests.server.test_pump import one_stranger, session_of, until
+from tests.server.running import running_server, until
+from tests.server.test_pump import one_stranger, session_of
 
 SIZE = 27
 """Of a KeyUpdate in its record, there and back."""

@@ -24,27 +24,15 @@ from tests.server.peer import (
     create_request,
     open_room,
     publish,
+    refusal,
     registered,
+    tried,
 )
 from tests.server.running import UNLIMITED, running_server
-from tests.server.test_accounts import registration, spoilt
+from tests.server.test_accounts import spoilt
 
 ONCE = Rate(1, 1e-6)
 """One, and no more in the time of a test."""
-
-
-async def refusal(peer: Peer, body: m.RequestBody, name: int | None = None) -> m.Refused:
-    with pytest.raises(WasRefused) as refused:
-        await peer.ask(body, name)
-    return refused.value.refusal
-
-
-async def tried(peer: Peer, body: m.RequestBody) -> str:
-    try:
-        await peer.ask(body)
-    except WasRefused as refused:
-        return refused.code
-    return "taken"
 
 
 async def test_o_05_what_is_too_fast_is_refused_and_comes_again_under_its_name(tmp_path: Path) -> None:
@@ -384,7 +372,7 @@ async def test_o_09_what_is_no_registration_takes_nothing_of_what_all_share(tmp_
         for spoil in (*spoilt(first, alice), "taken"):
             peer = await Peer.connect(app.port)
             mallory = Person("alice" if spoil == "taken" else "mallory", app.identity.domain)
-            requests = {**spoilt(peer, mallory), "taken": registration(peer, mallory)}
+            requests = {**spoilt(peer, mallory), "taken": peer.registration(mallory)}
             assert await tried(peer, requests[spoil]) not in {"taken", "limited"}, spoil
             await peer.close()
         again = await Peer.connect(app.port)
@@ -402,7 +390,7 @@ async def test_o_09_without_an_invite_nobody_takes_of_what_all_share(tmp_path: P
         codes = []
         for number in range(6):
             peer = await Peer.connect(app.port)
-            codes.append(await tried(peer, registration(peer, Person(f"m{number}", app.identity.domain))))
+            codes.append(await tried(peer, peer.registration(Person(f"m{number}", app.identity.domain))))
             await peer.close()
         assert codes == ["invite_needed"] * 5 + ["limited"], "the address's own is taken first"
         assert app.counters.limited == {"registrations_by_address": 1}

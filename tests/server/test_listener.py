@@ -6,7 +6,7 @@ import logging
 import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from securechat.server.app import App
 from securechat.server.config import Connections
 from securechat.server.listener import ListenerStatus
 from tests.server.peer import Peer, Person, WasRefused, client_context, registered
-from tests.server.running import running_server
+from tests.server.running import running_server, until
 
 FEW = Connections(total=12, before_login=6, before_login_per_address=3)
 
@@ -63,12 +63,6 @@ async def strangers(
 
 def have_come(app: App, count: int) -> bool:
     return app.counters.connections_accepted >= count
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - sockets of the kernel and a server's counters tell nobody
-            await asyncio.sleep(0.005)
 
 
 def status(app: App) -> ListenerStatus:

@@ -9,14 +9,8 @@ from securechat.protocol import messages as m
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.server.errors import Refusal
 from securechat.server.session import Session
-from tests.server.peer import Peer, WasRefused, open_room, publish, registered
+from tests.server.peer import Peer, WasRefused, open_room, publish, refusal, registered
 from tests.server.running import running_server
-
-
-async def refusal(peer: Peer, body: m.RequestBody, name: int) -> m.Refused:
-    with pytest.raises(WasRefused) as refused:
-        await peer.ask(body, name)
-    return refused.value.refusal
 
 
 async def test_q_05_sent_twice_it_is_appended_once(tmp_path: Path) -> None:

@@ -30,15 +30,10 @@ from tests.server.peer import (
     open_room,
     publish,
     read_tree,
+    refusal,
     registered,
 )
 from tests.server.running import running_server
-
-
-async def refusal(peer: Peer, body: m.RequestBody) -> m.Refused:
-    with pytest.raises(WasRefused) as refused:
-        await peer.ask(body)
-    return refused.value.refusal
 
 
 def flipped(data: bytes, position: int = -1) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from securechat.server.tls import READ_BUFFER, RECORD, STRANGERS_READ, TlsPump
 from securechat.server.turns import Turns
 from tests.client.parts import a_moment
 from tests.server.peer import Peer, open_room, registered
-from tests.server.running import running_server
+from tests.server.running import running_server, until
 
 
 @asynccontextmanager
@@ -40,12 +40,6 @@ def session_of(app: App, user: str) -> Session:
         if isinstance(each, Session) and each.caller is not None and each.caller.user == user
     ]
     return found
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await a_moment()
 
 
 async def test_o_01_a_stranger_takes_little_of_each_turn(tmp_path: Path) -> None:

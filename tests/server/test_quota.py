@@ -26,17 +26,10 @@ from tests.server.peer import (
     open_room,
     publish,
     registered,
+    tried,
 )
 from tests.server.running import UNLIMITED, running_server
 from tests.server.test_ordering import follow, upload
-
-
-async def tried(peer: Peer, body: m.RequestBody) -> str:
-    try:
-        await peer.ask(body)
-    except WasRefused as refused:
-        return refused.code
-    return "taken"
 
 
 async def say(peer: Peer, group: Group, size: int) -> str:

@@ -27,11 +27,12 @@ from tests.server.peer import (
     open_room,
     publish,
     read_tree,
+    refusal,
     registered,
 )
 from tests.server.running import running_server
 from tests.server.test_backup import restore, server_row
-from tests.server.test_ordering import flipped, follow, note, refusal
+from tests.server.test_ordering import flipped, follow, note
 
 
 @dataclass
@@ -399,10 +400,4 @@ async def test_n_03_an_offer_is_a_named_request_like_any_other(tmp_path: Path, u
         peer = scene.peers[user]
         assert await peer.ask(scene.offer(0)) == m.Appended(3)
         assert await peer.ask(scene.offer(0), peer.name) == m.Appended(3)
-        assert (await refusal_of(peer, scene.offer(1), peer.name)).code == "conflict"
-
-
-async def refusal_of(peer: Peer, body: m.RequestBody, name: int) -> m.Refused:
-    with pytest.raises(WasRefused) as refused:
-        await peer.ask(body, name)
-    return refused.value.refusal
+        assert (await refusal(peer, scene.offer(1), peer.name)).code == "conflict"

@@ -65,10 +65,11 @@ class Scene:
             await acknowledge(self.app, peer, self.room, sequence)
 
     async def stored(self) -> int:
-        """Bytes of alice's messages that lie in the logs: only she commits here."""
+        """Bytes of alice's messages that lie in the logs: only she commits here, and she began it."""
         ((stored,),) = await rows(
             self.app,
-            "SELECT max(stored) - (SELECT sum(length(body)) FROM epoch_state) - "
+            "SELECT max(stored) - (SELECT sum(length(body) + length(public_state)) FROM epoch_state) - "
+            "(SELECT sum(length(body)) FROM tree_node WHERE until IS NULL) - "
             "(SELECT coalesce(sum(length(body)), 0) FROM entry WHERE kind != 'message') FROM client",
         )
         return int(stored)

@@ -6,23 +6,9 @@ import msgspec
 import pytest
 
 from securechat.cli.status_page import page, span
+from securechat.server import status as facts
 from securechat.server.config import DAY
-from securechat.server.status import (
-    CHECKS,
-    CertificateStatus,
-    ConnectionStatus,
-    ErrorSeen,
-    Identity,
-    LoginStatus,
-    ProcessStatus,
-    RecentStatus,
-    Status,
-    StoreStatus,
-    WritingStatus,
-    judge,
-    remarks,
-    size,
-)
+from securechat.server.status import CHECKS, Status, judge, remarks, size
 
 NOW = 1_800_000_000
 
@@ -31,7 +17,7 @@ def well() -> Status:
     """A server with which nothing is wrong."""
     return Status(
         now=NOW,
-        identity=Identity(
+        identity=facts.Identity(
             version="1",
             pid=2,
             started=NOW - 90_061,
@@ -42,10 +28,10 @@ def well() -> Status:
             listening="localhost:7443",
             registration="open",
         ),
-        certificate=CertificateStatus(
+        certificate=facts.CertificateStatus(
             file="server.pem", sha256="00", not_before=NOW - DAY, not_after=NOW + 80 * DAY, days=80
         ),
-        connections=ConnectionStatus(
+        connections=facts.ConnectionStatus(
             open=3,
             logged_in=2,
             before_login=1,
@@ -55,8 +41,8 @@ def well() -> Status:
             ended={},
             slow_readers=0,
         ),
-        logins=LoginStatus(logins=5, failed=1, waiting=0, waiting_cap=64),
-        store=StoreStatus(
+        logins=facts.LoginStatus(logins=5, failed=1, waiting=0, waiting_cap=64),
+        store=facts.StoreStatus(
             users=2,
             disabled=0,
             devices=2,
@@ -68,12 +54,12 @@ def well() -> Status:
             oldest_entry=NOW - DAY,
             last_backup=NOW - DAY,
         ),
-        writing=WritingStatus(transactions=9, last=NOW, p50_ms=1.0, p99_ms=3.0),
-        recent=RecentStatus(
+        writing=facts.WritingStatus(transactions=9, last=NOW, p50_ms=1.0, p99_ms=3.0),
+        recent=facts.RecentStatus(
             seconds=300.0, messages_per_minute=12.0, logins=1, logins_failed=0, refused={}, limited={}
         ),
         errors=[],
-        process=ProcessStatus(rss_bytes=1 << 26, files=20, files_cap=1024, tasks=4, loop_lag_ms=1.0),
+        process=facts.ProcessStatus(rss_bytes=1 << 26, files=20, files_cap=1024, tasks=4, loop_lag_ms=1.0),
     )
 
 
@@ -116,7 +102,7 @@ def test_each_thing_that_is_wrong_is_said_with_what_to_do(
 
 def test_errors_of_the_last_hour_are_a_problem_and_older_ones_are_not() -> None:
     for age, wrong in ((10, True), (3601, False)):
-        error = ErrorSeen(time=NOW - age, source="securechat.server", text="x failed, id 12")
+        error = facts.ErrorSeen(time=NOW - age, source="securechat.server", text="x failed, id 12")
         assert bool(judge(msgspec.structs.replace(well(), errors=[error]))) is wrong
 
 
@@ -133,7 +119,7 @@ def test_a_backup_that_is_missing_is_worth_a_note_and_wakes_nobody(backup: int, 
 
 
 def test_g_02_what_stands_in_an_error_moves_nothing() -> None:
-    error = ErrorSeen(time=10**30, source="x", text="a\x1b[2Jb\nWRONG: c\u202e")
+    error = facts.ErrorSeen(time=10**30, source="x", text="a\x1b[2Jb\nWRONG: c\u202e")
     shown = page(msgspec.structs.replace(well(), errors=[error]))
     assert not [line for line in shown.splitlines() if line.startswith("WRONG")]
     assert "\x1b" not in shown

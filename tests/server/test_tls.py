@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.server import listener, lobby, tls
+from securechat.server import listener, lobby
 from securechat.server.app import App
 from securechat.server.certificate import make_certificate, read_certificate
 from securechat.server.tls import make_context
@@ -119,14 +119,6 @@ async def test_o_01_half_a_handshake_is_ended_too(tmp_path: Path, monkeypatch: p
         writer.write(b"\x16\x03\x01\x02\x00\x01")
         assert await everything(reader) == b""
         writer.close()
-
-
-async def test_who_does_not_log_in_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "STRANGER_SECONDS", 0.05)
-    async with running_server(tmp_path) as app:
-        peer = await Peer.connect(app.port)
-        await peer.until(lambda: peer.closed is not None)
-        await peer.close()
 
 
 async def test_q_04_a_connection_on_which_nothing_comes_is_let_go(

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from apsw import Connection
 
-from securechat.client import handshakes, intents
+from securechat.client import anchor, handshakes, intents
 from securechat.client.errors import ProfileExists, ServerOlder
 from securechat.client.events import (
     Connected,
@@ -308,6 +308,37 @@ async def test_n_03_an_invitation_that_was_not_taken_yet_comes_again(world: Worl
     await dave.sees(Invited)
     await dave.client.join("#team")
     await dave.hears("welcome")
+
+
+async def test_n_03_whose_invitation_nobody_brought_back_is_invited_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Welcome is only with the committer, and the others did not wait for her for ever."""
+    monkeypatch.setattr(anchor, "COMMITTER_FIRST", 0.1)
+    alice, bob, carol = await room_of_three(world)
+    dave = (await world.join("dave"))[0]
+    await dave.client.caught_up()
+    await dave.close()
+    copy = copy_of(world)
+    await alice.client.invite("#team", "dave")
+    await settled(bob, carol)
+    await alice.close()
+    await bring_back(world, copy)
+    await settled(bob, carol)
+    await bob.says("#team", "dave is in")
+    await dave.open()
+    await dave.client.caught_up()
+    assert not [event for event in dave.events if isinstance(event, Invited)]
+
+    await alice.open()
+    await alice.hears("dave is in")
+    await alice.client.remove("#team", "dave")
+    await alice.client.invite("#team", "dave")
+    await dave.sees(Invited)
+    await dave.client.join("#team")
+    await dave.says("#team", "at last")
+    for person in (alice, bob, carol):
+        await person.hears("at last")
 
 
 async def test_n_03_who_asked_to_leave_since_asks_again(

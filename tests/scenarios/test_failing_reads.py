@@ -1,4 +1,4 @@
-"""The disk under a client stops reading: a sentence for whoever asks, and all goes on once it is mended."""
+"""The disk under a client stops reading: whoever asks is told, and all goes on once it is mended (C-04)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -24,6 +24,7 @@ from securechat.server.config import Connections
 from securechat.server.descriptors import connections_that_fit
 from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError
+from securechat.server.faults import internal
 from securechat.server.lobby import Lobby, Visitor
 from securechat.server.memory import Crowd, give_back
 from securechat.server.session import Session
@@ -169,6 +170,9 @@ class Listener:
                 if error.errno in WITHOUT_DESCRIPTORS:
                     await self._without_descriptors(error)
                 # Anything else is the end of a connection that was not one yet (accept(2)).
+            except Exception as error:  # noqa: BLE001 - a task's root: a mistake of ours does not shut the port
+                internal(log, "letting somebody in", error)
+                await asyncio.sleep(PAUSE_SECONDS)
 
     def _let_in(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         counters = self._desk.counters
@@ -270,6 +274,7 @@ class Listener:
     def _sweep(self) -> None:
         """Let go of connections on which nothing has come for too long (Q-04)."""
         loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
         # Looked at every few seconds, so a little earlier: the limit is when it has ended.
         since = loop.time() - (SILENCE_LIMIT - SWEEP_SECONDS)
         silent = [session for session in self._desk.sessions if session.heard < since]
@@ -277,7 +282,6 @@ class Listener:
             session.bid_farewell("silent")
         if self._crowd.has_gone(self._open_sockets):
             loop.run_in_executor(None, give_back)
-        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
 
 
 def _sockets(host: str, port: int) -> list[socket.socket]:

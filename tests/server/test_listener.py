@@ -346,3 +346,17 @@ async def test_o_08_connections_come_and_go_and_nothing_stays(tmp_path: Path) ->
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_mistake_of_ours_does_not_shut_the_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_server(tmp_path) as app:
+        with monkeypatch.context() as patch:
+            patch.setattr(listener, "source_of", lambda _: 1 // 0)
+            _, writer = await asyncio.open_connection("127.0.0.1", app.port)
+            await until(lambda: "letting somebody in failed" in caplog.text)
+            writer.close()
+        peer = await Peer.connect(app.port)
+        assert peer.hello is not None
+        await peer.close()

@@ -1,12 +1,13 @@
 """One epoch as a member knows it: a value. The secret tree, which changes, is not part of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.codec import encode
-from securechat.mls.errors import SecretError, ValidationError
+from securechat.mls.errors import SecretError, UsageError, ValidationError
 from securechat.mls.framing import AuthenticatedContent, PrivateMessage
 from securechat.mls.group_context import GroupContext
+from securechat.mls.key_package import Identity
 from securechat.mls.key_schedule import EpochSecrets
 from securechat.mls.nodes import LeafIndex, LeafNode
 from securechat.mls.proposals import ReInit
@@ -19,6 +20,7 @@ from securechat.mls.protection import (
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.secret_tree import MessageKey, SecretTree
+from securechat.mls.signature import SigningKey
 from securechat.mls.update_path import TreePrivate
 
 
@@ -68,6 +70,20 @@ class EpochState:
     @property
     def own_leaf(self) -> LeafIndex:
         return self.private.leaf_index
+
+
+def identity_in(state: EpochState, signature_key: SigningKey, old: Identity) -> Identity:
+    """Return who we are in an epoch: what our leaf says, with its signature key."""
+    leaf = state.public.tree.member(state.own_leaf)
+    if leaf.signature_key != signature_key.public:
+        raise UsageError("the signature key is not our leaf's")
+    return replace(
+        old,
+        credential=leaf.credential,
+        signature_key=signature_key,
+        capabilities=leaf.capabilities,
+        leaf_extensions=leaf.extensions,
+    )
 
 
 @dataclass(frozen=True, slots=True)

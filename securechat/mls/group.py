@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from securechat.mls import key_schedule, serialization
 from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.commit_facts import VerifiedProposal
-from securechat.mls.epoch import EpochState
+from securechat.mls.epoch import EpochState, identity_in
 from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.examining import (
     Examined,
@@ -39,7 +39,7 @@ from securechat.mls.messaging import (
     make_proposal,
     make_update,
 )
-from securechat.mls.nodes import Epoch, LeafIndex
+from securechat.mls.nodes import Epoch, LeafIndex, NodeIndex
 from securechat.mls.origin import ClientOf, Origin, credential_of
 from securechat.mls.processing import ReceivedCommit, process_commit
 from securechat.mls.proposals import Add, PreSharedKeyProposal, ProposalValue, Remove, SelfRemove, Update
@@ -48,7 +48,6 @@ from securechat.mls.psk import NO_KEYS, ExternalPsk, PskSource, ResumptionPsk, f
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.secret_tree import Ratchet
-from securechat.mls.signature import SigningKey
 from securechat.mls.snapshot import Snapshot
 from securechat.mls.staging import CommitPlan, StagedCommit, published_group_info, stage_commit
 
@@ -255,7 +254,7 @@ class Group:
             self._removed = True
             self._now = replace(self._now, pending=(), own_updates={}, resumption={}, past=())
             return
-        self._identity = _identity_of(commit.state, commit.signature_key, self._identity)
+        self._identity = identity_in(commit.state, commit.signature_key, self._identity)
         if isinstance(commit, ReceivedCommit) and commit.key is not None:
             self._now.secrets.use_up(commit.key)  # the epoch may be kept, this key may not (section 9.2)
         self._now = self._now.followed_by(commit.state, commit.encryption_secret)
@@ -377,11 +376,30 @@ class Group:
         self._check_member()
         return serialization.store_secrets(self._now)
 
+    def secret_rows(self) -> dict[int, bytes]:
+        """Return the message secrets as rows of a table: all of them, to be kept with a new epoch."""
+        self._check_member()
+        return serialization.secret_rows(self._now)
+
+    def changed_secret_rows(self) -> dict[int, bytes | None]:
+        """Return the rows that the messages since the last call changed; None for a row to delete."""
+        self._check_member()
+        return self._now.secrets.take_changes()
+
     @classmethod
     def from_bytes(
-        cls, epoch: bytes, secrets: bytes, identity: Identity, *, tree: RatchetTree | None = None
+        cls,
+        epoch: bytes,
+        secrets: bytes | Mapping[int, bytes],
+        identity: Identity,
+        *,
+        tree: RatchetTree | Mapping[NodeIndex, bytes] | None = None,
     ) -> "Group":
-        """Return the group that was stored in two parts; DecodeError if they are broken."""
+        """Return the group that was stored in its parts; DecodeError if they are broken.
+
+        ``secrets`` are those of ``secrets_bytes`` or the rows of ``secret_rows`` with all changes since;
+        ``tree`` is the tree, or its rows, where it is kept apart.
+        """
         now = serialization.load(epoch, secrets, tree)
         leaf = now.state.public.tree.member(now.state.own_leaf)
         if leaf.signature_key != identity.signature_key.public:
@@ -396,17 +414,3 @@ class Group:
         self._check_member()
         if self._now.state.reinit is not None:  # section 12.4.2
             raise UsageError("the group was reinitialised; it goes on under another id")
-
-
-def _identity_of(state: EpochState, signature_key: SigningKey, old: Identity) -> Identity:
-    """Return who we are in an epoch: what our leaf says, with its signature key."""
-    leaf = state.public.tree.member(state.own_leaf)
-    if leaf.signature_key != signature_key.public:
-        raise UsageError("the signature key is not our leaf's")
-    return replace(
-        old,
-        credential=leaf.credential,
-        signature_key=signature_key,
-        capabilities=leaf.capabilities,
-        leaf_extensions=leaf.extensions,
-    )

@@ -8,8 +8,9 @@ A committer takes the same way in two steps: ``prepare_commit`` judges and appli
 path is made and the message signed, and ``conclude_commit`` says what it comes to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -37,7 +38,7 @@ from securechat.mls.framing import (
     sender_type,
 )
 from securechat.mls.group_context import GroupContext
-from securechat.mls.nodes import Epoch, LeafIndex, LeafNode, ProtocolVersion
+from securechat.mls.nodes import Epoch, LeafIndex, LeafNode, NodeIndex, ProtocolVersion
 from securechat.mls.path_rules import check_path
 from securechat.mls.proposal_rules import check_path_present, check_proposal, check_proposal_list
 from securechat.mls.proposals import (
@@ -78,6 +79,8 @@ class _Stored(WireStruct, frozen=True):
 
 
 _STORED_VERSION: Final = 1
+
+_NO_ROWS: Final[Mapping[NodeIndex, bytes]] = MappingProxyType({})
 
 LAST_EPOCH: Final = 2**64 - 1
 """No commit leads on from here: its number would not fit."""
@@ -261,20 +264,20 @@ class PublicGroup:
         _check_group_info_signature(group_info, self.suite, following.tree.member(signer))
         return group_info
 
-    def to_bytes(self) -> bytes:
-        """Encode for a store that is trusted."""
+    def to_bytes(self, *, with_tree: bool = True) -> bytes:
+        """Encode for a store that is trusted; without the tree if that keeps it apart, as rows."""
         return encode(
             _Stored(
                 _STORED_VERSION,
                 self.context,
-                self.tree.to_bytes(),
+                self.tree.to_bytes() if with_tree else b"",
                 self.interim_transcript_hash,
                 self.confirmation_tag,
             )
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "PublicGroup":
+    def from_bytes(cls, data: bytes, rows: Mapping[NodeIndex, bytes] = _NO_ROWS) -> "PublicGroup":
         """Read what ``to_bytes`` gave, verifying no signature; DecodeError if it is broken."""
         stored = decode(_Stored, data)
         if stored.version != _STORED_VERSION:
@@ -283,7 +286,11 @@ class PublicGroup:
             suite = cipher_suite(stored.context.cipher_suite)
         except ValidationError as error:
             raise DecodeError(str(error)) from None
-        tree = RatchetTree.from_bytes(suite, stored.tree)
+        tree = (
+            RatchetTree.from_rows(suite, rows.items()) if rows else RatchetTree.from_bytes(suite, stored.tree)
+        )
+        if rows and tree.tree_hash() != stored.context.tree_hash:
+            raise DecodeError("the rows are not the tree of the stored epoch")
         return cls(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
 
     def _check_place(self, authenticated: AuthenticatedContent) -> None:

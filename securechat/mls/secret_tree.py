@@ -9,6 +9,7 @@ derived. The keys jumped over are kept for late messages, up to a limit.
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -88,7 +89,7 @@ class _StoredTree(SecretStruct, frozen=True):
 class SecretTree:
     """The message keys of one epoch that have not been used yet."""
 
-    __slots__ = ("_chains", "_nodes", "leaf_count", "suite")
+    __slots__ = ("_chains", "_changed", "_nodes", "leaf_count", "suite")
 
     def __init__(self, suite: CipherSuite, encryption_secret: bytes, leaf_count: int) -> None:
         """Begin an epoch: ``leaf_count`` is that of its ratchet tree, blank leaves included."""
@@ -96,6 +97,7 @@ class SecretTree:
         self.leaf_count = leaf_count
         self._nodes: dict[NodeIndex, bytes] = {tree_math.root(leaf_count): encryption_secret}
         self._chains: dict[tuple[LeafIndex, Ratchet], _Chain] = {}
+        self._changed: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<SecretTree of {self.leaf_count} leaves>"
@@ -144,11 +146,14 @@ class SecretTree:
             if not hmac.compare_digest(chain.kept.get(found.generation, (b"", b""))[0], found.key):
                 raise UsageError("this key is not in the tree any more")
             del chain.kept[found.generation]
+            self._changed.add(_kept_row(found.leaf, found.ratchet, found.generation))
             return
         if chain.generation + len(found._skipped_secrets) != found.generation:  # noqa: SLF001
             raise UsageError("the tree has moved on since this key was found")
         for passed, secret in enumerate(found._skipped_secrets, chain.generation):  # noqa: SLF001
             chain.kept[passed] = self._key_and_nonce(secret, passed)
+            self._changed.add(_kept_row(found.leaf, found.ratchet, passed))
+        self._changed.add(_chain_row(found.leaf, found.ratchet))
         chain.generation = found.generation + 1
         chain.secret = found._next_secret  # noqa: SLF001
         if found._skipped_secrets:  # noqa: SLF001
@@ -191,6 +196,54 @@ class SecretTree:
         }
         return tree
 
+    def rows(self) -> dict[int, bytes]:
+        """Return what is left as rows of a table, by their numbers; ``take_changes`` goes on from here."""
+        numbers: set[int] = set(self._nodes)
+        for (leaf, ratchet), chain in self._chains.items():
+            numbers.add(_chain_row(leaf, ratchet))
+            numbers.update(_kept_row(leaf, ratchet, generation) for generation in chain.kept)
+        self._changed.clear()
+        return {number: data for number in numbers if (data := self._row(number)) is not None}
+
+    def take_changes(self) -> dict[int, bytes | None]:
+        """Return the rows that changed since this was last asked, None for those that are to be deleted."""
+        changed, self._changed = self._changed, set()
+        return {number: self._row(number) for number in changed}
+
+    @classmethod
+    def from_rows(cls, suite: CipherSuite, leaf_count: int, rows: Mapping[int, bytes]) -> "SecretTree":
+        """Return the tree that a table holds; DecodeError if it is broken."""
+        tree = cls(suite, b"", leaf_count)
+        tree._nodes.clear()
+        for number, data in sorted(rows.items()):  # a chain before its kept keys
+            tree._set_row(number, data)
+        return tree
+
+    def _row(self, number: int) -> bytes | None:
+        kind, place = divmod(number, _CHAINS)
+        if kind == 0:
+            return self._nodes.get(NodeIndex(number))
+        leaf, ratchet, generation = _place_of_row(place)
+        chain = self._chains.get((leaf, ratchet))
+        if chain is None:
+            return None
+        if kind == 1:
+            return chain.generation.to_bytes(4, "big") + chain.secret
+        return None if generation not in chain.kept else b"".join(chain.kept[generation])
+
+    def _set_row(self, number: int, data: bytes) -> None:
+        kind, place = divmod(number, _CHAINS)
+        leaf, ratchet, generation = _place_of_row(place)
+        if kind == 0 and number < tree_math.node_count(self.leaf_count):
+            self._nodes[NodeIndex(number)] = data
+        elif kind == 1 and leaf < self.leaf_count and len(data) == 4 + self.suite.hash_length:
+            self._chains[leaf, ratchet] = _Chain(int.from_bytes(data[:4], "big"), data[4:], {})
+        elif kind == 2 and (leaf, ratchet) in self._chains:
+            length = self.suite.aead.key_length
+            self._chains[leaf, ratchet].kept[generation] = data[:length], data[length:]
+        else:
+            raise DecodeError("these rows are no secret tree")
+
     def _next(self, secret: bytes, generation: int) -> bytes:
         return self.suite.derive_tree_secret(secret, "secret", generation, self.suite.hash_length)
 
@@ -232,17 +285,39 @@ class SecretTree:
         target = tree_math.node_of(leaf)
         for node in (target, *tree_math.direct_path(target, self.leaf_count)):
             self._nodes.pop(node, None)
+            self._changed.add(node)
         self._nodes.update(beside)
+        self._changed.update(beside)
         for each, label in _LABELS.items():
             start = self.suite.expand_with_label(secret, label, b"", self.suite.hash_length)
             self._chains[leaf, each] = _Chain(0, start, {})
+            self._changed.add(_chain_row(leaf, each))
         return self._chains[leaf, ratchet]
 
     def _forget_surplus(self) -> None:
         surplus = sum(len(chain.kept) for chain in self._chains.values()) - MAX_KEPT
         for _ in range(surplus):
-            fullest = max(self._chains.values(), key=lambda chain: len(chain.kept))
-            del fullest.kept[min(fullest.kept)]
+            place, fullest = max(self._chains.items(), key=lambda entry: len(entry[1].kept))
+            oldest = min(fullest.kept)
+            del fullest.kept[oldest]
+            self._changed.add(_kept_row(*place, oldest))
+
+
+_CHAINS: Final = 1 << 60
+"""Rows are numbered: below this, secrets of nodes; then chains; above twice this, keys that were kept."""
+
+
+def _chain_row(leaf: LeafIndex, ratchet: Ratchet) -> int:
+    return _CHAINS | leaf << 33 | (ratchet - 1) << 32
+
+
+def _kept_row(leaf: LeafIndex, ratchet: Ratchet, generation: int) -> int:
+    return _CHAINS + _chain_row(leaf, ratchet) | generation
+
+
+def _place_of_row(place: int) -> tuple[LeafIndex, Ratchet, int]:
+    """Return whose row it is: leaf, chain and, for a kept key, generation."""
+    return LeafIndex(place >> 33), Ratchet((place >> 32 & 1) + 1), place & 0xFFFF_FFFF
 
 
 def _towards(target: NodeIndex, left: NodeIndex, right: NodeIndex) -> NodeIndex:

@@ -5,12 +5,16 @@ two parts. What is read back is trusted to be what was written: the store protec
 are not verified again, but nothing broken or of another version is taken.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from securechat.mls.codec import Opaque, SecretStruct, Uint8, Uint64, decode, encode
 from securechat.mls.epoch import EpochState, Reading
-from securechat.mls.errors import DecodeError
+from securechat.mls.errors import DecodeError, UsageError
 from securechat.mls.group_context import GroupContext
 from securechat.mls.kem import KeyPair
 from securechat.mls.key_schedule import EpochSecrets
+from securechat.mls.nodes import NodeIndex
 from securechat.mls.processing import OwnUpdate
 from securechat.mls.proposals import ReInit
 from securechat.mls.ratchet_tree import RatchetTree
@@ -113,9 +117,28 @@ def store_secrets(snapshot: Snapshot) -> bytes:
     )
 
 
-def load(epoch: bytes, secrets: bytes, tree: RatchetTree | None = None) -> Snapshot:
-    """Return what the two parts say; DecodeError if they are broken or don't belong together."""
-    stored, kept = decode(_Epoch, epoch), decode(_Secrets, secrets)
+_HEAD_ROW: Final = -1
+"""The row that says of which moment the others are."""
+
+
+def secret_rows(snapshot: Snapshot) -> dict[int, bytes]:
+    """Return what ``store_secrets`` gives as rows, so that a message writes one or two of them."""
+    if snapshot.past:
+        raise UsageError("rows are of one epoch: past ones are kept by secrets_bytes")
+    context = snapshot.state.context
+    head = encode(_Secrets(Kind.SECRETS, VERSION, context.group_id, context.epoch, b"", ()))
+    return {_HEAD_ROW: head, **snapshot.secrets.rows()}
+
+
+def load(
+    epoch: bytes,
+    secrets: bytes | Mapping[int, bytes],
+    tree: RatchetTree | Mapping[NodeIndex, bytes] | None = None,
+) -> Snapshot:
+    """Return what the parts say; DecodeError if they are broken or don't belong together."""
+    rows = {} if isinstance(secrets, bytes) else dict(secrets)
+    head = secrets if isinstance(secrets, bytes) else rows.pop(_HEAD_ROW, b"")
+    stored, kept = decode(_Epoch, epoch), decode(_Secrets, head)
     check_head(stored.kind, stored.version, Kind.EPOCH)
     check_head(kept.kind, kept.version, Kind.SECRETS)
     context = stored.public.context
@@ -128,9 +151,13 @@ def load(epoch: bytes, secrets: bytes, tree: RatchetTree | None = None) -> Snaps
         TreePrivate.from_bytes(stored.private),
         stored.reinit,
     )
+    leaf_count = state.public.tree.leaf_count
+    present = (
+        SecretTree.from_rows(suite, leaf_count, rows) if rows else SecretTree.from_bytes(suite, kept.present)
+    )
     return Snapshot(
         state=state,
-        secrets=SecretTree.from_bytes(suite, kept.present),
+        secrets=present,
         pending=tuple(load_proposal(proposal) for proposal in stored.pending),
         own_updates={
             update.public: OwnUpdate(

@@ -1,5 +1,6 @@
 """Pieces of stored state that several kinds of it have in common, with their versions."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from securechat.mls.cipher_suite import CipherSuite, cipher_suite
@@ -8,7 +9,7 @@ from securechat.mls.commit_facts import VerifiedProposal
 from securechat.mls.errors import DecodeError, UsageError, ValidationError
 from securechat.mls.framing import SenderType
 from securechat.mls.group_context import GroupContext
-from securechat.mls.nodes import LeafIndex, Uint64Epoch
+from securechat.mls.nodes import LeafIndex, NodeIndex, Uint64Epoch
 from securechat.mls.proposals import Proposal
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
@@ -70,9 +71,12 @@ def store_public(public: PublicGroup, tree: bytes) -> StoredPublic:
     return StoredPublic(public.context, public.interim_transcript_hash, public.confirmation_tag, tree)
 
 
-def load_public(stored: StoredPublic, tree: RatchetTree | None) -> PublicGroup:
+def load_public(stored: StoredPublic, tree: RatchetTree | Mapping[NodeIndex, bytes] | None) -> PublicGroup:
+    """The public half of an epoch, with its tree if that was kept apart: itself, or its rows."""
     if stored.tree:
         tree = RatchetTree.from_bytes(suite_of(stored.context), stored.tree)
+    elif isinstance(tree, Mapping):
+        tree = RatchetTree.from_rows(suite_of(stored.context), tree.items())
     if tree is None:
         raise UsageError("the tree of this group is kept apart and was not given")
     if tree.tree_hash() != stored.context.tree_hash:

@@ -151,3 +151,76 @@ def test_secrets_that_are_gone_are_said_to_be() -> None:
     secrets = tree()
     secrets._nodes.clear()
     assert rule(secrets, 3, 0) == "secrets-missing"
+
+
+# -- rows: what a store keeps, and what a message changes of it -------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_table_that_takes_the_changes_holds_the_tree(seed: int) -> None:
+    """M-11: whatever is used in whatever order, the rows are the tree, used keys not among them."""
+    source = random.Random(seed)
+    secrets = tree(8)
+    table = secrets.rows()
+    used = []
+    for _ in range(60):
+        leaf, ratchet = LeafIndex(source.randrange(8)), source.choice(list(Ratchet))
+        ahead = secrets.next_generation(leaf, ratchet) + source.choice((0, 0, 1, 5))
+        try:
+            used.append(take(secrets, leaf, max(0, ahead - source.choice((0, 3))), ratchet))
+        except SecretError:
+            continue
+        for number, data in secrets.take_changes().items():
+            if data is None:
+                table.pop(number, None)
+            else:
+                table[number] = data
+    again = SecretTree.from_rows(SUITE_3, 8, table)
+    assert again.rows() == table == secrets.rows()
+    for found in used:
+        assert not any(found.key in data for data in table.values())
+        with pytest.raises(SecretError):
+            again.find(found.leaf, found.ratchet, found.generation)
+
+
+def test_a_message_changes_one_row_and_a_late_one_too() -> None:
+    secrets = tree(1024)
+    secrets.rows()
+    take(secrets, 5, 0)
+    assert len(secrets.take_changes()) == 11 + 10 + 2  # the way down, its sides, both chains
+    take(secrets, 5, 1)
+    assert len(secrets.take_changes()) == 1
+    take(secrets, 5, 4)
+    assert len(secrets.take_changes()) == 3
+    take(secrets, 5, 2)
+    assert list(secrets.take_changes().values()) == [None]
+    assert secrets.take_changes() == {}
+
+
+def test_the_surplus_that_is_forgotten_is_deleted_from_the_table_too() -> None:
+    secrets = tree(4)
+    table = dict(secrets.rows())
+    for leaf in range(3):
+        take(secrets, leaf, MAX_FORWARD)
+        for number, data in secrets.take_changes().items():
+            table.pop(number, None)
+            if data is not None:
+                table[number] = data
+    assert table == secrets.rows()
+    assert len(table) < MAX_KEPT + 20
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {15: SECRET},
+        {1 << 60 | 8 << 33: bytes(36)},
+        {1 << 60: bytes(35)},
+        {2 << 60: bytes(44)},
+        {3 << 60: b""},
+    ],
+    ids=["no such node", "no such leaf", "a short chain", "a key without its chain", "no such kind"],
+)
+def test_broken_rows_are_refused(rows: dict[int, bytes]) -> None:
+    with pytest.raises(DecodeError):
+        SecretTree.from_rows(SUITE_3, 8, rows)

@@ -1,5 +1,8 @@
 """A group is stored in two parts and comes back as it was; what is broken does not come back."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import pytest
 
 from securechat.mls.errors import DecodeError, SecretError, UsageError
@@ -7,10 +10,20 @@ from securechat.mls.framing import GroupSecrets, PathSecret
 from securechat.mls.group import Group
 from securechat.mls.key_package import KeyPackageBundle
 from securechat.mls.psk import ExternalPsk, ResumptionPsk
-from securechat.mls.ratchet_tree import RatchetTree
+from securechat.mls.public_group import PublicGroup
+from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
 from securechat.mls.secret_tree import Ratchet
 from securechat.mls.staging import CommitPlan, StagedCommit
-from tests.mls.people import accept, bundle_of, group_of, hear_each_other, identity, restarted, state_of
+from tests.mls.people import (
+    accept,
+    bundle_of,
+    everybody_follows,
+    group_of,
+    hear_each_other,
+    identity,
+    restarted,
+    state_of,
+)
 
 
 def test_a_group_comes_back_as_it_was() -> None:
@@ -164,3 +177,85 @@ def test_nothing_secret_shows_in_a_repr() -> None:
 def test_structures_with_secrets_show_their_name_only() -> None:
     assert repr(PathSecret(b"hidden")) == "<PathSecret>"
     assert repr(GroupSecrets(b"hidden", PathSecret(b"hidden"), ())) == "<GroupSecrets>"
+
+
+class Table:
+    """A group kept in rows, as a store does it: tree, secrets and the rest of the epoch."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.nodes = dict(group.public.tree.rows())
+        self.secrets = group.secret_rows()
+        self.epoch = group.epoch_bytes_without_tree()
+
+    def after_a_message(self) -> None:
+        write(self.secrets, self.group.changed_secret_rows())
+
+    def after_a_commit(self, old: RatchetTree) -> None:
+        write(self.nodes, dict(changed_nodes(old, self.group.public.tree)))
+        self.secrets = self.group.secret_rows()
+        self.epoch = self.group.epoch_bytes_without_tree()
+
+    def read(self) -> Group:
+        return Group.from_bytes(self.epoch, self.secrets, self.group.identity, tree=self.nodes)
+
+
+Key = TypeVar("Key")
+
+
+def write(table: dict[Key, bytes], changes: Mapping[Key, bytes | None]) -> None:
+    for key, data in changes.items():
+        table.pop(key, None)
+        if data is not None:
+            table[key] = data
+
+
+def test_a_group_kept_in_rows_comes_back_after_every_message_and_commit() -> None:
+    """What is written is what changed: it must be all that is needed."""
+    groups = group_of("alice", "bob", "carol", "dave")
+    bob = groups[1]
+    table = Table(bob)
+    for committer in groups:
+        for speaker in groups:
+            if speaker is not bob:
+                bob.decrypt(speaker.encrypt(b"hello"))
+            else:
+                bob.encrypt(b"hello")
+            table.after_a_message()
+            assert state_of(table.read()) == state_of(bob)
+        old = bob.public.tree
+        staged = committer.stage_commit(CommitPlan(update=True))
+        everybody_follows(staged, committer, [group for group in groups if group is not committer])
+        table.after_a_commit(old)
+        assert state_of(table.read()) == state_of(bob)
+    hear_each_other([groups[0], table.read()])
+
+
+def test_rows_of_another_moment_are_refused() -> None:
+    alice, bob = group_of("alice", "bob")
+    table = Table(bob)
+    everybody_follows(alice.stage_commit(CommitPlan(update=True)), alice, [bob])
+    later = Table(bob)
+    with pytest.raises(DecodeError):
+        Group.from_bytes(later.epoch, table.secrets, bob.identity, tree=later.nodes)
+    with pytest.raises(DecodeError):
+        Group.from_bytes(later.epoch, later.secrets, bob.identity, tree=table.nodes)
+    with pytest.raises(DecodeError):
+        Group.from_bytes(later.epoch, {}, bob.identity, tree=later.nodes)
+
+
+def test_past_epochs_are_not_kept_in_rows() -> None:
+    alice, bob = group_of("alice", "bob")
+    bob.keep_past_epochs(1)
+    everybody_follows(alice.stage_commit(CommitPlan(update=True)), alice, [bob])
+    with pytest.raises(UsageError):
+        bob.secret_rows()
+
+
+def test_a_followed_group_is_kept_in_rows_too() -> None:
+    alice, bob = group_of("alice", "bob")
+    small, rows = bob.public.to_bytes(with_tree=False), dict(bob.public.tree.rows())
+    assert PublicGroup.from_bytes(small, rows) == bob.public
+    everybody_follows(alice.stage_commit(CommitPlan(update=True)), alice, [bob])
+    with pytest.raises(DecodeError):
+        PublicGroup.from_bytes(bob.public.to_bytes(with_tree=False), rows)

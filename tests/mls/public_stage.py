@@ -6,6 +6,7 @@ what a server sees can be tested, and bent, without the members' own machinery.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from securechat.mls import protection
 from securechat.mls.cipher_suite import SUITE_3
@@ -95,7 +96,11 @@ class Actor:
         return self.private.leaf_index
 
 
-@dataclass
+STAGES: "WeakSet[Stage]" = WeakSet()
+"""All stages that a test has made, so that a refusal can see that it changed none of them."""
+
+
+@dataclass(eq=False)
 class Stage:
     """The public group, and its members by leaf."""
 
@@ -104,6 +109,9 @@ class Stage:
     pending: list[VerifiedProposal] = field(default_factory=list)
     updating: dict[int, KeyPair] = field(default_factory=dict)
     created: CreatedPath = field(init=False)
+
+    def __post_init__(self) -> None:
+        STAGES.add(self)
 
     # -- proposals ----------------------------------------------------------
 

@@ -35,34 +35,50 @@ BASELINE_SECONDS: Final = 1_200.0
 ASKED_SECONDS: Final = 25.0
 """So long the tests that one mutant is shown to may take in all, the module's own before others."""
 
+SAID_EVERY: Final = 25
+
 GRACE_SECONDS: Final = 30.0
 """Over four times what its tests took when all was well, a mutant does not end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    modules: tuple[str, ...]
+    modules: dict[str, tuple[str, ...]]
+    """By module, the tests that are there for it: they are asked before others."""
     tests: tuple[str, ...]
+    """All that may be asked."""
 
 
 GROUPS: Final = {
     "authentication": Group(
-        (
-            "securechat/server/accounts.py",
-            "securechat/server/login_hash.py",
-            "securechat/membership/login.py",
-            "securechat/membership/passwords.py",
-        ),
-        ("tests/server", "tests/membership/test_login.py", "tests/membership/test_passwords.py"),
+        {
+            "securechat/server/accounts.py": (
+                *("tests/server/test_accounts.py", "tests/server/test_registration_holds.py"),
+                "tests/server/test_guesses.py",
+            ),
+            "securechat/server/login_hash.py": (
+                *("tests/server/test_accounts.py", "tests/server/test_registration_holds.py"),
+                "tests/server/test_guesses.py",
+            ),
+            "securechat/membership/login.py": (
+                *("tests/membership/test_login.py", "tests/membership/test_guessable.py"),
+            ),
+            "securechat/membership/passwords.py": (
+                *("tests/membership/test_passwords.py", "tests/membership/test_guessable.py"),
+            ),
+        },
+        ("tests/server", "tests/membership"),
     ),
     "delivery": Group(
-        (
-            "securechat/server/delivery.py",
-            "securechat/server/named.py",
-            "securechat/server/ordering.py",
-            "securechat/server/store/writer.py",
-            "securechat/server/store/transaction.py",
-        ),
+        {
+            "securechat/server/delivery.py": ("tests/server/test_delivery.py",),
+            "securechat/server/named.py": ("tests/server/test_named.py", "tests/server/test_answers.py"),
+            "securechat/server/ordering.py": (
+                *("tests/server/test_ordering.py", "tests/server/test_conversation.py"),
+            ),
+            "securechat/server/store/writer.py": ("tests/server/test_durability.py",),
+            "securechat/server/store/transaction.py": ("tests/server/test_transaction.py",),
+        },
         ("tests/server",),
     ),
 }
@@ -98,12 +114,14 @@ def choose(group: Group, *, count: int, seed: int) -> list[Chosen]:
     return random.Random(seed).sample(every, min(count, len(every)))
 
 
-def asked_about(pick: Chosen, reached: list[Reach]) -> list[Reach]:
-    """Who runs the mutant's lines, else its function, else its module; the module's own tests go before."""
-    own = f"/test_{Path(pick.module).stem}.py::"
+def asked_about(pick: Chosen, reached: list[Reach], own: tuple[str, ...]) -> list[Reach]:
+    """Who runs the mutant's lines, else its function, else its module; the module's ``own`` go before."""
     taken: list[Reach] = []
     seconds = 0.0
-    for reach in sorted(_who_reach(pick, reached), key=lambda reach: (own not in reach.test, reach.seconds)):
+    for reach in sorted(
+        _who_reach(pick, reached),
+        key=lambda reach: (not reach.test.startswith(own), reach.seconds),
+    ):
         seconds += reach.seconds
         if taken and seconds > ASKED_SECONDS:
             break
@@ -207,7 +225,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folders = [tree_copy(Path(temporary) / str(number)) for number in range(asked.workers)]
-        outcomes = _show_all(folders, picks, reached_in(folders[0], group))
+        outcomes = _show_all(folders, picks, reached_in(folders[0], group), group)
     survived = outcomes.count(Outcome.PASSED)
     share = 1 - survived / max(len(picks), 1)
     print(
@@ -218,7 +236,7 @@ def main() -> int:
     return 0 if picks and share >= NEEDED else 1
 
 
-def _show_all(folders: list[Path], picks: list[Chosen], reached: list[Reach]) -> list[Outcome]:
+def _show_all(folders: list[Path], picks: list[Chosen], reached: list[Reach], group: Group) -> list[Outcome]:
     free: queue.SimpleQueue[Path] = queue.SimpleQueue()
     for folder in folders:
         free.put(folder)
@@ -226,15 +244,20 @@ def _show_all(folders: list[Path], picks: list[Chosen], reached: list[Reach]) ->
     def show(pick: Chosen) -> Outcome:
         folder = free.get()
         try:
-            outcome = shown(folder, pick, asked_about(pick, reached))
+            outcome = shown(folder, pick, asked_about(pick, reached, group.modules[pick.module]))
         finally:
             free.put(folder)
         if outcome is Outcome.PASSED:
             print(f"survived: line {pick.mutant.line}\n  {json.dumps(pick.key)} = ", flush=True)
         return outcome
 
+    outcomes = []
     with ThreadPoolExecutor(len(folders)) as pool:
-        return list(pool.map(show, picks))
+        for outcome in pool.map(show, picks):
+            outcomes.append(outcome)
+            if len(outcomes) % SAID_EVERY == 0:
+                print(f"{len(outcomes)} of {len(picks)}", flush=True)
+    return outcomes
 
 
 if __name__ == "__main__":

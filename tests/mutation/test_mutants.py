@@ -10,10 +10,11 @@ from typing import Final
 
 import pytest
 
-from tests.mutation.__main__ import ASKED_SECONDS, ROOT, Chosen, Reach, asked_about
+from tests.mutation.__main__ import ASKED_SECONDS, GROUPS, ROOT, Chosen, Reach, asked_about
 from tests.mutation.mutants import Mutant, function_lines, mutants
 
 MODULE: Final = "tests/mutation/mutants.py"
+OWN: Final = ("tests/mutation/test_mutants.py",)
 
 SOURCE = '''"""Said."""
 
@@ -67,6 +68,12 @@ def test_no_two_mutants_have_one_name() -> None:
     assert "f: one more: 0 in return 0 + 0 (2)" in names
 
 
+def test_every_group_names_what_is_there() -> None:
+    for group in GROUPS.values():
+        named = [*group.modules, *group.tests, *(test for own in group.modules.values() for test in own)]
+        assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def reach(test: str, seconds: float, *lines: int, module: str = MODULE) -> Reach:
     return Reach(test, seconds, {module: frozenset(lines)})
 
@@ -76,22 +83,22 @@ def test_a_mutant_is_shown_to_those_who_run_its_line_the_quickest_first() -> Non
     slow, quick = reach("a.py::slow", 3, 41), reach("a.py::quick", 1, 40)
     other = reach("a.py::other", 1, 42)
     elsewhere = reach("a.py::elsewhere", 1, 40, module="securechat/names.py")
-    assert asked_about(pick, [slow, other, elsewhere, quick]) == [quick, slow]
+    assert asked_about(pick, [slow, other, elsewhere, quick], OWN) == [quick, slow]
 
 
 def test_a_line_that_nobody_runs_is_shown_to_those_who_run_its_function_or_its_module() -> None:
     inside = function_lines((ROOT / MODULE).read_text(), "function_lines")
     in_function, in_module = reach("a.py::one", 1, inside[1]), reach("a.py::two", 1, 1)
     pick = Chosen(MODULE, Mutant(inside[3], inside[3], "function_lines", "what", ""))
-    assert asked_about(pick, [in_module, in_function]) == [in_function]
-    assert asked_about(pick, [in_module]) == [in_module]
+    assert asked_about(pick, [in_module, in_function], OWN) == [in_function]
+    assert asked_about(pick, [in_module], OWN) == [in_module]
 
 
 def test_where_many_run_a_line_the_modules_own_tests_are_asked_for_certain() -> None:
     pick = Chosen(MODULE, Mutant(40, 41, "choose", "what", ""))
     own = reach("tests/mutation/test_mutants.py::own", 2, 40)
     others = [reach(f"tests/test_names.py::{number}", 1, 40) for number in range(100)]
-    asked = asked_about(pick, [*others, own])
+    asked = asked_about(pick, [*others, own], OWN)
     assert own in asked
     assert sum(each.seconds for each in asked) <= ASKED_SECONDS
 

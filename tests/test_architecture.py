@@ -69,6 +69,7 @@ TASK_ROOTS: Final = {
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
     "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",
     "server/session.py:_answer": "a request's root: a mistake of ours ends it, not the server",
+    "server/listener.py:_accept": "a task's root: a mistake of ours does not shut the port",
     "server/http.py:_answer": "a request's root: a mistake of ours ends it, not the server",
     "server/admin_socket.py:_answer": "a call's root: a mistake of ours ends it, not the server",
     "server/store/writer.py:judged": "a job's root: the other jobs of the batch go on",

@@ -67,8 +67,11 @@ class Kem(Protocol):
     def load_public(self, public: bytes) -> PublicKey:
         """Return the key; ValidationError ``hpke-public-key`` if it is none of this KEM."""
 
-    def has_small_order(self, public: bytes) -> bool:
-        """Whether nothing can be encrypted to this key, well-formed though it is."""
+    def check_output(self, output: bytes) -> None:
+        """Raise ValidationError ``hpke-public-key`` if ``output`` is none of this KEM."""
+
+    def has_small_order(self, key: bytes) -> bool:
+        """Whether a well-formed public key, or the one in an output, gives a zero secret with every other."""
 
     def encapsulate(self, public: bytes) -> tuple[bytes, bytes]:
         """Return (shared secret, KEM output) for a fresh ephemeral key."""
@@ -146,8 +149,11 @@ class DhKem:
         except ValueError:
             raise ValidationError("hpke-public-key", "5.1.1", "no public key of this suite") from None
 
-    def has_small_order(self, public: bytes) -> bool:
-        return self.curve is None and _small_x25519(public)
+    def check_output(self, output: bytes) -> None:
+        self.load_public(output)
+
+    def has_small_order(self, key: bytes) -> bool:
+        return self.curve is None and _small_x25519(key)
 
     def encapsulate(self, public: bytes) -> tuple[bytes, bytes]:
         recipient = self.load_public(public)
@@ -210,8 +216,12 @@ class XWing:
     def load_public(self, public: bytes) -> hpke.MLKEM768X25519PublicKey:
         return hpke.MLKEM768X25519PublicKey(*self._public_halves(public))
 
-    def has_small_order(self, public: bytes) -> bool:
-        return _small_x25519(public[-32:])
+    def check_output(self, output: bytes) -> None:
+        if len(output) != self.output_length:
+            raise ValidationError("hpke-public-key", "5.1.1", "no KEM output of this suite")
+
+    def has_small_order(self, key: bytes) -> bool:
+        return _small_x25519(key[-32:])
 
     def encapsulate(self, public: bytes) -> tuple[bytes, bytes]:
         lattice, curve = self._public_halves(public)
@@ -222,8 +232,7 @@ class XWing:
         return secret, lattice_output + curve_output
 
     def decapsulate(self, output: bytes, private: bytes) -> bytes:
-        if len(output) != self.output_length:
-            raise ValidationError("hpke-public-key", "5.1.1", "no KEM output of this suite")
+        self.check_output(output)
         lattice, curve = self._private_halves(private)
         theirs = x25519.X25519PublicKey.from_public_bytes(output[-32:])
         return _combined(

@@ -31,7 +31,7 @@ from securechat.mls.proposals import (
 from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.validation import (
-    check_encryption_key,
+    check_kem_output,
     check_key_package,
     check_leaf,
     check_leaf_replaces,
@@ -86,7 +86,7 @@ def check_proposal(
         case GroupContextExtensions(extensions):
             read_context_extensions(extensions)
         case ExternalInit(kem_output):
-            check_encryption_key(kem_output, tree.suite)
+            check_kem_output(kem_output, tree.suite)
         case SelfRemove():
             pass
 

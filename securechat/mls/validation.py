@@ -141,6 +141,17 @@ def check_encryption_key(key: bytes, suite: CipherSuite) -> None:
     (RFC 9180 section 7.1.4), so a member that had one would keep all others from committing.
     """
     suite.kem.load_public(key)
+    check_order(key, suite)
+
+
+def check_kem_output(output: bytes, suite: CipherSuite) -> None:
+    """8.3: what an ExternalInit carries is an output of the suite's KEM; all see that it gives a secret."""
+    suite.kem.check_output(output)
+    check_order(output, suite)
+
+
+def check_order(key: bytes, suite: CipherSuite) -> None:
+    """5.1.1: a key, or the ephemeral one in a KEM's output, has not small order."""
     if suite.kem.has_small_order(key):
         raise ValidationError("encryption-key-order", "5.1.1", "the key has small order")
 

@@ -112,7 +112,7 @@ def test_an_external_init_that_gives_a_zero_secret_is_refused(monkeypatch: pytes
     """Even if the public check were not there."""
     alice, bob = group_of("alice", "bob")
     carol = identity("carol")
-    monkeypatch.setattr("securechat.mls.proposal_rules.check_encryption_key", lambda *_: None)
+    monkeypatch.setattr("securechat.mls.proposal_rules.check_kem_output", lambda *_: None)
     path = Group.join_externally(alice.group_info(), alice.tree_bytes(), carol).verified.commit.path
     forged = Forger(alice).public(
         Commit((ExternalInit(bytes(32)),), path), sender=NewMemberCommit(), signer=carol.signature_key

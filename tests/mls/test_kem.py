@@ -8,9 +8,21 @@ from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
 from securechat.mls.cipher_suite import PRIVATE_HYBRID_NUMBER, SUITE_HYBRID
 from securechat.mls.errors import SecretError, UsageError, ValidationError
+from securechat.mls.group import Group
 from securechat.mls.hpke import HPKECiphertext
 from securechat.mls.kem import XWING
-from securechat.mls.validation import check_encryption_key
+from securechat.mls.nodes import LeafIndex
+from securechat.mls.staging import CommitPlan
+from securechat.mls.validation import check_encryption_key, check_kem_output
+from tests.mls.people import (
+    bundle_of,
+    everybody_follows,
+    group_of,
+    hear_each_other,
+    identity,
+    received,
+    restarted,
+)
 from tests.mls.test_hpke import SMALL_ORDER
 
 HYBRID = SUITE_HYBRID.hpke
@@ -82,6 +94,9 @@ def test_an_output_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(ValidationError) as refused:
         XWING.decapsulate(bytes(length), pair.private)
     assert refused.value.rule == "hpke-public-key"
+    with pytest.raises(ValidationError) as refused:
+        check_kem_output(bytes(length), SUITE_HYBRID)
+    assert refused.value.rule == "hpke-public-key"
     with pytest.raises(SecretError):
         HYBRID.open(pair.private, b"", HPKECiphertext(bytes(length), bytes(32)))
 
@@ -118,7 +133,29 @@ def test_a_half_of_small_order_is_refused_everywhere(point: bytes) -> None:
     assert refused.value.rule == "encryption-key-order"
     _, output = XWING.encapsulate(pair.public)
     with pytest.raises(ValidationError) as refused:
+        check_kem_output(output[:-32] + point, SUITE_HYBRID)
+    assert refused.value.rule == "encryption-key-order"
+    with pytest.raises(ValidationError) as refused:
         HYBRID.export_from(output[:-32] + point, pair.private, b"label", 32)
     assert refused.value.rule == "zero-shared-secret"
     with pytest.raises(SecretError):
         HYBRID.open(pair.private, b"", HPKECiphertext(output[:-32] + point, bytes(32)))
+
+
+def test_a_group_of_the_hybrid_suite_lives_through_everything() -> None:
+    """Paths warm and cold, a restart, who goes, who comes, and who comes back from outside."""
+    alice, bob, carol = group_of("alice", "bob", "carol", suite=SUITE_HYBRID)
+    for committer, others in ((alice, [bob, carol]), (bob, [alice, carol]), (carol, [alice, bob])):
+        everybody_follows(committer.stage_commit(CommitPlan(update=True)), committer, others)
+    alice, bob = restarted(alice), restarted(bob)
+    everybody_follows(alice.stage_commit(CommitPlan(remove=(carol.own_leaf,))), alice, [bob])
+    dave_is = identity("dave", SUITE_HYBRID)
+    bundle = bundle_of(dave_is, SUITE_HYBRID)
+    added = bob.stage_commit(CommitPlan(add=(bundle.key_package,), force_path=True))
+    everybody_follows(added, bob, [alice])
+    assert added.welcome is not None
+    dave = Group.join(added.welcome, bundle, dave_is, tree=alice.tree_bytes()).group
+    back = Group.join_externally(alice.group_info(), alice.tree_bytes(), bob.identity, remove=LeafIndex(1))
+    for other in (alice, dave):
+        other.merge(received(other, back.message))
+    hear_each_other([alice, dave, Group.from_staged(back, bob.identity)])

@@ -130,18 +130,17 @@ class SlowTree:
         return hashlib.sha256(b"\x02" + value + children).digest()
 
     def original_tree_hash(self, parent: Spot, sibling: Spot) -> bytes:
-        """7.9 to the letter: a tree in which the leaves are blanked and removed everywhere."""
+        """7.9 to the letter: a subtree in which the leaves are blanked and removed everywhere."""
         assert isinstance(parent.value, ParentNode)
         gone = parent.value.unmerged_leaves
-        place = self.spots().index(sibling)
-        other = SlowTree(_copied(self.head))
-        for spot in other.spots():
+        other = _copied(sibling)
+        for spot in _in_order(other):
             if spot.leaf_index in gone:
                 spot.value = None
             elif isinstance(spot.value, ParentNode):
                 left = tuple(index for index in spot.value.unmerged_leaves if index not in gone)
                 spot.value = ParentNode(spot.value.encryption_key, spot.value.parent_hash, left)
-        return other.tree_hash(other.spots()[place])
+        return self.tree_hash(other)
 
     def parent_hash(self, parent: Spot, sibling: Spot) -> bytes:
         assert isinstance(parent.value, ParentNode)
@@ -152,11 +151,14 @@ class SlowTree:
         ).digest()
 
     def is_valid(self) -> bool:
-        """12.4.3.1, what it says of parent nodes: their unmerged leaves, their keys, their hashes."""
-        keys = [spot.value.encryption_key for spot in self.spots() if spot.value is not None]
+        """12.4.3.1 and 7.3, what they say of more than one node: unmerged leaves, keys, parent hashes."""
+        values = [spot.value for spot in self.spots() if spot.value is not None]
+        keys = [value.encryption_key for value in values]
+        signing = [value.signature_key for value in values if isinstance(value, LeafNode)]
         return (
             all(self._unmerged_is_valid(spot) for spot in self.spots())
             and len(keys) == len(set(keys))
+            and len(signing) == len(set(signing))
             and self.is_parent_hash_valid()
         )
 

@@ -3,17 +3,19 @@
 Keys are made up and nothing is signed: this is about the shape of trees and their hashes. pytest plays
 short ones; a long one is played by
 
-    python -m tests.mls.tree_histories [STEPS [LEAVES [SEED]]]
+    python -m tests.mls.tree_histories --steps 10000 --leaves 1000 --seed 1 --minutes 60
 """
 
+import argparse
 import random
-import sys
+import time
 from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.commit import UpdatePath, UpdatePathNode
 from securechat.mls.credential import BasicCredential
+from securechat.mls.errors import ValidationError
 from securechat.mls.hpke import HPKECiphertext
 from securechat.mls.nodes import (
     Capabilities,
@@ -27,6 +29,8 @@ from securechat.mls.nodes import (
 from securechat.mls.ratchet_tree import RatchetTree, TreeDraft
 from securechat.mls.tree_validation import check_parents
 from securechat.mls.update_path import merge_update_path
+from securechat.mls.validation import check_encryption_keys_unique, check_signature_keys_unique
+from tests.mls.corruptions import Nodes, one_corruption
 from tests.mls.slow_tree import SlowTree
 
 Origin = Lifetime | FromUpdate | FromCommit
@@ -104,23 +108,67 @@ class History:
             found = [spots[node] for node in self.fast.resolution(NodeIndex(index))]
             assert found == self.slow.resolution(spot, leaves)
 
+    def verdict(self, bent: Nodes) -> bool:
+        """Ask both checkers about other nodes; they must say the same."""
+        slow = SlowTree.of(bent).is_valid()
+        fast = RatchetTree(SUITE_3, bent, [None] * len(bent), [None] * len(bent), None)
+        assert accepts(fast) == slow
+        return slow
+
+
+def accepts(tree: RatchetTree) -> bool:
+    """Whether the fast checker finds the tree valid, apart from what one leaf says of itself."""
+    try:
+        check_parents(tree)
+        check_encryption_keys_unique(tree.census)
+        check_signature_keys_unique(tree.census)
+    except ValidationError:
+        return False
+    return True
+
 
 _EVERY: Final = 50
 """Steps between two comparisons of a long history."""
 
 
-def main(steps: int = 10_000, leaves: int = 1_000, seed: int = 1) -> None:
-    history = History(random.Random(seed), usual_size=leaves)
-    for _ in range(leaves // 2):
+def main() -> None:
+    options = _options()
+    history = History(random.Random(options.seed), usual_size=options.leaves)
+    for _ in range(options.leaves // 2):
         history.add()
-    for number in range(1, steps + 1):
+    begun, refused = time.monotonic(), 0
+    for number in range(1, options.steps + 1):
         history.step()
-        if number % _EVERY == 0 or number == steps:
+        if number % _EVERY == 0 or number == options.steps:
             history.compare()
             check_parents(history.fast)
-            print(f"{number} steps, {len(history.members())} members: the same", flush=True)
+            for _ in range(options.corruptions):
+                what, bent = one_corruption(list(history.fast.nodes), history.source)
+                assert_agreed(history, what, bent)
+                refused += 1
+            members = len(history.members())
+            print(f"{number} steps, {members} members, {refused} corruptions: the same", flush=True)
+        if time.monotonic() - begun > options.minutes * 60:
+            break
     assert history.slow.is_valid()
 
 
+def assert_agreed(history: History, what: str, bent: Nodes) -> None:
+    try:
+        history.verdict(bent)
+    except AssertionError:
+        raise AssertionError(f"the two checkers disagree about: {what}") from None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--leaves", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--corruptions", type=int, default=2, help="asked about at each comparison")
+    parser.add_argument("--minutes", type=float, default=600.0)
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    main()

@@ -1,5 +1,6 @@
 """Random histories: whatever people do, those who are in the group agree and hear each other.
 
+A server follows each history without a secret, and agrees with every member after every step.
 Each history is a seed. ``SECURECHAT_LONG=1`` plays more and longer ones.
 """
 
@@ -11,12 +12,14 @@ from typing import Final
 import pytest
 
 from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.commit_facts import VerifiedProposal
 from securechat.mls.errors import MLSError
 from securechat.mls.extensions import Extension
 from securechat.mls.group import Group
 from securechat.mls.key_package import Identity, KeyPackageBundle
 from securechat.mls.proposals import GroupContextExtensions
 from securechat.mls.psk import ExternalPsk, ResumptionPsk, ResumptionPSKUsage
+from securechat.mls.public_group import PublicGroup
 from securechat.mls.staging import CommitPlan, StagedCommit
 from tests.mls.people import accept, bundle_of, group_of, identity, received, restarted
 
@@ -36,6 +39,16 @@ class History:
         self.source = random.Random(seed)
         self.groups = group_of("founder", "second", "third")
         self.leaving: list[bytes] = []
+        self.server = PublicGroup.from_bytes(self.groups[0].public.to_bytes())
+        self.proposed: list[VerifiedProposal] = []
+
+    def serve(self, staged: StagedCommit) -> None:
+        """What a server does with a commit: it follows without a secret."""
+        verified = self.server.verify_commit(staged.message, self.proposed)
+        self.server.check_group_info(staged.group_info, verified)
+        assert verified.facts == staged.facts
+        self.server = PublicGroup.from_bytes(self.server.apply(verified).to_bytes())
+        self.proposed = []
 
     def step(self) -> None:
         doing: list[Callable[[], None]] = [
@@ -86,6 +99,8 @@ class History:
         else:
             message = self.source.choice(options)()
         accept(message, self.groups)
+        self.proposed.append(self.server.verify_proposal(message))
+        assert self.proposed[-1] in self.groups[0].pending
 
     def commit(self) -> None:
         committer = self.somebody()
@@ -114,6 +129,7 @@ class History:
 
     def send(self, committer: Group, staged: StagedCommit) -> None:
         staged = StagedCommit.from_bytes(staged.to_bytes(), committer.public)
+        self.serve(staged)
         for group in self.groups:
             if group is not committer:
                 group.merge(received(group, staged.message, a_key))
@@ -132,8 +148,9 @@ class History:
         who = lost.identity if resync else identity("outsider")
         remove = lost.own_leaf if resync else None
         staged = Group.join_externally(
-            host.group_info(), host.tree_bytes(), who, remove=remove, self_removes=leaving
+            host.group_info(), self.server.tree.to_bytes(), who, remove=remove, self_removes=leaving
         )
+        self.serve(staged)
         for group in self.groups:
             group.merge(received(group, staged.message))
         back = Group.from_staged(StagedCommit.from_bytes(staged.to_bytes()), who)
@@ -153,7 +170,7 @@ class History:
 
     def hear(self) -> None:
         assert len({group.epoch_authenticator for group in self.groups}) == 1
-        assert len({group.public.tree.tree_hash() for group in self.groups}) == 1
+        assert all(group.public == self.server for group in self.groups)
         assert len({group.own_leaf for group in self.groups}) == len(self.groups)
         speaker = self.somebody()
         message = speaker.encrypt(b"can you hear me?")

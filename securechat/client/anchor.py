@@ -231,11 +231,11 @@ class Anchor:
 
     def _put_offer(self, change: Change, record: ConversationRecord, commit: KeptCommit) -> None:
         group = self.groups.group(change.db, record.id)
-        message, info, welcome = parcel(commit.message, _sha256), None, None
+        message, info, welcome = parcel(commit.message), None, None
         if commit.epoch == record.epoch - 1 and group is not None:
-            info = parcel(group.group_info(), _sha256)
+            info = parcel(group.group_info())
         if commit.welcome is not None:
-            welcome = parcel(commit.welcome, _sha256)
+            welcome = parcel(commit.welcome)
         body = OfferCommit(
             record.group_id or b"",
             commit.epoch,

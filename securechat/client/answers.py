@@ -14,11 +14,11 @@ import msgspec
 from securechat.client import history, intents, log_chain, queued, records, staged
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
-from securechat.client.device import SUITE, Clock, Device
+from securechat.client.device import Clock, Device
 from securechat.client.errors import (
-    ClientError,
     IdentityChanged,
     RefusedByServer,
+    SuiteForbidden,
     UntrustedKeys,
 )
 from securechat.client.events import Joined, Notice, Standing
@@ -30,11 +30,12 @@ from securechat.client.people import credential_of
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
+from securechat.client.suites import next_claim
 from securechat.membership.identity import key_package_refusal
 from securechat.mls.codec import decode
 from securechat.mls.errors import MLSError
 from securechat.mls.key_package import KeyPackage
-from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages
+from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages, ClaimKeyPackages
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -100,17 +101,24 @@ class Answers:
         if not packages:
             intents.wait(change.db, intent.id, until=self.clock() + NO_PACKAGES_WAIT)
             return
-        error = self._judge_packages(change, intent.subject, [each.key_package for each in packages])
-        if error is None:
-            kept = msgspec.msgpack.encode([each.key_package for each in packages])
-            intents.step_to(change.db, intent.id, Step.CLAIMED, packages=kept)
+        asked = msgspec.msgpack.decode(request.body, type=ClaimKeyPackages)
+        public = self.groups.public(change.db, record.id)
+        of_group = public.context.cipher_suite if public is not None else None
+        try:
+            judged = self._judge_packages(change, asked, [each.key_package for each in packages])
+            again = next_claim(asked, judged, self.device.suites, of_group)
+        except (IdentityChanged, UntrustedKeys, SuiteForbidden) as error:
+            if intent.what is What.OPEN:
+                record = hold(change, record, error.code, who=intent.subject, why=str(error))
+            else:
+                change.tell(Notice(error.code, str(error)))
+            self.planner.give_up(change, record, intent, error)
             return
-        if intent.what is What.OPEN:
-            code = "identity_changed" if isinstance(error, IdentityChanged) else "untrusted_keys"
-            record = hold(change, record, code, who=intent.subject, why=str(error))
-        else:
-            change.tell(Notice("untrusted_keys", str(error)))
-        self.planner.give_up(change, record, intent, error)
+        if again is not None:
+            self.planner.ask_for(change, record, intent, again)
+            return
+        kept = msgspec.msgpack.encode([each.key_package for each in packages])
+        intents.step_to(change.db, intent.id, Step.CLAIMED, packages=kept)
 
     def _claim_refused(
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
@@ -129,26 +137,36 @@ class Answers:
             queued.refuse(change, record.id, result.code, str(result))
         self.planner.give_up(change, record, intent, result)
 
-    def _judge_packages(self, change: Change, user: str, packages: list[bytes]) -> ClientError | None:
-        """Check each leaf before anything is encrypted to it (D-03); one bad leaf refuses them all."""
-        credentials = []
+    def _judge_packages(
+        self, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
+    ) -> list[KeyPackage]:
+        """Check each leaf before anything is encrypted to it (D-03); one bad leaf refuses them all.
+
+        :raises UntrustedKeys, IdentityChanged: one is bad
+        """
+        user, now = asked.user, int(self.clock())
+        judged = []
         for data in packages:
             try:
                 package = decode(KeyPackage, data)
             except MLSError as problem:
-                return UntrustedKeys(f"a key package of {user} does not decode: {problem}")
+                raise UntrustedKeys(f"a key package of {user} does not decode: {problem}") from problem
+            if package.cipher_suite not in (asked.suite, *asked.otherwise):
+                raise UntrustedKeys(f"the server offered keys of {user} in a cipher suite nobody asked for")
             refused = key_package_refusal(
-                package, domain=self.device.domain, suite=SUITE.number, now=int(self.clock())
+                package, domain=self.device.domain, suite=package.cipher_suite, now=now
             )
             if refused is not None:
-                return UntrustedKeys(f"the server offered a device of {user} that is not theirs: {refused}")
-            credentials.append(credential_of(package.leaf_node))
+                raise UntrustedKeys(f"the server offered a device of {user} that is not theirs: {refused}")
+            judged.append(package)
+        credentials = [credential_of(package.leaf_node) for package in judged]
         if any(each.user_name != user for each in credentials):
-            return UntrustedKeys(f"the server offered somebody else's device as one of {user}")
+            raise UntrustedKeys(f"the server offered somebody else's device as one of {user}")
         if len({each.account_key for each in credentials}) > 1:
-            return UntrustedKeys(f"the server offered devices of {user} with different account keys")
-        changed = meet_all(change.db, credentials, now=int(self.clock()))
-        return IdentityChanged(user) if changed else None
+            raise UntrustedKeys(f"the server offered devices of {user} with different account keys")
+        if meet_all(change.db, credentials, now=now):
+            raise IdentityChanged(user)
+        return judged
 
     def created(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result

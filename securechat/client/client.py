@@ -43,6 +43,7 @@ from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import UNOPENED
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
 from securechat.client.trust import Trust
@@ -152,7 +153,7 @@ class Client:
                 return known
             record = conversation_for(change, self._engine.device, name)
             self._check_may_speak(record)
-            if record.state is Standing.OPENING and record.held_code == "untrusted_keys":
+            if record.state is Standing.OPENING and record.held_code in UNOPENED:
                 record = release(change, record)  # written again on purpose: the server is asked again
             message = queue_text(
                 change, self._engine.device, record, text, now=int(self._engine.clock()), key=key

@@ -12,8 +12,10 @@ from securechat.client.errors import (
     IdentityChanged,
     NotAMember,
     ServerOlder,
+    SuiteForbidden,
     UnknownConversation,
     UntrustedKeys,
+    refusal,
 )
 from securechat.client.events import Kind, Message, Standing
 from securechat.client.records import ConversationRecord
@@ -96,4 +98,6 @@ def why_held(record: ConversationRecord) -> ClientError:
         return IdentityChanged(record.peer or record.name)
     if record.held_code in RESTORED:
         return ServerOlder(record.held_text)
+    if record.held_code == SuiteForbidden.code:
+        return refusal("forbidden", record.held_text)
     return UntrustedKeys(record.held_text)

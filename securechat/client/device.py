@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from securechat.client.keystore import Keys
-from securechat.membership.room import capabilities
-from securechat.mls.cipher_suite import SUITE_3, CipherSuite
+from securechat.membership.identity import read_identity
+from securechat.membership.room import PRODUCT_SUITES, capabilities
+from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.codec import encode_opaque
 from securechat.mls.credential import BasicCredential
 from securechat.mls.key_package import Identity
 from securechat.names import client_uri, room_uri, user_uri
 
-SUITE: Final[CipherSuite] = SUITE_3
-"""The suite of new conversations."""
+SIGNATURE: Final = SUITE_HYBRID.signature
+"""One device key signs in every suite of the product."""
 
 Clock = Callable[[], float]
 """Seconds since 1970; an argument, so that a test can hold it."""
@@ -30,6 +31,8 @@ class Device:
     client: str
     domain: str
     identity: Identity
+    suites: tuple[int, ...] = PRODUCT_SUITES
+    """Those that our certificate lists, the best first."""
 
     @property
     def user_uri(self) -> str:
@@ -56,9 +59,11 @@ class Device:
 
 
 def device_of(keys: Keys) -> Device:
-    signer = SUITE.signature.load(keys.device_key.private_bytes_raw())
-    identity = Identity(BasicCredential(keys.credential), signer, capabilities())
-    return Device(keys.user, keys.client, keys.domain, identity)
+    listed = read_identity(keys.credential).suites
+    suites = tuple(suite for suite in PRODUCT_SUITES if suite in listed)
+    signer = SIGNATURE.load(keys.device_key.private_bytes_raw())
+    identity = Identity(BasicCredential(keys.credential), signer, capabilities(suites))
+    return Device(keys.user, keys.client, keys.domain, identity, suites)
 
 
 def spell(data: bytes) -> str:

@@ -14,6 +14,8 @@ SecureChatError
     │   └── StoreTooNew                      written by a newer securechat
     ├── ServerUntrusted, ServerChanged       exit 4: not a byte of a credential was sent
     ├── IdentityChanged, UntrustedKeys       exit 4: a contact's keys are not those we knew
+    │   └── SuiteWithheld                    or older ones than their devices have
+    ├── SuiteForbidden                       exit 6: a device lacks the conversation's cipher suite
     ├── Unreachable, Disconnected            exit 3: the network
     ├── ServerOlder                          exit 3: it came back from an older copy
     ├── Replaced                             a newer connection of this very client took over
@@ -266,6 +268,7 @@ class IdentityChanged(ClientError):
     """A contact's account key is not the one we pinned; nothing is sent until the user settles it (D-04)."""
 
     default_exit_code = ExitCode.UNTRUSTED
+    code: ClassVar[str] = "identity_changed"
 
     def __init__(self, user: str) -> None:
         super().__init__(
@@ -278,6 +281,29 @@ class UntrustedKeys(ClientError):
     """Keys that the account did not sign, or that break a rule of the room (D-03)."""
 
     default_exit_code = ExitCode.UNTRUSTED
+    code: ClassVar[str] = "untrusted_keys"
+
+
+class SuiteWithheld(UntrustedKeys):
+    """A device's certificate lists a cipher suite, and the server hands out keys of another one only."""
+
+    code = "suite_withheld"
+
+    def __init__(self, user: str, suite: str) -> None:
+        super().__init__(f"a device of {user} has keys for {suite}, but the server hands out others")
+
+
+class SuiteForbidden(ClientError):
+    """A device's certificate does not list the cipher suite it would be added in."""
+
+    default_exit_code = ExitCode.FORBIDDEN
+    code: ClassVar[str] = "suite_forbidden"
+
+    def __init__(self, user: str, client: str, suite: str) -> None:
+        super().__init__(
+            f"{user} cannot come in: the certificate of their device {client[:8]} does not list "
+            f"the cipher suite {suite}; an older securechat made it"
+        )
 
 
 # --- the process that holds the profile ----------------------------------------------------------

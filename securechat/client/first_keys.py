@@ -20,16 +20,19 @@ PUBLISH_SECONDS: Final = 5
 
 
 async def leave_key_packages(link: Link, store: ClientStore, keys: Keys, *, now: int) -> None:
+    device = device_of(keys)
+    requests: list[tuple[int, bytes]] = []
     with store.transaction() as db:
-        body = publication(db, device_of(keys), fresh=0, has_last_resort=False, now=now)
-        if body is None:
-            return
-        data = encoded(body)
-        name = store_request(db, Purpose.PUBLISH, data)
+        for suite in device.suites:
+            body = publication(db, device, suite, fresh=0, has_last_resort=False, now=now)
+            if body is not None:
+                data = encoded(body)
+                requests.append((store_request(db, Purpose.PUBLISH, data), data))
     try:
         async with asyncio.timeout(PUBLISH_SECONDS):
-            await link.send_named(name, data)
+            for name, data in requests:
+                await link.send_named(name, data)
+                with store.transaction() as db:
+                    forget_request(db, name)
     except (ClientError, TimeoutError):
         return
-    with store.transaction() as db:
-        forget_request(db, name)

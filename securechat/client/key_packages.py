@@ -9,7 +9,8 @@ from typing import Final
 
 import apsw
 
-from securechat.client.device import SUITE, Device
+from securechat.client.device import Device
+from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import encode
 from securechat.mls.key_package import KeyPackageBundle, make_key_package
 from securechat.mls.nodes import Lifetime
@@ -20,8 +21,11 @@ DAY: Final = 86_400
 TARGET: Final = 20
 """Key packages that wait when all is well: so many new groups while one is offline."""
 
-REFILL_BELOW: Final = TARGET // 5
-"""Fewer than 20 %: time to make more."""
+OLDER_TARGET: Final = 5
+"""The same of a suite that only devices and rooms of before need."""
+
+REFILL_PART: Final = 5
+"""Fewer than a fifth: time to make more."""
 
 LIFETIME: Final = 30 * DAY
 """rules.md B allows a span of 32 days; the two days are for clocks that differ."""
@@ -34,20 +38,26 @@ RENEW_LAST_RESORT: Final = 20 * DAY
 
 
 def publication(
-    db: apsw.Connection, device: Device, *, fresh: int, has_last_resort: bool, now: int
+    db: apsw.Connection, device: Device, suite: int, *, fresh: int, has_last_resort: bool, now: int
 ) -> PublishKeyPackages | None:
-    """Make and store what the server lacks; None if it lacks nothing.
+    """Make and store what the server lacks of one suite; None if it lacks nothing.
 
     :param fresh: how many unused ones wait there
     """
-    missing = TARGET - fresh if fresh < REFILL_BELOW else 0
-    packages = [_make(db, device, now=now, last_resort=False) for _ in range(missing)]
+    target = _target(device, suite)
+    missing = target - fresh if fresh < target // REFILL_PART else 0
+    packages = [_make(db, device, suite, now=now, last_resort=False) for _ in range(missing)]
     last_resort = b""
-    if not has_last_resort or _last_resort_is_due(db, now):
-        last_resort = _make(db, device, now=now, last_resort=True)
+    if not has_last_resort or _last_resort_is_due(db, suite, now):
+        last_resort = _make(db, device, suite, now=now, last_resort=True)
     if not packages and not last_resort:
         return None
     return PublishKeyPackages(packages, last_resort)
+
+
+def _target(device: Device, suite: int) -> int:
+    """Return how many key packages of a suite wait when all is well."""
+    return TARGET if suite == device.suites[0] else OLDER_TARGET
 
 
 def find(db: apsw.Connection, references: list[bytes]) -> KeyPackageBundle | None:
@@ -72,16 +82,21 @@ def drop_lapsed(db: apsw.Connection, now: int) -> None:
     db.execute("DELETE FROM key_package WHERE not_after < ?", (now - 2 * TOLERANCE,))
 
 
-def _last_resort_is_due(db: apsw.Connection, now: int) -> bool:
-    row = db.execute("SELECT max(made_at) FROM key_package WHERE last_resort = 1").fetchone()
+def _last_resort_is_due(db: apsw.Connection, suite: int, now: int) -> bool:
+    row = db.execute(
+        "SELECT max(made_at) FROM key_package WHERE last_resort = 1 AND suite = ?", (suite,)
+    ).fetchone()
     return row is None or row[0] is None or row[0] < now - RENEW_LAST_RESORT
 
 
-def _make(db: apsw.Connection, device: Device, *, now: int, last_resort: bool) -> bytes:
+def _make(db: apsw.Connection, device: Device, suite: int, *, now: int, last_resort: bool) -> bytes:
     lifetime = Lifetime(not_before=now - TOLERANCE, not_after=now + LIFETIME)
-    bundle = make_key_package(device.identity, SUITE, lifetime=lifetime, last_resort=last_resort)
+    bundle = make_key_package(
+        device.identity, cipher_suite(suite), lifetime=lifetime, last_resort=last_resort
+    )
     db.execute(
-        "INSERT INTO key_package (reference, bundle, last_resort, made_at, not_after) VALUES (?, ?, ?, ?, ?)",
-        (bundle.reference, bundle.to_bytes(), int(last_resort), now, lifetime.not_after),
+        "INSERT INTO key_package (reference, bundle, last_resort, made_at, not_after, suite)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (bundle.reference, bundle.to_bytes(), int(last_resort), now, lifetime.not_after, suite),
     )
     return encode(bundle.key_package)

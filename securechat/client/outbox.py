@@ -6,6 +6,7 @@ answer is sent again; the server answers what it decided before with the same an
 """
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable
 from enum import StrEnum
@@ -77,10 +78,10 @@ class Parcel(Struct, frozen=True):
     data: bytes = b""
 
 
-def parcel(data: bytes, digest: Callable[[bytes], bytes]) -> Parcel:
+def parcel(data: bytes) -> Parcel:
     if len(data) <= MAX_BODY:
         return Parcel(Carried(body=data))
-    return Parcel(Carried(blob=digest(data), size=len(data)), data)
+    return Parcel(Carried(blob=hashlib.sha256(data).digest(), size=len(data)), data)
 
 
 Answered = Callable[[Change, StoredRequest, Answer | RefusedByServer], None]

@@ -13,7 +13,7 @@ import msgspec
 
 from securechat.client import intents, pending, queued, records, rooms, staged
 from securechat.client.change import Change
-from securechat.client.device import SUITE, Clock, Device
+from securechat.client.device import Clock, Device
 from securechat.client.errors import ClientError, NotAMember, UntrustedKeys, refusal
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
@@ -22,8 +22,10 @@ from securechat.client.outbox import Outbox, Parcel, Purpose, parcel
 from securechat.client.people import client_of, leaves_of, users_in
 from securechat.client.records import ConversationRecord
 from securechat.client.stay import end_stay
+from securechat.client.suites import first_claim
 from securechat.membership.judge import judge, judge_creation
 from securechat.membership.room import Room, SaltedProfile, extensions_for
+from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import decode
 from securechat.mls.errors import MLSError
 from securechat.mls.extensions import Extension
@@ -113,13 +115,20 @@ class Planner:
         public = self.groups.public(change.db, record.id)
         if public is not None and leaves_of(public.tree, intent.subject):
             raise AlreadySo
-        body = ClaimKeyPackages(intent.subject, SUITE.number)
-        self.outbox.put(change, Purpose.CLAIM, body, conversation=record.id, ref=intent.id)
+        of_group = public.context.cipher_suite if public is not None else None
+        self.ask_for(change, record, intent, first_claim(intent.subject, self.device.suites, of_group))
+
+    def ask_for(
+        self, change: Change, record: ConversationRecord, intent: Intent, claim: ClaimKeyPackages
+    ) -> None:
+        self.outbox.put(change, Purpose.CLAIM, claim, conversation=record.id, ref=intent.id)
         intents.step_to(change.db, intent.id, Step.CLAIMING)
 
     def open_direct(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
-        group = self._new_group(rooms.new_policy(self.device, record.room, Kind.DIRECT, None))
-        commit = _stage(group, CommitPlan(add=_packages(intent)))
+        packages = _packages(intent)
+        policy = rooms.new_policy(self.device, record.room, Kind.DIRECT, None)
+        group = self._new_group(policy, packages[0].cipher_suite)
+        commit = _stage(group, CommitPlan(add=packages))
         if commit.welcome is None:
             raise AssertionError("a commit that adds somebody has a Welcome")
         info, tree = self._parcel(group.group_info()), self._parcel(group.tree_bytes())
@@ -139,15 +148,16 @@ class Planner:
 
     def create_room(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         profile = decode(SaltedProfile, record.profile)
-        group = self._new_group(rooms.new_policy(self.device, record.room, record.kind, profile))
+        policy = rooms.new_policy(self.device, record.room, record.kind, profile)
+        group = self._new_group(policy, self.device.suites[0])
         info, tree = self._parcel(group.group_info()), self._parcel(group.tree_bytes())
         body = CreateGroup(group.group_id, info.carried, tree.carried)
         self._send_creation(change, record, intent, group, body, (info, tree))
 
-    def _new_group(self, room: Room) -> Group:
+    def _new_group(self, room: Room, suite: int) -> Group:
         group = Group.create(
             self.device.identity,
-            suite=SUITE,
+            suite=cipher_suite(suite),
             group_id=secrets.token_bytes(GROUP_ID_BYTES),
             extensions=extensions_for(room),
         )
@@ -283,7 +293,7 @@ class Planner:
 
     @staticmethod
     def _parcel(data: bytes) -> Parcel:
-        return parcel(data, SUITE.hash)
+        return parcel(data)
 
 
 Action = Callable[[Planner, Change, ConversationRecord, Intent], None]

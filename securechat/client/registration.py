@@ -46,9 +46,10 @@ from securechat.client.trust import Pin, Trust, pin_of
 from securechat.membership.identity import make_client_credential, new_local_id
 from securechat.membership.login import Purpose, fingerprint
 from securechat.membership.passwords import SALT_BYTES, PasswordKeys, check_password, stretch
+from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import new_key, public_of
 from securechat.membership.statement import Device, make_statement
-from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.names import client_uri, fold_user, user_uri
 from securechat.protocol.messages import UNDECIDED, Register
 
@@ -139,7 +140,7 @@ async def _register(
                 link = await open_trusted(server, home, trust, account_pin=pin_of(link.hello))
             await _ask(link, store, stretched.login_key, invite)
             shown = fingerprint(link.hello.identity_key)
-            return Registered(profile.user, link.hello.domain, server, shown, SUITE_3.name)
+            return Registered(profile.user, link.hello.domain, server, shown, SUITE_HYBRID.name)
         except RefusedByServer as no:
             # What was sent before may have been decided: only a name that is somebody else's says no to it.
             if begun is None or (no.code == "name_taken" and not finished):
@@ -213,7 +214,7 @@ def _new_keys(user: str, server: ServerAddress, known: Pin, salt: bytes, stretch
             client=client,
             account_key=account_key,
             signature_key_public=public_of(device_key),
-            suites=(SUITE_3.number,),
+            suites=PRODUCT_SUITES,
         ),
         statement=make_statement(
             account_key,

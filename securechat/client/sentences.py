@@ -8,6 +8,9 @@ from typing import Final
 HOLDS: Final[dict[str, str]] = {
     "identity_changed": "the keys of {who} have changed; nothing is sent until you /accept them",
     "untrusted_keys": "the server offered keys that {who} did not sign; nothing is sent to them ({why})",
+    "suite_withheld": "the server hands out only older keys of {who} than their devices have; "
+    "nothing is sent to them ({why})",
+    "suite_forbidden": "nothing can be sent to {who}: {why}",
     "invalid_entry": "the server delivered what no honest server lets through ({why}); reading stops here",
     "missing_commit": "the server no longer has a change of this group that we need; reading stops here",
     "log_altered": "the server's record differs from what {who} saw; compare the code of /fingerprint",
@@ -28,6 +31,9 @@ RESTORED: Final = frozenset(
     {"server_older", "restored_gap", "restored_unknown", "restored_refused", "restored_fork"}
 )
 """Holds that end by themselves once our place in the server's log is found again."""
+
+UNOPENED: Final = frozenset({"untrusted_keys", "suite_withheld", "suite_forbidden"})
+"""Holds of a conversation that could not be opened: who writes again on purpose has it tried again."""
 
 STOPPED: Final = frozenset({"invalid_entry", "missing_commit", "update_needed", "server_older"})
 """Holds under which not even reading goes on."""

@@ -346,19 +346,27 @@ class Syncer:
         """
         if not self.dates.agree:
             return
-        answer = await self.session.request(CountKeyPackages())
-        if not isinstance(answer, KeyPackageCount):
-            return
+        waiting: dict[int, KeyPackageCount] = {}
+        for suite in self.device.suites:
+            answer = await self.session.request(CountKeyPackages(suite))
+            if isinstance(answer, KeyPackageCount):
+                waiting[suite] = answer
         with self.changes.change() as change:
             if waiting_any(change.db, Purpose.PUBLISH):
                 return
             now = int(self.clock())
             key_packages.drop_lapsed(change.db, now)
-            body = key_packages.publication(
-                change.db, self.device, fresh=answer.fresh, has_last_resort=answer.last_resort, now=now
-            )
-            if body is not None:
-                self.outbox.put(change, Purpose.PUBLISH, body)
+            for suite, count in waiting.items():
+                body = key_packages.publication(
+                    change.db,
+                    self.device,
+                    suite,
+                    fresh=count.fresh,
+                    has_last_resort=count.last_resort,
+                    now=now,
+                )
+                if body is not None:
+                    self.outbox.put(change, Purpose.PUBLISH, body)
 
 
 def _last_place(entry: Entry | Gap) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Final
 
 from securechat.errors import SecureChatError
+from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
 from securechat.mls.codec import Bytes32, Enum8, Opaque, Uint16, Uint32, WireStruct, decode, encode
 from securechat.mls.credential import CredentialType
 from securechat.mls.errors import DecodeError
@@ -33,7 +34,8 @@ PROFILE_EXTENSION: Final = 0xF5C2
 """Private-use extension types (RFC 9420 section 17.3): the policy in the context, the profile in a
 Welcome's GroupInfo."""
 
-PRODUCT_SUITES: Final = (3,)
+PRODUCT_SUITES: Final = (SUITE_HYBRID.number, SUITE_3.number)
+"""What the certificates of new devices list, the best first."""
 
 MAX_CLIENTS: Final = 1000
 """Beyond this a cold commit (84 kB at 1,000) and a join cost more than a chat should."""

@@ -39,6 +39,9 @@ MAX_ENTRIES: Final = 512
 MAX_KEY_PACKAGES: Final = 100
 """Key packages a client may have waiting at the server; a month of invitations."""
 
+MAX_KEY_PACKAGE: Final = 6 * 1024
+"""One, encoded: two post-quantum keys of 1,216 bytes, a credential of 2 KiB and the rest."""
+
 MAX_CLIENTS_PER_USER: Final = 10
 """Devices of one account: the leaves one user may have in a group (rules.md B)."""
 

@@ -18,7 +18,14 @@ from typing import Annotated, Final, get_args
 
 from msgspec import Meta, Raw, Struct
 
-from securechat.protocol.limits import MAX_BLOB, MAX_BODY, MAX_CHUNK, MAX_ENTRIES, MAX_KEY_PACKAGES
+from securechat.protocol.limits import (
+    MAX_BLOB,
+    MAX_BODY,
+    MAX_CHUNK,
+    MAX_ENTRIES,
+    MAX_KEY_PACKAGE,
+    MAX_KEY_PACKAGES,
+)
 
 UInt64 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 """Counters, sequences, epochs and seconds since 1970: what an SQLite integer holds."""
@@ -38,7 +45,10 @@ Salt = Annotated[bytes, Meta(min_length=16, max_length=16)]
 UploadId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 BlobName = Annotated[bytes, Meta(min_length=32, max_length=32)]
 SmallBytes = Annotated[bytes, Meta(max_length=2048)]
-KeyPackageBytes = Annotated[bytes, Meta(max_length=4096)]
+KeyPackageBytes = Annotated[bytes, Meta(max_length=MAX_KEY_PACKAGE)]
+Suite = Annotated[int, Meta(ge=1, le=0xFFFF)]
+"""A cipher suite of MLS (RFC 9420 section 17.1)."""
+
 Label = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=512)]
 
@@ -122,15 +132,22 @@ class PublishKeyPackages(Struct, frozen=True, gc=False, tag="publish_key_package
     last_resort: KeyPackageBytes = b""
 
 
-class CountKeyPackages(Struct, frozen=True, gc=False, tag="count_key_packages"):
-    pass
+class CountKeyPackages(Struct, frozen=True, gc=False, tag="count_key_packages", omit_defaults=True):
+    """``suite`` counts those of one suite, 0 all."""
+
+    suite: Annotated[int, Meta(ge=0, le=0xFFFF)] = 0
 
 
-class ClaimKeyPackages(Struct, frozen=True, gc=False, tag="claim_key_packages"):
-    """Take one key package per client of a user, each handed out once, else the last resort."""
+class ClaimKeyPackages(Struct, frozen=True, gc=False, tag="claim_key_packages", omit_defaults=True):
+    """Take one key package per client of a user, each handed out once, else the last resort.
+
+    Of a client that has left none of ``suite`` one of the next suite in ``otherwise``, so that who asks
+    reads in its certificate why.
+    """
 
     user: UserName
-    suite: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    suite: Suite
+    otherwise: Annotated[list[Suite], Meta(max_length=8)] = []
 
 
 class CreateGroup(Struct, frozen=True, gc=False, tag="create_group"):

@@ -34,7 +34,7 @@ USED: Final = 2
 
 _COUNT = """
 SELECT count(*) FILTER (WHERE last_resort = 0), count(*) FILTER (WHERE last_resort = 1)
-FROM key_package WHERE client = ? AND claimed = 0 AND not_after > ?
+FROM key_package WHERE client = :client AND claimed = 0 AND not_after > :now AND :suite IN (0, suite)
 """
 
 _NEXT = """
@@ -94,8 +94,8 @@ class Directory:
             self._insert(db, caller, package)
         return Decision(self._count(db, caller))
 
-    def count(self, db: apsw.Connection, caller: Caller, _body: CountKeyPackages) -> KeyPackageCount:
-        return self._count(db, caller)
+    def count(self, db: apsw.Connection, caller: Caller, body: CountKeyPackages) -> KeyPackageCount:
+        return self._count(db, caller, suite=body.suite)
 
     def claim(self, db: apsw.Connection, caller: Caller, body: ClaimKeyPackages) -> Decision:
         """One package per client of a user, the asking client left out."""
@@ -106,7 +106,9 @@ class Directory:
             "SELECT id, name FROM client WHERE account = ? AND id != ? ORDER BY id", (account, caller.client)
         ).fetchall()
         for client, name in clients:
-            found = db.execute(_NEXT, (client, body.suite, now)).fetchone()
+            suites = (body.suite, *body.otherwise)
+            tried = (db.execute(_NEXT, (client, suite, now)).fetchone() for suite in suites)
+            found = next((row for row in tried if row is not None), None)
             if found is None:
                 continue
             package, data, last_resort = found
@@ -160,8 +162,9 @@ class Directory:
             ),
         )
 
-    def _count(self, db: apsw.Connection, caller: Caller) -> KeyPackageCount:
-        fresh, last_resort = db.execute(_COUNT, (caller.client, self._now())).fetchone() or (0, 0)
+    def _count(self, db: apsw.Connection, caller: Caller, *, suite: int = 0) -> KeyPackageCount:
+        asked = {"client": caller.client, "now": self._now(), "suite": suite}
+        fresh, last_resort = db.execute(_COUNT, asked).fetchone() or (0, 0)
         return KeyPackageCount(fresh, last_resort=last_resort > 0)
 
 

@@ -13,7 +13,7 @@ from securechat.client.reading import MESSAGE, Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.work import PADDING
 from securechat.membership.room import extensions_for
-from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.codec import decode, encode
 from securechat.mls.group import Group
 from securechat.mls.key_package import KeyPackage
@@ -54,9 +54,11 @@ class MemberOf:
     def wants(self) -> list[What]:
         return [intent.what for intent in intents.of(self.store.db, self.record.id)]
 
-    def key_package(self) -> KeyPackage:
+    def key_package(self, suite: int = SUITE_HYBRID.number) -> KeyPackage:
         with self.changes.change() as change:
-            made = key_packages.publication(change.db, self.device, fresh=3, has_last_resort=False, now=NOW)
+            made = key_packages.publication(
+                change.db, self.device, suite, fresh=9, has_last_resort=False, now=NOW
+            )
             assert made is not None
         return decode(KeyPackage, made.last_resort)
 
@@ -68,7 +70,7 @@ class MemberOf:
         uri = uri or rooms.new_room_uri(self.device)
         policy = rooms.new_policy(self.device, uri, kind, profile)
         group = Group.create(
-            self.device.identity, suite=SUITE_3, group_id=group_id, extensions=extensions_for(policy)
+            self.device.identity, suite=SUITE_HYBRID, group_id=group_id, extensions=extensions_for(policy)
         )
         with self.changes.change() as change:
             record = records.insert(

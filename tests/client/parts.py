@@ -10,7 +10,7 @@ from securechat.client.change import Change, Changes
 from securechat.client.device import Device
 from securechat.client.store import ClientStore, create_store
 from securechat.membership.identity import make_client_credential, new_local_id
-from securechat.membership.room import capabilities
+from securechat.membership.room import PRODUCT_SUITES, capabilities
 from securechat.membership.signing import new_key, public_of
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.credential import BasicCredential
@@ -38,7 +38,7 @@ class Told:
         self.changes = Changes(store, done=self.done.append, undone=self.undone.append)
 
 
-def a_device(user: str) -> Device:
+def a_device(user: str, suites: tuple[int, ...] = PRODUCT_SUITES) -> Device:
     account_key, device_key = new_key(), new_key()
     client = new_local_id()
     credential = make_client_credential(
@@ -47,10 +47,11 @@ def a_device(user: str) -> Device:
         client=client,
         account_key=account_key,
         signature_key_public=public_of(device_key),
-        suites=(SUITE_3.number,),
+        suites=suites,
     )
     signer = SUITE_3.signature.load(device_key.private_bytes_raw())
-    return Device(user, client, DOMAIN, Identity(BasicCredential(credential), signer, capabilities()))
+    identity = Identity(BasicCredential(credential), signer, capabilities(suites))
+    return Device(user, client, DOMAIN, identity, suites)
 
 
 class NotingSession:

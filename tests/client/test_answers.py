@@ -14,14 +14,16 @@ from securechat.client.intents import Step, What
 from securechat.client.key_packages import DAY, publication
 from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.planner import Planner
+from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
-from securechat.protocol.messages import Appended
+from securechat.protocol.messages import Appended, ClaimKeyPackages
 from tests.client.members import MemberOf, entry
 from tests.client.parts import DOMAIN, NOW
 from tests.scenarios.evil import forged_key_package
 
 BOB = "b" * 26
+SUITES = (SUITE_HYBRID.number, [SUITE_3.number])
 
 
 @pytest.fixture
@@ -30,10 +32,15 @@ def alice(tmp_path: Path) -> MemberOf:
 
 
 def judged(alice: MemberOf, packages: list[bytes], *, now: int = NOW) -> ClientError | None:
+    """Return what is wrong with these devices of bob."""
     planner = cast(Planner, None)
     answers = Answers(alice.device, alice.groups, planner, alice.reader, lambda: now, {})
     with alice.changes.change() as change:
-        return answers._judge_packages(change, "bob", packages)
+        try:
+            answers._judge_packages(change, ClaimKeyPackages("bob", *SUITES), packages)
+        except ClientError as error:
+            return error
+    return None
 
 
 def bobs(tmp_path: Path) -> bytes:
@@ -76,7 +83,7 @@ def test_an_expired_one_is_refused(alice: MemberOf, tmp_path: Path) -> None:
 def test_publication_is_what_alice_would_take(alice: MemberOf, tmp_path: Path) -> None:
     bob = MemberOf(tmp_path, "bob")
     with bob.changes.change() as change:
-        made = publication(change.db, bob.device, fresh=0, has_last_resort=False, now=NOW)
+        made = publication(change.db, bob.device, SUITE_3.number, fresh=0, has_last_resort=False, now=NOW)
 
     assert made is not None
     for package in (*made.packages, made.last_resort):

@@ -6,7 +6,7 @@ import pytest
 
 from securechat.client import key_packages
 from securechat.client.change import Changes
-from securechat.client.key_packages import DAY, REFILL_BELOW, TARGET, publication
+from securechat.client.key_packages import DAY, OLDER_TARGET, TARGET, publication
 from securechat.membership.identity import key_package_refusal
 from securechat.mls.codec import decode
 from securechat.mls.key_package import KeyPackage, is_last_resort, key_package_reference
@@ -14,6 +14,7 @@ from securechat.protocol.messages import PublishKeyPackages
 from tests.client.parts import DOMAIN, NOW, a_device, a_store, changes_of
 
 DEVICE = a_device("alice")
+BEST, OLDER = DEVICE.suites
 
 
 @pytest.fixture
@@ -22,10 +23,10 @@ def changes(tmp_path: Path) -> Changes:
 
 
 def publish(
-    changes: Changes, *, fresh: int = 0, last_resort: bool = False, now: int = NOW
+    changes: Changes, suite: int = BEST, *, fresh: int = 0, last_resort: bool = False, now: int = NOW
 ) -> PublishKeyPackages | None:
     with changes.change() as change:
-        return publication(change.db, DEVICE, fresh=fresh, has_last_resort=last_resort, now=now)
+        return publication(change.db, DEVICE, suite, fresh=fresh, has_last_resort=last_resort, now=now)
 
 
 def count(changes: Changes) -> int:
@@ -39,16 +40,38 @@ def test_the_first_time_all_are_made_and_all_would_be_taken(changes: Changes) ->
     packages = [decode(KeyPackage, data) for data in (*made.packages, made.last_resort)]
     assert len(made.packages) == TARGET
     assert [is_last_resort(package) for package in packages] == [False] * TARGET + [True]
-    assert not any(key_package_refusal(each, domain=DOMAIN, suite=3, now=NOW) for each in packages)
+    assert not any(key_package_refusal(each, domain=DOMAIN, suite=BEST, now=NOW) for each in packages)
     assert len({package.init_key for package in packages}) == TARGET + 1
 
 
-@pytest.mark.parametrize(("fresh", "made"), [(TARGET, 0), (REFILL_BELOW, 0), (REFILL_BELOW - 1, 17), (0, 20)])
+@pytest.mark.parametrize(("fresh", "made"), [(TARGET, 0), (4, 0), (3, 17), (0, 20)])
 def test_it_is_topped_up_below_a_fifth(changes: Changes, fresh: int, made: int) -> None:
     publish(changes)
     published = publish(changes, fresh=fresh, last_resort=True)
 
     assert (len(published.packages) if published is not None else 0) == made
+
+
+def test_of_an_older_suite_a_few_wait_beside_those_of_the_best(changes: Changes) -> None:
+    best, older = publish(changes), publish(changes, OLDER)
+
+    assert best is not None
+    assert older is not None
+    assert len(older.packages) == OLDER_TARGET
+    assert {decode(KeyPackage, each).cipher_suite for each in best.packages} == {BEST}
+    assert {decode(KeyPackage, each).cipher_suite for each in (*older.packages, older.last_resort)} == {OLDER}
+    assert publish(changes, OLDER, fresh=1, last_resort=True) is None
+
+
+def test_a_last_resort_is_renewed_for_its_own_suite(changes: Changes) -> None:
+    publish(changes)
+    publish(changes, OLDER, now=NOW + 15 * DAY)
+
+    later = NOW + 21 * DAY
+    assert publish(changes, OLDER, fresh=OLDER_TARGET, last_resort=True, now=later) is None
+    renewed = publish(changes, BEST, fresh=TARGET, last_resort=True, now=later)
+    assert renewed is not None
+    assert decode(KeyPackage, renewed.last_resort).cipher_suite == BEST
 
 
 def test_a_used_one_is_gone_and_a_used_last_resort_stays_until_it_is_replaced(changes: Changes) -> None:

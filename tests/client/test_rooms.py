@@ -73,7 +73,7 @@ def test_a_view_says_what_a_list_shows(pair: tuple[MemberOf, MemberOf]) -> None:
 
     assert (shown.name, shown.title, shown.invited_by) == ("#team", "team", "alice")
     assert shown.may_speak
-    assert shown.suite == "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519"
+    assert shown.suite == "MLS_256_XWING_CHACHA20POLY1305_SHA512_Ed25519"
 
 
 def test_epoch_codes_are_equal_for_members_of_one_epoch(pair: tuple[MemberOf, MemberOf]) -> None:

@@ -249,7 +249,7 @@ def test_an_invitation_claims_key_packages_once(pair: tuple[Worker, MemberOf]) -
     alice.acts()
     alice.acts()
 
-    assert alice.asked() == [ClaimKeyPackages("carol", 3)]
+    assert alice.asked() == [ClaimKeyPackages("carol", 0xF00E, [3])]
 
 
 def test_who_is_there_already_is_not_added_again(pair: tuple[Worker, MemberOf]) -> None:

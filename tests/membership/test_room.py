@@ -64,7 +64,7 @@ def test_a_group_names_the_policy_in_what_it_requires() -> None:
 def test_every_leaf_can_do_what_rooms_need() -> None:
     able = capabilities()
     assert {ROOM_EXTENSION, PROFILE_EXTENSION} <= set(able.extensions)
-    assert (able.cipher_suites, able.proposals, able.credentials) == ((3,), (0x000A,), (1,))
+    assert (able.cipher_suites, able.proposals, able.credentials) == ((0xF00E, 3), (0x000A,), (1,))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from securechat.membership.identity import ClientCredential, make_client_credential
-from securechat.membership.room import capabilities
+from securechat.membership.room import PRODUCT_SUITES, capabilities
 from securechat.membership.signing import new_key, public_of
-from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.codec import decode, encode
 from securechat.mls.credential import BasicCredential
 from securechat.mls.key_package import Identity, make_key_package
@@ -54,16 +54,16 @@ def forged_key_package(
         client=client,
         account_key=account_key,
         signature_key_public=public_of(device_key),
-        suites=(SUITE_3.number,),
+        suites=PRODUCT_SUITES,
     )
     if claims is not None:
         honest = decode(ClientCredential, identity)
         identity = encode(msgspec.structs.replace(honest, account_key=claims))
-    signer = SUITE_3.signature.load(device_key.private_bytes_raw())
+    signer = SUITE_HYBRID.signature.load(device_key.private_bytes_raw())
     now = int(time.time()) if now is None else now
     bundle = make_key_package(
         Identity(BasicCredential(identity), signer, capabilities()),
-        SUITE_3,
+        SUITE_HYBRID,
         lifetime=Lifetime(now - 60, now + 30 * 86_400),
     )
     return encode(bundle.key_package)

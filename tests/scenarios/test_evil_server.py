@@ -7,11 +7,14 @@ import pytest
 
 from securechat.client import handshakes, planner
 from securechat.client.answers import Answers
+from securechat.client.change import Change
 from securechat.client.errors import IdentityChanged, UntrustedKeys
 from securechat.client.events import Held, Invited, Notice
 from securechat.membership.identity import read_client_credential
+from securechat.mls.codec import decode
+from securechat.mls.key_package import KeyPackage
 from securechat.mls.nodes import LeafNode
-from securechat.protocol.messages import ClaimedKeyPackage
+from securechat.protocol.messages import ClaimedKeyPackage, ClaimKeyPackages
 from securechat.server import judging, logbook, ordering
 from tests.scenarios.evil import LyingDirectory, forged_key_package
 from tests.scenarios.world import PATIENCE, Person, World
@@ -98,10 +101,12 @@ def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a client, and the server, judge nothing: together they may write what they like."""
     honest = Answers._judge_packages
 
-    def judge_nothing(answers: Answers, *arguments: object) -> object:
+    def judge_nothing(
+        answers: Answers, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
+    ) -> list[KeyPackage]:
         if answers.device.user == person.name:
-            return None
-        return honest(answers, *arguments)  # type: ignore[arg-type]
+            return [decode(KeyPackage, each) for each in packages]
+        return honest(answers, change, asked, packages)
 
     monkeypatch.setattr(Answers, "_judge_packages", judge_nothing)
     monkeypatch.setattr(planner, "judge", lambda *_, **__: None)

@@ -11,9 +11,16 @@ import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
 from securechat.protocol.errors import RemoteProtocolError
-from securechat.protocol.messages import Answer, ClientFrame, RequestBody, ServerFrame
+from securechat.protocol.messages import Acknowledge, Answer, ClientFrame, Request, RequestBody, ServerFrame
 
 LENGTH_BYTES: Final = 4
+
+MAX_ENVELOPE: Final = 4 * 1024
+"""Bytes of a client's frame beside body or cursors: nobody pays for what is decoded and dropped."""
+
+CURSOR_BYTES: Final = 128
+"""What one cursor of an Acknowledge may take; the longest is 92."""
+
 _LENGTH: Final = struct.Struct(">I")
 
 T = TypeVar("T")
@@ -35,7 +42,14 @@ def encode_frame(frame: ClientFrame | ServerFrame) -> bytes:
 
 
 def decode_client_frame(payload: bytes) -> ClientFrame:
-    return _decode(_CLIENT_FRAMES, payload)
+    """Decode what a client said.
+
+    :raises RemoteProtocolError: also where most of it says nothing: fields that nobody knows
+    """
+    frame = _decode(_CLIENT_FRAMES, payload)
+    if len(payload) > MAX_ENVELOPE + _said(frame):
+        raise RemoteProtocolError(f"a frame of {len(payload)} bytes that says little")
+    return frame
 
 
 def decode_server_frame(payload: bytes) -> ServerFrame:
@@ -48,6 +62,13 @@ def decode_request(body: bytes | msgspec.Raw) -> RequestBody:
 
 def decode_answer(body: bytes | msgspec.Raw) -> Answer:
     return _decode(_ANSWERS, body)
+
+
+def _said(frame: ClientFrame) -> int:
+    """Bytes that a frame may have beside its envelope."""
+    if type(frame) is Request:
+        return len(frame.body)
+    return CURSOR_BYTES * len(frame.acks) if type(frame) is Acknowledge else 0
 
 
 def _decode(decoder: Decoder[T], payload: bytes | msgspec.Raw) -> T:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from securechat.protocol.errors import RemoteProtocolError
 from securechat.protocol.frames import (
+    MAX_ENVELOPE,
     FrameReader,
     decode_answer,
     decode_client_frame,
@@ -16,7 +17,7 @@ from securechat.protocol.frames import (
     encode_value,
 )
 from securechat.protocol.limits import MAX_FRAME, MAX_FRAME_BEFORE_LOGIN
-from securechat.protocol.messages import Goodbye
+from securechat.protocol.messages import Acknowledge, Acknowledged, Goodbye
 from tests.protocol.examples import ANSWERS, CLIENT_FRAMES, REQUESTS, SERVER_FRAMES
 
 
@@ -109,3 +110,17 @@ def test_unknown_fields_are_ignored() -> None:
 def test_an_encoded_frame_starts_with_its_length() -> None:
     frame = encode_frame(Goodbye("bye"))
     assert int.from_bytes(frame[:4], "big") == len(frame) - 4
+
+
+def test_o_05_fields_that_nobody_knows_are_ignored_but_few() -> None:
+    for frame in CLIENT_FRAMES:
+        fields = msgspec.msgpack.decode(encode_value(frame))
+        assert decode_client_frame(msgspec.msgpack.encode(fields | {"later": b"x" * 1_000})) == frame
+        with pytest.raises(RemoteProtocolError, match="says little"):
+            decode_client_frame(msgspec.msgpack.encode(fields | {"later": [None] * 200_000}))
+
+
+def test_as_many_cursors_as_one_frame_may_have_pass() -> None:
+    frame = Acknowledge([Acknowledged(bytes(64), 2**63 - 1)] * 1024)
+    assert len(encode_value(frame)) > MAX_ENVELOPE
+    assert decode_client_frame(encode_value(frame)) == frame

@@ -11,9 +11,14 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 NEEDED: Final = {
-    *("T-02", "T-03", "T-04", "A-01", "A-03", "A-05", "A-08", "D-03", "M-14"),
-    *("Q-02", "Q-03", "Q-05", "O-02", "U-01", "U-03", "L-01", "L-02", "L-03", "N-01", "N-02", "N-04"),
-    *("G-01", "G-02", "G-03"),
+    *(f"T-0{number}" for number in range(1, 7)),
+    *(f"A-0{number}" for number in range(1, 9)),
+    *(f"O-0{number}" for number in range(1, 10)),
+    *(f"Q-0{number}" for number in range(1, 9)),
+    *(f"C-0{number}" for number in range(1, 8)),
+    *(f"N-0{number}" for number in range(1, 5)),
+    *("D-03", "D-06", "M-14", "U-01", "U-03", "L-01", "L-02", "L-03"),
+    *("G-01", "G-02", "G-03", "S-01", "S-02", "S-04"),
 }
 """The requirements of this release; the table may list more."""
 

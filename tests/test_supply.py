@@ -1,4 +1,7 @@
-"""S-01: few dependencies, all pinned by hash. The gate also installs by the lock, and with a byte altered."""
+"""S-01: few dependencies, all pinned by hash. The gate also installs by the lock, and with a byte altered.
+
+S-02: the gate builds the wheel twice, in two places, and compares.
+"""
 
 import re
 import tomllib
@@ -31,3 +34,14 @@ def test_s_01_every_dependency_is_pinned_and_hashed() -> None:
 
 def test_s_01_no_registry_is_named() -> None:
     assert re.findall(r"https?://|--(?:extra-)?index-url|--find-links", LOCK) == []
+
+
+def test_s_02_the_gate_builds_twice_and_compares() -> None:
+    """What it compares is the gate's; this holds that it is asked, and that a difference ends it."""
+    gate = (ROOT / ".ci" / "run").read_text()
+    part = gate.split("works_from_a_wheel() {")[1].split("\n}")[0]
+    assert gate.startswith("#!/usr/bin/env bash")
+    assert "set -euo pipefail" in gate
+    assert part.count("pip wheel") == 2
+    assert re.search(r"^ +cmp \S+/securechat-\*\.whl \S+/again/securechat-\*\.whl$", part, re.MULTILINE)
+    assert re.search(r"^part .* works_from_a_wheel$", gate, re.MULTILINE)

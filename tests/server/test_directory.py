@@ -112,3 +112,21 @@ async def test_the_account_of_an_unknown_user(tmp_path: Path) -> None:
         assert (await refusal(alice, m.GetAccount("nobody"))).code == "unknown_user"
         assert (await refusal(alice, m.ClaimKeyPackages("nobody", 3))).code == "unknown_user"
         assert await alice.ask(m.GetAccount("alice")) == m.Account("alice", keys.statement)
+
+
+async def test_of_who_has_none_of_a_suite_comes_the_next_one_asked_for(tmp_path: Path) -> None:
+    """What it is not is in its certificate; who asks without an alternative gets nothing."""
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        (_, alice), (bobs_keys, bob) = people
+        (bundle,) = await publish(bob, bobs_keys)
+        assert await alice.ask(m.ClaimKeyPackages("bob", 0xF00E)) == m.ClaimedKeyPackages("bob", [])
+        answer = await alice.ask(m.ClaimKeyPackages("bob", 0xF00E, [1, 3]))
+        assert isinstance(answer, m.ClaimedKeyPackages)
+        assert [each.key_package for each in answer.packages] == [encode(bundle.key_package)]
+
+
+async def test_a_client_is_told_what_waits_of_one_suite(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "bob") as [(keys, bob)]:
+        await publish(bob, keys, 2, last_resort=True)
+        assert await bob.ask(m.CountKeyPackages(3)) == m.KeyPackageCount(2, last_resort=True)
+        assert await bob.ask(m.CountKeyPackages(0xF00E)) == m.KeyPackageCount(0, last_resort=False)

@@ -219,6 +219,8 @@ class LineMode:
             self._surface.tell(f"with the keys that {name} has now, not accepted yet: {codes.changed_number}")
         if codes.epoch_code:
             self._surface.tell(f"epoch code of {name} (the same for all its members now): {codes.epoch_code}")
+        if codes.suite:
+            self._surface.tell(f"cipher suite of {name}: {codes.suite}")
 
     async def _accept(self, command: Command) -> None:
         user, *digits = command.words or ("",)

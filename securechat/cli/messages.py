@@ -214,6 +214,7 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         "kind": conversation.kind,
         "state": conversation.state,
         "epoch": conversation.epoch,
+        "suite": conversation.suite,
         "topic": conversation.topic,
         "members": [msgspec.structs.asdict(member) for member in conversation.members],
     }

@@ -19,7 +19,7 @@ from securechat.client.compose import conversation_for, fold_name, queue_text, w
 from securechat.client.config import Home, ServerAddress
 from securechat.client.contacts import accept_change, contact
 from securechat.client.device import Clock
-from securechat.client.engine import ENCRYPTION, Engine, Listener
+from securechat.client.engine import Engine, Listener
 from securechat.client.errors import (
     Forbidden,
     IdentityChanged,
@@ -46,6 +46,7 @@ from securechat.client.records import ConversationRecord
 from securechat.client.sentences import UNOPENED
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
+from securechat.client.suites import encryption
 from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
 from securechat.client.verification import begins_with, fingerprint, number_with
@@ -300,7 +301,7 @@ class Client:
             domain=engine.keys.domain,
             fingerprint=connected.fingerprint if connected is not None else "",
             connected=connected is not None,
-            encryption=ENCRYPTION,
+            encryption=encryption(self._engine.device.suites[0]),
             conversations=len(self.conversations()),
             queued=history.queued(engine.store.db),
             undecryptable=history.unreadable(engine.store.db),

@@ -33,13 +33,12 @@ from securechat.client.restored import Met, meet
 from securechat.client.sentences import HOLDS
 from securechat.client.session import Session, SessionEvent, SessionLost, SessionReady
 from securechat.client.store import ClientStore
+from securechat.client.suites import encryption
 from securechat.client.sync import Syncer
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
 from securechat.protocol.messages import Answer, Delivered, InboxDelivered
 from securechat.text import sanitise
-
-ENCRYPTION: Final = "MLS (RFC 9420), ChaCha20-Poly1305, X25519, Ed25519; over TLS 1.3"
 
 MAX_EVENTS: Final = 10_000
 """Events that wait for a slow listener; the store has everything that is dropped here."""
@@ -244,7 +243,7 @@ class Engine:
             str(self.keys.server),
             ready.hello.domain,
             ready.fingerprint,
-            ENCRYPTION,
+            encryption(self.device.suites[0]),
         )
         self._tell(self.connected)
         if count := ready.logged_in.failed_logins:

@@ -96,6 +96,8 @@ class Fingerprint(Struct, frozen=True):
     epoch_code: str | None
     changed_number: str | None = None
     """The safety number with keys of theirs that were seen later and are not accepted."""
+    suite: str = ""
+    """The name of the group's cipher suite; empty where there is no group."""
 
 
 class Status(Struct, frozen=True, kw_only=True):

@@ -5,13 +5,21 @@ out only old key packages gets the conversation refused; it is not quietly made 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from securechat.client.errors import SuiteForbidden, SuiteWithheld
 from securechat.client.people import credential_of
 from securechat.membership.identity import ClientCredential
-from securechat.mls.cipher_suite import cipher_suite
+from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID, cipher_suite
 from securechat.mls.key_package import KeyPackage
 from securechat.protocol.messages import ClaimKeyPackages
+
+KEY_EXCHANGE: Final = {SUITE_HYBRID.number: "X25519 with ML-KEM-768", SUITE_3.number: "X25519"}
+
+
+def encryption(suite: int) -> str:
+    """Return how new conversations are sealed in this suite, for people."""
+    return f"MLS (RFC 9420), ChaCha20-Poly1305, {KEY_EXCHANGE[suite]}, Ed25519; over TLS 1.3"
 
 
 def first_claim(user: str, own: tuple[int, ...], of_group: int | None) -> ClaimKeyPackages:

@@ -31,6 +31,7 @@ def fingerprint(
         number_with(device, account_key, record.peer, known.changed_to)
         if known and known.changed_to
         else None,
+        group.suite.name if group is not None else "",
     )
 
 

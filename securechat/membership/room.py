@@ -38,7 +38,7 @@ PRODUCT_SUITES: Final = (SUITE_HYBRID.number, SUITE_3.number)
 """What the certificates of new devices list, the best first."""
 
 MAX_CLIENTS: Final = 1000
-"""Beyond this a cold commit (84 kB at 1,000) and a join cost more than a chat should."""
+"""Beyond this a cold commit (84 kB at 1,000; hybrid 1.2 MB) and a join cost more than a chat should."""
 
 PROFILE_SALT_BYTES: Final = 32
 

@@ -1,4 +1,4 @@
-"""In which suite devices are added: what their certificates list decides, not what a directory hands out."""
+"""M-07: the suite that devices are added in is decided by certificates, not by what a directory hands out."""
 
 import pytest
 

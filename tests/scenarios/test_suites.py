@@ -1,4 +1,4 @@
-"""Who talks in which cipher suite: the hybrid where all can, and no server makes it less (rules.md B)."""
+"""M-07: who talks in which cipher suite; the hybrid where all can, and no server makes it less."""
 
 import pytest
 
@@ -39,6 +39,8 @@ async def test_new_conversations_are_hybrid(world: World) -> None:
 
     for name in ("#team", "@bob"):
         assert alice.client.conversation(name).suite == SUITE_HYBRID.name
+        assert alice.client.fingerprint(name).suite == SUITE_HYBRID.name
+    assert "X25519 with ML-KEM-768" in alice.client.status().encryption
 
 
 async def test_with_an_older_device_a_conversation_is_in_what_both_have(
@@ -52,6 +54,7 @@ async def test_with_an_older_device_a_conversation_is_in_what_both_have(
     await alice.hears("hello to you")
 
     assert alice.client.conversation("@olga").suite == SUITE_3.name
+    assert "ML-KEM" not in olga.client.status().encryption
 
 
 async def test_an_older_device_is_not_let_into_a_hybrid_room_and_it_is_said_whose(

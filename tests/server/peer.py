@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.membership.identity import make_client_credential
 from securechat.membership.login import Purpose, login_to_sign
-from securechat.membership.room import Kind, capabilities, extensions_for, make_room
+from securechat.membership.room import PRODUCT_SUITES, Kind, capabilities, extensions_for, make_room
 from securechat.membership.signing import new_key, public_of
 from securechat.membership.statement import Device, make_statement
-from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.cipher_suite import SUITE_3, CipherSuite
 from securechat.mls.codec import decode, encode
 from securechat.mls.credential import BasicCredential
 from securechat.mls.group import Group
@@ -64,6 +64,8 @@ class Person:
     device_key: Ed25519PrivateKey = field(default_factory=new_key)
     login_key: Ed25519PrivateKey = field(default_factory=new_key)
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
+    suite: CipherSuite = SUITE_3
+    """Of its key packages and groups; its certificate lists all."""
 
     @property
     def credential(self) -> bytes:
@@ -73,7 +75,7 @@ class Person:
             client=self.client,
             account_key=self.account_key,
             signature_key_public=public_of(self.device_key),
-            suites=(3,),
+            suites=PRODUCT_SUITES,
         )
 
     @property
@@ -91,7 +93,7 @@ class Person:
     def key_package(self, *, last_resort: bool = False, now: int | None = None) -> KeyPackageBundle:
         start = int(time.time()) if now is None else now
         lifetime = Lifetime(start - 3600, start + 30 * DAY)
-        return make_key_package(self.identity, SUITE_3, lifetime=lifetime, last_resort=last_resort)
+        return make_key_package(self.identity, self.suite, lifetime=lifetime, last_resort=last_resort)
 
     def registration(self, nonce: bytes, login_signature: bytes, device_signature: bytes) -> m.Register:
         return m.Register(
@@ -113,7 +115,7 @@ class Person:
         room = make_room(uri, kind=kind, owner=user_uri(self.domain, self.user))
         return Group.create(
             self.identity,
-            suite=SUITE_3,
+            suite=self.suite,
             group_id=secrets.token_bytes(32) if group_id is None else group_id,
             extensions=extensions_for(room),
         )
@@ -289,12 +291,14 @@ def client_context() -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def registered(app: App, *users: str) -> AsyncIterator[list[tuple[Person, Peer]]]:
+async def registered(
+    app: App, *users: str, suite: CipherSuite = SUITE_3
+) -> AsyncIterator[list[tuple[Person, Peer]]]:
     """Connections of people who have just made their accounts."""
     people: list[tuple[Person, Peer]] = []
     try:
         for user in users:
-            person, peer = Person(user, app.identity.domain), await Peer.connect(app.port)
+            person, peer = Person(user, app.identity.domain, suite=suite), await Peer.connect(app.port)
             people.append((person, peer))
             await peer.register(person)
         yield people

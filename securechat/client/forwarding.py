@@ -81,7 +81,7 @@ class Line:
     def _leaving(self) -> Any:  # noqa: ANN401 - a context manager
         try:
             yield
-        except (ConnectionError, ValueError, KeyError, TypeError) as problem:
+        except (ConnectionError, ValueError, KeyError, TypeError, RecursionError) as problem:
             raise HolderLeft(self._user) from problem
 
 

@@ -21,8 +21,9 @@ a WireStruct             its fields
 =======================  =====================================================
 
 Each class is compiled once, at its first use, into a closure that reads and one that writes.
-Nothing is allocated for a length before that many bytes are known to be there, so decoding costs
-memory in proportion to the input.
+Nothing is allocated for a length before that many bytes are known to be there, and the objects that
+items of vectors become are counted while they are read (``room_for``): decoding costs memory in
+proportion to the input, and what is nothing but tiny items is refused before it has cost much time.
 """
 
 import enum
@@ -42,6 +43,19 @@ MAX_ENCODED: Final = 16 * 1024 * 1024
 """The largest thing we encode or decode. A tree of 1,000 members takes 0.4 MB, 2.9 MB with hybrid keys."""
 
 MAX_VARINT: Final = (1 << 30) - 1
+
+ROOM_FACTOR: Final = 9
+ROOM_SPARE: Final = 3 * 1024 * 1024 // 4
+"""Bytes that the objects of one decoding may take: so many times the input, and some. With the bytes
+themselves that is less than ten times the input and 1 MiB (M-01)."""
+
+MAX_ROOM: Final = 3 * 1024 * 1024
+"""... and never more than this: some 20,000 items, which take 30 ms. A commit that adds 256 needs a tenth."""
+
+_MOST_ROOM_AT: Final = (MAX_ROOM - ROOM_SPARE) // ROOM_FACTOR
+
+Room = list[int]
+"""One number, shared by all readers of one decoding: the bytes that objects may still take."""
 
 
 class WireStruct(msgspec.Struct, frozen=True):
@@ -114,11 +128,12 @@ StructT = TypeVar("StructT", bound=WireStruct)
 class Shape(Generic[T]):
     """The encoding of something that is not one structure: a select, a vector, an optional."""
 
-    __slots__ = ("_read", "_write", "annotation")
+    __slots__ = ("_cost", "_read", "_write", "annotation")
 
     def __init__(self, annotation: object) -> None:
         self.annotation = annotation
         self._write, self._read = _compile(annotation)
+        self._cost = _cost(annotation)
 
     def encode(self, value: T) -> bytes:
         return _written(self._write, value)
@@ -127,9 +142,17 @@ class Shape(Generic[T]):
         value: T = _read_all(self._read, data)
         return value
 
-    def decode_from(self, data: bytes, start: int) -> tuple[T, int]:
-        """Decode one value that begins at ``start``; return it and where it ends."""
-        value, end = self._read(data, start, len(data))
+    def decode_from(self, data: bytes, start: int, room: Room | None = None) -> tuple[T, int]:
+        """Decode one value that begins at ``start``; return it and where it ends.
+
+        ``room`` is what several values out of one input have together.
+        """
+        if room is None:
+            room = [room_for(len(data))]
+        room[0] -= self._cost
+        if room[0] < 0:
+            raise DecodeError(_TOO_DENSE)
+        value, end = self._read(data, start, len(data), room)
         return value, end
 
 
@@ -147,6 +170,11 @@ def decode(expected: type[StructT], data: bytes) -> StructT:
     """Return the ``expected`` structure that ``data`` encodes, all of it; DecodeError otherwise."""
     value: StructT = _read_all(_reader(expected), data)
     return value
+
+
+def room_for(length: int) -> int:
+    """Return the bytes that the objects made of so many bytes may take, if one structure is made of them."""
+    return ROOM_FACTOR * length + ROOM_SPARE if length < _MOST_ROOM_AT else MAX_ROOM
 
 
 def encode_varint(value: int) -> bytes:
@@ -192,10 +220,19 @@ def read_varint(data: bytes, start: int, end: int) -> tuple[int, int]:
 _NUMBER_FORMATS: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _ONE_BYTE: Final = tuple(bytes([value]) for value in range(64))
 
+_OBJECT: Final = 40
+_BYTES: Final = 40
+_NUMBER: Final = 28
+_SLOT: Final = 18
+"""Bytes: a structure or tuple with what the collector adds, a ``bytes`` and an ``int`` without their content,
+an item's place in the list while it is read and in the tuple that is kept."""
+
+_TOO_DENSE: Final = "the data is nothing but tiny items: they would take far more memory than it"
+
 # The compiled forms. They are typed loosely because a table of annotations is; the public
 # functions above give the types back.
 _Writer = Callable[[Any], bytes]
-_Reader = Callable[[bytes, int, int], tuple[Any, int]]
+_Reader = Callable[[bytes, int, int, Room], tuple[Any, int]]
 
 
 def _written(write: _Writer, value: object) -> bytes:
@@ -209,11 +246,12 @@ def _written(write: _Writer, value: object) -> bytes:
 
 
 def _read_all(read: _Reader, data: bytes) -> Any:  # noqa: ANN401 - see above
-    if len(data) > MAX_ENCODED:
-        raise DecodeError(f"{len(data)} bytes are more than the {MAX_ENCODED} we decode")
-    value, end = read(data, 0, len(data))
-    if end != len(data):
-        raise DecodeError(f"{len(data) - end} bytes follow the end")
+    length = len(data)
+    if length > MAX_ENCODED:
+        raise DecodeError(f"{length} bytes are more than the {MAX_ENCODED} we decode")
+    value, end = read(data, 0, length, [room_for(length)])
+    if end != length:
+        raise DecodeError(f"{length - end} bytes follow the end")
     return value
 
 
@@ -267,7 +305,7 @@ def _unsigned(width: int) -> tuple[_Writer, _Reader]:
     def write(value: int) -> bytes:
         return value.to_bytes(width, "big")
 
-    def read(data: bytes, start: int, end: int) -> tuple[int, int]:
+    def read(data: bytes, start: int, end: int, _room: Room) -> tuple[int, int]:
         stop = start + width
         if stop > end:
             raise DecodeError("the data ends inside a number")
@@ -282,7 +320,7 @@ def _fixed(length: int) -> tuple[_Writer, _Reader]:
             raise UsageError(f"{length} bytes are expected, not {len(value)}")
         return value
 
-    def read(data: bytes, start: int, end: int) -> tuple[bytes, int]:
+    def read(data: bytes, start: int, end: int, _room: Room) -> tuple[bytes, int]:
         stop = start + length
         if stop > end:
             raise DecodeError("the data ends inside a fixed-size field")
@@ -291,7 +329,7 @@ def _fixed(length: int) -> tuple[_Writer, _Reader]:
     return write, read
 
 
-def _read_opaque(data: bytes, start: int, end: int) -> tuple[bytes, int]:
+def _read_opaque(data: bytes, start: int, end: int, _room: Room) -> tuple[bytes, int]:
     length, start = read_varint(data, start, end)
     stop = start + length
     if stop > end:
@@ -306,7 +344,7 @@ def _enum(members: type[Enum8 | Enum16]) -> tuple[_Writer, _Reader]:
     def write(value: int) -> bytes:
         return value.to_bytes(width, "big")
 
-    def read(data: bytes, start: int, end: int) -> tuple[Any, int]:
+    def read(data: bytes, start: int, end: int, _room: Room) -> tuple[Any, int]:
         stop = start + width
         if stop > end:
             raise DecodeError(f"the data ends where a {members.__name__} was expected")
@@ -324,14 +362,14 @@ def _optional(inner: object) -> tuple[_Writer, _Reader]:
     def write(value: object) -> bytes:
         return b"\x00" if value is None else b"\x01" + write_inner(value)
 
-    def read(data: bytes, start: int, end: int) -> tuple[Any, int]:
+    def read(data: bytes, start: int, end: int, room: Room) -> tuple[Any, int]:
         if start >= end:
             raise DecodeError("the data ends where an optional value was expected")
         if data[start] == 0:
             return None, start + 1
         if data[start] != 1:  # section 2.1.1
             raise DecodeError("a presence byte is neither 0 nor 1")
-        return read_inner(data, start + 1, end)
+        return read_inner(data, start + 1, end, room)
 
     return write, read
 
@@ -341,18 +379,22 @@ def _vector(item: object, most: int = MAX_ENCODED) -> tuple[_Writer, _Reader]:
     if isinstance(mark, Unsigned) and mark.width in _NUMBER_FORMATS:
         return _numbers(mark.width)
     write_item, read_item = _compile(item)
+    each = _SLOT + _cost(item)
 
     def write(values: tuple[object, ...]) -> bytes:
         return encode_opaque(b"".join([write_item(value) for value in values]))
 
-    def read(data: bytes, start: int, end: int) -> tuple[tuple[Any, ...], int]:
+    def read(data: bytes, start: int, end: int, room: Room) -> tuple[tuple[Any, ...], int]:
         length, start = read_varint(data, start, end)
         stop = start + length
         if stop > end:
             raise DecodeError("the data ends inside a vector")
         values = []
         while start < stop:
-            value, start = read_item(data, start, stop)
+            room[0] -= each
+            if room[0] < 0:
+                raise DecodeError(_TOO_DENSE)
+            value, start = read_item(data, start, stop, room)
             values.append(value)
             if len(values) > most:
                 raise DecodeError(f"a vector has more than the {most} items we take")
@@ -364,6 +406,7 @@ def _vector(item: object, most: int = MAX_ENCODED) -> tuple[_Writer, _Reader]:
 def _numbers(width: int) -> tuple[_Writer, _Reader]:
     """A vector of unsigned integers, all at once: a leaf's capabilities are five of these."""
     letter = _NUMBER_FORMATS[width]
+    each = 8 + (_NUMBER if width > 1 else 0)
 
     def write(values: tuple[int, ...]) -> bytes:
         try:
@@ -371,16 +414,49 @@ def _numbers(width: int) -> tuple[_Writer, _Reader]:
         except struct.error as error:
             raise OverflowError(str(error)) from None
 
-    def read(data: bytes, start: int, end: int) -> tuple[tuple[int, ...], int]:
+    def read(data: bytes, start: int, end: int, room: Room) -> tuple[tuple[int, ...], int]:
         length, start = read_varint(data, start, end)
         stop = start + length
         if stop > end:
             raise DecodeError("the data ends inside a vector")
         if length % width:
             raise DecodeError("the data ends inside a number")
+        room[0] -= length // width * each
+        if room[0] < 0:
+            raise DecodeError(_TOO_DENSE)
         return struct.unpack_from(f">{length // width}{letter}", data, start), stop
 
     return write, read
+
+
+def _cost(annotation: Any) -> int:  # noqa: ANN401 - an annotation can be anything
+    """Return the bytes that a value's objects take in CPython, its content and vectors' items apart."""
+    annotation = getattr(annotation, "__supertype__", annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _cost_of_marked(arguments[0], arguments[1])
+    if origin is tuple:
+        return _OBJECT + _SLOT
+    if origin in (Union, types.UnionType):
+        return max(_cost(argument) for argument in arguments if argument is not type(None))
+    if annotation is bytes:
+        return _BYTES
+    if issubclass(annotation, WireStruct):
+        fields = _fields(annotation).values()
+        return _OBJECT + sum(8 + _cost(hint) for hint in fields)
+    return 0  # an enum's members are there already
+
+
+def _cost_of_marked(inner: object, mark: object) -> int:
+    match mark:
+        case Unsigned(width):
+            return _NUMBER if width > 1 else 0
+        case FixedBytes():
+            return _BYTES
+        case Tagged():
+            return 0  # counted when it is known which case it is
+        case _:
+            return _cost(inner)
 
 
 def _tagged(mark: Tagged) -> tuple[_Writer, _Reader]:
@@ -391,7 +467,7 @@ def _tagged(mark: Tagged) -> tuple[_Writer, _Reader]:
         for tag, case in mark.cases.items()
         for cls in _classes(case)
     }
-    readers = {tag: case[1] for tag, case in compiled.items()}
+    readers = {int(tag): (compiled[int(tag)][1], _cost(case)) for tag, case in mark.cases.items()}
 
     def write(value: object) -> bytes:
         if type(value) not in writers:
@@ -399,14 +475,18 @@ def _tagged(mark: Tagged) -> tuple[_Writer, _Reader]:
         tag, write_case = writers[type(value)]
         return tag + write_case(value)
 
-    def read(data: bytes, start: int, end: int) -> tuple[Any, int]:
+    def read(data: bytes, start: int, end: int, room: Room) -> tuple[Any, int]:
         stop = start + width
         if stop > end:
             raise DecodeError(f"the data ends where a {mark.tag.__name__} was expected")
-        read_case = readers.get(int.from_bytes(data[start:stop], "big"))
-        if read_case is None:
+        found = readers.get(int.from_bytes(data[start:stop], "big"))
+        if found is None:
             raise DecodeError(f"{data[start:stop].hex()} is no {mark.tag.__name__} that we know")
-        return read_case(data, stop, end)
+        read_case, cost = found
+        room[0] -= cost
+        if room[0] < 0:
+            raise DecodeError(_TOO_DENSE)
+        return read_case(data, stop, end, room)
 
     return write, read
 
@@ -441,10 +521,10 @@ def _struct(cls: type[WireStruct]) -> tuple[_Writer, _Reader]:
     compiled = [_compile(hint) for hint in _fields(cls).values()]
     readers = [read for _, read in compiled]
 
-    def read(data: bytes, start: int, end: int) -> tuple[Any, int]:
+    def read(data: bytes, start: int, end: int, room: Room) -> tuple[Any, int]:
         values = []
         for read_field in readers:
-            value, start = read_field(data, start, end)
+            value, start = read_field(data, start, end, room)
             values.append(value)
         return cls(*values), start
 
@@ -488,11 +568,11 @@ def _conditional_struct(cls: type[WireStruct]) -> tuple[_Writer, _Reader]:
                 raise UsageError(f"{cls.__name__} has no {name} here")
         return b"".join(parts)
 
-    def read(data: bytes, start: int, end: int) -> tuple[Any, int]:
+    def read(data: bytes, start: int, end: int, room: Room) -> tuple[Any, int]:
         values: dict[str, Any] = {}
         for name, _, read_field, condition in steps:
             if condition is None or condition.holds(values[condition.field]):
-                values[name], start = read_field(data, start, end)
+                values[name], start = read_field(data, start, end, room)
             else:
                 values[name] = None
         return cls(**values), start

@@ -16,7 +16,7 @@ from typing import Final
 from securechat.mls import tree_hash, tree_math
 from securechat.mls.census import Census
 from securechat.mls.cipher_suite import CipherSuite
-from securechat.mls.codec import Shape, encode, encode_opaque, read_varint
+from securechat.mls.codec import ROOM_FACTOR, ROOM_SPARE, Shape, encode, encode_opaque, read_varint
 from securechat.mls.errors import DecodeError, ValidationError
 from securechat.mls.nodes import LeafIndex, LeafNode, NodeIndex, ParentNode
 
@@ -358,6 +358,7 @@ def _decode_nodes(data: bytes) -> tuple[list[Node | None], list[bytes | None]]:
         raise DecodeError("the length of the tree is not that of the data")
     nodes: list[Node | None] = []
     encoded: list[bytes | None] = []
+    room = [ROOM_FACTOR * len(data) + ROOM_SPARE]  # all nodes have it together
     while position < len(data):
         if len(nodes) >= tree_math.node_count(MAX_MEMBERS):
             raise DecodeError(f"a tree has at most {MAX_MEMBERS} leaves")
@@ -369,7 +370,7 @@ def _decode_nodes(data: bytes) -> tuple[list[Node | None], list[bytes | None]]:
         parity = len(nodes) & 1
         if data[position : position + 2] != _PRESENT[parity]:
             raise DecodeError(f"node {len(nodes)} is of the wrong kind")
-        node, end = _SHAPES[parity].decode_from(data, position + 2)
+        node, end = _SHAPES[parity].decode_from(data, position + 2, room)
         nodes.append(node)
         encoded.append(data[position + 2 : end])
         position = end

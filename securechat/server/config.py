@@ -155,7 +155,7 @@ def _line_of(error: str, text: str) -> str:
 def _read(file: Path, text: str) -> dict[str, object]:
     try:
         said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML; a number of thousands of digits; lists in lists
         raise ConfigError(f"{file}: {error}") from None
     for name in ("data", "certificate", "admin_socket"):
         if isinstance(said.get(name), str):

@@ -367,7 +367,8 @@ async def connected_to_ending_holder(profile: ProfileFolder) -> AsyncIterator[Li
 
 
 async def test_a_holder_that_talks_nonsense_is_one_error(profile: ProfileFolder) -> None:
-    for nonsense in (b"nonsense\n", b"[]\n", b'{"method":"receive","params":{}}\n', b'{"id":1}', b""):
+    deep = b'{"a":' + b"[" * 5_000 + b"\n"
+    for nonsense in (b"nonsense\n", deep, b"[]\n", b'{"method":"receive","params":{}}\n', b'{"id":1}', b""):
         async with fake_holder(profile, nonsense):
             with pytest.raises(HolderLeft):
                 await forward(profile, "status", {})

@@ -1,0 +1,10 @@
+"""The table of all targets: every decoder that takes bytes from outside or from the disk (M-01)."""
+
+from typing import Final
+
+from tests.fuzz import insiders, mls, people, state, wire
+from tests.fuzz.judge import Target
+
+TARGETS: Final[dict[str, Target]] = {
+    target.name: target for part in (mls, insiders, state, wire, people) for target in part.TARGETS
+}

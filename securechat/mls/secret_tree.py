@@ -172,9 +172,9 @@ class SecretTree:
                 ratchet,
                 chain.generation,
                 chain.secret,
-                tuple(_StoredKey(generation, *pair) for generation, pair in chain.kept.items()),
+                tuple(_StoredKey(generation, *pair) for generation, pair in sorted(chain.kept.items())),
             )
-            for (leaf, ratchet), chain in self._chains.items()
+            for (leaf, ratchet), chain in sorted(self._chains.items())
         )
         return encode(_StoredTree(self.leaf_count, nodes, chains))
 

@@ -76,21 +76,30 @@ def receive(
 ) -> str | None:
     """Open a message of the present epoch; the group's secrets have moved on when this returns.
 
-    Returns the sender's name if its claim about the log does not hold (rules.md A), else None.
+    Returns the sender's name if its claim about the log does not hold (rules.md A), or if no honest
+    server would have put it there (rules.md D), else None.
     """
-    tree = group.public.tree
+    who = named(group.public.tree, entry)
     if entry.epoch != group.epoch:
-        keep_unreadable(change, record, entry, "wrong_epoch", sender=named(tree, entry))
-        return None
+        keep_unreadable(change, record, entry, "wrong_epoch", sender=who)
+        return who
     try:
         opened = group.decrypt(entry.body)
     except MLSError as error:
         code = "own_lost" if entry.sender == device.client else code_of(error)
-        keep_unreadable(change, record, entry, code, sender=named(tree, entry))
-        return None
+        keep_unreadable(change, record, entry, code, sender=who)
+        return who if _is_of_another_log(error) else None
     _keep(change, device, record, group, entry, opened)
     agrees = log_chain.agrees(change.db, record.id, opened.authenticated_data)
     return None if agrees else user_of(opened.sender_leaf)
+
+
+def _is_of_another_log(error: MLSError) -> bool:
+    """Whether a message was sealed in another epoch than the log's, or changed since.
+
+    What else can be wrong with one is its sender's doing; and a key that was used is a repeat.
+    """
+    return not isinstance(error, RuleError) or error.rule == "aead"
 
 
 def _keep(

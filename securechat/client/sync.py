@@ -129,10 +129,10 @@ class Syncer:
     async def look(self) -> None:
         """Ask where the logs stand."""
         after = b""
+        untold = {record.id for record in self._placed() if self._has_log(record)}
         while True:
             # What is pushed while we ask may be ahead of the answer.
-            placed = filter(self.anchor.is_placed, records.every(self.changes.db))
-            had = {record.id: record.cursor for record in placed}
+            had = {record.id: record.cursor for record in self._placed()}
             answer = await self.session.request(Sync(after))
             if not isinstance(answer, Synced):
                 return
@@ -140,9 +140,23 @@ class Syncer:
                 record = records.by_group(self.changes.db, status.group)
                 if record is not None and self.anchor.is_placed(record):
                     self._take_status(record, status, had.get(record.id, 0))
+                    if not status.end or record.cursor < status.end:  # else it is an earlier stay of ours
+                        untold.discard(record.id)
                 after = status.group
             if not answer.more:
-                return
+                break
+        for conversation in sorted(untold):
+            record = records.by_id(self.changes.db, conversation)
+            if self._has_log(record):  # and not: we have read meanwhile that we are out
+                self.anchor.note_gone_back(record, 0)
+
+    def _placed(self) -> list[ConversationRecord]:
+        return [record for record in records.every(self.changes.db) if self.anchor.is_placed(record)]
+
+    def _has_log(self, record: ConversationRecord) -> bool:
+        """Whether there is a log that the server must know of: we are in the group."""
+        opening = record.group_id is None or record.state is Standing.OPENING
+        return not opening and self.groups.public(self.changes.db, record.id) is not None
 
     def _take_status(self, record: ConversationRecord, status: GroupStatus, had: int) -> None:
         if self.groups.public(self.changes.db, record.id) is None:

@@ -121,6 +121,40 @@ def test_a_doctored_log_is_named_by_the_next_message_that_knows_better(trio: Tri
     assert not bob.record.may_send
 
 
+def test_a_message_of_another_log_holds_as_a_false_claim_does(trio: Trio) -> None:
+    """M-10: in a fork nothing of the other half can be opened, so that no claim would ever tell."""
+    alice, bob, _ = trio
+
+    bob.reads(message(2, flipped(alice.seals("of the other half"))))
+
+    assert bob.record.held_code == "log_altered"
+    assert "alice" in bob.record.held_text or "?" in bob.record.held_text
+    assert not bob.record.may_send
+
+
+def test_a_message_of_an_epoch_that_is_over_holds_too(trio: Trio) -> None:
+    """M-10: an honest log has no message after the commit that ended its epoch."""
+    alice, bob, carol = trio
+    late = alice.seals("too late")
+    commit = carol.stages(CommitPlan(force_path=True))
+
+    bob.reads(entry(2, "commit", commit.message, epoch=1), message(3, late))
+
+    assert bob.record.held_code == "log_altered"
+    assert [kept.code for kept in bob.heard()] == ["wrong_epoch"]
+
+
+def test_a_message_that_is_there_twice_holds_nothing(trio: Trio) -> None:
+    """M-11: its key was used; whether the log was doctored, the next claim says."""
+    alice, bob, _ = trio
+    sealed = alice.seals("once")
+
+    bob.reads(message(2, sealed), message(3, sealed))
+
+    assert texts(bob) == ["once"]
+    assert not bob.record.held
+
+
 def test_a_commit_of_another_is_applied_and_told(trio: Trio) -> None:
     alice, bob, carol = trio
     commit = alice.group.stage_commit(CommitPlan(remove=(carol.group.own_leaf,)))

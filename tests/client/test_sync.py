@@ -27,6 +27,8 @@ from securechat.protocol.messages import (
     GetGroupInfo,
     GroupStatus,
     RequestBody,
+    Sync,
+    Synced,
 )
 from tests.client.members import GROUP, MemberOf, message
 from tests.client.parts import NOW
@@ -153,3 +155,23 @@ async def test_n_03_a_group_without_an_entrance_is_waited_for_and_said_once(bob:
     assert isinstance(told, Notice)
     assert "#team can be entered anew only after its next change" in told.text
     waiting.offline()
+
+
+@pytest.mark.parametrize("groups", [[], [GroupStatus(GROUP, 1, 1, 1, 1, 1, 1)]])
+async def test_m_10_a_group_that_we_are_not_in_as_the_server_says_is_held(
+    bob: MemberOf, groups: list[GroupStatus]
+) -> None:
+    """An orphan Welcome, or a log of before a rollback: asked for the group, it would only say no."""
+
+    class Forgetful(Repeating):
+        async def request(self, body: RequestBody) -> Answer:
+            assert isinstance(body, Sync)
+            return Synced(groups)
+
+        def acknowledge(self, group: bytes, sequence: int) -> None:
+            pass
+
+    await syncer(bob, Forgetful(), {}).look()
+
+    assert bob.record.held_code == "server_older"
+    assert bob.record.gone_back == 0

@@ -12,7 +12,7 @@ from unittest import mock
 
 import apsw
 
-from securechat.client import log_chain
+from securechat.client import log_chain, planner
 from securechat.client.change import Change
 from securechat.client.intents import Intent, What
 from securechat.client.planner import Planner
@@ -30,13 +30,14 @@ from securechat.protocol.messages import (
     Entry,
     GetGroupInfo,
 )
+from securechat.server import judging
 from securechat.server.services import Named
 from securechat.server.values import Caller, Decision
 from tests.scenarios.evil import forged_key_package
 from tests.scenarios.simulation import two_faced
 from tests.scenarios.simulation.acts import acts
 from tests.scenarios.simulation.face import now
-from tests.scenarios.simulation.world import ROOM, World
+from tests.scenarios.simulation.world import ROOM, World, say_restored
 
 MALLORY: Final = "mallory"
 """Who lies, in a run with a member that does."""
@@ -49,7 +50,7 @@ async def roll_back(world: World) -> int:
     world.note("the server goes back to an older copy, unsaid")
     world.replace_face(_face_of(world, old))
     await acts(world, world.random.randint(1, 4))
-    _say_restored(world)
+    say_restored(world)
     return 1
 
 
@@ -58,7 +59,7 @@ async def restore(world: World) -> int:
     old = world.face.snapshot()
     await acts(world, world.random.randint(2, 6))
     world.replace_face(_face_of(world, old))
-    _say_restored(world)
+    say_restored(world)
     await acts(world, world.random.randint(1, 4))
     return 1
 
@@ -174,6 +175,22 @@ async def false_claims(world: World) -> int:
     return len(lies)
 
 
+async def break_rules(world: World) -> int:
+    """Mallory does what the room does not allow, and the server looks away (M-13)."""
+    victim = world.random.choice([each for each in world.members() if each.name != MALLORY])
+    with (
+        mock.patch.object(planner, "judge", return_value=None),
+        mock.patch.object(judging, "judge", return_value=None),
+    ):
+        mallory = world.people[MALLORY].client
+        if mallory is not None:
+            world.note(f"mallory removes {victim.name}, which only alice may")
+            world.do(mallory.remove(ROOM, victim.name))
+        await world.go(2)
+        await acts(world, 2)
+    return 1
+
+
 async def nothing_evil(world: World) -> int:
     """Only what honest machines do to each other."""
     await acts(world, world.random.randint(4, 10))
@@ -190,20 +207,18 @@ def _bad_paths(world: World) -> Iterator[list[int]]:
         nodes = true_nodes(*given)
         return tuple(_spoiled(world, node) for node in nodes) if by_mallory[0] else nodes
 
-    def committing(planner: Planner, change: Change, record: ConversationRecord, intent: Intent) -> None:
-        by_mallory[0] = planner.device.user == MALLORY
+    def committing(own: Planner, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        by_mallory[0] = own.device.user == MALLORY
         try:
-            commit(planner, change, record, intent)
+            commit(own, change, record, intent)
         finally:
             if by_mallory[0]:
                 lies.append(intent.id)
                 world.note("mallory commits a path that not everybody can open")
             by_mallory[0] = False
 
-    from securechat.client import planner as module  # noqa: PLC0415 - its table holds the function
-
-    steps = {step: committing if verb is commit else verb for step, verb in module.STEPS.items()}
-    with mock.patch.object(update_path, "_sealed_nodes", sealed), mock.patch.dict(module.STEPS, steps):
+    steps = {step: committing if verb is commit else verb for step, verb in planner.STEPS.items()}
+    with mock.patch.object(update_path, "_sealed_nodes", sealed), mock.patch.dict(planner.STEPS, steps):
         yield lies
 
 
@@ -253,12 +268,6 @@ def _face_of(world: World, data: bytes) -> Any:
     return type(world.face)(world.cast.shop, world.wire, data)
 
 
-def _say_restored(world: World) -> None:
-    world.note("the operator starts the server with --restored")
-    world.face.begin_incarnation()
-    world.replace_face(world.face.twin())
-
-
 Story = Callable[[World], Awaitable[int]]
 
 STORIES: Final[dict[str, Story]] = {
@@ -272,6 +281,7 @@ STORIES: Final[dict[str, Story]] = {
     "break tags": partial(two_faced.lie, kind=two_faced.BadTags),
     "future": partial(two_faced.lie, kind=two_faced.Futuristic),
     "invent": partial(two_faced.lie, kind=two_faced.Inventing),
+    "orphan Welcome": two_faced.orphan_welcome,
     "roll back": roll_back,
     "restore": restore,
     "devices": insert_devices,
@@ -281,7 +291,8 @@ STORIES: Final[dict[str, Story]] = {
     "bad path": bad_path,
     "stale GroupInfo": partial(bad_path, stale=True),
     "false claims": false_claims,
+    "break rules": break_rules,
 }
 
-BY_MALLORY: Final = frozenset({"bad path", "stale GroupInfo", "false claims"})
+BY_MALLORY: Final = frozenset({"bad path", "stale GroupInfo", "false claims", "break rules"})
 """Stories in which a member lies."""

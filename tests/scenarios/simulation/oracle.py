@@ -177,9 +177,12 @@ def watching(oracle: Oracle) -> Iterator[None]:
         after = read(reader, change, record, entry)
         if not has_secrets or name in oracle.evil or record.group_id is None:
             return after
-        oracle.read.add((name, oracle.texts.get(hashlib.sha256(entry.body).digest(), "")))
+        text = oracle.texts.get(hashlib.sha256(entry.body).digest(), "")
+        repeated = text != "" and (name, text) in oracle.read
+        oracle.read.add((name, text))
         opened = _unreadable(change, record) == unreadable
-        proof = oracle.proof(name, seen, entry, opened=opened)
+        # What was read before can't be opened again, so its claim proves nothing the second time.
+        proof = None if repeated else oracle.proof(name, seen, entry, opened=opened)
         if proof is not None:
             oracle.evidence[name, record.group_id] = proof
             if not after.held:

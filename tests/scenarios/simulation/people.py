@@ -1,13 +1,16 @@
 """People with real clients, but for disk and sockets; and the accounts that all runs begin with."""
 
 import asyncio
+import atexit
 import functools
+import hashlib
 import random
+import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from unittest import mock
 
 import apsw
@@ -77,7 +80,6 @@ class Cast:
     home: Home
     server: bytes
     stores: dict[str, bytes]
-    folder: Any = field(repr=False, default=None)
 
 
 class _Unlocked:
@@ -147,20 +149,19 @@ class Person:
 
 def cheap(password: str, salt: bytes, _parameters: object) -> bytes:
     """Stretch a password for nothing: no run is about passwords."""
-    import hashlib  # noqa: PLC0415
-
     return hashlib.sha256(salt + passwords.normalise(password).encode()).digest()
 
 
 @functools.cache
 def cast() -> Cast:
     """Make the accounts, once in a process, by the real registration."""
-    folder = tempfile.TemporaryDirectory(prefix="securechat-simulation-")
-    home = Home(Path(folder.name) / "home")
+    folder = Path(tempfile.mkdtemp(prefix="securechat-simulation-"))
+    atexit.register(shutil.rmtree, folder)
+    home = Home(folder / "home")
     with running("the cast") as loop, mock.patch.object(passwords, "_argon2id", cheap):
-        shop = _shop(Path(folder.name))
+        shop = _shop(folder)
         server, stores = loop.run_until_complete(_register_all(loop, shop, home))
-    return Cast(shop, home, server, stores, folder)
+    return Cast(shop, home, server, stores)
 
 
 def _shop(folder: Path) -> Shop:

@@ -13,7 +13,7 @@ from securechat.server.named import NamedJob
 from securechat.server.values import Caller
 from tests.scenarios.simulation.acts import acts
 from tests.scenarios.simulation.face import Face, Nobody
-from tests.scenarios.simulation.world import ROOM, World
+from tests.scenarios.simulation.world import ROOM, World, say_restored
 
 LONGEST: Final = 8
 """Acts during a lie."""
@@ -189,9 +189,7 @@ async def lie(world: World, kind: type[Carrier]) -> int:
     await acts(world, world.random.randint(4, LONGEST))
     await _one_more_message(world, half)
     lies = there.lies + here.lies
-    world.note("the server shows everybody the same face again")
-    world.unite()
-    await world.go(2)
+    await _show_one_face(world)
     return lies
 
 
@@ -202,6 +200,37 @@ async def _one_more_message(world: World, half: set[str]) -> None:
         await world.go(1)
 
 
+async def _show_one_face(world: World) -> None:
+    """The lie ends; an operator may say that the server went back, as it must look to one half."""
+    world.note("the server shows everybody the same face again")
+    world.unite()
+    await world.go(2)
+    if world.random.random() < 0.5:
+        say_restored(world)
+
+
+async def orphan_welcome(world: World) -> int:
+    """Somebody is invited to a log that nobody will see again."""
+    twin, half = await part(world)
+    world.face.on_named = twin.on_named = lambda _face, _job: None
+    newcomer = next((each for each in world.honest() if each not in world.members()), None)
+    hosts = [each for each in world.members() if each.name in half]
+    if newcomer is None or not hosts:
+        world.unite()
+        return 0
+    world.sides[newcomer.name] = twin
+    world.cut_everywhere(newcomer.name)
+    await world.go(2)
+    host = world.random.choice(hosts)
+    world.note(f"{host.name} invites {newcomer.name}, where the others do not see it")
+    if host.client is not None:
+        world.do(host.client.invite(ROOM, newcomer.name))
+    await world.go(2)
+    await acts(world, world.random.randint(1, 4))
+    await _show_one_face(world)
+    return 1
+
+
 async def isolate(world: World) -> int:
     """Two groups go on for themselves, each with all its own; in the end only one of the logs is left."""
     twin, half = await part(world)
@@ -210,7 +239,5 @@ async def isolate(world: World) -> int:
         world.want(world.random.choice(side), What.UPDATE, ROOM)
     await acts(world, world.random.randint(3, LONGEST))
     await _one_more_message(world, half)
-    world.note("the server shows everybody the same face again")
-    world.unite()
-    await world.go(2)
+    await _show_one_face(world)
     return 1

@@ -125,12 +125,10 @@ def running(seed: str) -> Iterator[VirtualLoop]:
         mock.patch.object(time, "thread_time", return_value=0.0),
         drawn_from(source.randbytes),
     ):
-        asyncio.set_event_loop(loop)
         try:
             yield loop
         finally:
             _end(loop)
-            asyncio.set_event_loop(None)
             loop.close()
 
 
@@ -142,4 +140,8 @@ def _end(loop: VirtualLoop) -> None:
     tasks = sorted(asyncio.all_tasks(loop), key=hash)
     for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(_ended(tasks))
+
+
+async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -89,6 +89,13 @@ class World:
         if line is not None:
             line.cut()
 
+    def cut_everywhere(self, name: str) -> None:
+        """Have somebody connect anew, whichever face they see."""
+        for face in (self.face, *self.sides.values()):
+            line = face.lines.get(self.people[name].port)
+            if line is not None:
+                line.cut()
+
     async def restart(self, person: Person, data: bytes | None = None) -> None:
         """Kill a client and start it again, perhaps with an older copy of its profile."""
         self.cut(person.name)
@@ -180,6 +187,12 @@ class World:
     def _join(self, person: Person, conversation: str) -> None:
         if person.client is not None:
             self.do(person.client.join(conversation))
+
+
+def say_restored(world: World) -> None:
+    world.note("the operator starts the server with --restored")
+    world.face.begin_incarnation()
+    world.replace_face(world.face.twin())
 
 
 def _shown(event: Event) -> str:

@@ -28,6 +28,7 @@ from securechat.client.events import (
     Removed,
     Undecryptable,
 )
+from securechat.client.sentences import EXPIRED_UNREAD, UNREAD
 
 CONTINUATION: Final = "      | "
 ROOM_KINDS: Final = {"room": "room", "announcement": "announcement room", "direct": "conversation"}
@@ -91,7 +92,9 @@ def _sender(message: Message) -> str:
 
 
 def _mark(message: Message) -> str:
-    """What stands between a sender and a text whose keys are not those we knew: no text can draw it away."""
+    """What is to be known of a message stands between sender and text: no text can draw it away."""
+    if message.own and message.code == EXPIRED_UNREAD:
+        return f" ({UNREAD.format(it='it')})"
     return " (keys changed)" if message.verified == "changed" else ""
 
 

@@ -234,7 +234,7 @@ def queue_again(
     :param epoch: only what was sealed in this one
     """
     db.execute(
-        "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL"
+        "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL, code = ''"
         " WHERE conversation = ? AND own = 1 AND state = 'sent'"
         " AND sequence BETWEEN ? AND ? AND timestamp >= ? AND epoch = coalesce(?, epoch)",
         (conversation, first, last, since, epoch),
@@ -256,6 +256,16 @@ def forget_places(db: apsw.Connection, conversation: int) -> None:
         "UPDATE message SET sequence = 0 WHERE conversation = ? AND own = 1 AND state = 'sent'",
         (conversation,),
     )
+
+
+def mark_sent_between(db: apsw.Connection, conversation: int, code: str, *, first: int, last: int) -> int:
+    """Put a code on what the server had at these places of its log and bears none; return on how many."""
+    db.execute(
+        "UPDATE message SET code = ? WHERE conversation = ? AND own = 1 AND state = 'sent' AND code = ''"
+        " AND sequence BETWEEN max(?, 1) AND ?",
+        (code, conversation, first, last),
+    )
+    return db.changes()
 
 
 def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | None:

@@ -47,6 +47,11 @@ UNREADABLE: Final[dict[str, str]] = {
 EXPIRED: Final = "expired"
 """The code of the line that stands for messages the server had no longer."""
 
+EXPIRED_UNREAD: Final = "expired_unread"
+"""The code of a message of ours that the server let go of, as it says before everybody had it."""
+
+UNREAD: Final = "expired on the server before everybody had read {it}"
+
 UNREADABLE_ELSE: Final = "(cannot be decrypted: {code})"
 
 
@@ -69,3 +74,10 @@ def gone(count: int) -> str:
     if count == 1:
         return "(1 message was kept too long on the server and is gone)"
     return f"({count} messages were kept too long on the server and are gone)"
+
+
+def unread(count: int) -> str:
+    """What is told of messages of ours that expired before everybody had them (Q-08)."""
+    if count == 1:
+        return f"a message of yours {UNREAD.format(it='it')}"
+    return f"{count} messages of yours {UNREAD.format(it='them')}"

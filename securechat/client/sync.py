@@ -32,6 +32,7 @@ from securechat.client.recovery import matches
 from securechat.client.sentences import REJOIN_WAITS, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
+from securechat.client.unread import note_unread
 from securechat.client.work import Work
 from securechat.protocol.messages import (
     CountKeyPackages,
@@ -167,6 +168,9 @@ class Syncer:
         self._say_again(status.group, stored=record.cursor, known=status.cursor)
         if status.head < had:
             self.anchor.note_gone_back(record, status.head)
+        elif status.unread:
+            with self.changes.change() as change:
+                note_unread(change, record, status.unread)
 
     async def caught_up(self) -> None:
         """Return once everything the server had for us is read; waits while there is no connection."""

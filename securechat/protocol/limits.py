@@ -51,6 +51,9 @@ MAX_GROUP_CLIENTS: Final = 1_000
 MAX_ADDS: Final = 256
 """Clients that one commit may add (rules.md A): its Welcome stays within a blob."""
 
+MAX_UNREAD: Final = 4
+"""Runs of unread messages that a group's status tells of: with a thousand groups it fits a frame."""
+
 ANSWERS_KEPT: Final = 1_024
 """Last answers the server keeps per client for requests that are sent twice."""
 

@@ -25,6 +25,7 @@ from securechat.protocol.limits import (
     MAX_ENTRIES,
     MAX_KEY_PACKAGE,
     MAX_KEY_PACKAGES,
+    MAX_UNREAD,
 )
 
 UInt64 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -48,6 +49,9 @@ SmallBytes = Annotated[bytes, Meta(max_length=2048)]
 KeyPackageBytes = Annotated[bytes, Meta(max_length=MAX_KEY_PACKAGE)]
 Suite = Annotated[int, Meta(ge=1, le=0xFFFF)]
 """A cipher suite of MLS (RFC 9420 section 17.1)."""
+
+Run = tuple[UInt64, UInt64]
+"""The first and the last of places that follow each other in a log."""
 
 Label = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=512)]
@@ -348,6 +352,8 @@ class GroupStatus(Struct, frozen=True, gc=False, omit_defaults=True):
     """0 while the client is a member, else the sequence of the commit that removed it."""
     restored: UInt64 | None = None
     """The last entry that the log still has of what it had in the asked incarnation, if that ended."""
+    unread: Annotated[list[Run], Meta(max_length=MAX_UNREAD)] = []
+    """Where the client's own messages expired before everybody else had them, the newest first."""
 
 
 class Synced(Struct, frozen=True, gc=False, tag="synced"):

@@ -29,6 +29,7 @@ from securechat.protocol.messages import (
     Sync,
     Synced,
 )
+from securechat.server import unread
 from securechat.server.errors import Refusal
 from securechat.server.groups import Groups
 from securechat.server.quota import Quota
@@ -135,6 +136,8 @@ class Delivery:
         (incarnation,) = db.execute("SELECT incarnation FROM server").fetchone() or (0,)
         if body.incarnation not in {0, incarnation}:
             groups = [_with_restored(db, status, body.incarnation) for status in groups]
+        if unread.has_any(db, caller.client):
+            groups = [_with_unread(db, caller.client, status) for status in groups]
         return Synced(groups, more)
 
     def fetch_inbox(self, db: apsw.Connection, caller: Caller, body: FetchInbox) -> InboxEntries:
@@ -174,6 +177,11 @@ class Delivery:
 def _with_restored(db: apsw.Connection, status: GroupStatus, incarnation: int) -> GroupStatus:
     found = db.execute(_RESTORED, {"group": status.group, "incarnation": incarnation}).fetchone()
     return status if found is None else replace(status, restored=found[0])
+
+
+def _with_unread(db: apsw.Connection, client: int, status: GroupStatus) -> GroupStatus:
+    """Of who has left nothing is told: it has no word in there any more."""
+    return status if status.end else replace(status, unread=unread.runs(db, client, status.group))
 
 
 def not_yours(db: apsw.Connection, caller: Caller, group: bytes) -> Refusal:

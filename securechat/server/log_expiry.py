@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import apsw
 
+from securechat.server import unread
 from securechat.server.groups import forget_trees
 from securechat.server.swept import LOOKED_AT, ROWS, Cutoffs, Step, Swept, rows_of
 
@@ -54,9 +55,11 @@ def handshakes(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
         "WHERE conversation = ? AND sequence <= ? ORDER BY sequence LIMIT ?",
         (conversation, sequence, ROWS),
     )
+    of_messages = [row for row in rows if row[1] == "message"]
+    untold = [(row[0], row[2]) for row in of_messages if not row[4]]
+    unread.note(db, conversation, untold, cutoffs.now)
     db.execute("DELETE FROM entry WHERE conversation = ? AND sequence <= ?", (conversation, rows[-1][0]))
     db.execute("UPDATE conversation SET expired = max(expired, ?) WHERE id = ?", (rows[-1][0], conversation))
-    of_messages = [row for row in rows if row[1] == "message"]
     hashes = sum(row[4] for row in of_messages)
     _lower_stored(db, [(client, size) for _, _, client, size, _ in rows])
     swept = Swept(messages=len(of_messages) - hashes, hashes=hashes, handshakes=len(rows) - len(of_messages))
@@ -152,13 +155,15 @@ class _Visit:
 
     def _let_go(self, gone: list[_Gone], expired: int) -> Swept:
         passed = self._passed()
-        kept = [each.row for each in gone if each.sequence > passed]
-        for row in kept:
+        kept = [each for each in gone if each.sequence > passed]
+        for each in kept:
             (body, blob) = self._db.execute(
-                "SELECT body, blob FROM entry WHERE id = ?", (row,)
+                "SELECT body, blob FROM entry WHERE id = ?", (each.row,)
             ).fetchone() or (b"", None)
             digest = blob or hashlib.sha256(body or b"").digest()
-            self._db.execute("UPDATE entry SET body = NULL, digest = ? WHERE id = ?", (digest, row))
+            self._db.execute("UPDATE entry SET body = NULL, digest = ? WHERE id = ?", (digest, each.row))
+        sent = [(each.sequence, each.client) for each in kept]
+        unread.note(self._db, self._conversation, sent, self._cutoffs.now)
         self._db.execute(
             "DELETE FROM entry WHERE conversation = ? AND sequence > ? AND sequence <= ? "
             "AND kind = 'message'",

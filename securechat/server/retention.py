@@ -69,6 +69,7 @@ class Retention:
         now, times = self._now(), self._times
         handshakes = now - times.handshakes_seconds
         return Cutoffs(
+            now=now,
             messages=now - times.messages_days * DAY,
             handshakes=handshakes,
             welcomes=now - times.welcomes_days * DAY,

@@ -41,6 +41,7 @@ class Swept:
 class Cutoffs:
     """Seconds since 1970: what is older goes."""
 
+    now: int
     messages: int
     handshakes: int
     """Not later than that of messages: a message is of no use without the commits before it."""
@@ -67,6 +68,6 @@ def delete(db: apsw.Connection, sql: str, bindings: tuple[int, ...]) -> int:
     return db.changes()
 
 
-def rows_of(db: apsw.Connection, sql: str, bindings: tuple[int, ...]) -> list[Any]:
+def rows_of(db: apsw.Connection, sql: str, bindings: tuple[int | bytes, ...]) -> list[Any]:
     """Read before anything is changed: a statement that is under way would see it."""
     return db.execute(sql, bindings).fetchall()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from securechat.cli.messages import message_json
 from securechat.cli.show import Connection, clock, event_text, message_text
 from securechat.client.events import (
     Connected,
@@ -139,3 +140,13 @@ def test_a_connection_that_comes_and_goes_is_told_once_each_time() -> None:
         "* connected again",
         "* not connected: over",
     ]
+
+
+def test_q_08_a_message_of_ours_that_expired_unread_is_marked() -> None:
+    expired = structs.replace(message("hello", own=True), state=MessageState.SENT, code="expired_unread")
+
+    assert message_text(expired, zone=UTC) == (
+        "2026-03-01 14:03 @alice to @bob (expired on the server before everybody had read it): hello"
+    )
+    assert message_json(expired, kind="sent")["code"] == "expired_unread"
+    assert message_text(structs.replace(expired, own=False), zone=UTC) == "2026-03-01 14:03 @alice: hello"

@@ -44,7 +44,7 @@ ANSWERS: tuple[m.Answer, ...] = (
     m.KeyPackageCount(1, last_resort=False),
     m.ClaimedKeyPackages("bob", [m.ClaimedKeyPackage(CLIENT, b"package")]),
     m.Appended(1),
-    m.Synced([m.GroupStatus(GROUP, 0, 1, 0, 1, 0)]),
+    m.Synced([m.GroupStatus(GROUP, 0, 1, 0, 1, 0, unread=[(1, 1)])]),
     m.Entries(GROUP, [m.Gap(1, 1, [HASH]), ENTRY], 1),
     m.InboxEntries([INBOX_ENTRY], 1),
     m.StoredGroupInfo(GROUP, 0, 1, 0, m.Carried(b"info")),

@@ -59,6 +59,38 @@ async def test_q_08_one_line_stands_where_messages_are_missing(world: World) -> 
     assert not [event for event in alice.events + bob.events if isinstance(event, Held)]
 
 
+async def test_q_08_who_sent_what_expired_unread_is_told_at_the_next_connection_and_once(
+    world: World,
+) -> None:
+    alice, bob = await world.join("alice", "bob")
+    await alice.says("@bob", "one")
+    await bob.hears("one")
+    await until_the_server_knows(world, 2, members=2)
+    await bob.close()
+    for text in ("two", "three"):
+        await alice.says("@bob", text)
+
+    await days_later(world, 31)
+    for _ in range(2):
+        await alice.close()
+        await alice.open()
+        await alice.client.caught_up()
+    told = await alice.sees(Notice, lambda event: event.code == "expired_unread")
+    await alice.says("@bob", "are you there?")
+    await bob.open()
+    await bob.hears("are you there?")
+
+    assert told.text == ("@bob: 2 messages of yours expired on the server before everybody had read them")
+    assert [(each.text, each.code) for each in alice.client.messages("@bob")] == [
+        ("one", ""),
+        ("two", "expired_unread"),
+        ("three", "expired_unread"),
+        ("are you there?", ""),
+    ]
+    assert [each.code for each in alice.events if isinstance(each, Notice)].count("expired_unread") == 1
+    assert not [each for each in bob.events if isinstance(each, Notice) and each.code == "expired_unread"]
+
+
 async def test_q_08_an_invitation_that_waited_too_long_is_said_to_be_gone(world: World) -> None:
     alice, bob = await world.join("alice", "bob")
     await bob.close()

@@ -15,7 +15,7 @@ from securechat.server.store.transaction import Known, Transaction
 from securechat.server.swept import Cutoffs
 
 CLIENTS = (1, 2, 3)
-NEVER = Cutoffs(messages=0, handshakes=0, welcomes=0, key_packages=0, uploads=0, answers=0)
+NEVER = Cutoffs(now=0, messages=0, handshakes=0, welcomes=0, key_packages=0, uploads=0, answers=0)
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def bindings(sql: str) -> tuple[None, ...] | dict[str, None]:
 def test_an_id_that_is_used_again_leads_nobody_to_anothers_answer(db: apsw.Connection) -> None:
     tell(db, Known(), {1: 40, 2: 40})
     db.execute("UPDATE client SET seen = 10 WHERE id != 3")
-    away = Cutoffs(messages=0, handshakes=0, welcomes=0, key_packages=0, uploads=0, answers=11)
+    away = Cutoffs(now=0, messages=0, handshakes=0, welcomes=0, key_packages=0, uploads=0, answers=11)
     assert sum(rounds(db, away)) == 80
 
     tell(db, Known(), {3: 75})

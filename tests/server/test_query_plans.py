@@ -24,7 +24,7 @@ from tests.server.sweeping import CURSORS, acknowledge, open_cursors, sweep
 GROWING = frozenset(
     {
         *("account", "answer", "chunk", "client", "conversation", "direct_slot", "entry", "epoch_state"),
-        *("inbox", "invite", "key_package", "member", "pending", "restore", "tree_node", "upload"),
+        *("inbox", "invite", "key_package", "member", "pending", "restore", "tree_node", "unread", "upload"),
     }
 )
 """All tables but the one with one row."""

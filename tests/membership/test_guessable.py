@@ -29,7 +29,8 @@ from securechat.membership.signing import new_key
         "xkcdpaaaaba123z",  # a run ends where it ends
         "pxkcdpbaxkxkcd7",
         "aaaaaxkcdace123",
-        "aaponmlqweacexk",  # steps of two are no run
+        "aaponmlqweacexk",  # steps of two are no run, up or down
+        "aaponmlqweecaxk",
         "m2ewq!abcdhgfm2",
     ],
 )

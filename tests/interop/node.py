@@ -23,6 +23,11 @@ VERSIONS: Final = {"1": "ts_mls_1", "2": "ts_mls_2"}
 OLDEST_NODE: Final = (20, 19)
 """What the packages of ``@noble`` ask for."""
 INSTALL_SECONDS: Final = 100
+QUIETLY: Final = (
+    *("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"),
+    *("--fetch-retries=1", "--fetch-retry-mintimeout=2000", "--fetch-retry-maxtimeout=5000"),
+)
+"""Nothing of the packages runs while they are installed; without a network that is said soon."""
 
 
 class NodeMissing(Exception):
@@ -53,7 +58,7 @@ def install(node: Node, script: str, folder: Path) -> Path:
     lock = (PEERS / f"{script}.lock.json").read_text()
     (folder / "package-lock.json").write_text(lock)
     (folder / "package.json").write_text(json.dumps(json.loads(lock)["packages"][""]))
-    command = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command = [*node.npm, "ci", *QUIETLY]
     path = os.pathsep.join([str(node.executable.parent), os.environ.get("PATH", "")])
     try:
         subprocess.run(
@@ -66,7 +71,8 @@ def install(node: Node, script: str, folder: Path) -> Path:
             env={**os.environ, "PATH": path},
         )
     except subprocess.CalledProcessError as error:
-        raise NodeMissing(f"npm could not install {script}: {error.stderr.strip()}") from error
+        said = " ".join(error.stderr.split())[:200]
+        raise NodeMissing(f"npm could not install {script}: {said}") from error
     except subprocess.TimeoutExpired as error:
         raise NodeMissing(f"npm did not end within {INSTALL_SECONDS} s") from error
     return folder / f"{script}.mjs"

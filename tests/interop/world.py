@@ -14,7 +14,7 @@ from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import Add, ProposalValue, Remove, Update
 from securechat.mls.ratchet_tree import RatchetTree
 from tests.interop import quirks
-from tests.interop.agreement import Disagreement, View, check_agreement
+from tests.interop.agreement import Disagreement, check_agreement
 from tests.interop.members import Member, Offer, Ours, Psks, Theirs, person
 from tests.interop.peer import Peer
 
@@ -47,7 +47,6 @@ class World:
     psks: Psks = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     tale: deque[str] = field(default_factory=lambda: deque(maxlen=40))
-    view: View | None = None
     names: int = 0
     most: int = 0
     first_suite: int = 0
@@ -198,7 +197,7 @@ class World:
 
     def agree(self) -> None:
         """All hold the same, and everybody is where the tree says."""
-        self.view = check_agreement({member.name: member.view() for member in self.members})
+        check_agreement({member.name: member.view() for member in self.members})
         check_places(self.tree, {name: self.leaves[name] for name in self.leaves})
         self.most = max(self.most, len(self.members))
         self.counts["epochs compared"] += 1
@@ -209,7 +208,8 @@ class World:
         self.counts[f"commits by {kind}{' in private' if private else ''}"] += 1
         for each in facts.proposals:
             how = "by reference" if each.by_reference else "by value"
-            self.counts[f"{type(each.proposal).__name__} {how}, committed by {kind}"] += 1
+            what = "resumption key" if quirks.resumes(each.proposal) else type(each.proposal).__name__
+            self.counts[f"{what} {how}, committed by {kind}"] += 1
         if not facts.proposals:
             self.counts[f"empty commits by {kind}"] += 1
         done = ", ".join(type(each.proposal).__name__ for each in facts.proposals) or "nothing"

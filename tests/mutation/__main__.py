@@ -71,7 +71,7 @@ GROUPS: Final = {
     ),
     "delivery": Group(
         {
-            "securechat/server/delivery.py": ("tests/server/test_delivery.py",),
+            "securechat/server/delivery.py": ("tests/server/test_delivery.py", "tests/server/test_holes.py"),
             "securechat/server/named.py": ("tests/server/test_named.py", "tests/server/test_answers.py"),
             "securechat/server/ordering.py": (
                 *("tests/server/test_ordering.py", "tests/server/test_conversation.py"),

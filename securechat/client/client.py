@@ -42,6 +42,7 @@ from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
+from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import UNOPENED
 from securechat.client.session import Credentials, Session
@@ -86,7 +87,8 @@ class Client:
             key = await asyncio.to_thread(unlock, profile, password)
             store = ClientStore(profile.database, key)
             try:
-                keys = _confirmed(load_keys(store))
+                known = _confirmed(load_keys(store))
+                keys = await asyncio.to_thread(with_all_suites, store, known, password)
                 session = Session(server or keys.server, trust, home, Credentials.of(keys))
                 engine = Engine(store, session, keys, clock)
             except BaseException:

@@ -209,6 +209,11 @@ def mark_registered(db: apsw.Connection) -> None:
     db.execute("UPDATE profile SET registered = 1")
 
 
+def replace_credential(db: apsw.Connection, credential: bytes) -> None:
+    """Store a certificate that was issued anew, in the caller's transaction."""
+    db.execute("UPDATE profile SET credential = ?", (credential,))
+
+
 def _account_label(domain: str, user: str) -> bytes:
     return b"securechat/1 account key\0" + domain.encode() + b"\0" + user.encode()
 

@@ -1,10 +1,14 @@
 """M-07: who talks in which cipher suite; the hybrid where all can, and no server makes it less."""
 
+import asyncio
+
 import pytest
 
-from securechat.client import registration
+from securechat.client import recertify, registration
 from securechat.client.errors import SuiteForbidden, SuiteWithheld, UntrustedKeys
-from securechat.client.events import Held, Invited
+from securechat.client.events import Connected, Held, Invited
+from securechat.client.outbox import unanswered
+from securechat.membership.room import PRODUCT_SUITES
 from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
 from securechat.server import directory
 from tests.scenarios.world import PATIENCE, Person, World
@@ -13,10 +17,21 @@ from tests.scenarios.world import PATIENCE, Person, World
 async def older(world: World, name: str, monkeypatch: pytest.MonkeyPatch) -> Person:
     """Somebody whose account was made by a release that knew one suite."""
     with monkeypatch.context() as before:
-        before.setattr(registration, "PRODUCT_SUITES", (SUITE_3.number,))
+        for module in (registration, recertify):
+            before.setattr(module, "PRODUCT_SUITES", (SUITE_3.number,))
         person = await world.register(name)
-    await person.open()
+        await person.open()
     return person
+
+
+async def published(person: Person, suite: int) -> None:
+    """Wait until the server has taken key packages of a suite."""
+    store = person.client._engine.store
+    async with asyncio.timeout(PATIENCE):
+        while not store.value("SELECT count(*) FROM key_package WHERE suite = ?", (suite,)) or unanswered(
+            store.db
+        ):
+            await person.client.changed()
 
 
 def hands_out_old_keys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +84,34 @@ async def test_an_older_device_is_not_let_into_a_hybrid_room_and_it_is_said_whos
 
     assert olga.client._engine.keys.client[:8] in str(refused.value)
     assert [member.user for member in alice.client.conversation("#team").members] == ["alice"]
+
+
+async def test_an_older_device_gains_the_suite_when_its_password_is_typed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was begun in the older suite goes on there; a hybrid room takes the device in from then on."""
+    (alice,) = await world.join("alice")
+    olga = await older(world, "olga", monkeypatch)
+    await alice.says("@olga", "hello")
+    await olga.hears("hello")
+    await alice.client.create_room("#team")
+
+    await olga.close()
+    await olga.open()
+    await olga.sees(Connected, lambda event: "ML-KEM" in event.encryption)
+    await published(olga, SUITE_HYBRID.number)
+    await olga.says("@alice", "updated")
+    await alice.hears("updated")
+    await alice.client.invite("#team", "olga")
+    await olga.sees(Invited)
+    await olga.client.join("#team")
+    await olga.says("#team", "here I am")
+    await alice.hears("here I am")
+
+    assert alice.client.conversation("@olga").suite == SUITE_3.name
+    await olga.close()
+    await olga.open()
+    assert olga.client._engine.device.suites == PRODUCT_SUITES
 
 
 async def test_a_directory_of_old_keys_gets_a_conversation_refused_not_downgraded(

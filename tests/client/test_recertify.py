@@ -1,4 +1,4 @@
-"""M-07: a certificate of before is issued anew, with the suites of this release, where the password is typed."""
+"""M-07: a certificate is issued anew, with the suites of this release, where the password is typed."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -169,6 +169,20 @@ async def test_what_goes_with_an_old_commit_is_told_too(scene: Scene) -> None:
     assert await scene.told("alice") == [(2, 2)]
 
 
+async def test_what_has_left_its_hash_is_not_counted_again_when_that_goes(scene: Scene) -> None:
+    await scene.say(ALICE, 1)
+    staged = scene.groups[ALICE].stage_commit(CommitPlan(force_path=True))
+    await scene.peers[ALICE].ask(commit_request(scene.groups[ALICE], staged, 1))
+    scene.groups[ALICE].merge(staged)
+    await scene.say(ALICE, 1)
+    await sweep(scene.app, days=31)
+    before = await rows(scene.app, "SELECT first, last, time FROM unread")
+
+    assert (await sweep(scene.app, days=91)).handshakes == 2
+    assert await rows(scene.app, "SELECT first, last, time FROM unread") == before
+    assert await scene.told("alice") == [(2, 4)]
+
+
 async def test_o_06_a_run_is_told_for_as_long_as_commits_are_kept(scene: Scene) -> None:
     await scene.say(ALICE, 1)
     await sweep(scene.app, days=31)

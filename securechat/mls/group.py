@@ -103,8 +103,8 @@ class Group:
     ) -> Joined:
         """Join by a Welcome (section 12.4.3.1), all its checks made; ``bundle`` is used up.
 
-        ``known_group_ids`` are those of the groups we are in; ``origin`` is the old group, when the
-        Welcome says that the new one continues it, and ``client_of`` says who is the same in both.
+        ``known_group_ids`` are those of the groups we are in; ``origin`` is the old group, which the
+        Welcome must then show to be continued by the new one, and ``client_of`` says who is the same in both.
         """
         if bundle.key_package.leaf_node.signature_key != identity.signature_key.public:
             raise UsageError("the key package is not of this identity")

@@ -28,10 +28,15 @@ class Origin:
 
 
 def check_origin(psks: Sequence[PreSharedKeyID], public: PublicGroup, origin: Origin | None) -> None:
-    """12.4.3.1: a Welcome with a key of usage reinit or branch leads where that key says."""
+    """12.4.3.1: a Welcome with a key of usage reinit or branch leads where that key says.
+
+    Who names the ``origin`` expects such a key.
+    """
     names = [psk.psk for psk in psks if isinstance(psk.psk, ResumptionPsk)]
     linking = [name for name in names if name.usage is not ResumptionPSKUsage.APPLICATION]
     if not linking:
+        if origin is not None:  # anybody can begin a group of the id that a ReInit names
+            raise ValidationError("origin-unlinked", "11.2", "nothing shows that it continues that group")
         return
     if len(linking) > 1:
         raise ValidationError("psk-usage", "12.4.3.1", "several keys of usage reinit or branch")

@@ -121,6 +121,19 @@ def test_a_key_of_before_the_reinit_opens_nothing() -> None:
     assert (type(error), error.rule) == (ValidationError, "reinit-epoch")
 
 
+def test_a_group_of_the_right_name_alone_continues_nothing() -> None:
+    """12.4.2: after a ReInit a member waits for a Welcome that shows where it comes from."""
+    _, bob = closed("alice", "bob")
+    mallory = identity("mallory")
+    bundle = bundle_of(bob.identity)
+    fake = Group.create(
+        mallory, suite=bob.suite, group_id=b"new tea", extensions=(Extension(0xF001, b"new"),)
+    )
+    staged = fake.stage_commit(CommitPlan(add=(bundle.key_package,)))
+    error = refused_by(bob, Continuation(fake, staged), bundle)
+    assert (type(error), error.rule) == (ValidationError, "origin-unlinked")
+
+
 def test_some_branch_off_and_the_group_goes_on() -> None:
     alice, bob, carol = group_of("alice", "bob", "carol")
     bundle = bundle_of(carol.identity)

@@ -45,8 +45,8 @@ def main() -> int:
         for report in reports:
             print(report.text, *report.faults, sep="\n", flush=True)
         if asked.keep:
-            sizes = minimise(names, folder, most=KEPT_BYTES // len(TARGETS))
-            print(f"{sum(sizes.values())} bytes of corpus are kept")
+            size = minimise(names, folder, most=KEPT_BYTES)
+            print(f"{size} bytes of corpus are kept")
     total = sum(report.runs for report in reports)
     print(f"{total} runs in {time.monotonic() - begun:.0f} s, seed {asked.seed}")
     return int(any(report.faults for report in reports))

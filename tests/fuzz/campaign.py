@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -131,28 +132,30 @@ def _last_words(said: str) -> str:
     return "\n".join(line[:400] for line in lines[-30:])
 
 
-def minimise(names: Sequence[str], folder: Path, *, most: int) -> dict[str, int]:
-    """Keep of what was grown in ``folder`` the fewest bytes that reach as much; return the bytes kept.
+def minimise(names: Sequence[str], folder: Path, *, most: int) -> int:
+    """Keep of what was grown in ``folder`` what reaches most in fewest bytes; return the corpus's size.
 
-    ``most`` bounds one target's bytes: the largest units go first, seeds are made anew each time.
+    ``most`` bounds the bytes of the whole corpus: small units go in first, from each target in turn. Seeds
+    are not kept, they are made anew each time.
     """
     for name in names:
         (folder / name / "merged").mkdir()
     _instrumented(names, folder, 2, ["-merge=1"], ("merged", "grown", "kept"))
-    sizes = {}
+    found = {name: sorted(_merged(name, folder), key=len) for name in names}
     for name in names:
-        units = sorted((file.read_bytes() for file in (folder / name / "merged").iterdir()), key=len)
-        seeds = set(TARGETS[name].seeds())
-        chosen: list[bytes] = []
-        for data in units:
-            if data not in seeds and sum(map(len, chosen)) + len(data) <= most:
-                chosen.append(data)
-        (CORPUS / name).mkdir(parents=True, exist_ok=True)
-        for old in (CORPUS / name).iterdir():
-            old.unlink()
-        write_units(CORPUS / name, chosen)
-        sizes[name] = sum(map(len, chosen))
-    return sizes
+        shutil.rmtree(CORPUS / name, ignore_errors=True)
+        (CORPUS / name).mkdir(parents=True)
+    size = sum(len(data) for name in TARGETS for data in kept_units(name).values())
+    for turn in range(max(map(len, found.values()))):
+        for name, units in found.items():
+            if turn < len(units) and size + len(units[turn]) <= most:
+                write_units(CORPUS / name, [units[turn]])
+                size += len(units[turn])
+    return size
+
+
+def _merged(name: str, folder: Path) -> set[bytes]:
+    return {file.read_bytes() for file in (folder / name / "merged").iterdir()} - set(TARGETS[name].seeds())
 
 
 def _instrumented(
@@ -167,5 +170,5 @@ def _instrumented(
         check=False,
         cwd=ROOT,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.DEVNULL,
+        capture_output=True,  # which modules it instruments
     )

@@ -7,6 +7,7 @@ branches makes everything slower and larger. Each fuzzer notes the inputs that w
 import hashlib
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import atheris
 
 with atheris.instrument_imports(include=["securechat"]):
     from tests.fuzz.judge import Target, behave
+    from tests.fuzz.packed import change
     from tests.fuzz.targets import TARGETS
 
 SLOWEST: Final = 3
@@ -44,6 +46,8 @@ class Slowest:
 
 
 def main() -> int:
+    if len(sys.argv) > 1:  # libFuzzer starts itself anew to merge
+        _hand_over(TARGETS[sys.argv[1]], sys.argv[2:], None)
     asked: dict[str, Any] = json.loads(sys.stdin.read())
     waiting = list(asked["targets"])
     running: dict[int, str] = {}
@@ -69,22 +73,25 @@ def _fuzz(target: Target, folder: Path, options: list[str], read: list[str]) -> 
     with (folder / "log").open("ab", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    slowest = Slowest(folder / "slowest")
+    folders = [str(folder / each) for each in read]
+    _hand_over(target, [*options, f"-artifact_prefix={folder}/found-", *folders], Slowest(folder / "slowest"))
 
+
+def _hand_over(target: Target, arguments: list[str], slowest: Slowest | None) -> None:
     def one(data: bytes) -> None:
         begun = time.thread_time()
         behave(target, data)
-        slowest.note(data, time.thread_time() - begun)
+        if slowest is not None:
+            slowest.note(data, time.thread_time() - begun)
 
-    atheris.Setup(
-        [
-            target.name,
-            *options,
-            f"-artifact_prefix={folder}/found-",
-            *(str(folder / each) for each in read),
-        ],
-        one,
-    )
+    def packed(data: bytes, most: int, seed: int) -> bytes:
+        return change(data, most, seed, atheris.Mutate)
+
+    again = f"{shlex.quote(sys.executable)} -m tests.fuzz.instrumented {target.name}"
+    if target.packed:
+        atheris.Setup([again, *arguments], one, custom_mutator=packed)
+    else:
+        atheris.Setup([again, *arguments], one)
     atheris.Fuzz()
 
 

@@ -42,6 +42,8 @@ class Target:
     """Whether a value has one encoding only."""
     craft: Callable[[bytes], Any] = as_it_is
     """Makes what is decoded of the fuzzer's bytes: seals or signs it, say; raises ``NotCraftable``."""
+    packed: bool = False
+    """Whether inputs are msgpack, which the fuzzer had better change as such."""
     buffer: int = 0
     """Bytes that reading takes whatever is read: that of a file's longest allowed length."""
 

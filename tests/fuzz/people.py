@@ -247,5 +247,6 @@ TARGETS: Final = (
         (ConfigError,),
         _configs,
         craft=lambda data: _file("server.toml", data),
+        buffer=MAX_SMALL_FILE,
     ),
 )

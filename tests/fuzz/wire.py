@@ -134,13 +134,35 @@ def _heads() -> tuple[bytes, ...]:
 
 TARGETS: Final = (
     Target(
-        "client-frame", _client_frame, REMOTE, lambda: _encoded(CLIENT_FRAMES), encode_value, canonical=False
+        "client-frame",
+        _client_frame,
+        REMOTE,
+        lambda: _encoded(CLIENT_FRAMES),
+        encode_value,
+        canonical=False,
+        packed=True,
     ),
     Target(
-        "server-frame", _server_frame, REMOTE, lambda: _encoded(SERVER_FRAMES), encode_value, canonical=False
+        "server-frame",
+        _server_frame,
+        REMOTE,
+        lambda: _encoded(SERVER_FRAMES),
+        encode_value,
+        canonical=False,
+        packed=True,
     ),
-    Target("request", decode_request, REMOTE, lambda: _encoded(REQUESTS), encode_value, canonical=False),
-    Target("answer", decode_answer, REMOTE, lambda: _encoded(ANSWERS), encode_value, canonical=False),
+    Target(
+        "request",
+        decode_request,
+        REMOTE,
+        lambda: _encoded(REQUESTS),
+        encode_value,
+        canonical=False,
+        packed=True,
+    ),
+    Target(
+        "answer", decode_answer, REMOTE, lambda: _encoded(ANSWERS), encode_value, canonical=False, packed=True
+    ),
     Target("frame-reader", _read, (), lambda: _streams(CLIENT_FRAMES), craft=_slices),
     Target("server-end", _served, (), lambda: _streams(CLIENT_FRAMES), craft=_slices),
     Target("client-end", _client_end, (), lambda: _streams(SERVER_FRAMES), craft=_slices),

@@ -14,7 +14,6 @@ from typing import Final
 
 import apsw
 
-from securechat.errors import SecureChatError
 from securechat.membership.identity import certificate_holds, read_identity
 from securechat.membership.login import Purpose, login_to_sign
 from securechat.membership.passwords import PARAMETERS, SALT_BYTES
@@ -34,6 +33,7 @@ from securechat.server.errors import Refusal
 from securechat.server.guesses import WrongPassword, find_known, forgive, improve, password_opens, untold
 from securechat.server.identity import ServerIdentity
 from securechat.server.invites import find_invite, use_invite
+from securechat.server.judging import told_as
 from securechat.server.login_hash import LoginHasher
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
@@ -139,10 +139,8 @@ class Accounts:
                 Purpose.REGISTER, body.user, body.client, body.client_nonce, challenge, key, signature
             ):
                 raise Refusal("wrong_credentials", "a signature of the registration does not hold")
-        try:
+        with told_as("bad_request"):
             self._check_certificates(body)
-        except SecureChatError as error:
-            raise Refusal("bad_request", str(error)) from None
 
     def _check_certificates(self, body: Register) -> None:
         """The account key speaks for this client, in its credential and in its first statement."""

@@ -29,7 +29,7 @@ from securechat.client.device import Clock
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, release
+from securechat.client.holds import hold, release_on_purpose
 from securechat.client.intents import What, jitter
 from securechat.client.kept_commits import KeptCommit
 from securechat.client.outbox import Outbox, Purpose, is_waiting, parcel
@@ -372,7 +372,9 @@ class Anchor:
     ) -> ConversationRecord:
         incarnation = records.counter(change.db, INCARNATION)
         record = records.update(change.db, record.id, incarnation=incarnation, gone_back=-1, **changes)
-        return release(change, record) if record.held_code in RESTORED else record
+        if record.held_code not in RESTORED:
+            return record
+        return release_on_purpose(change, self.groups, record)  # not what it hid, though
 
 
 def _digest(entry: Entry) -> bytes:

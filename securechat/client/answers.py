@@ -35,7 +35,7 @@ from securechat.membership.identity import key_package_refusal
 from securechat.mls.codec import decode
 from securechat.mls.errors import MLSError
 from securechat.mls.key_package import KeyPackage
-from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages, ClaimKeyPackages
+from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages, ClaimKeyPackages, CommitGroup
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -222,6 +222,8 @@ class Answers:
         intent = intents.get(change.db, request.ref)
         if intent is None:
             return
+        if isinstance(result, RefusedByServer) and _is_of_another_log(change, record, request, result):
+            hold(change, record, "log_altered", who=self.device.user)
         if not isinstance(result, RefusedByServer) or result.code in SEAL_AGAIN:
             # Also where it was taken, they say, and yet the log has gone on with another commit.
             intents.again(change.db, intent, now=self.clock())
@@ -281,6 +283,20 @@ class Answers:
             history.unseal(change.db, request.ref)
         elif isinstance(result, RefusedByServer):
             queued.refuse_one(change, request.ref, result.code, str(result))
+
+
+def _is_of_another_log(
+    change: Change, record: ConversationRecord, request: StoredRequest, result: RefusedByServer
+) -> bool:
+    """Whether a commit is refused for a handshake before it that a log has not which we have read to its end.
+
+    Judged anew it would be refused for ever, and nobody told.
+    """
+    if result.code != "behind" or result.head > record.cursor:
+        return False
+    asked = msgspec.msgpack.decode(request.body, type=CommitGroup)
+    placed = record.incarnation == records.counter(change.db, records.INCARNATION)
+    return placed and asked.handshake_head == record.handshake_head
 
 
 Taker = Callable[[Answers, Change, ConversationRecord, StoredRequest, Result], None]

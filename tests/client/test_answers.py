@@ -12,12 +12,12 @@ from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys
 from securechat.client.events import Notice
 from securechat.client.intents import Step, What
 from securechat.client.key_packages import DAY, publication
-from securechat.client.outbox import Purpose, StoredRequest
+from securechat.client.outbox import Purpose, StoredRequest, encoded
 from securechat.client.planner import Planner
 from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
-from securechat.protocol.messages import Appended, ClaimKeyPackages
+from securechat.protocol.messages import Appended, Carried, ClaimKeyPackages, CommitGroup
 from tests.client.members import MemberOf, entry
 from tests.client.parts import DOMAIN, NOW
 from tests.scenarios.evil import forged_key_package
@@ -129,3 +129,25 @@ def test_m_14_a_claim_that_comes_too_early_is_made_again_later_and_that_is_said(
     assert NOW + 600 <= waiting.not_before / 1000 <= NOW + 606
     (notice,) = [event for event in alice.events if isinstance(event, Notice)]
     assert "carol again in 10 min" in notice.text
+
+
+@pytest.mark.parametrize(("head", "held"), [(1, "log_altered"), (2, "")])
+def test_m_10_a_handshake_that_the_log_has_not_and_we_are_said_to_lack_holds(
+    alice: MemberOf, tmp_path: Path, head: int, held: str
+) -> None:
+    """The server counts its log otherwise than it showed it; where it goes on, we read on first."""
+    alice.founds(MemberOf(tmp_path, "bob"))
+    commit = alice.stages(CommitPlan(update=True))
+    own = staged.get(alice.store.db, alice.record.id)
+    assert own is not None
+    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+    record = alice.record
+    assert record.group_id is not None
+    body = CommitGroup(record.group_id, 1, record.handshake_head, Carried(commit.message), Carried(b"x"))
+
+    with alice.changes.change() as change:
+        request = StoredRequest(1, Purpose.COMMIT, record.id, own.intent, encoded(body))
+        answers.take(change, request, refusal("behind", head=head))
+
+    assert alice.record.held_code == held
+    assert alice.wants == [What.UPDATE], "it is wanted still"

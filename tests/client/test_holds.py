@@ -1,17 +1,23 @@
 """What only we doubt stops our sending, never our reading (rules.md)."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from securechat.client import records
+from securechat.client.anchor import Anchor
 from securechat.client.contacts import accept_change, meet
 from securechat.client.events import Held, Released
 from securechat.client.holds import hold, release, release_if_known, release_on_purpose, start_over
 from securechat.client.intents import What
+from securechat.client.outbox import Outbox
 from securechat.client.people import credential_of
+from securechat.client.restored import meet as meet_server
 from securechat.client.sentences import HOLDS, STOPPED
+from securechat.client.session import Session
 from securechat.mls.staging import CommitPlan
+from securechat.protocol.messages import LoggedIn
 from tests.client.members import MemberOf, entry, message
 from tests.client.parts import NOW
 
@@ -117,3 +123,28 @@ def test_ending_one_hold_on_purpose_does_not_accept_keys_that_changed_behind_it(
         with alice.changes.change() as change:
             release_on_purpose(change, alice.groups, alice.record)
         assert alice.record.held_code == code
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_server_that_goes_back_and_comes_again_accepts_no_keys_that_changed(
+    pair: tuple[MemberOf, MemberOf], *, said: bool
+) -> None:
+    """D-04: a server that is found older stops reading, and that hides why nothing was sent before."""
+    alice, _ = pair
+    with alice.changes.change() as change:
+        change.db.execute("UPDATE contact SET changed_to = ?", (b"k" * 32,))
+    assert held(alice, "identity_changed") == "identity_changed"
+    assert held(alice, "server_older") == "server_older"
+
+    with alice.changes.change() as change:
+        if said:
+            anchor = Anchor(
+                alice.changes, cast(Session, None), cast(Outbox, None), alice.groups, lambda: float(NOW)
+            )
+            anchor._placed(change, alice.record)
+        else:
+            meet_server(
+                change, LoggedIn("alice", "a" * 26, 0, 1, 0, 0, NOW), alice.groups, lambda: float(NOW)
+            )
+
+    assert alice.record.held_code == "identity_changed"

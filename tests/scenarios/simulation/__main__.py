@@ -36,6 +36,8 @@ def main() -> int:
         outcome = run(seed, given.story)
         _count(table[outcome.story], outcome)
         told += outcome.told
+        if outcome.hidden:
+            sys.stdout.write(f"seed {seed} ({outcome.story}): {outcome.hidden} withheld and never missed\n")
         if outcome.wrong or given.trace:
             sys.stdout.write(outcome.report() + "\n\n")
     _print(table, told)

@@ -26,7 +26,7 @@ async def end(world: World) -> None:
     await world.go(SETTLE)
     await _probe(world)
     for group, stays in _groups(world).items():
-        world.note(f"-- {_told(stays)}")
+        world.note(f"-- {_told(world, stays)}")
         await _settle(world, group)
     await world.go(SETTLE / 4)
     await _probe(world)
@@ -42,15 +42,20 @@ def _groups(world: World) -> dict[bytes, list[Stay]]:
     return found
 
 
-def _told(stays: list[Stay]) -> str:
-    return ", ".join(f"{p.name} {_place(p, r)} {r.held_code or 'well'}" for p, r in stays)
+def _told(world: World, stays: list[Stay]) -> str:
+    return ", ".join(f"{p.name} {_place(world, p, r)} {r.held_code or 'well'}" for p, r in stays)
 
 
-def _place(person: Person, record: ConversationRecord) -> tuple[int, str]:
-    """The epoch, and its authenticator: what people compare by the code of /fingerprint."""
+def _place(world: World, person: Person, record: ConversationRecord) -> str:
+    """The epoch, and its authenticator: what people compare by the code of /fingerprint.
+
+    Authenticators are called by number: not all of their randomness is ours to repeat.
+    """
     assert person.engine is not None
     group = person.engine.groups.group(person.store.db, record.id)
-    return record.epoch, "" if group is None else group.epoch_authenticator.hex()[:12]
+    if group is None:
+        return f"{record.epoch} without secrets"
+    return f"{record.epoch} {world.codes.setdefault(group.epoch_authenticator, str(len(world.codes)))}"
 
 
 async def _settle(world: World, group: bytes) -> None:
@@ -67,7 +72,7 @@ async def _settle(world: World, group: bytes) -> None:
 
 def _release(world: World, group: bytes) -> None:
     stays = _groups(world).get(group, [])
-    places = [_place(*each) for each in stays]
+    places = [_place(world, *each) for each in stays]
     for (person, record), place in zip(stays, places, strict=True):
         alike = places.count(place) > 1 or len(places) == 1
         if (
@@ -99,7 +104,7 @@ def _compare(world: World) -> None:
         for person, record in stays:
             _check_stay(world, person, record)
         well = [each for each in stays if not each[1].held]
-        places = {person.name: _place(person, record) for person, record in well}
+        places = {person.name: _place(world, person, record) for person, record in well}
         if len(set(places.values())) > 1:
             wrong(f"they do not agree in {stays[0][1].room}, and nobody says why: {places}")
         _check_messages(world, group, well)

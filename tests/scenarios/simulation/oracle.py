@@ -21,6 +21,7 @@ from securechat.client.events import (
     Joined,
     MessageReceived,
     Notice,
+    Released,
     Removed,
     Undecryptable,
 )
@@ -99,6 +100,9 @@ class Oracle:
                 told[event.code] += 1
                 if event.code not in HOLDS or not event.text:
                     self.complain(f"{name} is held without a reason: {event}")
+            case Released() if record is not None and told["server_restored"]:
+                # Its place was found again by our own chain, and what others claim is compared anew.
+                self.released(name, record.group_id)
             case Undecryptable():
                 told[event.code] += 1
             case Removed():

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from securechat.client import incoming, log_chain, sync
+from securechat.client.anchor import Anchor
 from securechat.client.events import Standing
 from securechat.client.records import ConversationRecord
 from tests.scenarios.simulation.evil import STORIES
@@ -76,7 +77,7 @@ def without_a_second_look(patch: pytest.MonkeyPatch) -> None:
     def nothing(*_: object) -> None:
         pass
 
-    patch.setattr(sync.Anchor, "note_gone_back", nothing)
+    patch.setattr(Anchor, "note_gone_back", nothing)
 
 
 Disabled = Callable[[pytest.MonkeyPatch], None]

@@ -5,7 +5,6 @@ read; the same seed writes the same trace again.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,10 +45,11 @@ class World:
     wire: Random
     oracle: Oracle = field(default_factory=Oracle)
     trace: list[str] = field(default_factory=list)
-    happened: Counter[str] = field(default_factory=Counter)
     people: dict[str, Person] = field(default_factory=dict)
     sides: dict[str, Face] = field(default_factory=dict)
     """Who sees another face than the main one."""
+    codes: dict[bytes, str] = field(default_factory=dict)
+    """Epoch authenticators that were compared, in the order they were met."""
     counter: int = 0
     lied: bool = False
     """Whether the server ever kept from somebody what it showed to others."""

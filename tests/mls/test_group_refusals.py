@@ -618,3 +618,17 @@ def test_we_do_not_list_what_everybody_supports(bad: dict[str, tuple[int, ...]])
         with pytest.raises(UsageError):
             make()
     assert state_of(bob) == before
+
+
+def test_a_private_commit_carries_its_tag_within() -> None:
+    """6.3.1: signature and confirmation tag come after the content, and nothing but zeros after them."""
+    alice, bob = group_of("alice", "bob")
+    before = state_of(bob)
+    commit = alice.stage_commit(CommitPlan(update=True)).verified.commit
+    examined = bob.examine(Forger(alice).private(commit))
+    assert isinstance(examined, ExaminedCommit)
+    assert examined.key is not None
+    with pytest.raises(SecretError) as raised:
+        bob.process(examined)
+    assert raised.value.rule == "confirmation-tag"
+    assert state_of(bob) == before

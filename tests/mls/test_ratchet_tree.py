@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securechat.mls import ratchet_tree
-from securechat.mls.cipher_suite import SUITE_3
+from securechat.mls.cipher_suite import SUITE_3, SUITES
 from securechat.mls.codec import encode_opaque
 from securechat.mls.errors import DecodeError
 from securechat.mls.nodes import LeafIndex, Lifetime, NodeIndex, ParentNode
@@ -193,3 +193,62 @@ def test_a_tree_does_not_end_in_a_blank_node() -> None:
 def test_bytes_after_the_tree_are_refused() -> None:
     with pytest.raises(DecodeError):
         RatchetTree.from_bytes(SUITE_3, history(4).fast.to_bytes() + b"\x00")
+
+
+def test_trees_are_equal_in_suite_and_in_every_node() -> None:
+    tree = warm_tree(3)
+    assert tree == RatchetTree.from_bytes(SUITE_3, tree.to_bytes())
+    assert tree != RatchetTree.from_bytes(SUITES[1], tree.to_bytes())
+    assert tree != history(5).fast
+
+
+def test_a_node_of_the_wrong_kind_is_refused() -> None:
+    data = warm_tree(1).to_bytes()
+    begin = data.index(b"\x01\x01")
+    with pytest.raises(DecodeError, match="wrong kind"):
+        RatchetTree.from_bytes(SUITE_3, data[:begin] + b"\x01\x02" + data[begin + 2 :])
+
+
+@pytest.mark.parametrize("index", [-1, 2 * ratchet_tree.MAX_MEMBERS])
+def test_rows_outside_any_tree_are_refused(index: int) -> None:
+    with pytest.raises(DecodeError):
+        ratchet_tree.bytes_of_rows([(NodeIndex(index), b"")])
+    with pytest.raises(DecodeError):
+        ratchet_tree.bytes_of_rows([(NodeIndex(0), b"one"), (NodeIndex(0), b"other")])
+
+
+def test_there_is_no_leaf_outside_the_tree() -> None:
+    tree = warm_tree(4)
+    assert [tree.leaf(LeafIndex(index)) for index in (-1, 4)] == [None, None]
+    assert tree.leaf(LeafIndex(3)) is not None
+
+
+def test_what_a_truncated_half_held_is_counted_no_more() -> None:
+    """No valid tree has a parent over blank leaves; the counts are right for a hostile one too."""
+    told = history(3)
+    for _ in range(3):
+        told.add()
+    draft = TreeDraft(told.fast)
+    draft.remove(LeafIndex(2))
+    draft.put(NodeIndex(5), ParentNode(told.source.randbytes(32), b"", ()))
+    draft.remove(LeafIndex(3))
+    draft.put(NodeIndex(1), None)
+    tree = draft.freeze()
+    assert len(tree.nodes) == 3
+    assert len(tree.census.encryption_keys) == 2
+
+
+def test_an_empty_half_of_a_large_tree_costs_nothing_to_resolve() -> None:
+    """A tree of 5,000 members has 8,192 places: nobody walks through the others one by one."""
+    tree = RatchetTree(SUITE_3, [None] * 8191, [None] * 8191, [None] * 8191, None)
+    calls = 0
+
+    class Counted(RatchetTree):
+        def resolution(self, index: NodeIndex) -> list[NodeIndex]:
+            nonlocal calls
+            calls += 1
+            return super().resolution(index)
+
+    counted = Counted(SUITE_3, list(tree.nodes), [], [], None)
+    assert counted.resolution(counted.root) == []
+    assert calls == 1

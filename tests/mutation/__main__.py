@@ -69,6 +69,29 @@ GROUPS: Final = {
         },
         ("tests/server", "tests/membership"),
     ),
+    "mls": Group(
+        {
+            "securechat/mls/validation.py": (
+                *("tests/mls/test_validation.py", "tests/mls/test_proposal_rules.py"),
+                *("tests/mls/test_tree_validation.py", "tests/mls/test_certificates.py"),
+            ),
+            "securechat/mls/protection.py": (
+                *("tests/mls/test_group_refusals.py", "tests/mls/test_inner_refusals.py"),
+                "tests/mls/test_group.py",
+            ),
+            "securechat/mls/ratchet_tree.py": ("tests/mls/test_ratchet_tree.py", "tests/mls/test_apply.py"),
+            "securechat/mls/staging.py": (
+                *("tests/mls/test_group.py", "tests/mls/test_serialization.py"),
+                *("tests/mls/test_outside.py", "tests/mls/test_group_refusals.py"),
+            ),
+            "securechat/mls/joining.py": (
+                *("tests/mls/test_joining.py", "tests/mls/test_continuing.py"),
+                *("tests/mls/test_outside.py", "tests/mls/test_inner_refusals.py"),
+            ),
+            "securechat/membership/judge.py": ("tests/membership",),
+        },
+        ("tests/mls", "tests/membership"),
+    ),
     "delivery": Group(
         {
             "securechat/server/delivery.py": ("tests/server/test_delivery.py", "tests/server/test_holes.py"),

@@ -32,6 +32,8 @@ class Change:
     """Logs (empty: the inbox) and how far they are stored now."""
     requested: bool = False
     """Whether there is something new to send."""
+    error: BaseException | None = None
+    """What undid it."""
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
@@ -65,8 +67,9 @@ class Changes:
             with self.store.transaction() as db:
                 change = Change(db)
                 yield change
-        except BaseException:
+        except BaseException as error:
             if change is not None:
+                change.error = error
                 self._undone(change)
             raise
         self._done(change)

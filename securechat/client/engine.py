@@ -192,6 +192,9 @@ class Engine:
     def _undone(self, change: Change) -> None:
         for conversation in change.touched:
             self.groups.forget(conversation)
+        if isinstance(change.error, StoreError):
+            # A commit that failed may be on the disk all the same: a new connection looks at all again.
+            self._session.begin_anew(change.error)
 
     def _settle(self, intent: int, error: ClientError | None) -> None:
         waiting = self._intents.pop(intent, None)

@@ -105,7 +105,7 @@ class ClientStore:
     def transaction(self) -> Iterator[apsw.Connection]:
         """Do several things or none. Everything that changes the store happens in one of these.
 
-        :raises StoreFailed, StoreDamaged: nothing was changed
+        :raises StoreFailed, StoreDamaged: nothing was changed, or all of it where the very end failed
         """
         # IMMEDIATE: what is read inside is what is written upon.
         self._db.execute("BEGIN IMMEDIATE")

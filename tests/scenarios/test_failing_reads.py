@@ -1,13 +1,16 @@
 """The disk under a client stops reading: whoever asks is told, and all goes on once it is mended (C-04)."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import apsw
 import pytest
 
 from securechat.client.client import Client
 from securechat.client.errors import ExitCode, StoreDamaged, StoreFailed
 from securechat.client.events import Connected, Disconnected, Notice
+from securechat.client.store import ClientStore
 from tests.faults.disk import Disk, Operation, faulty_disk, io_error, well
 from tests.faults.kills_server import hurried_clients
 from tests.scenarios.world import PATIENCE, Person, World
@@ -93,3 +96,25 @@ async def test_c_05_a_damaged_store_ends_the_session_for_good(world: World) -> N
     queued = await bob.client.send("@alice", "hello?")
     with pytest.raises(StoreDamaged):
         await bob.client.acknowledged(queued.local_id, PATIENCE)
+
+
+async def test_c_04_what_the_disk_has_after_all_is_said_after_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit may fail when everything is written; the message is there then, and nobody wakes it."""
+    with hurried_clients():
+        alice, bob = await talk(world)
+        whole = ClientStore.transaction
+
+        @contextlib.contextmanager
+        def fails_at_the_very_end(store: ClientStore) -> Iterator[apsw.Connection]:
+            with whole(store) as db:
+                yield db
+            monkeypatch.undo()
+            raise StoreFailed("the disk failed when all was written")
+
+        monkeypatch.setattr(ClientStore, "transaction", fails_at_the_very_end)
+        with pytest.raises(StoreFailed):
+            await bob.says("@alice", "two")
+        await alice.hears("two")
+        assert await bob.client.drained(PATIENCE)

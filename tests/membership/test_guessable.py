@@ -54,6 +54,12 @@ def test_a_04_what_is_just_too_easy_is_refused_with_the_reason(password: str, wh
         check_password(password, user="alice", host="chat.example.org")
 
 
+def test_a_04_a_name_counts_from_three_letters_on() -> None:
+    with pytest.raises(PasswordRefused, match="mostly a name"):
+        check_password("bob2q7zbobx9fbob", user="bob")
+    check_password("bo2q7zbox9f!kbo", user="bo")
+
+
 def test_a_03_as_many_bytes_as_may_be_are_taken() -> None:
     assert normalise("x" * MAX_BYTES) == "x" * MAX_BYTES
     assert normalise("é" * (MAX_BYTES // 2)) == "é" * (MAX_BYTES // 2)

@@ -46,9 +46,8 @@ class Reached:
         lines: dict[str, list[int]] = {}
         for module, line in sorted(self._lines.copy()):
             lines.setdefault(module, []).append(line)
-        if lines:
-            seconds = time.perf_counter() - began
-            self._tests.append({"test": item.nodeid, "seconds": seconds, "lines": lines})
+        seconds = time.perf_counter() - began
+        self._tests.append({"test": item.nodeid, "seconds": seconds, "lines": lines})
         return told
 
     def pytest_sessionfinish(self) -> None:

@@ -94,6 +94,13 @@ def test_a_line_that_nobody_runs_is_shown_to_those_who_run_its_function_or_its_m
     assert asked_about(pick, [in_module], OWN) == [in_module]
 
 
+def test_what_runs_at_the_import_is_shown_to_the_modules_own_tests_whatever_they_run() -> None:
+    in_module, own = reach("a.py::two", 1, 1), Reach("tests/mutation/test_mutants.py::own", 2, {})
+    elsewhere = reach("a.py::elsewhere", 1, 40, module="securechat/names.py")
+    pick = Chosen(MODULE, Mutant(3, 3, "", "what", ""))
+    assert asked_about(pick, [elsewhere, own, in_module], OWN) == [in_module, own]
+
+
 def test_where_many_run_a_line_the_modules_own_tests_are_asked_for_certain() -> None:
     pick = Chosen(MODULE, Mutant(40, 41, "choose", "what", ""))
     own = reach("tests/mutation/test_mutants.py::own", 2, 40)
@@ -120,4 +127,5 @@ def test_which_test_runs_which_line_is_seen_in_threads_too(tmp_path: Path) -> No
     assert {each["test"]: each["lines"] for each in told} == {
         "test_it.py::test_one": {"looked_at.py": [1, 2]},
         "test_it.py::test_two": {"looked_at.py": [4, 5]},
+        "test_it.py::test_none": {},
     }

@@ -121,6 +121,15 @@ async def test_one_registration_on_two_connections_at_once_makes_one_account(
     assert "registered user=alice" in caplog.messages
 
 
+async def test_a_05_a_registration_sent_again_does_not_open_a_disabled_account(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(alice, _)]:
+        await app._writer.find(lambda db: db.execute("UPDATE account SET disabled = 1"))
+        again = await Peer.connect(app.port)
+        with pytest.raises(WasRefused, match="wrong_credentials"):
+            await again.register(alice)
+        await again.close()
+
+
 async def rows(app: App, query: str) -> list[Any]:
     def read(db: apsw.Connection) -> list[Any]:
         return db.execute(query).fetchall()

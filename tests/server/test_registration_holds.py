@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -167,3 +168,29 @@ def test_o_04_hashing_leaves_a_core_to_others(
     assert hasher._pool._max_workers == threads
     assert hasher.verified == 0
     hasher.close()
+
+
+async def test_closing_ends_the_threads_that_hash() -> None:
+    hasher = LoginHasher(passes=1, memory_kib=8)
+    assert hasher.waiting == 0
+    await hasher.hash(b"k" * 32)
+    assert hasher.waiting == 0
+    threads = list(hasher._pool._threads)
+    hasher.close()
+    assert [thread.is_alive() for thread in threads] == [False]
+
+
+async def test_what_waits_to_be_hashed_when_the_server_stops_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    hasher, go_on = LoginHasher(passes=1, memory_kib=8), threading.Event()
+    first = asyncio.create_task(hasher._run(partial(go_on.wait, 20)))
+    second = asyncio.create_task(hasher.hash(b"k" * 32))
+    await asyncio.sleep(0)
+    assert hasher.waiting == 2
+    closing = asyncio.create_task(asyncio.to_thread(hasher.close))
+    done, _ = await asyncio.wait({first, second}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    go_on.set()
+    await closing
+    assert done == {second}
+    assert second.cancelled()
+    assert await first

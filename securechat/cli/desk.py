@@ -6,7 +6,7 @@ The two do the same; only the second needs the password. Each is a *desk*: send,
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from securechat.client.events import Conversation, Message
+from securechat.client.events import Conversation, Explanation, Message
 
 
 class Desk(Protocol):
@@ -25,3 +25,7 @@ class Desk(Protocol):
     async def printed(self, message: Message) -> None: ...
 
     async def conversations(self) -> list[Conversation]: ...
+
+    async def why(self, name: str | None) -> list[Explanation]:
+        """How a conversation stands and why; without a name, of all that have something to explain."""
+        ...

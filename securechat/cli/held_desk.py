@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from securechat.client.config import ProfileFolder
-from securechat.client.events import Conversation, Message
+from securechat.client.events import Conversation, Explanation, Message
 from securechat.client.forwarding import Line, forward
 
 
@@ -33,3 +33,14 @@ class HeldDesk:
     async def conversations(self) -> list[Conversation]:
         answer = await self._line.call("rooms", {})
         return msgspec.convert(answer["conversations"], list[Conversation])
+
+    async def why(self, name: str | None) -> list[Explanation]:
+        found: list[Explanation] = []
+        more = True
+        while more:
+            after = found[-1].conversation if found else ""
+            answer = await self._line.call("why", {"conversation": name, "after": after})
+            part = msgspec.convert(answer["explanations"], list[Explanation])
+            found += part
+            more = answer["more"] and bool(part)
+        return found

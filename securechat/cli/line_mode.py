@@ -8,7 +8,15 @@ from typing import Final, assert_never
 from msgspec import structs
 
 from securechat.cli.lines import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
-from securechat.cli.show import Connection, conversation_text, event_text, members_text, message_text
+from securechat.cli.show import (
+    NOTHING_TO_EXPLAIN,
+    Connection,
+    conversation_text,
+    event_text,
+    explanation_text,
+    members_text,
+    message_text,
+)
 from securechat.cli.surface import NOT_TEXT, Surface
 from securechat.client.client import Client
 from securechat.client.events import (
@@ -237,6 +245,13 @@ class LineMode:
         else:
             self._fail("usage: " + COMMANDS["release"][0], exit_code=1)
 
+    async def _why(self, command: Command) -> None:
+        explanations = self._client.why(command.words[0] if command.words else None)
+        for explanation in explanations:
+            self._surface.tell(explanation_text(explanation))
+        if not explanations:
+            self._surface.tell(f"* {NOTHING_TO_EXPLAIN}")
+
     async def _status(self, command: Command) -> None:
         del command
         for name, value in structs.asdict(self._client.status()).items():
@@ -270,5 +285,6 @@ class LineMode:
         "fingerprint": _fingerprint,
         "accept": _accept,
         "release": _release,
+        "why": _why,
         "status": _status,
     }

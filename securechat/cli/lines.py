@@ -68,6 +68,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),
     "accept": ("/accept @user DIGITS", "go on with changed keys; DIGITS begin the new safety number"),
     "release": ("/release [@user|#room]", "go on with a conversation that is on hold"),
+    "why": ("/why [@user|#room]", "why a conversation is on hold or a message cannot be read"),
     "status": ("/status", "connection, encryption, queue"),
     "quit": ("/quit", "leave (or: exit)"),
 }

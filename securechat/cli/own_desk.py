@@ -7,7 +7,7 @@ from securechat.cli.accounts import opened_client
 from securechat.cli.desk import Desk
 from securechat.cli.options import Account
 from securechat.client.client import Client
-from securechat.client.events import Conversation, Message
+from securechat.client.events import Conversation, Explanation, Message
 
 
 class OwnDesk:
@@ -42,6 +42,9 @@ class OwnDesk:
 
     async def conversations(self) -> list[Conversation]:
         return self._client.conversations()
+
+    async def why(self, name: str | None) -> list[Explanation]:
+        return self._client.why(name)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from securechat.client.events import (
     Conversation,
     Disconnected,
     Event,
+    Explanation,
     Held,
     Invited,
     Joined,
@@ -26,11 +27,13 @@ from securechat.client.events import (
     Notice,
     Released,
     Removed,
+    Trouble,
     Undecryptable,
 )
 from securechat.client.sentences import EXPIRED_UNREAD, UNREAD
 
 CONTINUATION: Final = "      | "
+NOTHING_TO_EXPLAIN: Final = "nothing is on hold, and nothing went wrong that could be explained"
 ROOM_KINDS: Final = {"room": "room", "announcement": "announcement room", "direct": "conversation"}
 
 
@@ -81,6 +84,32 @@ def members_text(conversation: Conversation) -> str:
         for member in conversation.members
     )
     return f"{conversation.name}: {people}"
+
+
+def explanation_text(explanation: Explanation, *, zone: tzinfo | None = None) -> str:
+    """Lines of `/why`: how a conversation stands, then each trouble, each with what to do."""
+    head = f"{explanation.conversation} is {explanation.state}"
+    if explanation.since:
+        head += f" since {clock(explanation.since, zone=zone)}"
+    if explanation.code:
+        head += f": {explanation.text} ({explanation.code})"
+    elif not explanation.troubles:
+        head += "; nothing went wrong that could be explained"
+    lines = [head, f"  what to do: {explanation.advice}"] if explanation.code else [head]
+    for trouble in explanation.troubles:
+        lines += [
+            f"  {_place(trouble, zone)}: {trouble.text} ({trouble.code})",
+            f"    what to do: {trouble.advice}",
+        ]
+    return "\n".join(lines)
+
+
+def _place(trouble: Trouble, zone: tzinfo | None) -> str:
+    parts = [clock(trouble.timestamp, zone=zone)] if trouble.timestamp else []
+    parts += [f"@{trouble.sender}"] if trouble.sender else []
+    parts += [f"epoch {trouble.epoch}"]
+    parts += [f"entry {trouble.sequence}"] if trouble.sequence else []
+    return ", ".join(parts)
 
 
 def _sender(message: Message) -> str:
@@ -170,6 +199,6 @@ _SENTENCES: Final[dict[type, Callable[[Any], str]]] = {
     Undecryptable: _undecryptable,
     Held: lambda event: f"{event.conversation} is on hold: {event.text} ({event.code})",
     Released: lambda event: f"{event.conversation} goes on",
-    Notice: lambda event: event.text,
+    Notice: lambda event: f"{event.text} ({event.code})",
 }
 """Events that are told in words of ours; what is missing here is shown otherwise or not at all."""

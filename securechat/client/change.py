@@ -5,6 +5,7 @@ happens after the commit. If the transaction fails, none of it happens, and what
 changed in memory on the way is dropped and read from the store again.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Change:
     """Whether there is something new to send."""
     error: BaseException | None = None
     """What undid it."""
+    now: int = 0
+    """When it was begun, in seconds since 1970; 0 if that is not known."""
 
     def tell(self, event: Event) -> None:
         self.events.append(event)
@@ -49,9 +52,15 @@ class Changes:
     """Makes changes, one at a time (they hold no await), and does afterwards what they noted."""
 
     def __init__(
-        self, store: ClientStore, *, done: Callable[[Change], None], undone: Callable[[Change], None]
+        self,
+        store: ClientStore,
+        *,
+        done: Callable[[Change], None],
+        undone: Callable[[Change], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
+        self._clock = clock
         self._done = done
         self._undone = undone
 
@@ -65,7 +74,7 @@ class Changes:
         change: Change | None = None
         try:
             with self.store.transaction() as db:
-                change = Change(db)
+                change = Change(db, now=int(self._clock()))
                 yield change
         except BaseException as error:
             if change is not None:

@@ -29,6 +29,7 @@ from securechat.client.errors import (
 )
 from securechat.client.events import (
     Conversation,
+    Explanation,
     Fingerprint,
     Kind,
     Message,
@@ -52,6 +53,7 @@ from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
 from securechat.client.verification import begins_with, fingerprint, number_with
 from securechat.client.views import view
+from securechat.client.why import explain, explain_all
 
 Found = TypeVar("Found")
 
@@ -135,6 +137,16 @@ class Client:
         :raises UnknownConversation: there is none of this name
         """
         return self._view(self._verbs.record(name))
+
+    def why(self, name: str | None = None) -> list[Explanation]:
+        """Return how a conversation stands and what went wrong in it; without a name, all that have a reason.
+
+        :raises UnknownConversation: there is none of this name
+        """
+        db, groups = self._engine.store.db, self._engine.groups
+        if name is not None:
+            return [explain(db, groups, self._verbs.record(name))]
+        return explain_all(db, groups, records.every(db))
 
     def messages(self, name: str, limit: int = 50) -> list[Message]:
         """Return the last messages of a conversation, oldest first."""

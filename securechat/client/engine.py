@@ -97,7 +97,7 @@ class Engine:
         self._news = asyncio.Event()
         self._over: ClientError | None = None
         self._tasks = Tasks(self._failed)
-        self.changes = Changes(store, done=self._done, undone=self._undone)
+        self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
         self.groups = Groups(self.device)
         self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
         planner = Planner(self.device, self.groups, self.outbox, clock)

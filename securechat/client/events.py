@@ -88,6 +88,39 @@ class Conversation(Struct, frozen=True, kw_only=True):
     held_text: str = ""
 
 
+class Trouble(Struct, frozen=True, kw_only=True):
+    """Something that could not be read, or went wrong, at a place of a conversation.
+
+    ``sender`` and ``sequence`` are empty where they are not known; ``timestamp`` is seconds since 1970.
+    """
+
+    local_id: int
+    sender: str
+    epoch: int
+    sequence: int
+    timestamp: int
+    code: str
+    text: str
+    advice: str
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """How a conversation stands and why: a code, a sentence, what to do, and the last troubles, oldest first.
+
+    ``code``, ``text`` and ``advice`` are empty when it just goes on; ``since`` is seconds since 1970, 0 if
+    not known.
+    """
+
+    conversation: str
+    state: Standing
+    epoch: int
+    code: str
+    text: str
+    advice: str
+    since: int
+    troubles: tuple[Trouble, ...]
+
+
 class Fingerprint(Struct, frozen=True):
     """Codes to compare outside the chat: of two people, and of a group's present epoch."""
 

@@ -13,6 +13,7 @@ from securechat.client import (
     intents,
     kept_commits,
     log_chain,
+    notes,
     pending,
     queued,
     records,
@@ -22,7 +23,7 @@ from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.errors import NotAMember
-from securechat.client.events import MembersChanged, Notice, Removed, Standing
+from securechat.client.events import MembersChanged, Removed, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold, release_if_known
 from securechat.client.intents import What
@@ -124,9 +125,8 @@ class Handshakes:
         try:
             group.accept(examined)
         except SecretError as error:
-            change.tell(
-                Notice("refused_proposal", f"a proposal in {record.name} was not taken: {error.rule}")
-            )
+            text = f"a proposal in {record.name} was not taken: {error.rule}"
+            notes.tell(change, record, "refused_proposal", text, sequence=entry.sequence)
             return
         self.groups.keep(change, record.id, group)
 
@@ -163,7 +163,7 @@ class Handshakes:
         if group is None:
             group = Group.from_staged(own.commit, self.device.identity)
             text = f"you are back in {record.name}; what was said since the change could not be read here"
-            change.tell(Notice("rejoined", text))
+            notes.tell(change, record, "rejoined", text)
         else:
             group.merge(own.commit)
         staged.drop(change.db, record.id)
@@ -192,7 +192,7 @@ class Handshakes:
                 f"a change of {record.name} by {by} could not be opened "
                 f"({error.rule}, entry {entry.sequence}); joining the group anew"
             )
-            change.tell(Notice("refused_commit", text))
+            notes.tell(change, record, "refused_commit", text, sender=by, sequence=entry.sequence)
             self.groups.follow(change, record.id, verified.following)
             return None
         group.merge(received)

@@ -133,6 +133,30 @@ def latest(db: apsw.Connection, conversation: int, limit: int) -> list[Message]:
     return [_message(row) for row in reversed(rows)]
 
 
+def troubles(db: apsw.Connection, conversation: int, limit: int) -> list[Message]:
+    """Return the last of what bears a code, oldest first: what could not be read, and notes.
+
+    Not what was refused, which was told by the server's own word, nor what came after we had left.
+    """
+    # +m.id: by the index of the conversation, not backwards through everybody's messages.
+    rows = db.execute(
+        f"{_SELECT} WHERE m.conversation = ? AND m.code NOT IN ('', 'left') AND m.state <> 'refused'"
+        " ORDER BY +m.id DESC LIMIT ?",
+        (conversation, limit),
+    ).fetchall()
+    return [_message(row) for row in reversed(rows)]
+
+
+def last_noted(db: apsw.Connection, conversation: int, code: str) -> Message | None:
+    """Return the last note of a conversation with this code."""
+    row = db.execute(
+        f"{_SELECT} WHERE m.conversation = ? AND m.code = ? AND m.state = 'not_shown' AND m.mimi_id IS NULL"
+        " ORDER BY +m.id DESC LIMIT 1",
+        (conversation, code),
+    ).fetchone()
+    return None if row is None else _message(row)
+
+
 def received_after(db: apsw.Connection, conversation: int, local_id: int) -> list[Message]:
     """Return what others said in a conversation after a place: what a newly joined one has waiting."""
     rows = db.execute(

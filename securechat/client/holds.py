@@ -4,13 +4,14 @@ What we know alone, a changed pin or a log that differs, may stop *sending*; wha
 still applied and read.
 """
 
-from securechat.client import intents, records
+from securechat.client import intents, notes, records
 from securechat.client.change import Change
 from securechat.client.contacts import changed_users
 from securechat.client.events import Held, Released, Standing
 from securechat.client.groups import Groups
 from securechat.client.intents import What
 from securechat.client.people import users_in
+from securechat.client.reasons import REASONS
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import HOLDS, STOPPED
 from securechat.text import sanitise
@@ -23,6 +24,7 @@ def hold(
     if record.held_code in STOPPED or (record.held and code not in STOPPED):
         return record
     text = sanitise(HOLDS[code].format(who=who, why=why))
+    notes.note(change, record, code, text)
     change.tell(Held(record.name, code, text))
     return records.update(change.db, record.id, held_code=code, held_text=text)
 
@@ -69,5 +71,6 @@ def start_over(change: Change, groups: Groups) -> None:
             continue
         if record.state is not Standing.OPENING:
             groups.follow(change, record.id, group.public)
+        notes.note(change, record, "conflict", REASONS["conflict"].sentence)
         intents.add_once(change.db, record.id, What.RESYNC)
         change.wake(record.id)

@@ -13,6 +13,7 @@ from securechat.client import (
     kept_commits,
     key_packages,
     log_chain,
+    notes,
     pending,
     records,
     rooms,
@@ -61,7 +62,11 @@ class Joiner:
             self._join(change, entry, welcome, tree)
         except (WelcomeRefused, SecureChatError) as refused:
             if entry.sequence > records.counter(change.db, INBOX_BEFORE):
-                change.tell(Notice("welcome_refused", f"an invitation was not taken: {refused}"))
+                text = f"an invitation was not taken: {refused}"
+                change.tell(Notice("welcome_refused", text))
+                known = records.by_group(change.db, entry.group)
+                if known is not None:
+                    notes.note(change, known, "welcome_refused", text)
         records.set_counter(change.db, INBOX, entry.sequence)
         change.acknowledged[b""] = entry.sequence
 

@@ -8,6 +8,7 @@ JSON-RPC 2.0, one object per line, UTF-8. Methods (their results are the values 
     printed   {ids}                        {}; these will not come again
     caught_up {}                           {}, once what the server had is stored
     rooms     {}                           {conversations: [...]}
+    why       {conversation?, after?}      {explanations: [...], more}, by name, those after one of it
     status    {}                           the status
 
 An error's ``data`` has the ``exit_code`` a command ends with. Whoever connects must be the same
@@ -19,7 +20,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
@@ -29,7 +30,7 @@ from msgspec import Meta, Struct
 
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import ClientError, ExitCode, StoreError, StoreFailed, UnsafeFile
-from securechat.client.events import Conversation, Message, Status
+from securechat.client.events import Conversation, Explanation, Message, Status
 from securechat.client.private_files import check_private_folder, make_folder
 from securechat.errors import SecureChatError
 from securechat.local_rpc import (
@@ -55,6 +56,7 @@ MAX_CONNECTIONS: Final = 32
 """One-shots at once; more wait in the kernel's queue for the few milliseconds each takes."""
 
 MAX_MESSAGES: Final = 100
+MAX_EXPLANATIONS: Final = 1000
 MAX_TIMEOUT: Final = 3600.0
 DEFAULT_TIMEOUT: Final = 30.0
 
@@ -75,6 +77,7 @@ class Holder(Protocol):
     def unprinted(self, limit: int) -> list[Message]: ...
     def mark_printed(self, local_ids: list[int]) -> None: ...
     def status(self) -> Status: ...
+    def why(self, name: str | None = None) -> list[Explanation]: ...
 
 
 class Send(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,12 +96,18 @@ class Printed(Struct, frozen=True, forbid_unknown_fields=True):
     ids: Annotated[list[int], Meta(max_length=1000)]
 
 
-PARAMETERS: Final[dict[str, type[Send] | type[Receive] | type[Printed] | type[Nothing]]] = {
+class Why(Struct, frozen=True, forbid_unknown_fields=True):
+    conversation: str | None = None
+    after: str = ""
+
+
+PARAMETERS: Final[dict[str, type[Send] | type[Receive] | type[Printed] | type[Why] | type[Nothing]]] = {
     "send": Send,
     "receive": Receive,
     "printed": Printed,
     "caught_up": Nothing,
     "rooms": Nothing,
+    "why": Why,
     "status": Nothing,
 }
 """Every method, with its parameters."""
@@ -226,6 +235,10 @@ class _Line:
             case Receive() as receive:
                 messages, more = _fitting(self._holder.unprinted(receive.limit + 1), receive.limit)
                 return {"messages": messages, "more": more}
+            case Why() as why:
+                known = [each for each in self._holder.why(why.conversation) if each.conversation > why.after]
+                explanations, more = _fitting(known, MAX_EXPLANATIONS)
+                return {"explanations": explanations, "more": more}
             case Printed() as printed:
                 self._holder.mark_printed(printed.ids)
                 return {}
@@ -268,7 +281,7 @@ class _Line:
             return  # the session has ended for good: nothing more comes, and the profile's owner is told why
 
 
-def _fitting(messages: list[Message], limit: int) -> tuple[list[Any], bool]:
+def _fitting(messages: Sequence[Message | Explanation], limit: int) -> tuple[list[Any], bool]:
     """Cut a list to what one line carries; say whether there is more."""
     taken: list[Any] = []
     size = 0

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechat.client import intents, key_packages, records
+from securechat.client import intents, key_packages, notes, records
 from securechat.client.anchor import Anchor
 from securechat.client.carriage import NOT_NOW, collect, complete
 from securechat.client.change import Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
 from securechat.client.errors import RefusedByServer
-from securechat.client.events import Notice, Standing
+from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.inbox import Inbox
@@ -340,7 +340,7 @@ class Syncer:
         """The log came back without a GroupInfo of its epoch (rules.md D): the next commit has one."""
         with self.changes.change() as change:
             if not intent.not_before:  # the first time
-                change.tell(Notice("rejoin_waits", REJOIN_WAITS.format(name=record.name)))
+                notes.tell(change, record, "rejoin_waits", REJOIN_WAITS.format(name=record.name))
             intents.wait(change.db, intent.id, until=self.clock() + NO_ENTRANCE_WAIT)
         self._wake_later(record.id, NO_ENTRANCE_WAIT + jitter(RETRY_WITHIN))
 

@@ -94,6 +94,11 @@ def test_every_other_event_is_said_in_lines_that_begin_with_a_star(event: Event)
     assert all(line.startswith("* ") for line in said.split("\n"))
 
 
+def test_a_notice_has_its_code_beside_it() -> None:
+    """What `why` and docs/cli.md explain is found by it."""
+    assert event_text(Notice("rejoined", "you are back in #team")) == "* you are back in #team (rejoined)"
+
+
 def test_who_left_and_who_was_removed_are_told_apart() -> None:
     said = event_text(MembersChanged("#team", "bob", ("carol",), ("dave", "bob")))
 

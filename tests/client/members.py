@@ -35,7 +35,7 @@ class MemberOf:
         self.events: list[Event] = []
         self.acknowledged: dict[bytes, int] = {}
         self.groups = Groups(self.device)
-        self.changes = Changes(self.store, done=self._done, undone=self._undone)
+        self.changes = Changes(self.store, done=self._done, undone=self._undone, clock=self._clock)
         self.reader = Reader(self.device, self.groups, self._clock)
         self.joiner = Joiner(self.device, self.groups, self._clock)
 

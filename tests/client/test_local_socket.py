@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from securechat import local_rpc
+from securechat.cli.held_desk import HeldDesk
 from securechat.client.config import Home, ProfileFolder
 from securechat.client.errors import (
     Forbidden,
@@ -22,7 +23,14 @@ from securechat.client.errors import (
     UnknownConversation,
     UnsafeFile,
 )
-from securechat.client.events import Conversation, Message, MessageState, Status
+from securechat.client.events import (
+    Conversation,
+    Explanation,
+    Message,
+    MessageState,
+    Standing,
+    Status,
+)
 from securechat.client.forwarding import Line, connected, forward
 from securechat.client.local_socket import MAX_CONNECTIONS, MAX_LINE, serving
 from securechat.local_rpc import peer_uid
@@ -44,6 +52,19 @@ def a_message(number: int, text: str = "hello", state: MessageState = MessageSta
     )
 
 
+def an_explanation(name: str, text: str = "") -> Explanation:
+    return Explanation(
+        conversation=name,
+        state=Standing.HELD,
+        epoch=1,
+        code="log_altered",
+        text=text,
+        advice="compare",
+        since=0,
+        troubles=(),
+    )
+
+
 class ListHolder:
     """A holder whose server acknowledges when the test says so."""
 
@@ -51,6 +72,7 @@ class ListHolder:
         self.waiting: list[Message] = []
         self.sent: list[tuple[str, str, str | None]] = []
         self.acknowledges = True
+        self.explanations: list[Explanation] = []
         self._news = asyncio.Event()
 
     def arrive(self, *messages: Message) -> None:
@@ -81,6 +103,9 @@ class ListHolder:
 
     def conversations(self) -> list[Conversation]:
         return []
+
+    def why(self, name: str | None = None) -> list[Explanation]:
+        return [each for each in self.explanations if name in (None, each.conversation)]
 
     def unprinted(self, limit: int) -> list[Message]:
         return self.waiting[:limit]
@@ -219,6 +244,31 @@ async def test_large_answers_are_cut_to_the_line(profile: ProfileFolder, holder:
 async def test_rooms_and_status_are_answered(profile: ProfileFolder, holder: ListHolder) -> None:
     assert await forward(profile, "rooms", {}) == {"conversations": []}
     assert (await forward(profile, "status", {}))["user"] == "alice"
+
+
+async def test_why_is_answered_for_one_or_for_all(profile: ProfileFolder, holder: ListHolder) -> None:
+    holder.explanations = [an_explanation("@bob"), an_explanation("#team")]
+
+    one = await forward(profile, "why", {"conversation": "#team"})
+    everything = await forward(profile, "why", {})
+
+    assert msgspec.convert(one["explanations"], list[Explanation]) == [an_explanation("#team")]
+    assert msgspec.convert(everything["explanations"], list[Explanation]) == holder.explanations
+    assert not everything["more"]
+
+
+async def test_more_explanations_than_a_line_carries_are_cut(
+    profile: ProfileFolder, holder: ListHolder
+) -> None:
+    holder.explanations = [an_explanation(f"#room-{number:02}", "x" * 100_000) for number in range(20)]
+
+    answer = await forward(profile, "why", {})
+    async with connected(profile) as line:
+        everything = await HeldDesk(line, profile).why(None)
+
+    assert 0 < len(answer["explanations"]) < 20
+    assert answer["more"]
+    assert everything == holder.explanations
 
 
 BAD_LINES = [

@@ -176,7 +176,8 @@ class Tale:
         rows = person.client._engine.store.rows(
             "SELECT m.id, c.name, m.sender, m.text FROM message m"
             " JOIN conversation c ON c.id = m.conversation"
-            " WHERE m.own = 0 AND m.id > ? ORDER BY m.id",
+            " WHERE m.own = 0 AND m.id > ? AND (m.mimi_id IS NOT NULL OR m.state <> 'not_shown')"
+            " ORDER BY m.id",
             (self._seen.get(person.name, 0),),
         )
         for number, conversation, sender, text in rows:

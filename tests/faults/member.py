@@ -25,6 +25,7 @@ from securechat.client.device import Clock
 from securechat.client.errors import ClientError
 from securechat.client.events import Standing
 from securechat.client.intents import What
+from securechat.client.notes import is_note
 from securechat.client.registration import register
 from securechat.client.session import Credentials, SessionReady
 from securechat.client.trust import Trust
@@ -239,7 +240,8 @@ class Member:
         for record in records.every(db):
             if lines:
                 rows = db.execute(f"{history._SELECT} WHERE m.conversation = ?", (record.id,))
-                told += [self._line(history._message(row)) for row in rows]
+                kept = [history._message(row) for row in rows]
+                told += [self._line(message) for message in kept if not is_note(message)]
             shown = client._view(record)
             code = client.fingerprint(record.name).epoch_code if record.group_id else None
             places.append(

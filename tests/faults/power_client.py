@@ -52,8 +52,10 @@ NAMES: Final = {"alice": {"direct": "@bob", "room": "#team"}, "bob": {"direct": 
 
 ROWS: Final = (
     "SELECT m.id, c.name, m.own, m.sender, m.text, m.state FROM message m"
-    " JOIN conversation c ON c.id = m.conversation WHERE m.id > ? ORDER BY m.id"
+    " JOIN conversation c ON c.id = m.conversation"
+    " WHERE m.id > ? AND (m.mimi_id IS NOT NULL OR m.state <> 'not_shown') ORDER BY m.id"
 )
+"""All but notes, which nobody said."""
 
 _CHANGING: Final[msgspec.msgpack.Decoder[Changing]] = msgspec.msgpack.Decoder(Changing)
 

@@ -24,6 +24,9 @@ async def test_a_flipped_bit_in_a_commits_membership_tag_stops_nobody(
     for person in (bob, carol):
         await person.sees(Notice, lambda event: event.code == "refused_commit")
         await person.sees(Notice, lambda event: event.code == "rejoined")
+        (why,) = person.client.why("#team")
+        assert [each.code for each in why.troubles] == ["refused_commit", "rejoined"]
+        assert (why.code, why.troubles[0].sender) == ("", "alice")
     await alice.says("#team", "does everybody hear me?")
     await dave.sees(Invited)
     await dave.client.join("#team")
@@ -80,6 +83,11 @@ async def test_a_message_that_cannot_be_decrypted_is_shown_as_such_and_the_strea
         "(cannot be decrypted: aead)",
         "three",
     ]
+    (why,) = bob.client.why()
+    assert (why.conversation, why.code, why.text) == ("@alice", held.code, held.text)
+    assert why.since
+    (trouble,) = why.troubles
+    assert (trouble.sender, trouble.code) == ("alice", "aead")
     await bob.client.release("@alice")
     await bob.says("@alice", "I saw that")
     await alice.hears("I saw that")

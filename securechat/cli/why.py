@@ -1,0 +1,64 @@
+"""`securechat why`: the code, the sentence and what to do, of what is on hold or could not be read."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from securechat.cli.desks import desk_of
+from securechat.cli.options import Account, account_options
+from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
+from securechat.client.events import Explanation
+
+
+@click.command()
+@account_options
+@click.argument("conversation", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def why(account: Account, conversation: str | None, as_json: bool) -> None:
+    """Say why CONVERSATION (@user or #room) is on hold, and what could not be read in it; else of all."""
+    if conversation is not None and conversation[:1] not in {"@", "#"}:
+        raise click.UsageError(f"{conversation!r} is neither @user nor #room")
+    explanations = asyncio.run(_why(account, conversation))
+    for explanation in explanations:
+        if as_json:
+            for line in explanation_json(explanation):
+                click.echo(msgspec.json.encode(line).decode())
+        else:
+            click.echo(explanation_text(explanation))
+    if not explanations and not as_json:
+        click.echo(NOTHING_TO_EXPLAIN)
+
+
+async def _why(account: Account, conversation: str | None) -> list[Explanation]:
+    async with desk_of(account) as desk:
+        return await desk.why(conversation)
+
+
+def explanation_json(explanation: Explanation) -> Iterator[dict[str, Any]]:
+    """The JSON of an explanation, as docs/cli.md lists it: the conversation, then each trouble."""
+    yield {
+        "type": "why",
+        "room": explanation.conversation,
+        "state": explanation.state,
+        "epoch": explanation.epoch,
+        "code": explanation.code,
+        "text": explanation.text,
+        "advice": explanation.advice,
+        "ts": explanation.since,
+    }
+    for trouble in explanation.troubles:
+        yield {
+            "type": "trouble",
+            "room": explanation.conversation,
+            "from": trouble.sender,
+            "epoch": trouble.epoch,
+            "sequence": trouble.sequence,
+            "code": trouble.code,
+            "text": trouble.text,
+            "advice": trouble.advice,
+            "ts": trouble.timestamp,
+            "local_id": trouble.local_id,
+        }

@@ -1,0 +1,149 @@
+"""What each reason code means, and what to do about it: the one table behind `why` (Q-06).
+
+A code is what scripts and reports rely on. None is without a sentence: a test reads the codes from the
+source, and docs/cli.md lists this table. What the server refuses has words of its own
+(`protocol.messages.REFUSALS`).
+"""
+
+from typing import Final, NamedTuple
+
+from securechat.client.sentences import EXPIRED, EXPIRED_UNREAD, HOLDS
+
+
+class Reason(NamedTuple):
+    """``sentence`` is general: where one with names and numbers was kept, that one is shown."""
+
+    sentence: str
+    advice: str
+
+
+def _hold(code: str, advice: str, *, why: str = "it was told then") -> Reason:
+    return Reason(HOLDS[code].replace(" ({why})", "").format(who="somebody", why=why), advice)
+
+
+_ITSELF: Final = "nothing; it goes on by itself"
+_ASK: Final = "ask the sender to say it again"
+_LIE: Final = (
+    "tell the server's operator; compare the code of /fingerprint with somebody in it, then be removed and "
+    "invited again, or open another"
+)
+_THEIRS: Final = "ask the sender to say it again and to update securechat; if it comes again, report it"
+
+REASONS: Final[dict[str, Reason]] = {
+    # Why a conversation is on hold.
+    "identity_changed": _hold(
+        "identity_changed", "compare /fingerprint with them elsewhere, then /accept @user DIGITS"
+    ),
+    "untrusted_keys": _hold(
+        "untrusted_keys", "tell them and the server's operator; write again once it is mended"
+    ),
+    "suite_withheld": _hold(
+        "suite_withheld", "tell them and the server's operator; write again once it is mended"
+    ),
+    "suite_forbidden": _hold(
+        "suite_forbidden",
+        "ask them to update securechat and to type their password in it once; then write again",
+        why="a device of theirs is not certified for the cipher suite",
+    ),
+    "invalid_entry": _hold("invalid_entry", _LIE),
+    "missing_commit": _hold("missing_commit", "have somebody remove and invite you again"),
+    "log_altered": _hold(
+        "log_altered",
+        "compare the code of /fingerprint with a member elsewhere: if it is the same, /release; if not, "
+        "have somebody remove and invite you again",
+    ),
+    "server_older": _hold("server_older", "tell the server's operator"),
+    "restored_gap": _hold("restored_gap", "ask another member to connect"),
+    "restored_unknown": _hold("restored_unknown", "ask a member to connect, or make it again"),
+    "restored_refused": _hold("restored_refused", "nothing; if it lasts, tell the server's operator"),
+    "restored_fork": _hold("restored_fork", "have somebody remove and invite you again"),
+    "update_needed": _hold("update_needed", "update securechat"),
+    # What is under way.
+    "opening": Reason(
+        "nothing of it is at the server yet", "nothing; it is made once the server has all it takes"
+    ),
+    "rejoining": Reason(
+        "this device has lost the keys of the group and enters it anew; what is said until then cannot be "
+        "read here",
+        _ITSELF,
+    ),
+    # Why a message cannot be read.
+    "no_secrets": Reason("the keys of that epoch were lost on this device", _ASK),
+    "wrong_epoch": Reason("the server put it into another epoch than it was sealed in", _ASK),
+    "content": Reason("it was opened, but is nothing that this version knows", "update securechat"),
+    "own_lost": Reason(
+        "this device sent it, but its text is no longer here: the folder was restored, or used twice",
+        "keep one copy of the folder only",
+    ),
+    "aead": Reason("it was changed on its way, or sealed with other keys than the group's", _ASK),
+    "generation_used": Reason(
+        "its key was used before: it is a repeat of a message that was opened", "nothing"
+    ),
+    "generation_too_far": Reason("its sender skipped more keys than are made ahead", _ASK),
+    "message_signature": Reason(
+        "another member wrote it in its sender's name", "tell the others in the room"
+    ),
+    "no_such_leaf": Reason("its sender is at no place of the group", _THEIRS),
+    "sender_leaf": Reason("its sender is at no place of the group", _THEIRS),
+    "secrets_missing": Reason("the keys for its sender are gone here", _ASK),
+    "sender_data": Reason("the part that names its sender is malformed", _THEIRS),
+    "private_content": Reason("what was sealed in it is malformed", _THEIRS),
+    "padding": Reason("it is padded with something else than nothing", _THEIRS),
+    "content_type": Reason("it is no message of a person", _THEIRS),
+    "wire_format": Reason("it is not encrypted, so it is not taken", _THEIRS),
+    "decodeerror": Reason("its bytes are no message", _THEIRS),
+    "wronggroup": Reason("it is of another group than the server says", _ASK),
+    "staleepoch": Reason("it is of another epoch than the server says", _ASK),
+    "usageerror": Reason("the group takes no messages any more", _ASK),
+    "may_not_speak": Reason("somebody wrote who may not speak there; it is kept and not shown", "nothing"),
+    "left": Reason("it came after you had left; it is kept and not shown", "nothing"),
+    EXPIRED: Reason("it was kept too long on the server and is gone", "ask in the conversation what it was"),
+    EXPIRED_UNREAD: Reason(
+        "the server let go of it, as it says, before everybody had read it",
+        "say it again if it matters still",
+    ),
+    # What happened, and was mended or not.
+    "refused_commit": Reason(
+        "a change of the group could not be opened here: who made it sent us other secrets than the others, "
+        "or it was changed on its way; the group is entered anew",
+        "nothing; if it comes again from the same person, remove them",
+    ),
+    "refused_proposal": Reason("a proposal of a member does not hold; it was not taken", "nothing"),
+    "rejoined": Reason(
+        "the group was entered anew; what was said since the change could not be read here",
+        "ask in the conversation what was said",
+    ),
+    "rejoin_waits": Reason(
+        "the group can be entered anew only after its next change",
+        "ask another member to write or to invite somebody, or wait: each makes one within a week",
+    ),
+    "conflict": Reason(
+        "this device was used elsewhere, or its folder was restored; its groups are entered anew",
+        "keep one copy of the folder only",
+    ),
+    "welcome_refused": Reason(
+        "an invitation was not taken: it is made for keys that are not here, or breaks a rule",
+        "ask who invited you to do so again",
+    ),
+    "invitation_expired": Reason(
+        "an invitation waited too long on the server and is gone", "ask who invited you to do so again"
+    ),
+    "server_restored": Reason(
+        "the server came back from an older copy; what it lacks of ours is sent to it again", _ITSELF
+    ),
+    "limited": Reason("the server takes it slowly", _ITSELF),
+    "failed_logins": Reason(
+        "somebody tried wrong passwords for this account; none opened it",
+        "change nothing if it was you; else tell the server's operator",
+    ),
+    "clock": Reason("this machine's date and the server's differ", "set this machine's date"),
+    "events_dropped": Reason("more happened than this chat could show", "nothing; the messages are stored"),
+    "internal": Reason("something failed on this machine", "look into the log and report it"),
+}
+
+_UNKNOWN: Final = Reason("this version does not know the code", "update securechat")
+"""Of a code that a newer version stored."""
+
+
+def reason(code: str) -> Reason:
+    return REASONS.get(code, _UNKNOWN)

@@ -1,0 +1,187 @@
+"""What `why` says is read from the store: the hold, since when, and the last troubles (Q-06)."""
+
+from pathlib import Path
+
+import pytest
+
+from securechat.client import history, records
+from securechat.client.events import Explanation, Held, Kind, Notice, Standing
+from securechat.client.holds import hold, release, start_over
+from securechat.client.reasons import REASONS
+from securechat.client.why import MOST_TROUBLES, explain, explain_all
+from securechat.mls.staging import CommitPlan
+from securechat.protocol.messages import Carried, InboxEntry
+from tests.client.members import GROUP, MemberOf, entry, message
+from tests.client.parts import NOW
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[MemberOf, MemberOf]:
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob)
+    for member in (alice, bob):
+        member.events.clear()
+    return alice, bob
+
+
+def why(member: MemberOf) -> Explanation:
+    return explain(member.store.db, member.groups, member.record)
+
+
+def held(member: MemberOf, code: str) -> None:
+    with member.changes.change() as change:
+        hold(change, member.record, code, who="bob")
+
+
+def flipped(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_where_all_is_well_nothing_is_explained(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, bob = pair
+    bob.reads(message(2, alice.seals("hello")))
+
+    explained = why(bob)
+
+    assert (explained.state, explained.code, explained.text, explained.troubles) == (
+        Standing.JOINED,
+        "",
+        "",
+        (),
+    )
+    assert explain_all(bob.store.db, bob.groups, records.every(bob.store.db)) == []
+
+
+def test_a_hold_is_explained_with_its_own_words_its_time_and_what_to_do(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    alice, _ = pair
+    held(alice, "log_altered")
+
+    explained = why(alice)
+
+    (told,) = alice.events
+    assert isinstance(told, Held)
+    assert (explained.state, explained.code, explained.text) == (Standing.HELD, "log_altered", told.text)
+    assert "bob" in explained.text
+    assert explained.advice == REASONS["log_altered"].advice
+    assert explained.since == NOW
+    assert explained.troubles == ()
+    assert [each.conversation for each in explain_all(alice.store.db, alice.groups, [alice.record])] == [
+        "#team"
+    ]
+
+
+def test_a_hold_that_ended_is_among_what_went_wrong(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, _ = pair
+    held(alice, "log_altered")
+    with alice.changes.change() as change:
+        release(change, alice.record)
+
+    explained = why(alice)
+
+    assert (explained.state, explained.code, explained.since) == (Standing.JOINED, "", 0)
+    assert [(each.code, each.timestamp) for each in explained.troubles] == [("log_altered", NOW)]
+
+
+def test_a_hold_of_before_notes_were_kept_is_explained_without_a_time(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    alice, _ = pair
+    with alice.changes.change() as change:
+        records.update(change.db, alice.record.id, held_code="missing_commit", held_text="gone")
+
+    assert (why(alice).code, why(alice).text, why(alice).since) == ("missing_commit", "gone", 0)
+
+
+def test_q_06_a_message_that_does_not_open_is_explained_with_its_place(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    alice, bob = pair
+    bob.reads(message(2, flipped(alice.seals("hello"))))
+
+    (trouble,) = why(bob).troubles
+
+    assert (trouble.epoch, trouble.sequence, trouble.timestamp) == (1, 2, NOW)
+    assert (trouble.code, trouble.text) == ("aead", REASONS["aead"].sentence)
+    assert why(bob).code == "log_altered"
+
+
+def test_an_insiders_bad_path_is_explained_with_who_made_it(pair: tuple[MemberOf, MemberOf]) -> None:
+    """M-15: the notice is gone when somebody asks; the note is not."""
+    alice, bob = pair
+    commit = alice.stages(CommitPlan(update=True)).message
+    bob.reads(entry(2, "commit", flipped(commit), epoch=1))
+
+    explained = why(bob)
+
+    (told,) = [event for event in bob.events if isinstance(event, Notice)]
+    (trouble,) = explained.troubles
+    assert explained.code == "rejoining"
+    assert (trouble.sender, trouble.epoch, trouble.sequence) == ("alice", 1, 2)
+    assert (trouble.code, trouble.text) == (told.code, told.text)
+
+
+def test_a_copied_profile_says_in_each_conversation_what_happened(pair: tuple[MemberOf, MemberOf]) -> None:
+    """D-06."""
+    alice, _ = pair
+    with alice.changes.change() as change:
+        start_over(change, alice.groups)
+
+    assert why(alice).code == "rejoining"
+    assert [each.code for each in why(alice).troubles] == ["conflict"]
+
+
+def test_a_welcome_into_a_group_that_is_here_is_explained_in_it(pair: tuple[MemberOf, MemberOf]) -> None:
+    _, bob = pair
+    with bob.changes.change() as change:
+        bob.joiner.take(change, InboxEntry(2, GROUP, 1, 2, "x" * 26, Carried(), NOW), b"none", None)
+
+    assert [each.code for each in why(bob).troubles] == ["welcome_refused"]
+
+
+def test_what_may_not_be_said_is_explained_and_not_repeated(tmp_path: Path) -> None:
+    alice, bob, carol = (MemberOf(tmp_path, user) for user in ("alice", "bob", "carol"))
+    alice.founds(bob, carol, kind=Kind.ANNOUNCEMENT)
+    carol.reads(message(2, bob.seals("I am only a reader")))
+
+    (trouble,) = why(carol).troubles
+
+    assert (trouble.sender, trouble.code) == ("bob", "may_not_speak")
+    assert trouble.text == REASONS["may_not_speak"].sentence
+
+
+def test_only_the_last_troubles_are_told_oldest_first(pair: tuple[MemberOf, MemberOf]) -> None:
+    _, bob = pair
+    with bob.changes.change() as change:
+        bob.groups.follow(change, bob.record.id, bob.group.public)
+    count = MOST_TROUBLES + 3
+    bob.reads(*(message(2 + number, b"sealed") for number in range(count)))
+
+    places = [each.sequence for each in why(bob).troubles]
+
+    assert places == list(range(2 + count - MOST_TROUBLES, 2 + count))
+
+
+def test_a_note_is_no_message(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, _ = pair
+    held(alice, "log_altered")
+
+    assert alice.heard() == []
+    assert history.unmarked(alice.store.db, history.Mark.SHOWN, 9) == []
+    assert history.received_after(alice.store.db, alice.record.id, 0) == []
+
+
+def test_an_open_conversation_that_waits_says_so(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, _ = pair
+    with alice.changes.change() as change:
+        record = records.insert(
+            change.db, name="@carol", kind=Kind.DIRECT, state=Standing.OPENING, room="r", peer="carol"
+        )
+    assert explain(alice.store.db, alice.groups, record).code == ""
+
+    with alice.changes.change() as change:
+        change.db.execute(
+            "INSERT INTO intent (conversation, kind, step) VALUES (?, 'open', 'wanted')", (record.id,)
+        )
+    assert explain(alice.store.db, alice.groups, record).code == "opening"

@@ -32,6 +32,7 @@ from securechat.membership.signing import new_key
         "aaponmlqweacexk",  # steps of two are no run, up or down
         "aaponmlqweecaxk",
         "m2ewq!abcdhgfm2",
+        "igaaciaeaegigggi",  # five letters
     ],
 )
 def test_a_04_what_is_just_hard_enough_is_taken(password: str) -> None:
@@ -43,6 +44,7 @@ def test_a_04_what_is_just_hard_enough_is_taken(password: str) -> None:
     [
         ("alice2bq7tzx9fm", "mostly a name"),  # ten besides the name
         ("cbaaaaa!example", "mostly a name"),
+        ("ccegaageccgggccc", "itself or a name"),  # four letters, however they are mixed
         ("abcdabcbahgfexa", "has runs"),  # runs of three count as two
         ("321qwechatxkcde", "has runs"),
         ("!zq7m9vchatzq7m", "repeats itself"),  # a repeat of four, at the very end

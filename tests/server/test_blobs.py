@@ -5,14 +5,16 @@ import secrets
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_CHUNK
 from securechat.server.blobs import MAX_OPEN, Blobs
 from securechat.server.errors import Refusal
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
-from tests.server.peer import Peer, WasRefused, registered
+from tests.server.peer import Peer, WasRefused, claim, commit_request, open_room, publish, registered
 from tests.server.running import running_server
 
 
@@ -142,3 +144,24 @@ def test_a_blob_is_read_by_who_may_read_what_refers_to_it(tmp_path: Path, who: s
         with pytest.raises(Refusal, match="no_blob"):
             Blobs(lambda: 0).get_blob(db, reader, asked)
     db.close()
+
+
+async def test_what_a_commit_and_its_welcome_are_is_kept(tmp_path: Path) -> None:
+    """An upload that nobody uses goes after a while; a log that has lost a commit is at its end."""
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
+        (_, alice), (bobs_keys, bob) = people
+        (group,) = await open_room(people[0])
+        await publish(bob, bobs_keys)
+        staged = group.stage_commit(CommitPlan(add=(await claim(alice, "bob"),)))
+        assert staged.welcome is not None
+        sent = [
+            m.Carried(blob=(await put(alice, data, upload)).blob, size=len(data))
+            for data, upload in ((staged.message, b"c" * 16), (staged.welcome, b"w" * 16))
+        ]
+        await put(alice, b"used by nothing", b"n" * 16)
+        body = replace(commit_request(group, staged, 0), commit=sent[0], welcome=sent[1])
+        assert await alice.ask(body) == m.Appended(1)
+        kept = await app._writer.find(
+            lambda db: db.execute("SELECT name FROM upload WHERE claimed = 1 ORDER BY upload").fetchall()
+        )
+        assert kept == [(carried.blob,) for carried in sent]

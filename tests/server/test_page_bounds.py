@@ -147,7 +147,7 @@ def named(number: int) -> bytes:
     return b"h%015d" % number
 
 
-@pytest.mark.parametrize("count", [SYNC_PAGE, SYNC_PAGE + 1])
+@pytest.mark.parametrize("count", [1_000, 1_001])
 def test_o_02_a_page_of_groups_is_full_at_a_thousand(
     db: apsw.Connection, delivery: Delivery, count: int
 ) -> None:
@@ -155,7 +155,7 @@ def test_o_02_a_page_of_groups_is_full_at_a_thousand(
         join(db, named(number))
     answer = delivery.sync(db, EVE, m.Sync())
     assert [status.group for status in answer.groups] == [GROUP, *map(named, range(SYNC_PAGE - 1))][:1000]
-    assert answer.more is (count > SYNC_PAGE)
+    assert answer.more is (count > 1_000)
 
 
 def test_o_02_a_group_whose_stays_do_not_fit_waits_for_the_next_page(
@@ -185,3 +185,13 @@ def test_o_02_more_stays_in_one_group_than_a_page_takes_come_oldest_first(
     answer = delivery.sync(db, EVE, m.Sync())
     assert [status.start for status in answer.groups] == list(range(1, SYNC_PAGE + 1))
     assert answer.more
+
+
+@pytest.mark.parametrize(("asked", "restored"), [(0, None), (3, 40), (5, None), (7, None)])
+def test_n_03_who_names_an_incarnation_that_ended_hears_what_is_left_of_it(
+    db: apsw.Connection, delivery: Delivery, asked: int, restored: int | None
+) -> None:
+    """The present one is 7; of 5 nothing is known."""
+    db.execute("INSERT INTO restore (conversation, ended, head) VALUES (1, 3, 40)")
+    (status,) = delivery.sync(db, EVE, m.Sync(incarnation=asked)).groups
+    assert status.restored == restored

@@ -176,8 +176,12 @@ class Listener:
 
     def _let_in(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         counters = self._desk.counters
-        source = source_of(address[0])
-        room = self._budget.judge(source)
+        try:
+            source = source_of(address[0])
+            room = self._budget.judge(source)
+        except BaseException:
+            accepted.close()
+            raise
         if room.reason:
             counters.connections_refused[room.reason] += 1
         if room.refused:

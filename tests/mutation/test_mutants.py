@@ -121,7 +121,7 @@ def test_which_test_runs_which_line_is_seen_in_threads_too(tmp_path: Path) -> No
     )
     options = ["-p", "tests.mutation.reached", "--reached", "told.json", "--reached-in", "looked_at.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", *options]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "PYTEST_ADDOPTS": ""}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
     told = json.loads((tmp_path / "told.json").read_text())
     assert {each["test"]: each["lines"] for each in told} == {

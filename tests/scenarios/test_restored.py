@@ -109,11 +109,13 @@ async def a_lost_day(world: World) -> tuple[tuple[Person, Person, Person], Path]
     await alice.hears("hi alice")
     copy = copy_of(world)
     await alice.says("#team", "lost 1")
+    await bob.hears("lost 1")
     await bob.says("#team", "lost 2")
     await renews(alice)
     await alice.says("#team", "lost 3")
     await alice.says("@bob", "hi bob")
     await reaches(bob, alice.client.conversation("#team").epoch)
+    await bob.hears("lost 3")
     await renews(bob)
     await bob.says("#team", "lost 4")
     for person, heard in ((alice, "lost 4"), (bob, "hi bob"), (carol, "lost 4")):

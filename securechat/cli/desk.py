@@ -24,6 +24,10 @@ class Desk(Protocol):
 
     async def printed(self, message: Message) -> None: ...
 
+    async def upgrade(self, name: str) -> Conversation:
+        """Have a conversation go on in a better cipher suite."""
+        ...
+
     async def conversations(self) -> list[Conversation]: ...
 
     async def why(self, name: str | None) -> list[Explanation]:

@@ -30,6 +30,9 @@ class HeldDesk:
     async def printed(self, message: Message) -> None:
         await self._line.printed([message.local_id])
 
+    async def upgrade(self, name: str) -> Conversation:
+        return msgspec.convert(await self._line.call("upgrade", {"conversation": name}), Conversation)
+
     async def conversations(self) -> list[Conversation]:
         answer = await self._line.call("rooms", {})
         return msgspec.convert(answer["conversations"], list[Conversation])

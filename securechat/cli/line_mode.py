@@ -252,6 +252,13 @@ class LineMode:
         if not explanations:
             self._surface.tell(f"* {NOTHING_TO_EXPLAIN}")
 
+    async def _upgrade(self, command: Command) -> None:
+        name = command.words[0] if command.words else self._target
+        if name:
+            await self._client.upgrade(name)
+        else:
+            self._fail("usage: " + COMMANDS["upgrade"][0], exit_code=1)
+
     async def _status(self, command: Command) -> None:
         del command
         for name, value in structs.asdict(self._client.status()).items():
@@ -280,6 +287,7 @@ class LineMode:
         "join": _join,
         "leave": _leave,
         "remove": _remove,
+        "upgrade": _upgrade,
         "rooms": _rooms,
         "members": _members,
         "fingerprint": _fingerprint,

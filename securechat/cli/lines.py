@@ -63,6 +63,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "join": ("/join #room", "accept an invitation"),
     "leave": ("/leave [#room]", "leave a room"),
     "remove": ("/remove @user [#room]", "take someone out of a room"),
+    "upgrade": ("/upgrade [@user|#room]", "move a conversation to a better cipher suite"),
     "rooms": ("/rooms", "your conversations"),
     "members": ("/members [#room]", "who is in it"),
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),

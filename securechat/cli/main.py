@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "receive": ("securechat.cli.messages", "Print messages that were not printed yet."),
     "rooms": ("securechat.cli.messages", "List conversations."),
     "why": ("securechat.cli.why", "Say why a conversation is on hold or a message cannot be read."),
+    "upgrade": ("securechat.cli.messages", "Move a conversation to a better cipher suite."),
     "admin": ("securechat.cli.admin", "Look after a running server: status, users, invites, backups."),
     "demo": ("securechat.cli.demo", "See the whole thing work, in a temporary folder."),
     "cert": ("securechat.cli.cert", "Make a certificate, or show a fingerprint."),

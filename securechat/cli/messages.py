@@ -1,4 +1,4 @@
-"""`securechat send`, `receive`, `rooms`: one-shots for shells and scripts."""
+"""`securechat send`, `receive`, `rooms`, `upgrade`: one-shots for shells and scripts."""
 
 import asyncio
 import contextlib
@@ -82,6 +82,17 @@ def rooms(account: Account, as_json: bool) -> None:
             click.echo(conversation_text(conversation))
 
 
+@click.command()
+@account_options
+@click.argument("conversation")
+def upgrade(account: Account, conversation: str) -> None:
+    """Have CONVERSATION (@user or #room) go on in the best cipher suite that all its devices have."""
+    if conversation[:1] not in {"@", "#"}:
+        raise click.UsageError(f"{conversation!r} is neither @user nor #room")
+    upgraded = asyncio.run(_upgrade(account, conversation))
+    click.echo(f"{upgraded.name} is in {upgraded.suite} now", err=True)
+
+
 @dataclass(slots=True)
 class Wanted:
     """What `receive` prints, and how much of it there was so far."""
@@ -104,6 +115,11 @@ class Wanted:
 async def _send(account: Account, to: str, text: str, *, key: str | None, seconds: float) -> Message:
     async with desk_of(account) as desk:
         return await desk.send(to, text, key=key, seconds=seconds)
+
+
+async def _upgrade(account: Account, name: str) -> Conversation:
+    async with desk_of(account) as desk:
+        return await desk.upgrade(name)
 
 
 async def _conversations(account: Account) -> list[Conversation]:

@@ -40,6 +40,9 @@ class OwnDesk:
     async def printed(self, message: Message) -> None:
         self._client.mark_printed([message.local_id])
 
+    async def upgrade(self, name: str) -> Conversation:
+        return await self._client.upgrade(name)
+
     async def conversations(self) -> list[Conversation]:
         return self._client.conversations()
 

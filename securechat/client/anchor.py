@@ -232,7 +232,7 @@ class Anchor:
     def _put_offer(self, change: Change, record: ConversationRecord, commit: KeptCommit) -> None:
         group = self.groups.group(change.db, record.id)
         message, info, welcome = parcel(commit.message), None, None
-        if commit.epoch == record.epoch - 1 and group is not None:
+        if commit.epoch == record.epoch - 1 and group is not None and group.active:
             info = parcel(group.group_info())
         if commit.welcome is not None:
             welcome = parcel(commit.welcome)

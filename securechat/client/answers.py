@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import history, intents, log_chain, queued, records, staged
+from securechat.client import history, intents, log_chain, queued, records, staged, successors
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.errors import (
     IdentityChanged,
+    KeysMissing,
     RefusedByServer,
     SuiteForbidden,
     UntrustedKeys,
@@ -25,14 +26,16 @@ from securechat.client.events import Joined, Notice, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold, start_over
 from securechat.client.intents import Intent, Step, What
+from securechat.client.moving import Mover, Place
 from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.people import credential_of
-from securechat.client.planner import Planner
+from securechat.client.planner import Planner, packages_of
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.suites import next_claim
+from securechat.client.upgrading import check_brought, suite_to_go_on_in
 from securechat.membership.identity import key_package_refusal
-from securechat.mls.codec import decode
+from securechat.mls.codec import decode, encode
 from securechat.mls.errors import MLSError
 from securechat.mls.key_package import KeyPackage
 from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages, ClaimKeyPackages, CommitGroup
@@ -98,16 +101,21 @@ class Answers:
             self._claim_refused(change, record, intent, result)
             return
         packages = result.packages if isinstance(result, ClaimedKeyPackages) else []
-        if not packages:
+        if not packages and intent.what is not What.UPGRADE:
             intents.wait(change.db, intent.id, until=self.clock() + NO_PACKAGES_WAIT)
             return
         asked = msgspec.msgpack.decode(request.body, type=ClaimKeyPackages)
         public = self.groups.public(change.db, record.id)
         of_group = public.context.cipher_suite if public is not None else None
+        upgrades = public is not None and intent.what is What.UPGRADE
+        if public is not None and upgrades:
+            of_group = suite_to_go_on_in(record, public, self.device.suites)
         try:
             judged = self._judge_packages(change, asked, [each.key_package for each in packages])
-            again = next_claim(asked, judged, self.device.suites, of_group)
-        except (IdentityChanged, UntrustedKeys, SuiteForbidden) as error:
+            again = next_claim(asked, judged, self.device.suites, of_group) if judged else None
+            if public is not None and of_group is not None and upgrades and again is None:
+                check_brought(public, judged, asked.user, of_group, own=self.device.client)
+        except (IdentityChanged, UntrustedKeys, SuiteForbidden, KeysMissing) as error:
             if intent.what is What.OPEN:
                 record = hold(change, record, error.code, who=intent.subject, why=str(error))
             else:
@@ -117,8 +125,10 @@ class Answers:
         if again is not None:
             self.planner.ask_for(change, record, intent, again)
             return
-        kept = msgspec.msgpack.encode([each.key_package for each in packages])
-        intents.step_to(change.db, intent.id, Step.CLAIMED, packages=kept)
+        # An upgrade asks for one user after the other, everybody else once.
+        before = packages_of(intent) if upgrades else ()
+        kept = [*map(encode, before), *(each.key_package for each in packages)]
+        intents.step_to(change.db, intent.id, Step.CLAIMED, packages=msgspec.msgpack.encode(kept))
 
     def _claim_refused(
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
@@ -139,7 +149,7 @@ class Answers:
 
     def _judge_packages(
         self, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
-    ) -> list[KeyPackage]:
+    ) -> tuple[KeyPackage, ...]:
         """Check each leaf before anything is encrypted to it (D-03); one bad leaf refuses them all.
 
         :raises UntrustedKeys, IdentityChanged: one is bad
@@ -166,7 +176,32 @@ class Answers:
             raise UntrustedKeys(f"the server offered devices of {user} with different account keys")
         if meet_all(change.db, credentials, now=now):
             raise IdentityChanged(user)
-        return judged
+        return tuple(judged)
+
+    def succeeded(
+        self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
+    ) -> None:
+        """The server has the group that a closed one goes on as, from us or from somebody else."""
+        group = successors.group(change.db, record.id, self.device.identity)
+        intent = intents.get(change.db, request.ref)
+        successors.drop_group(change.db, record.id)
+        if not record.closed or group is None:
+            return
+        if isinstance(result, Appended):
+            cloned = self.groups.follows(change.db, record.id)
+            record = Mover(self.device, self.groups, self.clock).move(
+                change, record, group, Place(result.sequence)
+            )
+            self.heads[record.id] = result.sequence  # of another log than before
+            if cloned:  # a copy of us may have spoken in it
+                self.groups.follow(change, record.id, group.public)
+                intents.add_once(change.db, record.id, What.RESYNC)
+        elif isinstance(result, RefusedByServer) and intent is not None:
+            if result.code == "exists":
+                # Somebody else was first: the Welcome is in the inbox.
+                intents.wait(change.db, intent.id, until=self.clock() + WELCOME_WAIT)
+            else:
+                self.planner.give_up(change, record, intent, result)
 
     def created(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
@@ -304,6 +339,7 @@ Taker = Callable[[Answers, Change, ConversationRecord, StoredRequest, Result], N
 TAKERS: Final[dict[Purpose, Taker]] = {
     Purpose.CLAIM: Answers.claimed,
     Purpose.CREATE: Answers.created,
+    Purpose.SUCCEED: Answers.succeeded,
     Purpose.COMMIT: Answers.committed,
     Purpose.RECOMMIT: Answers.committed_again,
     Purpose.OFFER: Answers.offered,

@@ -249,6 +249,14 @@ class Client:
         """
         await self._verbs.leave(room)
 
+    async def upgrade(self, name: str) -> Conversation:
+        """Have a conversation go on in the best cipher suite that all its devices have.
+
+        :raises CannotUpgrade, NotAMember, IdentityChanged, UntrustedKeys: it stays as it is
+        :raises Unreachable: not done yet; it is, once the server is there
+        """
+        return self.conversation(await self._verbs.upgrade(name))
+
     async def accept_identity(self, user: str, digits: str) -> None:
         """Take a contact's changed account key as theirs: the user has compared the safety number.
 

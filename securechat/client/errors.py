@@ -16,6 +16,8 @@ SecureChatError
     ├── IdentityChanged, UntrustedKeys       exit 4: a contact's keys are not those we knew
     │   └── SuiteWithheld                    or older ones than their devices have
     ├── SuiteForbidden                       exit 6: a device lacks the conversation's cipher suite
+    ├── CannotUpgrade                        exit 6: a conversation stays in its cipher suite
+    │   └── KeysMissing                      a device has left no keys for the better one
     ├── Unreachable, Disconnected            exit 3: the network
     ├── ServerOlder                          exit 3: it came back from an older copy
     ├── Replaced                             a newer connection of this very client took over
@@ -303,6 +305,25 @@ class SuiteForbidden(ClientError):
         super().__init__(
             f"{user} cannot come in: the certificate of their device {client[:8]} does not list "
             f"the cipher suite {suite}; an older securechat made it"
+        )
+
+
+class CannotUpgrade(ClientError):
+    """A conversation stays in the cipher suite that it is in; the text says why, and by whose device."""
+
+    default_exit_code = ExitCode.FORBIDDEN
+    code: ClassVar[str] = "cannot_upgrade"
+
+
+class KeysMissing(CannotUpgrade):
+    """The server has no key package of a device that would have to come along."""
+
+    code = "keys_missing"
+
+    def __init__(self, user: str, client: str, suite: str) -> None:
+        super().__init__(
+            f"the server has no keys for {suite} of {user}'s device {client[:8]}; "
+            "it leaves some when it is next online"
         )
 
 

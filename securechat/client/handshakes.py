@@ -23,15 +23,18 @@ from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.errors import NotAMember
-from securechat.client.events import MembersChanged, Removed, Standing
+from securechat.client.events import MembersChanged, Notice, Removed, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold, release_if_known
 from securechat.client.intents import What
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import CLOSED
 from securechat.client.stay import end_stay
 from securechat.membership.judge import judge, judge_proposal
 from securechat.membership.verdict import UPDATE_NEEDED
+from securechat.mls.cipher_suite import cipher_suite
+from securechat.mls.codec import encode
 from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
 from securechat.mls.errors import MLSError, SecretError, StaleEpoch
 from securechat.mls.examining import ExaminedCommit, ExaminedProposal
@@ -167,8 +170,12 @@ class Handshakes:
         else:
             group.merge(own.commit)
         staged.drop(change.db, record.id)
-        intents.remove(change.db, own.intent)
-        change.settle(own.intent)
+        intent = intents.get(change.db, own.intent)
+        if intent is not None and intent.what is What.UPGRADE:
+            intents.go_on(change.db, intent.id)  # the group is closed; now for the one it goes on as
+        else:
+            intents.remove(change.db, own.intent)
+            change.settle(own.intent)
         self.groups.keep(change, record.id, group)
         return group
 
@@ -240,10 +247,19 @@ class Handshakes:
         self._tell_members(change, record, facts)
         change.wake(record.id)
         record = self._compare_pins(change, record, facts)
-        if any(isinstance(each.proposal, ReInit) for each in facts.proposals):
-            # Section 11.2: nothing more is sent in this group, and where it goes on we can't follow yet.
-            record = hold(change, record, "update_needed")
+        for each in facts.proposals:
+            if isinstance(each.proposal, ReInit):
+                record = self._closed(change, record, facts, each.proposal)
         return record
+
+    def _closed(
+        self, change: Change, record: ConversationRecord, facts: CommitFacts, reinit: ReInit
+    ) -> ConversationRecord:
+        """The group goes on as another: nothing more is sent in this one (section 11.2)."""
+        who, suite = user_of(facts.committer_leaf), cipher_suite(reinit.cipher_suite).name
+        if who != self.device.user and record.state is Standing.JOINED:
+            change.tell(Notice("upgrading", CLOSED.format(who=who, name=record.name, suite=suite)))
+        return records.update(change.db, record.id, successor=encode(reinit))
 
     def _drop_passed_over(self, change: Change, record: ConversationRecord) -> None:
         """Give up a commit of ours that the server said it took: its echo will not come any more.

@@ -24,6 +24,8 @@ class What(StrEnum):
     """Give our own leaf fresh keys."""
     SWEEP = "sweep"
     """Commit what others proposed: somebody leaves."""
+    UPGRADE = "upgrade"
+    """Go on as another group, in a better cipher suite: close this one, then make that one."""
     RESYNC = "resync"
     """Replace our own leaf from outside, because the epoch's secrets are lost."""
 
@@ -128,6 +130,16 @@ def forget_packages(db: apsw.Connection) -> None:
     db.execute(
         "UPDATE intent SET packages = x'', step = CASE step WHEN 'claimed' THEN 'wanted' ELSE step END"
     )
+
+
+def go_on(db: apsw.Connection, intent: int) -> None:
+    """Put an intent whose first half is done back to be carried on; claimed key packages stay good."""
+    wait(db, intent, until=0)
+
+
+def begin_anew(db: apsw.Connection, intent: int) -> None:
+    """Put an intent back to its beginning: what was prepared for it was for another group."""
+    db.execute("UPDATE intent SET step = 'wanted', packages = x'', not_before = 0 WHERE id = ?", (intent,))
 
 
 def jitter(longest: float) -> float:

@@ -18,6 +18,7 @@ from securechat.client import (
     records,
     rooms,
     staged,
+    successors,
 )
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
@@ -27,6 +28,7 @@ from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
+from securechat.client.successors import WaitingWelcome
 from securechat.errors import SecureChatError
 from securechat.membership.judge import judge_tree
 from securechat.membership.room import Room, read_profile, room_of
@@ -35,6 +37,7 @@ from securechat.mls.framing import Welcome, decode_message
 from securechat.mls.group import Group
 from securechat.mls.group import Joined as JoinedGroup
 from securechat.mls.key_package import is_last_resort
+from securechat.mls.welcome import group_gone_on_from
 from securechat.protocol.messages import InboxEntry
 
 INBOX: str = "inbox"
@@ -82,6 +85,10 @@ class Joiner:
             raise WelcomeRefused("it was made for keys that are not here")
         if tree is None:
             raise WelcomeRefused("the server has no tree for it")
+        origin = group_gone_on_from(message, bundle)
+        if origin is not None:
+            self._await_the_end(change, origin, WaitingWelcome(entry, welcome, tree))
+            return
         last_resort = is_last_resort(bundle.key_package)
         key_packages.used(change.db, bundle, last_resort=last_resort)
         joined = Group.join(welcome, bundle, self.device.identity, tree=tree)
@@ -101,6 +108,14 @@ class Joiner:
             raise WelcomeRefused("its room is of another server")
         record = self._record(change, joined, room)
         self._enter(change, record, joined.group, entry, last_resort=last_resort, forked=forked)
+
+    def _await_the_end(self, change: Change, origin: bytes, waiting: WaitingWelcome) -> None:
+        """Keep a Welcome into the group that one of ours goes on as, until the log of that one is read."""
+        record = records.by_group(change.db, origin)
+        if record is None or record.state is Standing.OPENING or not self._is_live(change, record):
+            raise WelcomeRefused("it goes on from a group that is not here")
+        successors.keep_welcome(change.db, record.id, waiting)
+        change.wake(record.id)
 
     def _is_live(self, change: Change, record: ConversationRecord) -> bool:
         return record.held_code != FORK and self.groups.public(change.db, record.id) is not None

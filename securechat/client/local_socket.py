@@ -9,6 +9,7 @@ JSON-RPC 2.0, one object per line, UTF-8. Methods (their results are the values 
     caught_up {}                           {}, once what the server had is stored
     rooms     {}                           {conversations: [...]}
     why       {conversation?, after?}      {explanations: [...], more}, by name, those after one of it
+    upgrade   {conversation}               the conversation, in a better cipher suite
     status    {}                           the status
 
 An error's ``data`` has the ``exit_code`` a command ends with. Whoever connects must be the same
@@ -73,6 +74,7 @@ class Holder(Protocol):
     async def acknowledged(self, local_id: int, timeout: float) -> Message: ...  # noqa: ASYNC109 - Client's
     async def changed(self) -> None: ...
     async def caught_up(self) -> None: ...
+    async def upgrade(self, name: str) -> Conversation: ...
     def conversations(self) -> list[Conversation]: ...
     def unprinted(self, limit: int) -> list[Message]: ...
     def mark_printed(self, local_ids: list[int]) -> None: ...
@@ -101,13 +103,20 @@ class Why(Struct, frozen=True, forbid_unknown_fields=True):
     after: str = ""
 
 
-PARAMETERS: Final[dict[str, type[Send] | type[Receive] | type[Printed] | type[Why] | type[Nothing]]] = {
+class Upgrade(Struct, frozen=True, forbid_unknown_fields=True):
+    conversation: str
+
+
+Parameters = type[Send] | type[Receive] | type[Printed] | type[Why] | type[Upgrade] | type[Nothing]
+
+PARAMETERS: Final[dict[str, Parameters]] = {
     "send": Send,
     "receive": Receive,
     "printed": Printed,
     "caught_up": Nothing,
     "rooms": Nothing,
     "why": Why,
+    "upgrade": Upgrade,
     "status": Nothing,
 }
 """Every method, with its parameters."""
@@ -242,8 +251,11 @@ class _Line:
             case Printed() as printed:
                 self._holder.mark_printed(printed.ids)
                 return {}
+            case Upgrade(conversation=name):
+                result: Any = msgspec.to_builtins(await self._holder.upgrade(name))
             case _:
-                return await self._look(call.method)
+                result = await self._look(call.method)
+        return result
 
     async def _look(self, method: str) -> Any:  # noqa: ANN401 - JSON
         match method:

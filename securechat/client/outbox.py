@@ -54,6 +54,7 @@ class Purpose(StrEnum):
     PUBLISH = "publish"
     CLAIM = "claim"
     CREATE = "create"
+    SUCCEED = "succeed"
     COMMIT = "commit"
     RECOMMIT = "recommit"
     OFFER = "offer"

@@ -21,6 +21,12 @@ def client_of(leaf: LeafNode) -> str:
     return credential_of(leaf).client_id
 
 
+def client_identity(leaf: LeafNode) -> tuple[bytes, bytes]:
+    """Return whose leaf it is: equal for one device, in whatever group and with whatever keys."""
+    credential = credential_of(leaf)
+    return credential.user, credential.client
+
+
 def leaves_of(tree: RatchetTree, user: str) -> tuple[LeafIndex, ...]:
     return tuple(index for index, leaf in tree.leaves() if user_of(leaf) == user)
 

@@ -63,9 +63,13 @@ class Planner:
 
     def advance(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         """Take the next step of an intent that waits for nobody."""
+        self.carry_out(change, record, intent, STEPS[intent.what, intent.step])
+
+    def carry_out(self, change: Change, record: ConversationRecord, intent: Intent, action: "Action") -> None:
+        """Do something for an intent; it ends if nothing is to be done, or nothing can be."""
         change.touched.add(record.id)
         try:
-            STEPS[intent.what, intent.step](self, change, record, intent)
+            action(self, change, record, intent)
         except AlreadySo:
             intents.remove(change.db, intent.id)
             change.settle(intent.id)
@@ -108,8 +112,8 @@ class Planner:
             remove=old,
             self_removes=tuple(leaving),
         )
-        _judged(commit)
-        self._send_commit(change, record, intent, commit, epoch=public.context.epoch, external=True)
+        judged(commit)
+        self.send_commit(change, record, intent, commit, epoch=public.context.epoch, external=True)
 
     def claim(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         public = self.groups.public(change.db, record.id)
@@ -125,10 +129,10 @@ class Planner:
         intents.step_to(change.db, intent.id, Step.CLAIMING)
 
     def open_direct(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
-        packages = _packages(intent)
+        packages = packages_of(intent)
         policy = rooms.new_policy(self.device, record.room, Kind.DIRECT, None)
         group = self._new_group(policy, packages[0].cipher_suite)
-        commit = _stage(group, CommitPlan(add=packages))
+        commit = stage(group, CommitPlan(add=packages))
         if commit.welcome is None:
             raise AssertionError("a commit that adds somebody has a Welcome")
         info, tree = self._parcel(group.group_info()), self._parcel(group.tree_bytes())
@@ -141,6 +145,7 @@ class Planner:
             message.carried,
             next_info.carried,
             welcome.carried,
+            record.predecessor,  # a server from before an upgrade knows only the group from before
         )
         staged.put(change.db, record.id, commit, intent=intent.id, external=False, epoch=group.epoch)
         parcels = (info, tree, message, next_info, welcome)
@@ -207,7 +212,7 @@ class Planner:
         )
 
     def leave(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
-        group = self._group(change, record)
+        group = self.member_group(change, record)
         if group.own_leaf in _leaving(group):
             raise AlreadySo
         if len(users_in(group.public.tree)) == 1:
@@ -223,9 +228,9 @@ class Planner:
         intents.step_to(change.db, intent.id, Step.SENT)
 
     def commit(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
-        group = self._group(change, record)
-        commit = _stage(group, self._plan(record, intent, group))
-        self._send_commit(change, record, intent, commit, epoch=group.epoch, external=False)
+        group = self.member_group(change, record)
+        commit = stage(group, self._plan(record, intent, group))
+        self.send_commit(change, record, intent, commit, epoch=group.epoch, external=False)
 
     def _plan(self, record: ConversationRecord, intent: Intent, group: Group) -> CommitPlan:
         """Judge an intent against the group as it is now, and say which commit does it."""
@@ -237,7 +242,7 @@ class Planner:
         match intent.what:
             case What.ADD:
                 present = {client_of(leaf) for _, leaf in public.tree.leaves()}
-                add = tuple(each for each in _packages(intent) if client_of(each.leaf_node) not in present)
+                add = tuple(each for each in packages_of(intent) if client_of(each.leaf_node) not in present)
                 if not add:
                     raise AlreadySo
                 if record.profile:
@@ -258,7 +263,7 @@ class Planner:
             welcome_extensions=welcome,
         )
 
-    def _send_commit(
+    def send_commit(
         self,
         change: Change,
         record: ConversationRecord,
@@ -285,7 +290,7 @@ class Planner:
         self.outbox.put(change, Purpose.COMMIT, body, conversation=record.id, ref=intent.id, parcels=parcels)
         intents.step_to(change.db, intent.id, Step.SENT)
 
-    def _group(self, change: Change, record: ConversationRecord) -> Group:
+    def member_group(self, change: Change, record: ConversationRecord) -> Group:
         group = self.groups.group(change.db, record.id)
         if group is None:
             raise Hopeless(NotAMember(record.name))
@@ -309,14 +314,20 @@ STEPS: Final[dict[tuple[What, Step], Action]] = {
     (What.SWEEP, Step.WANTED): Planner.commit,
     (What.LEAVE, Step.WANTED): Planner.leave,
 }
-"""What an intent does by itself. In any other step it waits for an answer or an echo; RESYNC
-waits for the server's GroupInfo first (sync.py)."""
+"""What an intent does by itself. In any other step it waits for an answer or an echo."""
+
+ELSEWHERE: Final = frozenset(
+    {(What.RESYNC, Step.WANTED), (What.UPGRADE, Step.WANTED), (What.UPGRADE, Step.CLAIMED)}
+)
+"""What is done by others: RESYNC needs the server's GroupInfo first (sync.py), UPGRADE is upgrading.py's."""
 
 
 def ready(record: ConversationRecord, intent: Intent) -> bool:
     """Whether an intent may be carried out as the conversation stands."""
-    if (intent.what, intent.step) not in STEPS and (intent.what, intent.step) != (What.RESYNC, Step.WANTED):
+    if (intent.what, intent.step) not in STEPS.keys() | ELSEWHERE:
         return False
+    if intent.what is What.UPGRADE or record.closed:
+        return intent.what is What.UPGRADE and record.state is Standing.JOINED and not record.held
     if intent.what in (What.OPEN, What.CREATE):
         return record.state is Standing.OPENING and not record.held
     if record.state is not Standing.JOINED:
@@ -324,15 +335,15 @@ def ready(record: ConversationRecord, intent: Intent) -> bool:
     return not record.held or intent.what in LEAVE_TOGETHER
 
 
-def _stage(group: Group, plan: CommitPlan) -> StagedCommit:
+def stage(group: Group, plan: CommitPlan) -> StagedCommit:
     try:
         commit = group.stage_commit(plan)
     except MLSError as error:
         raise Hopeless(refusal("refused_commit", str(error))) from error
-    return _judged(commit)
+    return judged(commit)
 
 
-def _judged(commit: StagedCommit) -> StagedCommit:
+def judged(commit: StagedCommit) -> StagedCommit:
     """Judge our own commit by the rules everybody else will judge it by."""
     refused = judge(commit.facts)
     if refused is not None:
@@ -340,7 +351,10 @@ def _judged(commit: StagedCommit) -> StagedCommit:
     return commit
 
 
-def _packages(intent: Intent) -> tuple[KeyPackage, ...]:
+def packages_of(intent: Intent) -> tuple[KeyPackage, ...]:
+    """Return the key packages that were claimed for an intent."""
+    if not intent.packages:
+        return ()
     try:
         return tuple(
             decode(KeyPackage, each) for each in msgspec.msgpack.decode(intent.packages, type=list[bytes])

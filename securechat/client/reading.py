@@ -88,6 +88,8 @@ class Reader:
     def _apply(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
         if entry.epoch > record.epoch:
             raise PubliclyInvalid(f"entry {entry.sequence} is of a later epoch", "missing_commit")
+        if record.closed:
+            raise PubliclyInvalid(f"entry {entry.sequence} comes after the group had gone on as another")
         handshakes = Handshakes(self.device, self.groups, self.clock)
         match entry.kind:
             case "message":

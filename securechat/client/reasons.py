@@ -57,6 +57,7 @@ REASONS: Final[dict[str, Reason]] = {
     "restored_unknown": _hold("restored_unknown", "ask a member to connect, or make it again"),
     "restored_refused": _hold("restored_refused", "nothing; if it lasts, tell the server's operator"),
     "restored_fork": _hold("restored_fork", "have somebody remove and invite you again"),
+    "upgrade_missed": _hold("upgrade_missed", "have somebody remove and invite you again"),
     "update_needed": _hold("update_needed", "update securechat"),
     # What is under way.
     "opening": Reason(
@@ -66,6 +67,22 @@ REASONS: Final[dict[str, Reason]] = {
         "this device has lost the keys of the group and enters it anew; what is said until then cannot be "
         "read here",
         _ITSELF,
+    ),
+    "upgrading": Reason(
+        "somebody moves the conversation to a better cipher suite; what is written meanwhile goes out there",
+        "nothing; if it takes long, /upgrade by somebody who may finishes it",
+    ),
+    "upgraded": Reason(
+        "the conversation goes on in a better cipher suite; what was said before stays here", "nothing"
+    ),
+    "cannot_upgrade": Reason(
+        "the conversation stays in its cipher suite: who asked may not move it, or a device in it is not "
+        "certified for a better one",
+        "have an up-to-date securechat opened, with its password, on the device that was named",
+    ),
+    "keys_missing": Reason(
+        "the server has no keys for the better cipher suite of a device in the conversation",
+        "try again once that device was online",
     ),
     # Why a message cannot be read.
     "no_secrets": Reason("the keys of that epoch were lost on this device", _ASK),

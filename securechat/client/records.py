@@ -11,7 +11,7 @@ from securechat.client.events import Kind, Standing
 
 
 class ConversationRecord(Struct, frozen=True):
-    """A row; the columns are explained in ``migrations/0002_conversations.sql`` and 0003."""
+    """A row; the columns are explained in ``migrations/0002_conversations.sql`` and later."""
 
     id: int
     name: str
@@ -34,6 +34,13 @@ class ConversationRecord(Struct, frozen=True):
     held_text: str
     incarnation: int
     gone_back: int
+    successor: bytes
+    predecessor: bytes
+
+    @property
+    def closed(self) -> bool:
+        """Whether its group goes on as another one, which we are not in yet."""
+        return self.successor != b""
 
     @property
     def held(self) -> bool:
@@ -41,8 +48,8 @@ class ConversationRecord(Struct, frozen=True):
 
     @property
     def may_send(self) -> bool:
-        """Until the user has joined, nothing leaves for the group; nor while it is held."""
-        return self.state is Standing.JOINED and not self.held
+        """Until the user has joined, nothing leaves for the group; nor while it is held, or is closed."""
+        return self.state is Standing.JOINED and not self.held and not self.closed
 
 
 INCARNATION: Final = "incarnation"

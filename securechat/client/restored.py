@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents, log_chain, records
+from securechat.client import history, intents, log_chain, records, successors
 from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
@@ -106,6 +106,9 @@ def _restart_names(change: Change, high_water: int, groups: Groups) -> None:
             case Purpose.CREATE:
                 end_stay(change, groups, request.conversation)
                 records.update(db, request.conversation, group_id=None)
+                intents.step_to(db, request.ref, Step.WANTED)
+            case Purpose.SUCCEED:
+                successors.drop_group(db, request.conversation)
                 intents.step_to(db, request.ref, Step.WANTED)
             case Purpose.CLAIM | Purpose.PROPOSE:
                 intents.step_to(db, request.ref, Step.WANTED)

@@ -24,6 +24,8 @@ HOLDS: Final[dict[str, str]] = {
     "({why}); this is tried again",
     "restored_fork": "while the server was back on an older copy the group went another way than it had; "
     "compare the code of /fingerprint and have somebody remove and invite you again",
+    "upgrade_missed": "this conversation went on as a new group while its keys were lost here; "
+    "have somebody remove and invite you again",
     "update_needed": "this conversation follows newer rules; update securechat to go on",
 }
 
@@ -67,6 +69,14 @@ REJOIN_WAITS: Final = (
     "{name} can be entered anew only after its next change: nothing is read or sent there until another "
     "member makes one (each does within a week, also by itself)"
 )
+
+
+CLOSED: Final = (
+    "{who} moves {name} to {suite}; what is written meanwhile goes out there "
+    "(if it takes long, /upgrade by somebody who may finishes it)"
+)
+
+MOVED: Final = "{name} goes on in {suite}; what was said before stays here"
 
 
 def gone(count: int) -> str:

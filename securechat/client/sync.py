@@ -130,7 +130,7 @@ class Syncer:
     async def look(self) -> None:
         """Ask where the logs stand."""
         after = b""
-        untold = {record.id for record in self._placed() if self._has_log(record)}
+        untold = {record.id: record.group_id for record in self._placed() if self._has_log(record)}
         while True:
             # What is pushed while we ask may be ahead of the answer.
             had = {record.id: record.cursor for record in self._placed()}
@@ -142,13 +142,14 @@ class Syncer:
                 if record is not None and self.anchor.is_placed(record):
                     self._take_status(record, status, had.get(record.id, 0))
                     if not status.end or record.cursor < status.end:  # else it is an earlier stay of ours
-                        untold.discard(record.id)
+                        untold.pop(record.id, None)
                 after = status.group
             if not answer.more:
                 break
-        for conversation in sorted(untold):
+        for conversation, group in sorted(untold.items()):
             record = records.by_id(self.changes.db, conversation)
-            if self._has_log(record):  # and not: we have read meanwhile that we are out
+            # And not: we have read meanwhile that we are out, or moved into another group.
+            if self._has_log(record) and record.group_id == group:
                 self.anchor.note_gone_back(record, 0)
 
     def _placed(self) -> list[ConversationRecord]:
@@ -294,7 +295,12 @@ class Syncer:
     async def _act(self, conversation: int) -> None:
         """Do what is due, now that the log is read; the outbox sends it once it is stored."""
         with self.changes.change() as change:
-            outcome = self.work.act(change, records.by_id(change.db, conversation))
+            before = records.by_id(change.db, conversation)
+            outcome = self.work.act(change, before)
+            moved = records.by_id(change.db, conversation).group_id != before.group_id
+        if moved and before.closed:  # what was told was of the old group's log
+            self.heads.pop(conversation, None)
+            self._pushed.pop(conversation, None)
         if outcome.resync is not None:
             await self._resync(conversation, outcome.resync)
         if outcome.again_in is not None:

@@ -12,6 +12,7 @@ from securechat.client.change import Change
 from securechat.client.compose import fold_name, why_held
 from securechat.client.engine import Engine
 from securechat.client.errors import (
+    CannotUpgrade,
     ClientError,
     Forbidden,
     NotAMember,
@@ -22,6 +23,9 @@ from securechat.client.events import Joined, Kind, MessageReceived, MessageState
 from securechat.client.intents import What
 from securechat.client.planner import LEAVE_TOGETHER
 from securechat.client.records import ConversationRecord
+from securechat.client.upgrading import problem_of, suite_to_go_on_in
+from securechat.membership.room import PRODUCT_SUITES
+from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import encode
 
 SETTLE_SECONDS: Final = 30.0
@@ -29,6 +33,13 @@ SETTLE_SECONDS: Final = 30.0
 
 FIRST_LOOK_SECONDS: Final = 10.0
 """How long a name that is not known waits for what the server has for us."""
+
+
+def _stays(name: str, suite: int) -> str:
+    called = cipher_suite(suite).name
+    if suite == PRODUCT_SUITES[0]:
+        return f"{name} is in {called} already: there is none better"
+    return f"{name} stays in {called}: this device is not certified for a better one"
 
 
 class Verbs:
@@ -100,6 +111,31 @@ class Verbs:
         with self._engine.changes.change() as change:
             settled = self._want(change, record, What.LEAVE)
         await self._settled(settled)
+
+    async def upgrade(self, name: str) -> str:
+        """Have a conversation go on in the best cipher suite that all its devices have; return its name."""
+        with contextlib.suppress(TimeoutError, ClientError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self._engine.caught_up()  # it may have been done, or come to be possible, meanwhile
+        record = self.record(name)
+        if record.state is not Standing.JOINED:
+            raise NotAMember(record.name)
+        if record.held:
+            raise why_held(record)
+        device = self._engine.device
+        public = self._engine.groups.public(self._engine.store.db, record.id)
+        if public is None:
+            raise NotAMember(record.name)
+        suite = suite_to_go_on_in(record, public, device.suites)
+        if not record.closed and suite == public.context.cipher_suite:
+            raise CannotUpgrade(_stays(record.name, suite))
+        problem = problem_of(record, public, suite, device)
+        if problem is not None:
+            raise problem
+        with self._engine.changes.change() as change:
+            settled = self._want(change, record, What.UPGRADE)
+        await self._settled(settled)
+        return record.name
 
     async def found(self, name: str) -> ConversationRecord:
         """Return a conversation; one that is not here may be in the inbox still, if we just opened."""

@@ -14,9 +14,13 @@ from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.intents import Intent, What
+from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, Purpose, is_waiting
+from securechat.client.people import credential_of
 from securechat.client.planner import Planner, ready
 from securechat.client.records import ConversationRecord
+from securechat.client.upgrading import upgrade
+from securechat.membership.reinit import suites_to_go_on_in
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.group import Group
 from securechat.mls.protection import padded_to
@@ -66,22 +70,35 @@ class Work:
             if self._is_lost(change, record, own):
                 self.planner.commit_again(change, record, own)
             return Outcome()
+        if record.closed and self._moves_on(change, record):
+            return Outcome()
         self._want_opening(change, record)
         due, later = self._next_intent(change, record)
         if due is not None and due.what is What.RESYNC:
             return Outcome(resync=due)
         if due is not None:
-            self.planner.advance(change, record, due)
+            if due.what is What.UPGRADE:
+                self.planner.carry_out(change, record, due, upgrade)
+            else:
+                self.planner.advance(change, record, due)
             change.wake(record.id)
             return Outcome()
         group = self.groups.group(change.db, record.id)
         if group is not None and record.may_send:
             if self._wants_update(change, record, group):
-                intents.add_once(change.db, record.id, What.UPDATE)
-                change.wake(record.id)
+                self._want_update(change, record, group)
                 return Outcome()
             self._seal(change, record, group)
         return Outcome(again_in=later)
+
+    def _moves_on(self, change: Change, record: ConversationRecord) -> bool:
+        """Follow a closed group into the next one, once the server has decided all that is on its way.
+
+        An answer that came later would be taken for one about the new log.
+        """
+        if history.in_flight(change.db, record.id):
+            return False
+        return Mover(self.device, self.groups, self.clock).enter_by_welcome(change, record)
 
     def _is_lost(self, change: Change, record: ConversationRecord, own: staged.Staged) -> bool:
         """Whether a commit of ours has no place in the log and is not on its way: the server lost it."""
@@ -109,6 +126,8 @@ class Work:
     def _wants_update(self, change: Change, record: ConversationRecord, group: Group) -> bool:
         if any(each.what is What.UPDATE for each in intents.of(change.db, record.id)):
             return False
+        if self._has_news(group):
+            return True
         if record.last_resort or group.own_generation >= UPDATE_BEFORE_GENERATION:
             return True
         # Others may have left the epoch that a restored server is in, and bring what led on from it.
@@ -116,6 +135,19 @@ class Work:
             return False
         # Either way: one of the two dates is wrong.
         return abs(self.clock() - record.epoch_since) > UPDATE_AFTER
+
+    def _want_update(self, change: Change, record: ConversationRecord, group: Group) -> None:
+        """Renew our leaf; where all of a room may have the same reason, not all at once."""
+        spread = min(group.public.tree.member_count - 1, intents.LONGEST_WAIT) if self._has_news(group) else 0
+        not_before = int((self.clock() + intents.jitter(spread)) * 1000) if spread else 0
+        intents.add_once(change.db, record.id, What.UPDATE, not_before=not_before)
+        change.wake(record.id)
+
+    def _has_news(self, group: Group) -> bool:
+        """Whether the group does not know yet that our device is certified for a better suite."""
+        best = self.device.suites[0]
+        told = credential_of(group.public.tree.member(group.own_leaf)).suites
+        return best not in told and best in suites_to_go_on_in(group.suite.number)
 
     def _seal(self, change: Change, record: ConversationRecord, group: Group) -> None:
         if history.in_flight_before(change.db, record.id, group.epoch):

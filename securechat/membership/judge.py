@@ -18,6 +18,7 @@ from securechat.membership.identity import (
     succession_problem,
 )
 from securechat.membership.leaf_rules import account_problem, newest_problem, repeated_client
+from securechat.membership.reinit import Closed, successor_problem
 from securechat.membership.room import (
     Kind,
     Role,
@@ -53,6 +54,7 @@ COMMIT_RULES: Final[dict[str, Callable[[Scene], str | None]]] = {
     "remove": room_rules.nobody_is_removed_unduly,
     "psk": room_rules.psks_are_the_groups,
     "reinit": room_rules.reinit_is_the_owners,
+    "reinit-room": room_rules.reinit_keeps_the_room,
     "context-extensions": room_rules.only_the_room_changes,
     "room-identity": room_rules.room_stays_itself,
     "room-change": room_rules.changes_are_allowed,
@@ -88,8 +90,12 @@ def judge(facts: CommitFacts, *, pending: Sequence[VerifiedProposal] = ()) -> Re
     return None
 
 
-def judge_creation(group: PublicGroup) -> Refusal | None:
-    """Return why a group may not begin like this, or None: epoch 0, one valid leaf, a room of its own."""
+def judge_creation(group: PublicGroup, *, goes_on: bool = False) -> Refusal | None:
+    """Return why a group may not begin like this, or None: epoch 0, one valid leaf, a room of its own.
+
+    :param goes_on: another group goes on as this one, and its room's roles with it: they are not judged
+        here, but by `judge_successor`
+    """
     room = _read_room(group.context)
     if isinstance(room, Refusal):
         return room
@@ -104,9 +110,26 @@ def judge_creation(group: PublicGroup) -> Refusal | None:
         return Refusal("leaf", problem)
     creator = read_client_credential(leaf).user_uri
     expected = {} if room.kind is Kind.DIRECT else {creator: Role.OWNER}
-    if room.entries != expected:
+    if not goes_on and room.entries != expected:
         return Refusal("creation", "A room begins with its creator as the only owner.")
     return None
+
+
+def judge_successor(closed: Closed, new: PublicGroup, creator: LeafIndex) -> Refusal | None:
+    """Return why a closed group may not go on as this one, or None.
+
+    :param new: in epoch 1, the first with all members
+    :param creator: the leaf of who made it
+    """
+    room = _read_room(closed.public.context)
+    if isinstance(room, Refusal):
+        return room
+    try:
+        before, after = Roster.of_tree(closed.public.tree), Roster.of_tree(new.tree)
+    except LeafRefused as refused:
+        return Refusal("leaf", str(refused))
+    problem = successor_problem(closed, new, room, before, after, by=after.user_of(creator))
+    return None if problem is None else Refusal("successor-group", problem)
 
 
 def judge_tree(context: GroupContext, tree: RatchetTree) -> Refusal | None:

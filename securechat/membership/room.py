@@ -235,6 +235,13 @@ def role_of(room: Room, user: str) -> Role:
     return room.role(user)
 
 
+def acting_role(room: Room, user: str, present: Collection[str]) -> Role:
+    """Return what a user may do: admins act as owners where no owner is present (users by URI)."""
+    role = room.role(user)
+    owned = any(had is Role.OWNER and owner in present for owner, had in room.entries.items())
+    return Role.OWNER if role is Role.ADMIN and not owned else role
+
+
 def may_speak(room: Room, user: str) -> bool:
     """Whether what this user sends is shown; readers of an announcement room only read."""
     return room.role(user) <= Role.MEMBER

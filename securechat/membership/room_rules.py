@@ -2,6 +2,7 @@
 
 from securechat.membership.identity import ClientCredential
 from securechat.membership.leaf_rules import at
+from securechat.membership.reinit import may_reinit, reinit_problem
 from securechat.membership.room import ROOM_EXTENSION, Join, Role, Room, without_absent
 from securechat.membership.scene import Departure, Entrance, Scene
 from securechat.membership.statement import StatementRefused, verify_statement
@@ -56,15 +57,20 @@ def direct_has_two_users(scene: Scene) -> str | None:
 
 
 def psks_are_the_groups(scene: Scene) -> str | None:
-    """PSK: resumption of this group only."""
+    """PSK: resumption of this group only; in the first commit, of the group that goes on as this one.
+
+    That one is not known here: whether it does is `judge_successor`'s.
+    """
+    context = scene.facts.old_context
+    allowed = {(ResumptionPSKUsage.APPLICATION, True)}
+    if context.epoch == 0:
+        allowed.add((ResumptionPSKUsage.REINIT, False))
     for proposal in scene.facts.proposals:
         if isinstance(proposal.proposal, PreSharedKeyProposal):
             name = proposal.proposal.psk.psk
-            own = isinstance(name, ResumptionPsk) and (name.usage, name.psk_group_id) == (
-                ResumptionPSKUsage.APPLICATION,
-                scene.facts.old_context.group_id,
-            )
-            if not own:
+            if not isinstance(name, ResumptionPsk) or (
+                (name.usage, name.psk_group_id == context.group_id) not in allowed
+            ):
                 return "Only keys of this group's own past may be mixed in."
     return None
 
@@ -72,10 +78,18 @@ def psks_are_the_groups(scene: Scene) -> str | None:
 def reinit_is_the_owners(scene: Scene) -> str | None:
     """ReInit: owner, or either of two in a direct conversation."""
     for proposal in scene.facts.proposals:
-        if isinstance(proposal.proposal, ReInit) and not scene.direct:
-            user = scene.proposer(proposal)
-            if scene.role(user) is not Role.OWNER:
-                return "Only an owner may start the group anew."
+        if isinstance(proposal.proposal, ReInit) and not may_reinit(
+            scene.old_room, scene.proposer(proposal), scene.before.users
+        ):
+            return "Only an owner may start the group anew."
+    return None
+
+
+def reinit_keeps_the_room(scene: Scene) -> str | None:
+    """What a ReInit announces is the same room, for the same devices, in a suite that is no weaker."""
+    for proposal in scene.facts.proposals:
+        if isinstance(proposal.proposal, ReInit):
+            return reinit_problem(proposal.proposal, scene.facts.old_context, scene.old_room, scene.before)
     return None
 
 

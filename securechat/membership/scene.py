@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from securechat.membership.identity import ClientCredential, read_client_credential
-from securechat.membership.room import Kind, Role, Room
+from securechat.membership.room import Kind, Role, Room, acting_role
 from securechat.membership.roster import Roster
 from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, VerifiedProposal
 from securechat.mls.nodes import LeafNode
@@ -107,8 +107,7 @@ class Scene:
         """Return what a user may do before this commit; admins act as owners where no owner is left."""
         if user is None:
             return Role.BANNED
-        role = self.old_room.role(user)
-        return Role.OWNER if role is Role.ADMIN and not self._present(Role.OWNER) else role
+        return acting_role(self.old_room, user, self.before.users)
 
     @cached_property
     def frozen(self) -> bool:

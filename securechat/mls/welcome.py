@@ -11,7 +11,15 @@ from securechat.mls.errors import DecodeError, SecretError, ValidationError
 from securechat.mls.framing import EncryptedGroupSecrets, GroupInfo, GroupSecrets, PathSecret, Welcome
 from securechat.mls.key_package import KeyPackage, KeyPackageBundle, key_package_reference
 from securechat.mls.key_schedule import welcome_secret
-from securechat.mls.psk import PreSharedKeyID, PskSource, check_told, look_up, psk_secret
+from securechat.mls.psk import (
+    PreSharedKeyID,
+    PskSource,
+    ResumptionPsk,
+    ResumptionPSKUsage,
+    check_told,
+    look_up,
+    psk_secret,
+)
 from securechat.mls.signature import SigningKey
 
 
@@ -73,13 +81,7 @@ def open_welcome(welcome: Welcome, bundle: KeyPackageBundle, psks: PskSource) ->
     a pre-shared key that is not known.
     """
     suite = cipher_suite(welcome.cipher_suite)
-    if bundle.key_package.cipher_suite != welcome.cipher_suite:
-        raise ValidationError("welcome-suite", "12.4.3.1", "the key package is of another suite")
-    reference = bundle.reference
-    entry = next((entry for entry in welcome.secrets if entry.new_member == reference), None)
-    if entry is None:
-        raise ValidationError("welcome-recipient", "12.4.3.1", "the Welcome is not for this key package")
-    secrets = _open_secrets(suite, welcome, entry, bundle)
+    secrets = _secrets_for(suite, welcome, bundle)
     check_told(suite, secrets.psks)
     shared = psk_secret(suite, look_up(secrets.psks, psks))
     key, nonce = _group_info_key(
@@ -91,6 +93,28 @@ def open_welcome(welcome: Welcome, bundle: KeyPackageBundle, psks: PskSource) ->
     except DecodeError as error:
         raise SecretError("welcome-group-info", "12.4.3.1", str(error)) from None
     return OpenedWelcome(suite, group_info, secrets, shared)
+
+
+def group_gone_on_from(welcome: Welcome, bundle: KeyPackageBundle) -> bytes | None:
+    """Return the id of the group that a Welcome's says it goes on from by ReInit (11.2), if it does.
+
+    Nothing is known of it yet but that; who opens it needs that group. Raises like `open_welcome`.
+    """
+    secrets = _secrets_for(cipher_suite(welcome.cipher_suite), welcome, bundle)
+    for each in secrets.psks:
+        if isinstance(each.psk, ResumptionPsk) and each.psk.usage is ResumptionPSKUsage.REINIT:
+            return each.psk.psk_group_id
+    return None
+
+
+def _secrets_for(suite: CipherSuite, welcome: Welcome, bundle: KeyPackageBundle) -> GroupSecrets:
+    if bundle.key_package.cipher_suite != welcome.cipher_suite:
+        raise ValidationError("welcome-suite", "12.4.3.1", "the key package is of another suite")
+    reference = bundle.reference
+    entry = next((entry for entry in welcome.secrets if entry.new_member == reference), None)
+    if entry is None:
+        raise ValidationError("welcome-recipient", "12.4.3.1", "the Welcome is not for this key package")
+    return _open_secrets(suite, welcome, entry, bundle)
 
 
 def _open_secrets(

@@ -97,6 +97,8 @@ class Delivery:
         present = self._groups.present(transaction.db, standing.conversation, standing.epoch)
         if caller.client not in present.speakers:
             if caller.client in present.clients:
+                if standing.epoch != body.epoch:  # it may have been sealed when one could speak
+                    raise Refusal("stale_epoch", head=standing.head)
                 raise Refusal("forbidden", "you may only read here", head=standing.head)
             raise not_yours(transaction.db, caller, body.group)
         if standing.epoch != body.epoch:

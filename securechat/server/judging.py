@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from securechat.errors import SecureChatError
 from securechat.membership.identity import CLOCK_TOLERANCE, read_client_credential
-from securechat.membership.judge import judge, judge_creation, judge_proposal
+from securechat.membership.judge import judge, judge_creation, judge_proposal, judge_successor
+from securechat.membership.reinit import Closed
 from securechat.membership.room import ROOM_EXTENSION, Kind, Room, room_of
 from securechat.membership.verdict import Refusal as Verdict
 from securechat.mls.cipher_suite import cipher_suite
@@ -22,7 +23,8 @@ from securechat.mls.extensions import find_extension
 from securechat.mls.framing import GroupInfo, Welcome, decode_message
 from securechat.mls.key_package import key_package_reference
 from securechat.mls.nodes import LeafIndex, LeafNode
-from securechat.mls.proposals import SelfRemove, Update
+from securechat.mls.proposals import PreSharedKeyProposal, SelfRemove, Update
+from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.names import parse_user_uri
@@ -76,6 +78,8 @@ class Opening:
     first: PublicGroup
     commit: VerifiedCommit | None
     room: Room
+    closed: Closed | None
+    """The group that goes on as this one."""
 
     @property
     def public(self) -> PublicGroup:
@@ -99,17 +103,20 @@ def told_as(code: str) -> Iterator[None]:
         raise Refusal(code, str(error)) from None
 
 
-def judge_opening(caller: Caller, proposed: Proposed, *, domain: str, now: int) -> Opening:
+def judge_opening(
+    caller: Caller, proposed: Proposed, *, domain: str, now: int, closed: Closed | None = None
+) -> Opening:
     """Check a Create: the creator alone in epoch 0, then its first commit.
 
     :param now: seconds since 1970
+    :param closed: the group whose ReInit has announced this one
     :raises Refusal: ``refused_commit`` and the rule that is broken, or ``forbidden``
     """
     first = proposed.first
     with told_as("refused_commit"):
         public = _read_opening(proposed.group_info, proposed.tree)
         room = room_of(public.context)
-        _must_not(judge_creation(public))
+        _must_not(judge_creation(public, goes_on=closed is not None))
         if (
             public.context.group_id != proposed.group
             or public.context.epoch != 0
@@ -121,10 +128,31 @@ def judge_opening(caller: Caller, proposed: Proposed, *, domain: str, now: int) 
         if leaf_owner(public.tree.member(LeafIndex(0))) != (caller.user, caller.name):
             raise Refusal("forbidden", "the first leaf of a group is its creator's")
         _check_leaves(public.tree.member(LeafIndex(0)))
-    if first is None and room.kind is Kind.DIRECT:
-        raise Refusal("refused_commit", "a direct conversation comes with its first commit")
+    if first is None and (room.kind is Kind.DIRECT or closed is not None):
+        raise Refusal("refused_commit", "such a group comes with its first commit")
     commit = None if first is None else judge_commit(caller, public, (), first, now=now)
-    return Opening(public, commit, room)
+    if commit is not None:
+        _check_link(commit, closed)
+    return Opening(public, commit, room, closed)
+
+
+def _check_link(first: VerifiedCommit, closed: Closed | None) -> None:
+    """Who goes on from a group mixes in its key, all its members come along; nobody else names one."""
+    linked = [
+        (name.psk_group_id, name.psk_epoch)
+        for name in (
+            each.proposal.psk.psk
+            for each in first.facts.proposals
+            if isinstance(each.proposal, PreSharedKeyProposal)
+        )
+        if isinstance(name, ResumptionPsk) and name.usage is ResumptionPSKUsage.REINIT
+    ]
+    context = None if closed is None else closed.public.context
+    if linked != ([] if context is None else [(context.group_id, context.epoch)]):
+        raise Refusal("refused_commit", "it does not go on from the group that announced it")
+    if closed is not None:
+        with told_as("refused_commit"):
+            _must_not(judge_successor(closed, first.following, LeafIndex(0)))
 
 
 def judge_commit(

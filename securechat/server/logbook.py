@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import apsw
 
+from securechat.membership.reinit import Closed
 from securechat.membership.room import ROOM_EXTENSION, may_speak, room_of
+from securechat.mls.codec import decode, encode
 from securechat.mls.commit_facts import CommitFacts
 from securechat.mls.extensions import find_extension
 from securechat.mls.nodes import LeafIndex, LeafNode
+from securechat.mls.proposals import ReInit
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
 from securechat.names import user_uri
 from securechat.protocol.messages import Carried, CommitGroup, Entry, InboxEntry, OfferCommit
@@ -90,6 +93,26 @@ class Logbook:
             raise Refusal("refused_commit", "a leaf has not the keys its client is registered with here")
         return client
 
+    def must_be_open(self, db: apsw.Connection, place: Place) -> None:
+        """Refuse what comes after a ReInit: it was the log's last entry (RFC 9420 section 12.4.2)."""
+        found = db.execute("SELECT 1 FROM succession WHERE conversation = ?", (place.conversation,))
+        if found.fetchone() is not None:
+            raise Refusal("refused_commit", "this group goes on as another", head=place.head)
+
+    def is_announced(self, db: apsw.Connection, group: bytes) -> bool:
+        """Whether another group goes on as this one."""
+        return db.execute("SELECT 1 FROM succession WHERE group_id = ?", (group,)).fetchone() is not None
+
+    def closed_by(self, db: apsw.Connection, successor: bytes) -> Closed | None:
+        """The group whose ReInit has announced a group id."""
+        found = db.execute(
+            "SELECT conversation, reinit FROM succession WHERE group_id = ?", (successor,)
+        ).fetchone()
+        if found is None:
+            return None
+        conversation, reinit = found
+        return Closed(self._groups.load(db, conversation), decode(ReInit, reinit))
+
     def append(self, db: apsw.Connection, place: Place, entry: Entry, client: int) -> None:
         """Put an entry into the log and count it; moving the log's head is the caller's business.
 
@@ -129,7 +152,25 @@ class Logbook:
         # Whoever is to go can go, and whoever is here can renew its keys, whatever else lies here.
         may_refuse = bool(facts.added) or _has_new_policy(facts)
         self._quota.count_state(db, place.conversation, grown, may_refuse=may_refuse)
-        return self._move_members(db, place, facts, entry.sequence)
+        added = self._move_members(db, place, facts, entry.sequence)
+        for each in facts.proposals:
+            if isinstance(each.proposal, ReInit):
+                self._close(db, place, each.proposal)
+        return added
+
+    def _close(self, db: apsw.Connection, place: Place, reinit: ReInit) -> None:
+        """Keep as what the group goes on; from now on nobody may speak in it."""
+        taken = (
+            "SELECT 1 FROM conversation WHERE group_id = ?1 "
+            "UNION SELECT 1 FROM succession WHERE group_id = ?1"
+        )
+        if db.execute(taken, (reinit.group_id,)).fetchone() is not None:
+            raise Refusal("refused_commit", "the group that it goes on as is there already")
+        row = (place.conversation, reinit.group_id, encode(reinit))
+        db.execute("INSERT INTO succession (conversation, group_id, reinit) VALUES (?, ?, ?)", row)
+        db.execute(
+            'UPDATE member SET may_speak = 0 WHERE conversation = ? AND "end" IS NULL', (place.conversation,)
+        )
 
     def set_group_info(
         self, db: apsw.Connection, caller: Caller, place: Place, carried: Carried | None

@@ -73,11 +73,16 @@ class Ordering:
             first = _read_parts(db, caller, body.commit, body.commit_group_info, body.welcome)
         info, tree = read_carried(db, caller, body.group_info), read_carried(db, caller, body.tree)
         proposed = Proposed(body.group, info, tree, first)
-        return judge_opening(caller, proposed, domain=self._domain, now=self._now())
+        closed = self._book.closed_by(db, body.group)
+        if closed is not None and closed.public.context.group_id != body.supersedes:
+            raise Refusal("exists", "this group id is taken", detail=body.group)
+        return judge_opening(caller, proposed, domain=self._domain, now=self._now(), closed=closed)
 
     def create(self, db: apsw.Connection, caller: Caller, body: CreateGroup, opening: Opening) -> Decision:
         """Open a log: the creator's stay begins at entry 1, which is the first commit if there is one."""
         if db.execute("SELECT 1 FROM conversation WHERE group_id = ?", (body.group,)).fetchone() is not None:
+            raise Refusal("exists", "this group id is taken", detail=body.group)
+        if opening.closed is None and self._book.is_announced(db, body.group):
             raise Refusal("exists", "this group id is taken", detail=body.group)
         self._quota.check_creation(db, caller)
         if opening.room.kind is Kind.DIRECT:
@@ -134,6 +139,7 @@ class Ordering:
             raise Refusal("behind", head=place.head)
         if not judged.verified.facts.external:
             self._book.must_be_member(db, caller, place, body.group)
+        self._book.must_be_open(db, place)
         return self._append_commit(db, caller, body, JudgedCommit(place, judged.verified))
 
     # Propose
@@ -156,6 +162,7 @@ class Ordering:
             raise Refusal("stale_epoch", head=place.head)
         if judged is None:  # as a commit
             raise Refusal("stale_epoch", head=place.head)
+        self._book.must_be_open(db, place)
         sequence, now = place.head + 1, self._now()
         mine = "SELECT 1 FROM pending WHERE conversation = ? AND client = ?"
         if db.execute(mine, (place.conversation, caller.client)).fetchone() is not None:

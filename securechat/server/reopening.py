@@ -68,6 +68,7 @@ class Reopening:
             # A proposal came between the judgement and this transaction, or what it stands on came after.
             # As with any commit: nobody judges in here, where all others wait (O-07).
             raise Refusal("behind", head=place.head)
+        self._book.must_be_open(db, place)
         return self._append(db, caller, body, OfferAtPlace(place, prepared.judged))
 
     def _append(

@@ -78,6 +78,21 @@ def test_a_one_shot_goes_through_the_process_that_holds_the_account(shell: Shell
     assert json.loads(got.stdout)["text"] == "without a password"
 
 
+def test_a_conversation_in_the_best_suite_is_not_upgraded(shell: Shell) -> None:
+    shell.register("alice", "bob")
+    assert shell.account("send", "alice", "@bob", "hello").returncode == 0
+    with shell.holding("alice"):
+        held = shell.run("upgrade", "alice", "@bob")
+    alone = shell.account("upgrade", "alice", "@bob")
+    unknown = shell.account("upgrade", "alice", "bob")
+
+    for refused in (held, alone):
+        assert (refused.returncode, refused.stdout) == (6, "")
+        assert "@bob is in" in refused.stderr
+        assert "there is none better" in refused.stderr
+    assert unknown.returncode == 1
+
+
 def test_what_cannot_be_done_is_a_sentence_and_a_code(shell: Shell) -> None:
     shell.register("alice")
     server = ("--server", f"localhost:{shell.port}", "--fingerprint", shell.fingerprint)

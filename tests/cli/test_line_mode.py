@@ -9,6 +9,7 @@ import pytest
 from securechat.cli.line_mode import LineMode
 from securechat.cli.surface import MAX_LINE_BYTES, NOT_TEXT, PlainSurface
 from securechat.client.client import Client
+from securechat.client.errors import CannotUpgrade
 
 
 class SilentSurface:
@@ -54,3 +55,65 @@ async def test_the_rest_of_a_line_that_is_too_long_is_no_line(
     lines = [line async for line in PlainSurface().lines(lambda: "")]
 
     assert lines == ["first", NOT_TEXT, "last"]
+
+
+class TypingSurface:
+    """A person who types some lines, and what is told to them."""
+
+    def __init__(self, *lines: str) -> None:
+        self.typed = lines
+        self.told: list[str] = []
+
+    async def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
+        for line in self.typed:
+            yield line
+            prompt()
+
+    def show(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+
+class UpgradingClient:
+    """A client that notes what it is to upgrade, and cannot upgrade #large."""
+
+    def __init__(self) -> None:
+        self.upgraded: list[str] = []
+
+    def events(self) -> Any:
+        return self
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        await asyncio.Event().wait()
+
+    def unshown(self, limit: int) -> list[Any]:
+        del limit
+        return []
+
+    async def drained(self, seconds: float) -> bool:
+        return seconds > 0
+
+    async def upgrade(self, name: str) -> None:
+        if name == "#large":
+            raise CannotUpgrade("#large stays as it is")
+        self.upgraded.append(name)
+
+
+async def test_a_conversation_is_upgraded_by_name_or_as_the_one_addressed() -> None:
+    client = UpgradingClient()
+    surface = TypingSurface("/upgrade", "/upgrade @bob", "#team", "/upgrade", "/upgrade #large")
+
+    code = await LineMode(cast(Client, client), surface, user="alice", piped=True).run()
+
+    assert client.upgraded == ["@bob", "#team"]
+    assert surface.told == [
+        "* usage: /upgrade [@user|#room]",
+        "* talking to #team",
+        "* #large stays as it is",
+    ]
+    assert code == 1

@@ -8,7 +8,7 @@ from securechat.client import intents, records
 from securechat.client.change import Changes
 from securechat.client.events import Kind, Standing
 from securechat.client.intents import Step, What
-from securechat.client.planner import LEAVE_TOGETHER, STEPS, ready
+from securechat.client.planner import ELSEWHERE, LEAVE_TOGETHER, STEPS, ready
 from securechat.client.records import ConversationRecord
 from tests.client.parts import NOW, a_store, changes_of
 
@@ -90,7 +90,7 @@ def standing(room: ConversationRecord, state: Standing, *, held: bool = False) -
 def test_what_waits_for_an_answer_is_not_carried_out(
     room: ConversationRecord, what: What, step: Step
 ) -> None:
-    does_something = (what, step) in STEPS or (what, step) == (What.RESYNC, Step.WANTED)
+    does_something = (what, step) in {*STEPS, *ELSEWHERE}
     opening = what in (What.OPEN, What.CREATE)
 
     state = Standing.OPENING if opening else Standing.JOINED

@@ -26,6 +26,7 @@ from securechat.client.errors import (
 from securechat.client.events import (
     Conversation,
     Explanation,
+    Kind,
     Message,
     MessageState,
     Standing,
@@ -106,6 +107,22 @@ class ListHolder:
 
     def why(self, name: str | None = None) -> list[Explanation]:
         return [each for each in self.explanations if name in (None, each.conversation)]
+
+    async def upgrade(self, name: str) -> Conversation:
+        if name == "#nowhere":
+            raise UnknownConversation(name)
+        return Conversation(
+            name=name,
+            kind=Kind.ROOM,
+            state=Standing.JOINED,
+            epoch=1,
+            suite="the better one",
+            members=(),
+            title="",
+            topic="",
+            invited_by="",
+            may_speak=True,
+        )
 
     def unprinted(self, limit: int) -> list[Message]:
         return self.waiting[:limit]
@@ -269,6 +286,14 @@ async def test_more_explanations_than_a_line_carries_are_cut(
     assert 0 < len(answer["explanations"]) < 20
     assert answer["more"]
     assert everything == holder.explanations
+
+
+async def test_a_conversation_is_upgraded_by_who_holds_it(profile: ProfileFolder, holder: ListHolder) -> None:
+    async with connected(profile) as line:
+        upgraded = await HeldDesk(line, profile).upgrade("#team")
+        with pytest.raises(HolderRefused, match="#nowhere"):
+            await HeldDesk(line, profile).upgrade("#nowhere")
+    assert (upgraded.name, upgraded.suite) == ("#team", "the better one")
 
 
 BAD_LINES = [

@@ -25,6 +25,7 @@ from securechat.client.people import leaves_of, users_in
 from securechat.client.planner import Planner
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
+from securechat.mls.codec import encode
 from securechat.mls.proposals import ReInit
 from securechat.mls.staging import CommitPlan
 from tests.client.members import GROUP, MemberOf, entry, message
@@ -474,5 +475,11 @@ def test_after_a_reinit_nothing_more_is_sent(trio: Trio) -> None:
 
     bob.reads(entry(2, "commit", alice.stages(CommitPlan(reinit=reinit)).message, epoch=1))
 
-    assert bob.record.held_code == "update_needed"
     assert not bob.record.may_send
+    assert bob.record.successor == encode(reinit)
+    assert not bob.record.held
+
+    bob.reads(entry(3, "message", b"one that no honest server lets through", epoch=2))
+
+    assert bob.record.held_code == "invalid_entry"
+    assert bob.record.cursor == 2

@@ -298,13 +298,22 @@ def the_groups_own_past_is_mixed_in() -> Play:
 
 
 def reinit(world: World) -> ReInit:
-    return ReInit(bytes(16), 1, 3, world.public.context.extensions)
+    return ReInit(bytes(32), 1, 3, world.public.context.extensions)
 
 
 @case(None)
 def an_owner_starts_the_group_anew() -> Play:
     world = team()
     return world.play(world.of("alice"), CommitPlan(reinit=reinit(world)))
+
+
+@case(None)
+def an_admin_starts_the_group_anew_where_no_owner_is_left() -> Play:
+    world = team()
+    leave(world, world.of("alice"))
+    room = without_absent(world.room, {world.of("bob").uri, world.of("dave").uri})
+    world.commit(world.of("bob"), CommitPlan(extensions=policy(room), force_path=True))
+    return world.play(world.of("bob"), CommitPlan(reinit=reinit(world)))
 
 
 @case(None)

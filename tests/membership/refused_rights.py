@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from securechat.membership.room import Join, Kind, Role, with_roles
+from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.extensions import Extension, ExtensionType
 from securechat.mls.proposals import PreSharedKeyProposal
 from securechat.mls.psk import ExternalPsk, PreSharedKeyID, ResumptionPsk, ResumptionPSKUsage
@@ -201,6 +202,49 @@ def a_key_for_another_use_is_mixed_in() -> Play:
 def a_member_starts_the_group_anew() -> Play:
     world = team()
     return world.play(world.of("carol"), CommitPlan(reinit=reinit(world)))
+
+
+def announced(world: World, **fields: object) -> Play:
+    """The owner announces something else than the room as it is."""
+    return world.play(world.of("alice"), CommitPlan(reinit=changed(reinit(world), **fields)))
+
+
+@case("reinit-room")
+def a_group_goes_on_with_another_policy() -> Play:
+    world = team()
+    return announced(world, extensions=policy(changed(world.room, max_clients=7)))
+
+
+@case("reinit-room")
+def a_group_goes_on_under_an_id_that_is_none() -> Play:
+    return announced(team(), group_id=b"short")
+
+
+@case("reinit-room")
+def a_group_goes_on_in_a_suite_that_is_none_of_ours() -> Play:
+    return announced(team(), cipher_suite=1)
+
+
+@case("reinit-room")
+def a_group_goes_on_where_a_device_cannot_follow() -> Play:
+    return announced(team(), cipher_suite=SUITE_HYBRID.number)
+
+
+@case("reinit-room")
+def a_group_goes_on_with_more_devices_than_may_be_in_it() -> Play:
+    world = team()
+    world.commit(world.of("alice"), CommitPlan(extensions=policy(changed(world.room, max_clients=3))))
+    return announced(world)
+
+
+@case("reinit-room")
+def a_group_goes_on_with_a_role_that_nobody_has() -> Play:
+    world = team()
+    bob = world.of("bob")
+    leave(world, world.of("alice"))
+    second = second_device(bob)
+    world.follow(second, world.external(second))
+    return world.play(bob, CommitPlan(reinit=reinit(world)))
 
 
 @case("context-extensions")

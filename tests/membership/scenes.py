@@ -1,14 +1,16 @@
 """The groups that the cases begin with."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from securechat.membership.room import Join, Kind, Role, Room, with_roles
 from tests.membership.world import Device, World, make_device
 
+Changed = TypeVar("Changed", bound=msgspec.Struct)
 
-def changed(room: Room, /, **fields: Any) -> Room:
+
+def changed(room: Changed, /, **fields: Any) -> Changed:
     return msgspec.structs.replace(room, **fields)
 
 

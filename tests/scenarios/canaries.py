@@ -27,7 +27,7 @@ def ours() -> list[Any]:
     found: dict[int, Any] = {}
     for tracked in gc.get_objects():
         for each in (tracked, *gc.get_referents(tracked)):
-            if (type(each).__module__ or "").startswith("securechat") and not isinstance(each, type):
+            if str(type(each).__module__).startswith("securechat") and not isinstance(each, type):
                 found[id(each)] = each
     return list(found.values())
 

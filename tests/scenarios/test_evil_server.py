@@ -103,9 +103,9 @@ def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def judge_nothing(
         answers: Answers, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
-    ) -> list[KeyPackage]:
+    ) -> tuple[KeyPackage, ...]:
         if answers.device.user == person.name:
-            return [decode(KeyPackage, each) for each in packages]
+            return tuple(decode(KeyPackage, each) for each in packages)
         return honest(answers, change, asked, packages)
 
     monkeypatch.setattr(Answers, "_judge_packages", judge_nothing)

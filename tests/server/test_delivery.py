@@ -38,6 +38,13 @@ async def test_a_message_of_an_epoch_that_is_over_is_refused(tmp_path: Path) -> 
         assert await number(app, "SELECT head FROM conversation") == 2
 
 
+async def test_a_message_to_a_group_that_is_not_there_is_told_so(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(keys, alice)]:
+        group = keys.group()
+        with pytest.raises(WasRefused, match="no_group"):
+            await alice.ask(m.SendMessage(group.group_id, 0, group.encrypt(b"anybody?")))
+
+
 async def test_who_was_removed_acknowledges_up_to_that_and_no_further(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (_, alice), (_, bob) = people

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -373,6 +373,7 @@ def taken(data: bytes) -> bool:
 
 
 @given(st.binary(max_size=3), st.integers(0, len(PRIVATE)), st.integers(0, 4))
+@example(new=b"", at=len(PRIVATE) - 302, instead_of=302)  # without its last field, and ends where that begins
 def test_m_01_the_quick_look_at_a_message_says_what_decoding_it_says(
     new: bytes, at: int, instead_of: int
 ) -> None:

@@ -68,5 +68,7 @@ async def test_what_is_not_in_an_inbox_yet_is_not_acknowledged(tmp_path: Path) -
         await open_room(*people)
         await acknowledged(app, bob, m.Acknowledged(b"", 99))
         assert await number(app, "SELECT max(inbox_cursor) FROM client") == 0
+        assert await number(app, "SELECT count(*) FROM inbox") == 1
         await acknowledged(app, bob, m.Acknowledged(b"", 1))
         assert await number(app, "SELECT max(inbox_cursor) FROM client") == 1
+        assert await number(app, "SELECT count(*) FROM inbox") == 0

@@ -34,6 +34,11 @@ async def test_a_room_may_open_with_a_commit_that_adds_nobody(tmp_path: Path) ->
         request = create_request(group, group.stage_commit(CommitPlan(update=True)))
         assert await alice.ask(request) == m.Appended(1)
         assert await alice.ask(m.Sync()) == m.Synced([m.GroupStatus(group.group_id, 1, 1, 1, 1, 0)])
+        fetched = await alice.ask(m.Fetch(group.group_id, 1))
+        assert isinstance(fetched, m.Entries)
+        assert [
+            (each.sequence, each.kind, each.epoch) for each in fetched.entries if isinstance(each, m.Entry)
+        ] == [(1, "commit", 0)]
 
 
 async def test_nobody_has_a_direct_conversation_alone(tmp_path: Path) -> None:

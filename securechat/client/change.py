@@ -5,7 +5,6 @@ happens after the commit. If the transaction fails, none of it happens, and what
 changed in memory on the way is dropped and read from the store again.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +56,7 @@ class Changes:
         *,
         done: Callable[[Change], None],
         undone: Callable[[Change], None],
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self.store = store
         self._clock = clock

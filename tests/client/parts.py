@@ -26,7 +26,7 @@ def a_store(folder: Path) -> ClientStore:
 
 
 def changes_of(store: ClientStore) -> Changes:
-    return Changes(store, done=lambda _: None, undone=lambda _: None)
+    return Changes(store, done=lambda _: None, undone=lambda _: None, clock=lambda: NOW)
 
 
 class Told:
@@ -35,7 +35,7 @@ class Told:
     def __init__(self, store: ClientStore) -> None:
         self.done: list[Change] = []
         self.undone: list[Change] = []
-        self.changes = Changes(store, done=self.done.append, undone=self.undone.append)
+        self.changes = Changes(store, done=self.done.append, undone=self.undone.append, clock=lambda: NOW)
 
 
 def a_device(user: str, suites: tuple[int, ...] = PRODUCT_SUITES) -> Device:

@@ -105,6 +105,7 @@ GROUPS: Final = {
             "securechat/server/ordering.py": (
                 *("tests/server/test_ordering.py", "tests/server/test_conversation.py"),
                 *("tests/server/test_openings.py", "tests/server/test_overtaken.py"),
+                "tests/server/test_succession.py",
             ),
             "securechat/server/store/writer.py": (
                 *("tests/server/test_writer.py", "tests/server/test_durability.py"),

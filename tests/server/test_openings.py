@@ -18,6 +18,9 @@ async def test_a_group_info_without_a_commit_opens_an_empty_room(tmp_path: Path)
         request = replace(create_request(group), commit_group_info=m.Carried(group.group_info()))
         assert await alice.ask(request) == m.Appended(0)
         assert await alice.ask(m.Sync()) == m.Synced([m.GroupStatus(group.group_id, 0, 0, 0, 1, 0)])
+        kept = await alice.ask(m.GetGroupInfo(group.group_id))
+        assert isinstance(kept, m.StoredGroupInfo)
+        assert (kept.epoch, kept.group_info) == (0, request.group_info)
 
 
 async def test_a_first_commit_comes_with_its_group_info(tmp_path: Path) -> None:

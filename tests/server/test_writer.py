@@ -17,7 +17,7 @@ from securechat.server.named import NamedJob, is_new
 from securechat.server.store import writer as writer_module
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.store.transaction import Known, Standing, Transaction
-from securechat.server.store.writer import Job, Writer, _transact, attempt
+from securechat.server.store.writer import Job, Writer, _Awaited, _transact, attempt
 from securechat.server.values import Caller, Decision, GroupPush, InboxPush
 
 ALICE = Caller(1, "alice", 1, "one")
@@ -225,3 +225,10 @@ def test_q_05_only_a_name_that_is_not_decided_is_judged(path: Path) -> None:
     db.execute("UPDATE client SET high_water = 1")
     assert [is_new(db, ALICE, name) for name in (1, 2)] == [False, True]
     assert is_new(db, Caller(1, "alice", 99, "gone"), 1)
+
+
+async def test_c_04_who_waits_for_what_was_not_written_is_told() -> None:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    _Awaited(lambda _: None, waiter).undone(Refusal("busy"))
+    assert waiter.done()
+    assert str(waiter.exception()) == "busy"

@@ -12,7 +12,7 @@ from securechat.mls.codec import Opaque, SecretStruct, Uint8, WireStruct, decode
 from securechat.mls.commit import Commit, UpdatePath
 from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, VerifiedProposal
 from securechat.mls.epoch import EpochState
-from securechat.mls.errors import UsageError
+from securechat.mls.errors import DecodeError, UsageError
 from securechat.mls.extensions import Extension, Extensions, ExtensionType, ExternalPub, extension_of
 from securechat.mls.framing import (
     AuthenticatedContent,
@@ -161,6 +161,8 @@ class StagedCommit:
         stored = decode(_Staged, data)
         check_head(stored.kind, stored.version, Kind.STAGED_COMMIT)
         if stored.before is not None:
+            if not stored.before.tree:
+                raise DecodeError("the group of an external commit is stored with its tree")
             before = load_public(stored.before, None)
         if before is None:
             raise UsageError("a member's staged commit is read with the epoch that it was staged in")

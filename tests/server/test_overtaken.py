@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.group import Group
+from securechat.mls.proposals import ReInit
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.server.app import App
 from securechat.server.errors import Refusal
 from securechat.server.services import Named
 from securechat.server.values import Caller
-from tests.server.peer import Peer, Person, commit_request, open_room, registered
+from tests.server.peer import Peer, Person, commit_request, create_request, open_room, registered
 from tests.server.running import running_server
 
 
@@ -110,3 +112,17 @@ async def commit_anything(peer: Peer, group: Group) -> None:
     assert await peer.ask(
         commit_request(group, group.stage_commit(CommitPlan(update=True)), 1)
     ) == m.Appended(2)
+
+
+async def test_m_13_an_id_that_was_announced_meanwhile_is_for_who_goes_on(tmp_path: Path) -> None:
+    """RFC 9420 section 11.2: a group of that id was judged when nobody had closed anything."""
+    async with running_server(tmp_path) as app, registered(app, "alice", "bob", "carol") as people:
+        (_, alice), _, (carols_keys, _) = people
+        group, _ = await open_room(*people[:2])
+        announced = ReInit(b"n" * 32, 1, SUITE_3.number, group.public.context.extensions)
+        squatting = create_request(carols_keys.group(group_id=announced.group_id))
+        caller = caller_of(app, carols_keys)
+        found = await judged(app, caller, squatting)
+        staged = group.stage_commit(CommitPlan(reinit=announced, force_path=True))
+        assert isinstance(await alice.ask(commit_request(group, staged, 1)), m.Appended)
+        assert (await written(app, caller, squatting, found))[0] == "exists"

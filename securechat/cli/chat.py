@@ -16,12 +16,12 @@ from securechat.cli.surface import PlainSurface, Surface
 @account_options
 @click.option("--plain", is_flag=True, help="Plain lines: no editing, nothing redrawn.")
 def chat(account: Account, plain: bool) -> int:
-    r"""Open USER's conversations.
+    """Open USER's conversations.
 
     \b
     @bob: hello      to bob            #team: hello     to a room
     plain text       to the last one   exit             leaves   (/help for the rest)
-    """
+    """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
     password = known_password(account)
     return asyncio.run(_chat(account, password, plain=plain or not _can_edit()))
 

@@ -65,13 +65,13 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, message="securechat %(version)s")
 def cli() -> None:
-    r"""End-to-end encrypted chat for people who run their own server.
+    """End-to-end encrypted chat for people who run their own server.
 
     \b
     securechat server --cert certs/server.pem     start a server
     securechat register alice                     make an account
     securechat chat alice                         talk:  @bob: hello
-    """
+    """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -38,6 +38,16 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
+    ("arguments", "line"), [([], "  securechat register alice "), (["chat"], "  @bob: hello ")]
+)
+def test_examples_in_the_help_keep_their_lines(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--help"]) == 0
+    assert f"\n{line}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     "arguments", [["nonsense"], ["chat"], ["server", "--port", "x"], ["--nonsense"], ["send", "alice"]]
 )
 def test_wrong_usage_is_one_sentence_a_hint_and_1(

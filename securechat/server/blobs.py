@@ -5,12 +5,12 @@ what refers to it: a log entry, a Welcome or a GroupInfo that the reader may see
 """
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from securechat.protocol.limits import MAX_BLOB, MAX_CARRIED, MAX_CHUNK
-from securechat.protocol.messages import Carried, Chunk, GetBlob, PutChunk, Uploaded
+from securechat.protocol.messages import Carried, Chunk, GetBlob, PutChunk, RequestBody, Uploaded
 from securechat.server.errors import Refusal
 from securechat.server.values import Caller, Clock
 
@@ -120,6 +120,16 @@ def claim(db: apsw.Connection, caller: Caller, carried: Carried) -> None:
         )
         if db.changes() == 0:
             raise Refusal("no_blob")
+
+
+def let_go(db: apsw.Connection, caller: Caller, body: RequestBody) -> None:
+    """A request is decided: what it carried and did not claim waits for no other."""
+    carried = (getattr(body, field) for field in body.__struct_fields__)
+    for name in {each.blob for each in carried if isinstance(each, Carried) and each.blob}:
+        unclaimed = "SELECT id FROM upload WHERE client = ? AND name = ? AND claimed = 0"
+        rows: list[Any] = db.execute(unclaimed, (caller.client, name)).fetchall()
+        for (upload,) in rows:
+            disown(db, upload)
 
 
 def is_used(db: apsw.Connection, name: bytes) -> bool:

@@ -17,6 +17,7 @@ from securechat.protocol.frames import encode_value
 from securechat.protocol.limits import ANSWERS_KEPT
 from securechat.protocol.messages import UNDECIDED, Refused
 from securechat.protocol.server_connection import Requested
+from securechat.server import blobs
 from securechat.server.errors import Refusal
 from securechat.server.store import answers
 from securechat.server.store.transaction import Transaction
@@ -94,6 +95,8 @@ class NamedJob:
             if refusal.refused.code in UNDECIDED:
                 return
             self._answer = encode_value(refusal.refused)
+        if self._quick is None:
+            blobs.let_go(transaction.db, self._caller, self._requested.body)
         transaction.decide(client, name, self._digest, refused=refusal is not None, answer=self._answer)
 
     def done(self) -> None:

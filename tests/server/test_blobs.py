@@ -14,7 +14,17 @@ from securechat.server.blobs import MAX_OPEN, Blobs
 from securechat.server.errors import Refusal
 from securechat.server.store.sqlite import open_database, prepare_database
 from securechat.server.values import Caller
-from tests.server.peer import Peer, WasRefused, claim, commit_request, open_room, publish, registered
+from tests.server.peer import (
+    Peer,
+    WasRefused,
+    claim,
+    commit_request,
+    create_request,
+    open_room,
+    publish,
+    registered,
+    tried,
+)
 from tests.server.running import running_server
 
 
@@ -74,6 +84,19 @@ async def test_uploads_that_nobody_uses_are_bounded(tmp_path: Path) -> None:
         for number in range(MAX_OPEN):
             await alice.ask(m.PutChunk(bytes([number]) * 16, 0, 10, b"1"))
         assert await refused(alice, m.PutChunk(b"x" * 16, 0, 10, b"1")) == "quota"
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["taken", "refused"])
+async def test_what_a_decided_request_carried_waits_for_no_other(tmp_path: Path, *, right: bool) -> None:
+    """O-06: a tree is read and not kept; after eight of them nothing went up for a day."""
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(person, alice)]:
+        for _ in range(MAX_OPEN + 1):
+            request = create_request(person.group())
+            tree = request.tree.body
+            blob = (await put(alice, tree, secrets.token_bytes(16))).blob
+            carried = m.Carried(blob=blob, size=len(tree) if right else len(tree) + 1)
+            assert await tried(alice, replace(request, tree=carried)) == ("taken" if right else "bad_request")
+            assert await tried(alice, m.GetBlob(blob)) == "no_blob"
 
 
 @pytest.mark.parametrize(

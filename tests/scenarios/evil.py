@@ -31,8 +31,9 @@ class Flipped:
         self._kind = kind
         monkeypatch.setattr(delivery if kind == "message" else ordering, "Entry", self._entry)
 
-    def _entry(self, *fields: object) -> Entry:
-        entry = msgspec.convert(dict(zip(Entry.__struct_fields__, fields, strict=False)), Entry)
+    def _entry(self, *fields: object, **named: object) -> Entry:
+        given = dict(zip(Entry.__struct_fields__, fields, strict=False))
+        entry = msgspec.convert(given | named, Entry)
         if not self.on or entry.kind != self._kind or not entry.body:
             return entry
         self.flipped += 1

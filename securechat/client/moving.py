@@ -72,9 +72,7 @@ class Mover:
             try:
                 place, new = self._open(change, record, group, waiting)
             except SecureChatError as refused:
-                text = f"an invitation was not taken: {refused}"
-                change.tell(Notice("welcome_refused", text))
-                notes.note(change, record, "welcome_refused", text)
+                notes.tell(change, record, "welcome_refused", f"an invitation was not taken: {refused}")
                 continue
             self.move(change, record, new, place)
             return True

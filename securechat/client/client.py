@@ -38,14 +38,13 @@ from securechat.client.events import (
     Status,
 )
 from securechat.client.history import Mark
-from securechat.client.holds import release, release_if_known, release_on_purpose
+from securechat.client.holds import release_if_known, release_on_purpose, try_again
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
-from securechat.client.sentences import UNOPENED
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
 from securechat.client.suites import encryption
@@ -168,8 +167,7 @@ class Client:
                 return known
             record = conversation_for(change, self._engine.device, name)
             self._check_may_speak(record)
-            if record.state is Standing.OPENING and record.held_code in UNOPENED:
-                record = release(change, record)  # written again on purpose: the server is asked again
+            record = try_again(change, record)
             message = queue_text(
                 change, self._engine.device, record, text, now=int(self._engine.clock()), key=key
             )

@@ -24,6 +24,7 @@ from securechat.client.events import (
     Notice,
 )
 from securechat.client.groups import Groups
+from securechat.client.holds import ask_again
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
 from securechat.client.outbox import Outbox, StoredRequest
@@ -255,6 +256,7 @@ class Engine:
         self._compare_dates(ready.logged_in.time)
         with self.changes.change() as change:
             met = meet(change, ready.logged_in, self.groups, self.clock)
+            ask_again(change)
         if met is Met.OLDER:
             self._end_for_good(ServerOlder(HOLDS["server_older"]))  # until a login shows otherwise
             self._tasks.spawn(self._sync.look(), "looking")

@@ -13,7 +13,7 @@ from securechat.client.intents import What
 from securechat.client.people import users_in
 from securechat.client.reasons import REASONS
 from securechat.client.records import ConversationRecord
-from securechat.client.sentences import HOLDS, STOPPED
+from securechat.client.sentences import HOLDS, STOPPED, UNOPENED
 from securechat.text import sanitise
 
 
@@ -33,6 +33,24 @@ def release(change: Change, record: ConversationRecord) -> ConversationRecord:
     change.tell(Released(record.name))
     change.wake(record.id)
     return records.update(change.db, record.id, held_code="", held_text="")
+
+
+def try_again(change: Change, record: ConversationRecord) -> ConversationRecord:
+    """End a hold of a conversation that could not be opened: the server is asked for keys once more."""
+    if record.state is not Standing.OPENING or record.held_code not in UNOPENED:
+        return record
+    return release(change, record)
+
+
+def ask_again(change: Change) -> None:
+    """On a new connection, ask again for keys that were not to be trusted; what was written waits for it.
+
+    What was wrong may have been a clock, or a device that was not online for long. Not so for a suite
+    that somebody lacks: each attempt would use up one of their keys, and only they can mend it.
+    """
+    for record in records.every(change.db):
+        if record.held_code == "untrusted_keys":
+            try_again(change, record)
 
 
 def release_on_purpose(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:

@@ -35,7 +35,8 @@ REASONS: Final[dict[str, Reason]] = {
         "identity_changed", "compare /fingerprint with them elsewhere, then /accept @user DIGITS"
     ),
     "untrusted_keys": _hold(
-        "untrusted_keys", "tell them and the server's operator; write again once it is mended"
+        "untrusted_keys",
+        "tell them and the server's operator; it is tried again when you write or connect",
     ),
     "suite_withheld": _hold(
         "suite_withheld", "tell them and the server's operator; write again once it is mended"

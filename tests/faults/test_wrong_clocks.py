@@ -10,7 +10,7 @@ import pytest
 import securechat
 from securechat.client import intents
 from securechat.client.errors import UntrustedKeys
-from securechat.client.events import Disconnected, Invited, Notice
+from securechat.client.events import Disconnected, Held, Invited, Notice
 from securechat.client.intents import What
 from securechat.protocol.messages import Entry
 from securechat.server import app, delivery
@@ -133,6 +133,19 @@ async def test_c_06_keys_that_are_not_valid_by_a_wrong_date_are_refused_with_the
     await alice.client.send("@bob", "hello again")
     await bob.hears("hello again")
     assert bob.heard() == ["hello", "hello again"]
+
+
+async def test_c_06_what_a_wrong_date_held_up_goes_out_on_the_next_connection(world: World) -> None:
+    """Nobody has to write again: found by a clock that jumped while a conversation was being opened."""
+    (bob,) = await world.join("bob")
+    alice, clock = await clocked(world, "alice", 40 * DAY)
+    await alice.client.send("@bob", "hello")
+    await alice.sees(Held)
+    clock.offset = 0.0
+    await world.stop_server()
+    await world.start_server()
+    await bob.hears("hello")
+    assert not alice.client.conversation("@bob").held_code
 
 
 async def test_c_06_any_time_the_server_gives_is_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,13 @@ class Member(Struct, frozen=True):
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
-    """A conversation as it stands: what a list of rooms shows."""
+    """A conversation as it stands: what a list of rooms shows.
+
+    ``unread`` and ``mentions`` count what others said and no chat has shown; ``last`` is the last thing
+    said, on one line, at ``last_time`` (seconds since 1970, 0 if nothing was). ``notify`` is ``all``,
+    ``mentions`` or ``mute``, ``draft`` what was typed and not sent. ``verified``: the other one's key was
+    compared outside the chat. ``expires_after``: seconds until what is said disappears, 0 never.
+    """
 
     name: str
     kind: Kind
@@ -86,6 +92,14 @@ class Conversation(Struct, frozen=True, kw_only=True):
     may_speak: bool
     held_code: str = ""
     held_text: str = ""
+    unread: int = 0
+    mentions: int = 0
+    last: str = ""
+    last_time: int = 0
+    notify: str = "all"
+    draft: str = ""
+    verified: bool = False
+    expires_after: int = 0
 
 
 class Trouble(Struct, frozen=True, kw_only=True):

@@ -40,11 +40,13 @@ def main() -> int:
     logging.getLogger("securechat").addHandler(logging.NullHandler())
     sys.stdout.write(f"seed {given.seed}\n")
     parts = sum(part for _, _, part in HARNESSES)
-    minutes = (given.minutes - given.jepsen) * given.times
+    end = time.monotonic() + (given.minutes - given.jepsen) * given.times * 60
     reports: list[Report] = []
     for run, share, part in HARNESSES:
         count = max(1, int(given.count * given.times * share))
-        done = run(Amount(count, minutes * part / parts, given.seed))
+        minutes = (end - time.monotonic()) / 60 * part / parts  # with what the ones before it left over
+        done = run(Amount(count, minutes, given.seed))
+        parts -= part
         said(done)
         reports += done
     ended = _jepsen(given.jepsen, given.seed) if given.jepsen else 0

@@ -44,11 +44,53 @@ class MessageState(StrEnum):
     """From someone without the right to speak, or something this version does not show."""
 
 
+class MessageKind(StrEnum):
+    """What a message is made of. ``unreadable`` has its place and a code, no words of its sender."""
+
+    TEXT = "text"
+    POLL = "poll"
+    FILE = "file"
+    UNREADABLE = "unreadable"
+
+
+class Reaction(Struct, frozen=True):
+    """One reaction to a message, and who reacted with it, by name."""
+
+    text: str
+    users: tuple[str, ...]
+
+
+class PollOption(Struct, frozen=True):
+    text: str
+    voters: tuple[str, ...] = ()
+
+
+class Poll(Struct, frozen=True):
+    """A question and its options, in the order they are numbered, from 1."""
+
+    question: str
+    options: tuple[PollOption, ...]
+    closed: bool = False
+
+
+class FileInfo(Struct, frozen=True, kw_only=True):
+    """A file in a message: ``size`` in bytes, ``path`` where it lies here, empty until it was fetched."""
+
+    name: str
+    content_type: str = ""
+    size: int = 0
+    state: str = ""
+    path: str = ""
+    thumbnail: bytes = b""
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """One message.
 
     ``id`` is the MIMI message id in hex (empty if it could not be read); ``timestamp`` is seconds
-    since 1970: the server's for what others sent, ours for our own.
+    since 1970: the server's for what others sent, ours for our own. ``edited`` (of the last change)
+    and ``expires`` (when it disappears) are seconds since 1970, 0 for never. ``text`` is as it stands now:
+    empty once its author has withdrawn it.
     """
 
     id: str
@@ -63,6 +105,21 @@ class Message(Struct, frozen=True, kw_only=True):
     state: MessageState
     verified: str
     code: str = ""
+    kind: MessageKind = MessageKind.TEXT
+    reply_to: str = ""
+    """The MIMI id, in hex, of the message it answers."""
+    thread: str = ""
+    """What it is about; empty in the main thread."""
+    edited: int = 0
+    deleted: bool = False
+    mentions_me: bool = False
+    reactions: tuple[Reaction, ...] = ()
+    delivered_to: tuple[str, ...] = ()
+    """Whose receipts say that they have it, and who has read it: of our own messages."""
+    read_by: tuple[str, ...] = ()
+    expires: int = 0
+    poll: Poll | None = None
+    file: FileInfo | None = None
 
 
 class Member(Struct, frozen=True):
@@ -179,6 +236,20 @@ class MessageReceived(Struct, frozen=True, tag="message"):
     message: Message
 
 
+class MessageChanged(Struct, frozen=True, tag="changed"):
+    """A message stands otherwise now: edited, withdrawn, reacted to, voted on, delivered, read, fetched."""
+
+    message: Message
+
+
+class Typing(Struct, frozen=True, tag="typing"):
+    """Somebody begins to write, or has stopped."""
+
+    conversation: str
+    user: str
+    on: bool
+
+
 class MessageAcknowledged(Struct, frozen=True, tag="acknowledged"):
     """The server has it on disk."""
 
@@ -240,6 +311,8 @@ Event = (
     Connected
     | Disconnected
     | MessageReceived
+    | MessageChanged
+    | Typing
     | MessageAcknowledged
     | MessageRefused
     | Invited

@@ -24,8 +24,9 @@ FLOORS: Final = {
             ("names", "text"),
             ("mls", "protocol", "content"),
             ("membership",),
-            ("local_rpc", "private_files"),
+            ("local_rpc", "private_files", "locale"),
             ("client", "server"),
+            ("tui",),
             ("cli",),
             ("__main__",),
         ]
@@ -51,7 +52,7 @@ GAMBLERS: Final = {
 
 DEPENDENCIES: Final = {
     *("apsw", "argon2", "cbor2", "click", "cryptography", "msgspec", "platformdirs", "prompt_toolkit"),
-    *("prometheus_client", "uvloop"),
+    *("prometheus_client", "rich", "textual", "uvloop"),
 }
 """S-03: nothing else is imported, so cryptography comes from pyca and argon2-cffi only."""
 

@@ -7,7 +7,6 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
-from securechat.cli.lines import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
 from securechat.cli.show import (
     NOTHING_TO_EXPLAIN,
     Connection,
@@ -19,6 +18,7 @@ from securechat.cli.show import (
 )
 from securechat.cli.surface import NOT_TEXT, Surface
 from securechat.client.client import Client
+from securechat.client.commands import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
 from securechat.client.events import (
     Connected,
     Disconnected,

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.cli.lines import Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
+from securechat.client.commands import Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Readers:
         self._path = path
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
-        self._pool = ThreadPoolExecutor(THREADS, "securechat-reader", initializer=self._open)
+        self._pool = ThreadPoolExecutor(THREADS, "securechat-reader")
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` in one read transaction, in a thread."""
@@ -37,12 +37,19 @@ class Readers:
             with contextlib.suppress(apsw.Error):
                 db.close()
 
-    def _open(self) -> None:
-        self._local.db = open_for_reading(self._path)
-        self._opened.append(self._local.db)
+    def _connection(self) -> apsw.Connection:
+        """Open this thread's at its first work, not as the pool's initializer.
+
+        One that fails breaks a pool for good, and a disk that can't be read now may be mended.
+        """
+        db: apsw.Connection | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = open_for_reading(self._path)
+            self._opened.append(db)
+        return db
 
     def _run(self, work: Callable[[apsw.Connection], T]) -> T:
-        db: apsw.Connection = self._local.db
+        db = self._connection()
         db.execute("BEGIN")
         try:
             return work(db)

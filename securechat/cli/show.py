@@ -96,6 +96,9 @@ def explanation_text(explanation: Explanation, *, zone: tzinfo | None = None) ->
     elif not explanation.troubles:
         head += "; nothing went wrong that could be explained"
     lines = [head, f"  what to do: {explanation.advice}"] if explanation.code else [head]
+    for other in explanation.others:
+        begun = f"also since {clock(other.since, zone=zone)}" if other.since else "also"
+        lines += [f"  {begun}: {other.text} ({other.code})", f"    what to do: {other.advice}"]
     for trouble in explanation.troubles:
         lines += [
             f"  {_place(trouble, zone)}: {trouble.text} ({trouble.code})",

@@ -10,7 +10,7 @@ import msgspec
 from securechat.cli.desks import desk_of
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
-from securechat.client.events import Explanation
+from securechat.client.events import Explanation, OtherHold
 
 
 @click.command()
@@ -38,17 +38,19 @@ async def _why(account: Account, conversation: str | None) -> list[Explanation]:
 
 
 def explanation_json(explanation: Explanation) -> Iterator[dict[str, Any]]:
-    """The JSON of an explanation, as docs/cli.md lists it: the conversation, then each trouble."""
-    yield {
-        "type": "why",
-        "room": explanation.conversation,
-        "state": explanation.state,
-        "epoch": explanation.epoch,
-        "code": explanation.code,
-        "text": explanation.text,
-        "advice": explanation.advice,
-        "ts": explanation.since,
-    }
+    """The JSON of an explanation, as docs/cli.md lists it: each reason, then each trouble."""
+    reasons: list[Explanation | OtherHold] = [explanation, *explanation.others]
+    for why in reasons:
+        yield {
+            "type": "why",
+            "room": explanation.conversation,
+            "state": explanation.state,
+            "epoch": explanation.epoch,
+            "code": why.code,
+            "text": why.text,
+            "advice": why.advice,
+            "ts": why.since,
+        }
     for trouble in explanation.troubles:
         yield {
             "type": "trouble",

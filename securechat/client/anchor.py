@@ -29,7 +29,7 @@ from securechat.client.device import Clock
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, release_on_purpose
+from securechat.client.holds import hold, settle
 from securechat.client.intents import What, jitter
 from securechat.client.kept_commits import KeptCommit
 from securechat.client.outbox import Outbox, Purpose, is_waiting, parcel
@@ -202,9 +202,7 @@ class Anchor:
     def _wait(self, conversation: int, code: str, *, why: str = "") -> float:
         with self.changes.change() as change:
             record = records.by_id(change.db, conversation)
-            if record.held_code in RESTORED and record.held_code != code:
-                record = records.update(change.db, conversation, held_code="", held_text="")
-            hold(change, record, code, why=why)
+            hold(change, record, code, why=why, instead_of=RESTORED)
         looks = self._looks.get(conversation, 0)
         self._looks[conversation] = looks + 1
         longest = min(LOOK_LONGEST, LOOK_FIRST * 2 ** min(looks, 10))
@@ -372,9 +370,7 @@ class Anchor:
     ) -> ConversationRecord:
         incarnation = records.counter(change.db, INCARNATION)
         record = records.update(change.db, record.id, incarnation=incarnation, gone_back=-1, **changes)
-        if record.held_code not in RESTORED:
-            return record
-        return release_on_purpose(change, self.groups, record)  # not what it hid, though
+        return settle(change, self.groups, record, RESTORED)
 
 
 def _digest(entry: Entry) -> bytes:

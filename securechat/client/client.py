@@ -38,7 +38,7 @@ from securechat.client.events import (
     Status,
 )
 from securechat.client.history import Mark
-from securechat.client.holds import release_if_known, release_on_purpose, try_again
+from securechat.client.holds import settle_if_known, settle_on_purpose, try_again
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
@@ -273,17 +273,17 @@ class Client:
                 raise IdentityChanged(name)
             accept_change(change.db, name, key)
             for record in records.every(change.db):
-                release_if_known(change, self._engine.groups, record)
+                settle_if_known(change, self._engine.groups, record)
 
     async def release(self, name: str) -> None:
-        """End a hold on purpose: the user has seen why, and goes on.
+        """End the hold that the conversation shows on purpose: the user has seen why, and goes on.
+
+        Another reason that holds it too is shown after it, and is a matter of its own.
 
         :raises UnknownConversation: there is none of this name
         """
         with self._engine.changes.change() as change:
-            record = self._verbs.record(name)
-            if record.held:
-                release_on_purpose(change, self._engine.groups, record)
+            settle_on_purpose(change, self._engine.groups, self._verbs.record(name))
 
     def unprinted(self, limit: int) -> list[Message]:
         """Return what others said and `receive` has not printed, oldest first."""

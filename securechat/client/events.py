@@ -175,11 +175,20 @@ class Trouble(Struct, frozen=True, kw_only=True):
     advice: str
 
 
+class OtherHold(Struct, frozen=True, kw_only=True):
+    """One more reason why a conversation is on hold; ``since`` as in `Explanation`."""
+
+    code: str
+    text: str
+    advice: str
+    since: int
+
+
 class Explanation(Struct, frozen=True, kw_only=True):
     """How a conversation stands and why: a code, a sentence, what to do, and the last troubles, oldest first.
 
     ``code``, ``text`` and ``advice`` are empty when it just goes on; ``since`` is seconds since 1970, 0 if
-    not known.
+    not known. A conversation may be on hold for more than one reason: these are of the most serious.
     """
 
     conversation: str
@@ -190,6 +199,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     advice: str
     since: int
     troubles: tuple[Trouble, ...]
+    others: tuple[OtherHold, ...] = ()
 
 
 class Fingerprint(Struct, frozen=True):

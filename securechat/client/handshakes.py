@@ -25,7 +25,7 @@ from securechat.client.device import Clock, Device
 from securechat.client.errors import NotAMember
 from securechat.client.events import MembersChanged, Notice, Removed, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, release_if_known
+from securechat.client.holds import forget, hold_for_keys, settle_if_known
 from securechat.client.intents import What
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
@@ -220,6 +220,7 @@ class Handshakes:
         if not left:
             change.tell(Removed(record.name, by))
         state = Standing.LEFT if left else Standing.REMOVED
+        record = forget(change, record)
         return records.update(change.db, record.id, state=state, handshake_head=entry.sequence)
 
     def _entered(
@@ -283,8 +284,8 @@ class Handshakes:
         others = [each for each in map(credential_of, leaves) if each.user_uri != self.device.user_uri]
         changed = meet_all(change.db, others, now=int(self.clock()))
         if changed:
-            return hold(change, record, "identity_changed", who=", ".join(changed))
-        return release_if_known(change, self.groups, record)
+            return hold_for_keys(change, self.groups, record, changed)
+        return settle_if_known(change, self.groups, record)
 
     def _tell_members(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
         if record.state is Standing.INVITED:

@@ -1,8 +1,16 @@
 """Holding a conversation: nothing is sealed to it until the matter is settled (rules.md).
 
 What we know alone, a changed pin or a log that differs, may stop *sending*; what others send is
-still applied and read.
+still applied and read. A conversation may be held for several reasons at once: each is told, each
+is settled by its own means, and none is lost behind another. This is the one room that writes the
+table ``hold``, and in ``held_code`` and ``held_text`` of the conversation the most serious of them.
 """
+
+from collections.abc import Collection
+from typing import Any, Final
+
+import apsw
+from msgspec import Struct
 
 from securechat.client import intents, notes, records
 from securechat.client.change import Change
@@ -13,33 +21,98 @@ from securechat.client.intents import What
 from securechat.client.people import users_in
 from securechat.client.reasons import REASONS
 from securechat.client.records import ConversationRecord
-from securechat.client.sentences import HOLDS, STOPPED, UNOPENED
+from securechat.client.sentences import BY_WEIGHT, HOLDS, UNOPENED
 from securechat.text import sanitise
+
+CHANGED: Final = "identity_changed"
+
+
+class Hold(Struct, frozen=True):
+    """One reason, as it was told; ``since`` is seconds since 1970, 0 if not known."""
+
+    code: str
+    text: str
+    since: int
+
+
+def of(db: apsw.Connection, conversation: int) -> list[Hold]:
+    """Return the holds of a conversation, the most serious first."""
+    rows: list[Any] = db.execute(
+        "SELECT code, text, since FROM hold WHERE conversation = ?", (conversation,)
+    ).fetchall()
+    return sorted((Hold(*row) for row in rows), key=lambda each: _weight(each.code))
+
+
+def has(db: apsw.Connection, record: ConversationRecord, code: str) -> bool:
+    row = db.execute("SELECT 1 FROM hold WHERE conversation = ? AND code = ?", (record.id, code)).fetchone()
+    return row is not None
 
 
 def hold(
-    change: Change, record: ConversationRecord, code: str, *, who: str = "", why: str = ""
+    change: Change,
+    record: ConversationRecord,
+    code: str,
+    *,
+    who: str = "",
+    why: str = "",
+    instead_of: Collection[str] = (),
 ) -> ConversationRecord:
-    """Stop sending to a conversation, and say why. The first hold stays, unless reading has to stop too."""
-    if record.held_code in STOPPED or (record.held and code not in STOPPED):
+    """Stop sending to a conversation for one more reason, and say it; a reason that is there stays as told.
+
+    :param instead_of: reasons that this one takes the place of
+    """
+    for each in set(instead_of) - {code}:
+        _drop(change.db, record, each)
+    if not has(change.db, record, code):
+        _tell(change, record, code, sanitise(HOLDS[code].format(who=who, why=why)))
+    return _shown(change.db, record)
+
+
+def hold_for_keys(
+    change: Change, groups: Groups, record: ConversationRecord, changed: Collection[str]
+) -> ConversationRecord:
+    """Hold for account keys that are not the pinned ones, naming all in the conversation who have such."""
+    who = set(changed) | (_present(groups, change, record) & changed_users(change.db))
+    text = sanitise(HOLDS[CHANGED].format(who=", ".join(sorted(who))))
+    if text not in [each.text for each in of(change.db, record.id)]:
+        _drop(change.db, record, CHANGED)
+        _tell(change, record, CHANGED, text)
+    return _shown(change.db, record)
+
+
+def settle(
+    change: Change, groups: Groups, record: ConversationRecord, codes: Collection[str]
+) -> ConversationRecord:
+    """End the holds of these codes. What else holds the conversation goes on to, and is said again.
+
+    Earlier versions kept one reason only: keys that changed behind one that ends now are a hold of their own.
+    """
+    if not any(has(change.db, record, code) for code in codes):
         return record
-    text = sanitise(HOLDS[code].format(who=who, why=why))
-    notes.note(change, record, code, text)
-    change.tell(Held(record.name, code, text))
-    return records.update(change.db, record.id, held_code=code, held_text=text)
+    hidden = _present(groups, change, record) & changed_users(change.db) if CHANGED not in codes else ()
+    if hidden:
+        record = hold_for_keys(change, groups, record, hidden)
+    return _end(change, record, codes)
 
 
-def release(change: Change, record: ConversationRecord) -> ConversationRecord:
-    change.tell(Released(record.name))
-    change.wake(record.id)
-    return records.update(change.db, record.id, held_code="", held_text="")
+def settle_on_purpose(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
+    """End the hold whose reason the user has seen, and no other."""
+    return settle(change, groups, record, {record.held_code}) if record.held else record
+
+
+def settle_if_known(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
+    """End a hold for changed keys once nobody in the conversation has any: accepted, or gone."""
+    if not has(change.db, record, CHANGED):
+        return record
+    unsettled = _present(groups, change, record) & changed_users(change.db)
+    if unsettled:
+        return hold_for_keys(change, groups, record, unsettled)
+    return _end(change, record, {CHANGED})
 
 
 def try_again(change: Change, record: ConversationRecord) -> ConversationRecord:
-    """End a hold of a conversation that could not be opened: the server is asked for keys once more."""
-    if record.state is not Standing.OPENING or record.held_code not in UNOPENED:
-        return record
-    return release(change, record)
+    """End holds of a conversation that could not be opened: the server is asked for keys once more."""
+    return _end(change, record, UNOPENED) if record.state is Standing.OPENING else record
 
 
 def ask_again(change: Change) -> None:
@@ -49,31 +122,14 @@ def ask_again(change: Change) -> None:
     that somebody lacks: each attempt would use up one of their keys, and only they can mend it.
     """
     for record in records.every(change.db):
-        if record.held_code == "untrusted_keys":
+        if has(change.db, record, "untrusted_keys"):
             try_again(change, record)
 
 
-def release_on_purpose(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
-    """End a hold whose reason the user has seen; changed keys that it hid are a reason of their own."""
-    seen = record.held_code
-    record = release(change, record)
-    unsettled = _present(groups, change, record) & changed_users(change.db)
-    if seen == "identity_changed" or not unsettled:
-        return record
-    return hold(change, record, "identity_changed", who=", ".join(sorted(unsettled)))
-
-
-def release_if_known(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
-    """End a hold for changed keys once nobody in the conversation has any: accepted, or gone."""
-    if record.held_code != "identity_changed":
-        return record
-    unsettled = _present(groups, change, record) & changed_users(change.db)
-    return record if unsettled else release(change, record)
-
-
-def _present(groups: Groups, change: Change, record: ConversationRecord) -> set[str]:
-    public = groups.public(change.db, record.id)
-    return set(users_in(public.tree)) if public is not None else {record.peer}
+def forget(change: Change, record: ConversationRecord) -> ConversationRecord:
+    """A stay in the group is over, or a new one begins: what held the one before is past."""
+    change.db.execute("DELETE FROM hold WHERE conversation = ?", (record.id,))
+    return _shown(change.db, record)
 
 
 def start_over(change: Change, groups: Groups) -> None:
@@ -92,3 +148,42 @@ def start_over(change: Change, groups: Groups) -> None:
         notes.note(change, record, "conflict", REASONS["conflict"].sentence)
         intents.add_once(change.db, record.id, What.RESYNC)
         change.wake(record.id)
+
+
+def _present(groups: Groups, change: Change, record: ConversationRecord) -> set[str]:
+    public = groups.public(change.db, record.id)
+    return set(users_in(public.tree)) if public is not None else {record.peer}
+
+
+def _end(change: Change, record: ConversationRecord, codes: Collection[str]) -> ConversationRecord:
+    for code in codes:
+        _drop(change.db, record, code)
+    after = _shown(change.db, record)
+    if record.held and not after.held:
+        change.tell(Released(record.name))
+        change.wake(record.id)
+    elif after.held_code != record.held_code:
+        change.tell(Held(record.name, after.held_code, after.held_text))
+    return after
+
+
+def _tell(change: Change, record: ConversationRecord, code: str, text: str) -> None:
+    change.db.execute("INSERT INTO hold VALUES (?, ?, ?, ?)", (record.id, code, text, change.now))
+    notes.note(change, record, code, text)
+    change.tell(Held(record.name, code, text))
+
+
+def _drop(db: apsw.Connection, record: ConversationRecord, code: str) -> None:
+    db.execute("DELETE FROM hold WHERE conversation = ? AND code = ?", (record.id, code))
+
+
+def _shown(db: apsw.Connection, record: ConversationRecord) -> ConversationRecord:
+    """Have the conversation say the most serious of its holds."""
+    left = of(db, record.id)
+    code, text = (left[0].code, left[0].text) if left else ("", "")
+    return records.update(db, record.id, held_code=code, held_text=text)
+
+
+def _weight(code: str) -> int:
+    """Return how far a code stands behind the most serious; what a newer version stored is last."""
+    return BY_WEIGHT.index(code) if code in BY_WEIGHT else len(BY_WEIGHT)

@@ -25,7 +25,7 @@ from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.events import Invited, Joined, Kind, Notice, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold
+from securechat.client.holds import forget, has, hold_for_keys
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
 from securechat.client.successors import WaitingWelcome
@@ -95,7 +95,7 @@ class Joiner:
         public = joined.group.public
         if public.context.group_id != entry.group or public.context.epoch != entry.epoch:
             raise WelcomeRefused("it is not for the group it came for")
-        forked = known is not None and known.held_code == FORK and not last_resort
+        forked = known is not None and has(change.db, known, FORK) and not last_resort
         if known is not None and public.context.epoch <= known.epoch and not forked:
             # A last-resort key opens its Welcome more than once; a new stay begins after the old one. On
             # another branch it may begin earlier, but then with keys that have never been used.
@@ -118,7 +118,7 @@ class Joiner:
         change.wake(record.id)
 
     def _is_live(self, change: Change, record: ConversationRecord) -> bool:
-        return record.held_code != FORK and self.groups.public(change.db, record.id) is not None
+        return not has(change.db, record, FORK) and self.groups.public(change.db, record.id) is not None
 
     def _record(self, change: Change, joined: JoinedGroup, room: Room) -> ConversationRecord:
         kind = rooms.SHOWN_KINDS[room.kind]
@@ -145,8 +145,7 @@ class Joiner:
         elif self._is_live(change, record):
             raise WelcomeRefused(f"its room is {record.name}, which is here already")
         about["untold_after"] = history.last_id(change.db)
-        if record.held_code == FORK:
-            about |= {"held_code": "", "held_text": ""}
+        record = forget(change, record)
         record = records.update(change.db, record.id, state=Standing.INVITED, **about)
         change.tell(Invited(record.name, inviter))
         return record
@@ -173,9 +172,8 @@ class Joiner:
         elif self._is_live(change, record):
             raise WelcomeRefused(f"{inviter} opened another conversation; the one that is here stays")
         change.tell(Joined(name))
-        return records.update(
-            change.db, record.id, state=Standing.JOINED, invited_by=inviter, held_code="", held_text=""
-        )
+        record = forget(change, record)
+        return records.update(change.db, record.id, state=Standing.JOINED, invited_by=inviter)
 
     def _enter(
         self,
@@ -212,4 +210,4 @@ class Joiner:
         others = [each for each in credentials if each.user_uri != self.device.user_uri]
         changed = meet_all(change.db, others, now=int(self.clock()))
         if changed:
-            hold(change, record, "identity_changed", who=", ".join(changed))
+            hold_for_keys(change, self.groups, record, changed)

@@ -25,7 +25,7 @@ from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.events import Notice, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, release
+from securechat.client.holds import hold, hold_for_keys, settle
 from securechat.client.intents import What
 from securechat.client.people import client_identity, credential_of
 from securechat.client.records import ConversationRecord
@@ -140,15 +140,14 @@ class Mover:
             incarnation=records.counter(db, records.INCARNATION),
             gone_back=-1,
         )
-        if record.held_code == MISSED:  # it was not, after all
-            record = release(change, record)
+        record = settle(change, self.groups, record, {MISSED})  # it was not, after all
         self._settle_intents(change, record)
         change.wake(record.id)
         change.tell(Notice("upgraded", MOVED.format(name=record.name, suite=group.suite.name)))
         credentials = [credential_of(leaf) for _, leaf in group.public.tree.leaves()]
         others = [each for each in credentials if each.user_uri != self.device.user_uri]
         changed = meet_all(db, others, now=int(self.clock()))
-        return hold(change, record, "identity_changed", who=", ".join(changed)) if changed else record
+        return hold_for_keys(change, self.groups, record, changed) if changed else record
 
     def _settle_intents(self, change: Change, record: ConversationRecord) -> None:
         """What is still wanted is begun anew: key packages were claimed for the old group's suite."""

@@ -19,7 +19,7 @@ from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, release_on_purpose
+from securechat.client.holds import hold, settle
 from securechat.client.intents import Step
 from securechat.client.joining import INBOX, INBOX_BEFORE
 from securechat.client.outbox import Purpose, answered, every, restart_names
@@ -63,8 +63,8 @@ def meet(change: Change, logged_in: LoggedIn, groups: Groups, clock: Clock) -> M
     for record in records.every(db):
         if older and groups.public(db, record.id) is not None:
             hold(change, record, "server_older")
-        elif not older and record.held_code == "server_older" and record.gone_back < 0:
-            release_on_purpose(change, groups, record)
+        elif not older and record.gone_back < 0:
+            settle(change, groups, record, {"server_older"})
     return Met.OLDER if older else Met.SAME
 
 

@@ -29,6 +29,24 @@ HOLDS: Final[dict[str, str]] = {
     "update_needed": "this conversation follows newer rules; update securechat to go on",
 }
 
+BY_WEIGHT: Final = (
+    "invalid_entry",
+    "missing_commit",
+    "update_needed",
+    "server_older",
+    "restored_fork",
+    "restored_unknown",
+    "restored_gap",
+    "restored_refused",
+    "upgrade_missed",
+    "log_altered",
+    "identity_changed",
+    "suite_withheld",
+    "suite_forbidden",
+    "untrusted_keys",
+)
+"""All holds, the most serious first: those under which not even reading goes on stand before all others."""
+
 RESTORED: Final = frozenset(
     {"server_older", "restored_gap", "restored_unknown", "restored_refused", "restored_fork"}
 )

@@ -5,9 +5,10 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents
-from securechat.client.events import Explanation, Message, Standing, Trouble
+from securechat.client import history, holds, intents
+from securechat.client.events import Explanation, Message, OtherHold, Standing, Trouble
 from securechat.client.groups import Groups
+from securechat.client.holds import Hold
 from securechat.client.notes import is_note
 from securechat.client.reasons import reason
 from securechat.client.records import ConversationRecord
@@ -19,20 +20,26 @@ MOST_TROUBLES: Final = 5
 
 def explain(db: apsw.Connection, groups: Groups, record: ConversationRecord) -> Explanation:
     """Say how a conversation stands, and what went wrong in it last."""
-    code = record.held_code or _under_way(db, groups, record)
-    # One more: the note of the hold itself is no trouble beside it.
-    recent = history.troubles(db, record.id, MOST_TROUBLES + 1)
-    begun = history.last_noted(db, record.id, code) if record.held else None
-    others = [each for each in recent if begun is None or each.local_id != begun.local_id]
+    first, *others = holds.of(db, record.id) or [Hold(_under_way(db, groups, record), "", 0)]
+    code = first.code
+    # The notes of the holds themselves are no troubles beside them.
+    begun = [history.last_noted(db, record.id, each.code) for each in (first, *others) if each.text]
+    told = {each.local_id for each in begun if each is not None}
+    recent = history.troubles(db, record.id, MOST_TROUBLES + len(told))
+    troubles = [each for each in recent if each.local_id not in told]
     return Explanation(
         conversation=record.name,
         state=Standing.HELD if record.held else record.state,
         epoch=record.epoch,
         code=code,
-        text=record.held_text or (reason(code).sentence if code else ""),
+        text=first.text or (reason(code).sentence if code else ""),
         advice=reason(code).advice if code else "",
-        since=begun.timestamp if begun is not None else 0,
-        troubles=tuple(_trouble(each) for each in others[-MOST_TROUBLES:]),
+        since=first.since,
+        troubles=tuple(_trouble(each) for each in troubles[-MOST_TROUBLES:]),
+        others=tuple(
+            OtherHold(code=each.code, text=each.text, advice=reason(each.code).advice, since=each.since)
+            for each in others
+        ),
     )
 
 

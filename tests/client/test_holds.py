@@ -8,13 +8,20 @@ import pytest
 from securechat.client import records
 from securechat.client.anchor import Anchor
 from securechat.client.contacts import accept_change, meet
-from securechat.client.events import Held, Released
-from securechat.client.holds import hold, release, release_if_known, release_on_purpose, start_over
+from securechat.client.events import Held, Released, Standing
+from securechat.client.holds import (
+    hold,
+    hold_for_keys,
+    of,
+    settle_if_known,
+    settle_on_purpose,
+    start_over,
+)
 from securechat.client.intents import What
 from securechat.client.outbox import Outbox
 from securechat.client.people import credential_of
 from securechat.client.restored import meet as meet_server
-from securechat.client.sentences import HOLDS, STOPPED
+from securechat.client.sentences import BY_WEIGHT, HOLDS, STOPPED
 from securechat.client.session import Session
 from securechat.mls.staging import CommitPlan
 from securechat.protocol.messages import LoggedIn
@@ -57,21 +64,91 @@ def test_a_held_conversation_is_still_read(pair: tuple[MemberOf, MemberOf]) -> N
     assert [kept.text for kept in alice.heard()] == ["can you read this?"]
 
 
-def test_the_first_hold_stays_unless_reading_has_to_stop(pair: tuple[MemberOf, MemberOf]) -> None:
+def test_of_several_holds_the_most_serious_is_shown_and_each_is_told_once(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
     alice, _ = pair
 
     assert held(alice, "identity_changed") == "identity_changed"
-    assert held(alice, "log_altered") == "identity_changed"
+    assert held(alice, "log_altered") == "log_altered"
     assert held(alice, "invalid_entry") == "invalid_entry"
     assert held(alice, "identity_changed") == "invalid_entry"
-    assert set(HOLDS) >= STOPPED
+
+    told = [event.code for event in alice.events if isinstance(event, Held)]
+    assert told == ["identity_changed", "log_altered", "invalid_entry"]
+    assert [each.code for each in of(alice.store.db, alice.record.id)] == told[::-1]
+
+
+def test_every_hold_has_its_weight_and_those_that_stop_reading_come_first() -> None:
+    assert len(BY_WEIGHT) == len(HOLDS)
+    assert set(BY_WEIGHT) == set(HOLDS)
+    assert set(BY_WEIGHT[: len(STOPPED)]) == STOPPED
+
+
+def test_m_10_a_log_that_was_altered_still_holds_when_changed_keys_are_accepted(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    """D-04: each reason is settled by its own means; the other is said again."""
+    alice, _ = pair
+    held(alice, "log_altered")
+    held(alice, "identity_changed")
+    alice.events.clear()
+
+    with alice.changes.change() as change:
+        settle_if_known(change, alice.groups, alice.record)
+    assert alice.record.held_code == "log_altered"
+    alice.events.clear()
+
+    held(alice, "identity_changed")
+    with alice.changes.change() as change:
+        settle_on_purpose(change, alice.groups, alice.record)
+    assert alice.record.held_code == "identity_changed"
+    assert [each.code for each in alice.events if isinstance(each, Held)] == ["identity_changed"] * 2
+    assert not alice.record.may_send
+
+
+def test_the_users_whose_keys_changed_are_all_named_until_the_last_is_accepted(
+    tmp_path: Path,
+) -> None:
+    """D-04."""
+    alice, bob, carol = (MemberOf(tmp_path, name) for name in ("alice", "bob", "carol"))
+    alice.founds(bob, carol)
+    with alice.changes.change() as change:
+        change.db.execute("UPDATE contact SET changed_to = ?", (b"k" * 32,))
+        hold_for_keys(change, alice.groups, alice.record, ["carol"])
+    assert "bob, carol" in alice.record.held_text
+
+    with alice.changes.change() as change:
+        accept_change(change.db, "bob", b"k" * 32)
+        settle_if_known(change, alice.groups, alice.record)
+    assert "bob" not in alice.record.held_text
+    assert "carol" in alice.record.held_text
+
+    with alice.changes.change() as change:
+        accept_change(change.db, "carol", b"k" * 32)
+        settle_if_known(change, alice.groups, alice.record)
+    assert alice.record.may_send
+
+
+def test_who_is_removed_begins_anew_when_invited_again(pair: tuple[MemberOf, MemberOf]) -> None:
+    """What held the stay before is over with it: being invited again is what `why` advises."""
+    alice, bob = pair
+    held(bob, "log_altered")
+    bob.reads(entry(2, "commit", removal(alice, bob), epoch=1))
+
+    assert bob.record.state is Standing.REMOVED
+    assert not bob.record.held
+
+
+def removal(by: MemberOf, of_whom: MemberOf) -> bytes:
+    return by.stages(CommitPlan(remove=(of_whom.group.own_leaf,))).message
 
 
 def test_a_release_is_told(pair: tuple[MemberOf, MemberOf]) -> None:
     alice, _ = pair
     held(alice, "log_altered")
     with alice.changes.change() as change:
-        release(change, alice.record)
+        settle_on_purpose(change, alice.groups, alice.record)
 
     assert alice.events[-1] == Released("#team")
     assert alice.record.may_send
@@ -89,9 +166,9 @@ def test_changed_keys_hold_until_they_are_accepted(pair: tuple[MemberOf, MemberO
     held(alice, "identity_changed")
 
     with alice.changes.change() as change:
-        assert release_if_known(change, alice.groups, alice.record).held
+        assert settle_if_known(change, alice.groups, alice.record).held
         accept_change(change.db, "bob", credential_of(leaf).account_key)
-        assert not release_if_known(change, alice.groups, alice.record).held
+        assert not settle_if_known(change, alice.groups, alice.record).held
 
 
 def test_a_copied_profile_gives_up_every_secret(pair: tuple[MemberOf, MemberOf]) -> None:
@@ -121,7 +198,7 @@ def test_ending_one_hold_on_purpose_does_not_accept_keys_that_changed_behind_it(
 
     for code in ("identity_changed", ""):
         with alice.changes.change() as change:
-            release_on_purpose(change, alice.groups, alice.record)
+            settle_on_purpose(change, alice.groups, alice.record)
         assert alice.record.held_code == code
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
+from securechat.client import holds
 from securechat.client import store as stores
 from securechat.client.private_files import create_file
 from securechat.client.store import ClientStore, migrate
@@ -27,6 +28,9 @@ ROWS = {
     "INSERT INTO chain (conversation, count, value) VALUES (1, 0, x'0b'), (1, 1, x'0c')",
     3: "INSERT INTO left_incarnation VALUES (1, 4, 3); "
     "INSERT INTO kept_commit VALUES (1, 1, x'0d', x'90', 0, NULL, 1)",
+    7: "UPDATE conversation SET held_code = 'log_altered', held_text = 'it differs'; "
+    "INSERT INTO message (conversation, sender, own, state, content, text, timestamp, code) "
+    "VALUES (1, '', 0, 'not_shown', x'', 'it differs', 9, 'log_altered')",
 }
 """What each version can hold, by the number of the file that made room for it."""
 
@@ -79,6 +83,13 @@ def test_c_07_what_was_there_is_there(tmp_path: Path, version: int) -> None:
         assert store.value("PRAGMA user_version") == len(STEPS)
         assert {table: rows for table, rows in kept(store.db).items() if table in known} == known
         assert known["profile"]
+
+
+def test_c_07_what_was_on_hold_is_so_since_it_was_told(tmp_path: Path) -> None:
+    left_by(7, tmp_path / "store.db")
+
+    with ClientStore(tmp_path / "store.db", KEY) as store:
+        assert holds.of(store.db, 1) == [holds.Hold("log_altered", "it differs", 9)]
 
 
 def interruptions(version: int, folder: Path) -> Iterator[Path]:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from securechat.cli.show import explanation_text
+from securechat.cli.why import explanation_json
 from securechat.client import history, records
 from securechat.client.events import Explanation, Held, Kind, Notice, Standing
-from securechat.client.holds import hold, release, start_over
+from securechat.client.holds import hold, settle, settle_on_purpose, start_over
 from securechat.client.reasons import REASONS
 from securechat.client.why import MOST_TROUBLES, explain, explain_all
 from securechat.mls.staging import CommitPlan
@@ -76,7 +78,7 @@ def test_a_hold_that_ended_is_among_what_went_wrong(pair: tuple[MemberOf, Member
     alice, _ = pair
     held(alice, "log_altered")
     with alice.changes.change() as change:
-        release(change, alice.record)
+        settle_on_purpose(change, alice.groups, alice.record)
 
     explained = why(alice)
 
@@ -89,9 +91,30 @@ def test_a_hold_of_before_notes_were_kept_is_explained_without_a_time(
 ) -> None:
     alice, _ = pair
     with alice.changes.change() as change:
-        records.update(change.db, alice.record.id, held_code="missing_commit", held_text="gone")
+        change.db.execute("INSERT INTO hold VALUES (?, 'missing_commit', 'gone', 0)", (alice.record.id,))
+        settle(change, alice.groups, hold(change, alice.record, "server_older"), {"server_older"})
 
     assert (why(alice).code, why(alice).text, why(alice).since) == ("missing_commit", "gone", 0)
+
+
+def test_every_reason_of_a_hold_is_explained_and_none_is_a_trouble_beside_it(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    alice, _ = pair
+    for code in ("identity_changed", "log_altered"):
+        held(alice, code)
+
+    explained = why(alice)
+
+    assert (explained.code, explained.troubles) == ("log_altered", ())
+    (other,) = explained.others
+    assert (other.code, other.since, other.advice) == (
+        "identity_changed",
+        NOW,
+        REASONS["identity_changed"].advice,
+    )
+    assert other.text in explanation_text(explained)
+    assert [line["code"] for line in explanation_json(explained)] == ["log_altered", "identity_changed"]
 
 
 def test_q_06_a_message_that_does_not_open_is_explained_with_its_place(

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from securechat.client import history, intents, outbox, records
+from securechat.client import history, holds, intents, outbox, records
 from securechat.client.events import MessageState, Standing
 from securechat.client.intents import What
 from securechat.client.records import ConversationRecord
@@ -75,16 +75,13 @@ def _release(world: World, group: bytes) -> None:
     places = [_place(world, *each) for each in stays]
     for (person, record), place in zip(stays, places, strict=True):
         alike = places.count(place) > 1 or len(places) == 1
-        if (
-            not record.held
-            or record.held_code in RESTORED
-            or (record.held_code == "log_altered" and not alike)
-        ):
-            continue
-        assert person.client is not None
-        world.note(f"{person.name} has seen why {record.name} is held ({record.held_code}), and goes on")
-        world.oracle.released(person.name, group)
-        world.do(person.client.release(record.name))
+        for each in holds.of(person.store.db, record.id):
+            if each.code in RESTORED or (each.code == "log_altered" and not alike):
+                break
+            assert person.client is not None
+            world.note(f"{person.name} has seen why {record.name} is held ({each.code}), and goes on")
+            world.oracle.released(person.name, group)
+            world.do(person.client.release(record.name))
 
 
 async def _probe(world: World) -> None:

@@ -10,8 +10,11 @@ from typing import Final
 
 import pytest
 
-from tests.mutation.__main__ import ASKED_SECONDS, GROUPS, ROOT, Chosen, Reach, asked_about
+from tests.mutation.asking import ASKED_SECONDS, FIRST_SECONDS, asked_about
+from tests.mutation.groups import GROUPS
 from tests.mutation.mutants import Mutant, function_lines, mutants
+from tests.mutation.trial import ROOT
+from tests.mutation.verdicts import Chosen, Outcome, Reach, Results
 
 MODULE: Final = "tests/mutation/mutants.py"
 OWN: Final = ("tests/mutation/test_mutants.py",)
@@ -74,40 +77,60 @@ def test_every_group_names_what_is_there() -> None:
         assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def chosen(line: int, last_line: int, function: str) -> Chosen:
+    return Chosen(MODULE, Mutant(line, last_line, function, "what", ""), (ROOT / MODULE).read_text())
+
+
 def reach(test: str, seconds: float, *lines: int, module: str = MODULE) -> Reach:
     return Reach(test, seconds, {module: frozenset(lines)})
 
 
 def test_a_mutant_is_shown_to_those_who_run_its_line_the_quickest_first() -> None:
-    pick = Chosen(MODULE, Mutant(40, 41, "choose", "what", ""))
+    pick = chosen(40, 41, "choose")
     slow, quick = reach("a.py::slow", 3, 41), reach("a.py::quick", 1, 40)
     other = reach("a.py::other", 1, 42)
     elsewhere = reach("a.py::elsewhere", 1, 40, module="securechat/names.py")
-    assert asked_about(pick, [slow, other, elsewhere, quick], OWN) == [quick, slow]
+    assert asked_about(pick, [slow, other, elsewhere, quick], OWN) == [[quick], [slow]]
 
 
 def test_a_line_that_nobody_runs_is_shown_to_those_who_run_its_function_or_its_module() -> None:
     inside = function_lines((ROOT / MODULE).read_text(), "function_lines")
     in_function, in_module = reach("a.py::one", 1, inside[1]), reach("a.py::two", 1, 1)
-    pick = Chosen(MODULE, Mutant(inside[3], inside[3], "function_lines", "what", ""))
-    assert asked_about(pick, [in_module, in_function], OWN) == [in_function]
-    assert asked_about(pick, [in_module], OWN) == [in_module]
+    pick = chosen(inside[3], inside[3], "function_lines")
+    assert asked_about(pick, [in_module, in_function], OWN) == [[in_function]]
+    assert asked_about(pick, [in_module], OWN) == [[in_module]]
 
 
 def test_what_runs_at_the_import_is_shown_to_the_modules_own_tests_whatever_they_run() -> None:
     in_module, own = reach("a.py::two", 1, 1), Reach("tests/mutation/test_mutants.py::own", 2, {})
     elsewhere = reach("a.py::elsewhere", 1, 40, module="securechat/names.py")
-    pick = Chosen(MODULE, Mutant(3, 3, "", "what", ""))
-    assert asked_about(pick, [elsewhere, own, in_module], OWN) == [in_module, own]
+    pick = chosen(3, 3, "")
+    assert asked_about(pick, [elsewhere, own, in_module], OWN) == [[in_module, own]]
 
 
-def test_where_many_run_a_line_the_modules_own_tests_are_asked_for_certain() -> None:
-    pick = Chosen(MODULE, Mutant(40, 41, "choose", "what", ""))
+def test_where_many_run_a_line_the_modules_own_tests_are_asked_first() -> None:
+    pick = chosen(40, 41, "choose")
     own = reach("tests/mutation/test_mutants.py::own", 2, 40)
     others = [reach(f"tests/test_names.py::{number}", 1, 40) for number in range(100)]
-    asked = asked_about(pick, [*others, own], OWN)
-    assert own in asked
-    assert sum(each.seconds for each in asked) <= ASKED_SECONDS
+    first, then = asked_about(pick, [*others, own], OWN)
+    assert own in first
+    assert sum(each.seconds for each in first) <= FIRST_SECONDS
+    assert sum(each.seconds for each in first + then) <= ASKED_SECONDS
+
+
+def test_a_run_goes_on_with_what_an_earlier_one_found_out_about_the_same_code(tmp_path: Path) -> None:
+    path, pick, by = tmp_path / "results", chosen(40, 41, "choose"), [reach("a.py::quick", 1, 40)]
+    earlier = Results(path)
+    earlier.keep_reached("a.py", "code", by)
+    earlier.keep_outcome(pick, "code", Outcome.FAILED)
+    with path.open("a") as file:
+        file.write('{"mutant": "broken o')
+    Results(path).keep_outcome(chosen(1, 1, ""), "other", Outcome.ENDLESS)
+
+    later = Results(path)
+    assert (later.reached("a.py", "code"), later.reached("a.py", "other")) == (by, None)
+    assert (later.outcome(pick, "code"), later.outcome(pick, "new")) == (Outcome.FAILED, None)
+    assert later.outcome(pick, "other") is Outcome.ENDLESS
 
 
 def test_which_test_runs_which_line_is_seen_in_threads_too(tmp_path: Path) -> None:

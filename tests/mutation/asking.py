@@ -16,7 +16,7 @@ FIRST_SECONDS: Final = 3.0
 
 
 def choose(group: Group, tree: Path, *, count: int, seed: int) -> list[Chosen]:
-    """Return ``count`` mutants of the modules as they are in a tree, drawn by the seed; all if there are fewer."""
+    """Return ``count`` mutants of a tree, drawn by the seed; all if there are fewer."""
     every: list[Chosen] = []
     for module in group.modules:
         source = (tree / module).read_text()

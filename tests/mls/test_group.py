@@ -45,6 +45,13 @@ def test_somebody_is_added_without_a_path() -> None:
     hear_each_other([alice, bob, carol])
 
 
+def test_a_commit_that_adds_nobody_has_no_welcome() -> None:
+    alice, bob = group_of("alice", "bob")
+    assert alice.stage_commit(CommitPlan(update=True)).welcome is None
+    staged = Group.join_externally(alice.group_info(), alice.tree_bytes(), bob.identity, remove=bob.own_leaf)
+    assert staged.welcome is None
+
+
 def test_everybody_renews_its_keys_in_turn() -> None:
     groups = group_of("alice", "bob", "carol", "dave", "erin")
     for committer in groups:

@@ -224,18 +224,18 @@ def test_there_is_no_leaf_outside_the_tree() -> None:
 
 
 def test_what_a_truncated_half_held_is_counted_no_more() -> None:
-    """No valid tree has a parent over blank leaves; the counts are right for a hostile one too."""
+    """No commit leaves a parent over blank leaves; the counts are right in a hostile creator's tree too."""
     told = history(3)
-    for _ in range(3):
+    for _ in range(7):
         told.add()
     draft = TreeDraft(told.fast)
-    draft.remove(LeafIndex(2))
-    draft.put(NodeIndex(5), ParentNode(told.source.randbytes(32), b"", ()))
-    draft.remove(LeafIndex(3))
-    draft.put(NodeIndex(1), None)
+    for index in (4, 5, 6):
+        draft.remove(LeafIndex(index))
+    draft.put(NodeIndex(9), ParentNode(told.source.randbytes(32), b"", ()))
+    draft.remove(LeafIndex(7))  # blanks what is above it, which 9 is not
     tree = draft.freeze()
-    assert len(tree.nodes) == 3
-    assert len(tree.census.encryption_keys) == 2
+    assert len(tree.nodes) == 7
+    assert set(tree.census.encryption_keys) == {leaf.encryption_key for _, leaf in tree.leaves()}
 
 
 def test_an_empty_half_of_a_large_tree_costs_nothing_to_resolve() -> None:

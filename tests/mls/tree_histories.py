@@ -8,7 +8,9 @@ short ones; a long one is played by
 
 import argparse
 import random
+import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -127,48 +129,98 @@ def accepts(tree: RatchetTree) -> bool:
     return True
 
 
-_EVERY: Final = 50
+EVERY: Final = 50
 """Steps between two comparisons of a long history."""
 
 
-def main() -> None:
-    options = _options()
-    history = History(random.Random(options.seed), usual_size=options.leaves)
-    for _ in range(options.leaves // 2):
+@dataclass
+class Played:
+    """What a long history did."""
+
+    steps: int = 0
+    compared: int = 0
+    most_members: int = 0
+    most_leaves: int = 0
+    refused: int = 0
+    """Trees with one field changed that both checkers refused."""
+    accepted: int = 0
+    """And those that are valid trees too: both accepted them."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steps} steps, at most {self.most_members} members in {self.most_leaves} leaves, compared "
+            f"{self.compared} times; of {self.refused + self.accepted} corrupted trees both refused "
+            f"{self.refused} and accepted {self.accepted}"
+        )
+
+
+def play(history: History, *, steps: int, leaves: int, corruptions: int, until: float) -> Played:
+    """Play a history that begins with half of ``leaves``, comparing now and then, and at its end.
+
+    :param until: on the monotonic clock; no step is begun later
+    :raises AssertionError: the two trees, or what is said of them, differ
+    """
+    played = Played()
+    for _ in range(leaves // 2):
         history.add()
-    begun, refused = time.monotonic(), 0
-    for number in range(1, options.steps + 1):
+    while played.steps < steps and time.monotonic() < until:
         history.step()
-        if number % _EVERY == 0 or number == options.steps:
-            history.compare()
-            check_parents(history.fast)
-            for _ in range(options.corruptions):
-                what, bent = one_corruption(list(history.fast.nodes), history.source)
-                assert_agreed(history, what, bent)
-                refused += 1
-            members = len(history.members())
-            print(f"{number} steps, {members} members, {refused} corruptions: the same", flush=True)
-        if time.monotonic() - begun > options.minutes * 60:
-            break
+        played.steps += 1
+        played.most_members = max(played.most_members, len(history.members()))
+        played.most_leaves = max(played.most_leaves, history.fast.leaf_count)
+        if played.steps % EVERY == 0:
+            _compare(history, corruptions, played)
+            print(played, flush=True)
+    if played.steps % EVERY or not played.steps:
+        _compare(history, corruptions, played)
+    return played
+
+
+def _compare(history: History, corruptions: int, played: Played) -> None:
+    history.compare()
+    check_parents(history.fast)
     assert history.slow.is_valid()
+    for _ in range(corruptions):
+        what, bent = one_corruption(list(history.fast.nodes), history.source)
+        try:
+            valid = history.verdict(bent)
+        except AssertionError:
+            raise AssertionError(f"the two checkers disagree about: {what}") from None
+        played.accepted += valid
+        played.refused += not valid
+    played.compared += 1
 
 
-def assert_agreed(history: History, what: str, bent: Nodes) -> None:
-    try:
-        history.verdict(bent)
-    except AssertionError:
-        raise AssertionError(f"the two checkers disagree about: {what}") from None
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=main.__doc__)
+def main() -> int:
+    """Play one long history; end with 1 when something is wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--leaves", type=int, default=1_000)
+    parser.add_argument("--leaves", type=int, default=1_000, help="about so many")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corruptions", type=int, default=2, help="asked about at each comparison")
-    parser.add_argument("--minutes", type=float, default=600.0)
-    return parser.parse_args()
+    parser.add_argument("--minutes", type=float, default=600.0, help="no step after that")
+    asked = parser.parse_args()
+    told = f"seed {asked.seed}, about {asked.leaves} leaves, {asked.corruptions} corruptions a time"
+    print(told, flush=True)
+    begun = time.monotonic()
+    history = History(random.Random(asked.seed), usual_size=asked.leaves)
+    try:
+        played = play(
+            history,
+            steps=asked.steps,
+            leaves=asked.leaves,
+            corruptions=asked.corruptions,
+            until=begun + asked.minutes * 60,
+        )
+    except (AssertionError, ValidationError):
+        traceback.print_exc()
+        print(f"WRONG: {told}; the same options tell it again")
+        return 1
+    print(f"{told}: {played}; {time.monotonic() - begun:.0f} s")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

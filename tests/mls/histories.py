@@ -213,7 +213,10 @@ def main() -> int:
         try:
             for _ in range(asked.steps):
                 history.step()
-            print(f"seed {seed}: epoch {history.server.context.epoch}, at most {history.most} members", flush=True)
+            print(
+                f"seed {seed}: epoch {history.server.context.epoch}, at most {history.most} members",
+                flush=True,
+            )
         except (AssertionError, MLSError):
             wrong += 1
             traceback.print_exc()

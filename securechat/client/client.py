@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 from securechat.client import history, intents, outbox, records
 from securechat.client.compose import conversation_for, fold_name, queue_text, why_held
 from securechat.client.config import Home, ServerAddress
-from securechat.client.contacts import accept_change, contact
+from securechat.client.contacts import accept_change, contact, verified_users
 from securechat.client.device import Clock
 from securechat.client.engine import Engine, Listener
 from securechat.client.errors import (
@@ -37,12 +37,14 @@ from securechat.client.events import (
     Standing,
     Status,
 )
+from securechat.client.finder import Finder
 from securechat.client.history import Mark
 from securechat.client.holds import settle_if_known, settle_on_purpose, try_again
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
+from securechat.client.marks import NOTHING, Marks, all_marks, marks
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
@@ -57,7 +59,7 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client:
+class Client(Finder):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
@@ -127,8 +129,10 @@ class Client:
 
     def conversations(self) -> list[Conversation]:
         """Return all conversations, by name."""
-        found = [record for record in records.every(self._engine.store.db) if self._is_shown(record)]
-        return [self._view(record) for record in found]
+        db = self._engine.store.db
+        noted, verified = all_marks(db), verified_users(db)
+        found = [record for record in records.every(db) if self._is_shown(record)]
+        return [self._view(record, noted.get(record.id, NOTHING), verified) for record in found]
 
     def conversation(self, name: str) -> Conversation:
         """Return one conversation.
@@ -328,8 +332,18 @@ class Client:
             unprinted=len(self.unprinted(1000)),
         )
 
-    def _view(self, record: ConversationRecord) -> Conversation:
-        return view(self._engine.store.db, self._engine.device, self._engine.groups, record)
+    def _view(
+        self, record: ConversationRecord, noted: Marks | None = None, verified: frozenset[str] | None = None
+    ) -> Conversation:
+        db = self._engine.store.db
+        return view(
+            db,
+            self._engine.device,
+            self._engine.groups,
+            record,
+            marks=noted or marks(db, record.id),
+            verified=verified_users(db) if verified is None else verified,
+        )
 
     def _is_shown(self, record: ConversationRecord) -> bool:
         """An attempt to open a conversation that came to nothing is not one."""

@@ -74,6 +74,36 @@ def changed_users(db: apsw.Connection) -> set[str]:
     return {row[0] for row in db.execute("SELECT user FROM contact WHERE changed_to IS NOT NULL")}
 
 
+def every(db: apsw.Connection) -> list[tuple[Contact, int]]:
+    """Return everybody whose key is known, by name, with when that was first seen (seconds since 1970)."""
+    rows = db.execute(
+        "SELECT user, account_key, generation, changed_to, first_seen FROM contact ORDER BY user"
+    )
+    return [(Contact(*contact), since) for *contact, since in rows]
+
+
+def verified_users(db: apsw.Connection) -> frozenset[str]:
+    """Return the users whose present key was compared outside the chat, and who have shown no other since."""
+    rows = db.execute(
+        "SELECT c.user FROM contact c JOIN verified v ON v.user = c.user AND v.account_key = c.account_key"
+        " WHERE c.changed_to IS NULL"
+    )
+    return frozenset(user for (user,) in rows)
+
+
+def set_verified(db: apsw.Connection, user: str, key: bytes, *, now: int) -> None:
+    """Note that this key was compared. It says nothing of any other key of the user (D-04)."""
+    db.execute(
+        "INSERT INTO verified (user, account_key, since) VALUES (?, ?, ?) ON CONFLICT (user)"
+        " DO UPDATE SET account_key = excluded.account_key, since = excluded.since",
+        (user, key, now),
+    )
+
+
+def clear_verified(db: apsw.Connection, user: str) -> None:
+    db.execute("DELETE FROM verified WHERE user = ?", (user,))
+
+
 def accept_change(db: apsw.Connection, user: str, key: bytes) -> bool:
     """Take a key that was seen later as the user's; whether it is still the one that was seen last."""
     db.execute(

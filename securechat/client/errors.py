@@ -25,7 +25,8 @@ SecureChatError
     │   ├── UnknownUser
     │   ├── NameTaken
     │   └── Forbidden                        exit 6
-    ├── UnknownConversation, NotAMember      no such conversation here; not in it: exit 6
+    ├── UnknownConversation, UnknownMessage  no such conversation, no such message here
+    ├── NotAMember                           not in it: exit 6
     ├── HolderRefused, HolderLeft            the process that holds the profile said no, or ended
     └── NoHolder                             nobody holds the profile, and no password was given
 
@@ -256,6 +257,15 @@ class UnknownConversation(ClientError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no conversation {name} here")
         self.name = name
+
+
+class UnknownMessage(ClientError):
+    def __init__(self, named: str, *, several: bool = False) -> None:
+        super().__init__(
+            f"several messages begin with {named}: give more of it"
+            if several
+            else f"there is no message {named}"
+        )
 
 
 class NotAMember(ClientError):

@@ -159,6 +159,31 @@ class Conversation(Struct, frozen=True, kw_only=True):
     expires_after: int = 0
 
 
+class Contact(Struct, frozen=True, kw_only=True):
+    """Somebody whose account key is known here, since ``since`` (seconds since 1970).
+
+    ``verified``: the key was compared outside the chat. ``changed``: another was seen later and is
+    not accepted.
+    """
+
+    user: str
+    verified: bool
+    changed: bool
+    since: int
+    safety_number: str
+    conversations: tuple[str, ...]
+
+
+class DeviceInfo(Struct, frozen=True, kw_only=True):
+    """A device that reads along: ``device`` is its name at the server, ``this`` whether it is this one."""
+
+    user: str
+    device: str
+    own: bool
+    this: bool
+    conversations: tuple[str, ...]
+
+
 class Trouble(Struct, frozen=True, kw_only=True):
     """Something that could not be read, or went wrong, at a place of a conversation.
 

@@ -11,6 +11,7 @@ Schema: the numbered files in ``migrations/``, each run once, in one transaction
 import contextlib
 import os
 import re
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ import apsw
 
 from securechat.client.errors import StoreDamaged, StoreError, StoreFailed, StoreTooNew
 from securechat.client.private_files import check_file, create_file
+from securechat.client.words import register_words
 
 KEY_SIZE: Final = 32
 BUSY_MILLISECONDS: Final = 5_000
@@ -94,6 +96,7 @@ class ClientStore:
             raise StoreDamaged(f"{path} is missing; restore the folder from a backup") from problem
         except _FAULTS as fault:
             raise _error_of(path, fault) from fault
+        let_go_with(self, self._db)
         self._db.cursor_factory = _Cursor
         try:
             self._prepare(key)
@@ -165,6 +168,12 @@ class ClientStore:
         migrate(db)
 
 
+def let_go_with(holder: object, db: apsw.Connection) -> None:
+    """Close a connection when its holder is forgotten: by itself one that knows words is never let go."""
+    # Forced: whoever forgot it can be told nothing. A second closing does nothing.
+    weakref.finalize(holder, db.close, True).atexit = False  # noqa: FBT003 - as apsw has it
+
+
 def create_store(path: Path, key: bytes) -> ClientStore:
     """Make a new store, private from its first byte (its WAL inherits the mode).
 
@@ -182,7 +191,8 @@ def remove_store(path: Path) -> None:
 
 
 def migrate(db: apsw.Connection, migrations: Sequence[tuple[int, str]] | None = None) -> None:
-    """Run what the schema lacks, each file once."""
+    """Run what the schema lacks, each file once, on a connection that knows the words it is made of."""
+    register_words(db)
     steps = _migrations() if migrations is None else migrations
     latest = steps[-1][0]
     if _version(db) > latest:

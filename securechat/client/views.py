@@ -5,13 +5,26 @@ import apsw
 from securechat.client.device import Device
 from securechat.client.events import Conversation, Member, Standing
 from securechat.client.groups import Groups
+from securechat.client.marks import NOTHING, Marks
 from securechat.client.people import members_of
 from securechat.client.records import ConversationRecord
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.cipher_suite import cipher_suite
 
 
-def view(db: apsw.Connection, device: Device, groups: Groups, record: ConversationRecord) -> Conversation:
+def view(
+    db: apsw.Connection,
+    device: Device,
+    groups: Groups,
+    record: ConversationRecord,
+    *,
+    marks: Marks = NOTHING,
+    verified: frozenset[str] = frozenset(),
+) -> Conversation:
+    """Return what a list shows.
+
+    :param verified: the users whose keys were compared outside the chat
+    """
     members: tuple[Member, ...] = ()
     suite, speaks = "", False
     public = groups.public(db, record.id)
@@ -20,6 +33,7 @@ def view(db: apsw.Connection, device: Device, groups: Groups, record: Conversati
         members = members_of(public.tree, room)
         suite = cipher_suite(public.context.cipher_suite).name
         speaks = may_speak(room, device.user_uri) and record.state is Standing.JOINED and not record.held
+    others = {record.peer} if record.peer else {member.user for member in members} - {device.user}
     return Conversation(
         name=record.name,
         kind=record.kind,
@@ -33,4 +47,11 @@ def view(db: apsw.Connection, device: Device, groups: Groups, record: Conversati
         may_speak=speaks,
         held_code=record.held_code,
         held_text=record.held_text,
+        unread=marks.unread,
+        mentions=marks.mentions,
+        last=marks.last,
+        last_time=marks.last_time,
+        notify=marks.notify,
+        draft=marks.draft,
+        verified=bool(others) and others <= verified,
     )

@@ -1,3 +1,4 @@
+import gc
 import secrets
 from pathlib import Path
 
@@ -73,6 +74,19 @@ def test_every_store_is_opened_as_it_promises(path: Path, pragma: str, value: in
     """L-02: what is deleted is overwritten, and nothing is written beside the sealed file."""
     with new_store(path) as store:
         assert store.value(f"PRAGMA {pragma}") == value
+
+
+def test_a_store_that_is_forgotten_is_closed(path: Path) -> None:
+    store = new_store(path)
+    note(store, "x", 1)
+    db = store.db
+    del store
+    gc.collect()
+
+    with pytest.raises(apsw.ConnectionClosedError):
+        db.execute("SELECT 1")
+    with ClientStore(path, KEY) as again:
+        assert again.value("SELECT value FROM notebook") == 1
 
 
 def test_a_second_store_of_one_name_is_not_made(path: Path) -> None:

@@ -93,7 +93,10 @@ def test_c_07_what_was_on_hold_is_so_since_it_was_told(tmp_path: Path) -> None:
 
 
 def interruptions(version: int, folder: Path) -> Iterator[Path]:
-    """Stores whose migration ended before its first statement, before its second, up to its end."""
+    """Stores whose next migration ended before its first statement, before its second, up to its end.
+
+    The ones after it have their own turn, as the next of a later version.
+    """
     number, through = 0, False
     while not through:
         number += 1
@@ -110,7 +113,7 @@ def interruptions(version: int, folder: Path) -> Iterator[Path]:
 
         db.exec_trace = count
         with contextlib.suppress(apsw.ExecTraceAbort):
-            migrate(db)
+            migrate(db, STEPS[: version + 1])
             through = True
         db.close()
         yield path

@@ -24,7 +24,7 @@ from securechat.client.events import Event
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.registration import register
 from securechat.client.session import Credentials, Session
-from securechat.client.store import ClientStore, _Cursor, migrate
+from securechat.client.store import ClientStore, _Cursor, let_go_with, migrate
 from securechat.client.trust import Pins, Trust
 from securechat.membership import passwords
 from securechat.server.certificate import make_certificate, read_certificate
@@ -46,6 +46,7 @@ class MemoryStore(ClientStore):
     def __init__(self, data: bytes | None = None) -> None:
         self._path = Path("memory")
         self._db = apsw.Connection(":memory:")
+        let_go_with(self, self._db)
         if data is not None:
             self._db.deserialize("main", data)
         self._db.cursor_factory = _Cursor
@@ -64,8 +65,8 @@ class MemoryStore(ClientStore):
         tables = [name for (name,) in other.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         self._db.pragma("foreign_keys", 0)
         for table in tables:
-            if table.startswith("sqlite_"):
-                continue
+            if table.startswith(("sqlite_", "message_words")):
+                continue  # the words come with the messages
             for row in other.db.execute(f"SELECT * FROM {table}"):  # noqa: S608 - a name of the schema
                 marks = ", ".join("?" * len(row))
                 self._db.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608 - as above

@@ -1,0 +1,153 @@
+"""The part of `Client` that finds what was said, and keeps what a person sets for a conversation.
+
+Nothing here needs the server: it reads the store, and writes what is of this machine alone.
+"""
+
+from datetime import date
+from typing import Final
+
+from securechat.client import finding, history, marks, records
+from securechat.client.compose import fold_name
+from securechat.client.contacts import clear_verified, contact, every, set_verified, verified_users
+from securechat.client.engine import Engine
+from securechat.client.errors import Forbidden, IdentityChanged, UnknownUser
+from securechat.client.events import Contact, DeviceInfo, Message
+from securechat.client.marks import NOTIFY, Notify
+from securechat.client.people import credential_of
+from securechat.client.verbs import Verbs
+from securechat.client.verification import begins_with, number_with
+
+MAX_DRAFT: Final = 64 * 1024
+"""Code points of a draft: as many as any message has."""
+
+
+class Finder:
+    """Search, days, bookmarks, drafts, settings and people of one account; `Client` is one."""
+
+    _engine: Engine
+    _verbs: Verbs
+
+    def search(
+        self, words: str, *, conversation: str | None = None, limit: int = 50, before: int = 0
+    ) -> list[Message]:
+        """Return the messages that have all these words, the newest first.
+
+        :param words: in any order and script, of either case; the last may be the beginning of a word, and
+            what stands in double quotes is looked for as it stands
+        :param before: only what is older than the message of this local id; 0 for all
+        :raises UnknownConversation: there is none of this name
+        """
+        where = None if conversation is None else self._verbs.record(conversation).id
+        return self._messages(
+            finding.search(self._engine.store.db, words, conversation=where, limit=limit, before=before)
+        )
+
+    def at_date(self, name: str, day: date) -> int:
+        """Return the local id of the first message of a day or after it; 0 if there is none."""
+        return finding.first_since(self._engine.store.db, self._verbs.record(name).id, day)
+
+    def bookmark(self, message: str | int, *, on: bool = True) -> Message:
+        """Keep a message in mind, or no longer.
+
+        :param message: its MIMI id in hex, or at least six digits of its beginning, or its local id
+        :raises UnknownMessage: there is none, or several begin like this
+        """
+        with self._engine.changes.change() as change:
+            found = finding.local_id(change.db, message)
+            finding.bookmark(change.db, found, on=on, now=change.now)
+        return history.message(self._engine.store.db, found)
+
+    def bookmarks(self, limit: int = 100) -> list[Message]:
+        """Return the messages that are kept in mind, the newest first."""
+        return self._messages(finding.bookmarks(self._engine.store.db, limit))
+
+    def set_draft(self, name: str, text: str) -> None:
+        """Keep what was typed in a conversation and not sent; empty for nothing."""
+        typed = text[:MAX_DRAFT].encode("utf-8", "replace").decode()
+        with self._engine.changes.change() as change:
+            marks.set_draft(change.db, self._verbs.record(name).id, typed)
+
+    def draft(self, name: str) -> str:
+        """Return what was typed in a conversation and not sent."""
+        return marks.marks(self._engine.store.db, self._verbs.record(name).id).draft
+
+    def set_notify(self, name: str, how: Notify) -> None:
+        """Say what of a conversation makes itself heard: ``all``, ``mentions`` or ``mute``.
+
+        :raises Forbidden: there is no such setting
+        """
+        if how not in NOTIFY:
+            raise Forbidden("bad_request", f"notify is one of {', '.join(NOTIFY)}")
+        with self._engine.changes.change() as change:
+            marks.set_notify(change.db, self._verbs.record(name).id, how)
+
+    def set_verified(self, user: str, number: str) -> None:
+        """Note that the safety number with a contact was compared outside the chat, and is the same.
+
+        :param number: that number, or its first five digits or more: it says which key was compared
+        :raises UnknownUser: no keys of theirs are known
+        :raises IdentityChanged: the number is another, or another key was seen since
+        """
+        name = fold_name(user).removeprefix("@")
+        with self._engine.changes.change() as change:
+            known = contact(change.db, name)
+            if known is None:
+                raise UnknownUser("unknown_user", f"no keys of {name} are known here yet")
+            ours = number_with(self._engine.device, self._engine.keys.account_key, name, known.account_key)
+            if known.changed_to is not None or not begins_with(ours, number):
+                raise IdentityChanged(name)
+            set_verified(change.db, name, known.account_key, now=change.now)
+
+    def clear_verified(self, user: str) -> None:
+        """Take the mark back."""
+        with self._engine.changes.change() as change:
+            clear_verified(change.db, fold_name(user).removeprefix("@"))
+
+    def contacts(self) -> list[Contact]:
+        """Return everybody whose keys are known here, by name."""
+        engine = self._engine
+        db, own_key = engine.store.db, engine.keys.account_key
+        verified = verified_users(db)
+        rooms: dict[str, list[str]] = {}
+        for info in self.devices():
+            for name in info.conversations:
+                if name not in (seen := rooms.setdefault(info.user, [])):
+                    seen.append(name)
+        return [
+            Contact(
+                user=known.user,
+                verified=known.user in verified,
+                changed=known.changed_to is not None,
+                since=since,
+                safety_number=number_with(engine.device, own_key, known.user, known.account_key),
+                conversations=tuple(sorted(rooms.get(known.user, ()))),
+            )
+            for known, since in every(db)
+        ]
+
+    def devices(self, name: str | None = None) -> list[DeviceInfo]:
+        """Return whose devices read along, of one conversation or of all; this device is always among them.
+
+        :raises UnknownConversation: there is none of this name
+        """
+        engine = self._engine
+        db, ours = engine.store.db, engine.device
+        read: dict[tuple[str, str], list[str]] = {(ours.user, ours.client): []}
+        for record in records.every(db) if name is None else [self._verbs.record(name)]:
+            public = engine.groups.public(db, record.id)
+            for _, leaf in public.tree.leaves() if public is not None else ():
+                credential = credential_of(leaf)
+                read.setdefault((credential.user_name, credential.client_id), []).append(record.name)
+        return [
+            DeviceInfo(
+                user=user,
+                device=client,
+                own=user == ours.user,
+                this=client == ours.client,
+                conversations=tuple(names),
+            )
+            for (user, client), names in sorted(read.items())
+        ]
+
+    def _messages(self, local_ids: list[int]) -> list[Message]:
+        return [history.message(self._engine.store.db, each) for each in local_ids]

@@ -1,0 +1,109 @@
+"""What a list of conversations shows of each: what is unread, what was said last, what was set for it.
+
+All of it at once is three queries, each answered by an index: their cost goes with the number of
+conversations and of unread messages, not with all that was ever said.
+"""
+
+from typing import Final, Literal, get_args
+
+import apsw
+from msgspec import Struct
+
+from securechat.text import sanitise
+
+Notify = Literal["all", "mentions", "mute"]
+"""What of a conversation makes itself heard."""
+
+NOTIFY: Final = get_args(Notify)
+
+MAX_LAST: Final = 120
+"""Code points of the last line: more stands in no list."""
+
+_UNREAD: Final = "shown = 0 AND own = 0 AND state IN ('received', 'unreadable')"
+"""As the index has it, word for word: else it is not used."""
+
+_ISOLATES: Final = "\N{FIRST STRONG ISOLATE}\N{POP DIRECTIONAL ISOLATE}"
+
+
+class Marks(Struct, frozen=True, kw_only=True):
+    """As the fields of `events.Conversation` of these names."""
+
+    unread: int = 0
+    mentions: int = 0
+    last: str = ""
+    last_time: int = 0
+    notify: str = "all"
+    draft: str = ""
+
+
+NOTHING: Final = Marks()
+
+
+def marks(db: apsw.Connection, conversation: int) -> Marks:
+    """Return what one conversation has."""
+    return _found(db, "= ?", (conversation,)).get(conversation, NOTHING)
+
+
+def all_marks(db: apsw.Connection) -> dict[int, Marks]:
+    """Return what each conversation has, by its number; one that has nothing may be missing."""
+    return _found(db, "IS NOT NULL", ())
+
+
+def set_notify(db: apsw.Connection, conversation: int, notify: Notify) -> None:
+    db.execute(
+        "INSERT INTO choice (conversation, notify) VALUES (?, ?)"
+        " ON CONFLICT (conversation) DO UPDATE SET notify = excluded.notify",
+        (conversation, notify),
+    )
+
+
+def set_draft(db: apsw.Connection, conversation: int, draft: str) -> None:
+    db.execute(
+        "INSERT INTO choice (conversation, draft) VALUES (?, ?)"
+        " ON CONFLICT (conversation) DO UPDATE SET draft = excluded.draft",
+        (conversation, draft),
+    )
+
+
+# ``which`` is one of the two above, never what somebody typed: hence S608 in what follows.
+def _found(db: apsw.Connection, which: str, given: tuple[int, ...]) -> dict[int, Marks]:
+    unread: dict[int, int] = dict(
+        db.execute(
+            f"SELECT conversation, count(*) FROM message WHERE {_UNREAD} AND conversation {which}"  # noqa: S608
+            " GROUP BY conversation",
+            given,
+        )
+    )
+    last = {
+        conversation: (_line(kind, sender, bool(own), text), timestamp)
+        for conversation, kind, sender, own, text, timestamp in db.execute(
+            "SELECT c.id, c.kind, m.sender, m.own, substr(m.text, 1, 400), m.timestamp"  # noqa: S608
+            " FROM conversation c CROSS JOIN message m ON m.id = (SELECT max(id) FROM message"
+            f" WHERE conversation = c.id AND state <> 'not_shown') WHERE c.id {which}",
+            given,
+        )
+    }
+    chosen = {
+        conversation: (notify, draft)
+        for conversation, notify, draft in db.execute(
+            f"SELECT conversation, notify, draft FROM choice WHERE conversation {which}",  # noqa: S608
+            given,
+        )
+    }
+    return {
+        conversation: Marks(
+            unread=unread.get(conversation, 0),
+            last=last.get(conversation, ("", 0))[0],
+            last_time=last.get(conversation, ("", 0))[1],
+            notify=chosen.get(conversation, ("all", ""))[0],
+            draft=chosen.get(conversation, ("all", ""))[1],
+        )
+        for conversation in unread.keys() | last.keys() | chosen.keys()
+    }
+
+
+def _line(kind: str, sender: str, own: bool, text: str) -> str:  # noqa: FBT001 - a row's column
+    """The last thing said as one line; who said it where that is not the conversation's own name."""
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    said = sanitise(first.strip(_ISOLATES), limit=MAX_LAST)
+    return f"@{sender}: {said}" if sender and (own or kind != "direct") else said

@@ -96,9 +96,10 @@ def result_of(call: Call, result: Any) -> dict[str, Any] | None:  # noqa: ANN401
     return None if call.id is None else {"jsonrpc": "2.0", "id": call.id, "result": result}
 
 
-def error_of(call: Call | None, code: int, text: str, *, exit_code: int) -> dict[str, Any]:
-    """A no, with the code a command ends with."""
-    error = {"code": code, "message": text, "data": {"exit_code": exit_code}}
+def error_of(call: Call | None, code: int, text: str, *, exit_code: int, kind: str = "") -> dict[str, Any]:
+    """A no, with the code a command ends with, and the name of what went wrong if there is one."""
+    data = {"exit_code": exit_code} | ({"kind": kind} if kind else {})
+    error = {"code": code, "message": text, "data": data}
     return {"jsonrpc": "2.0", "id": call.id if call is not None else None, "error": error}
 
 

@@ -65,7 +65,9 @@ LONG_FILES: Final = {
 }
 LONG_FUNCTIONS: Final[dict[str, str]] = {}
 TASK_ROOTS: Final = {
-    "client/local_socket.py:_answer": "a call's root: one one-shot's failure must not end the holder",
+    "client/follow.py:watch": "a task's root: who waits for a message is told",
+    "client/local_line.py:_answer": "a call's root: one front end's failure must not end the holder",
+    "client/local_line.py:_tell": "a task's root: as above",
     "client/session.py:_run": "a task's root: the owner is told that the session is over",
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
     "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",

@@ -3,13 +3,16 @@
 import asyncio
 import os
 import sys
+from contextlib import AbstractAsyncContextManager
 
 import click
 
-from securechat.cli.accounts import opened_client
+from securechat.cli.faces import held_face, holding
 from securechat.cli.line_mode import LineMode
 from securechat.cli.options import Account, account_options, known_password
 from securechat.cli.surface import PlainSurface, Surface
+from securechat.client.errors import NoHolder
+from securechat.client.face import Face
 
 
 @click.command()
@@ -22,8 +25,12 @@ def chat(account: Account, plain: bool) -> int:
     @bob: hello      to bob            #team: hello     to a room
     plain text       to the last one   exit             leaves   (/help for the rest)
     """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
-    password = known_password(account)
-    return asyncio.run(_chat(account, password, plain=plain or not _can_edit()))
+    plain = plain or not _can_edit()
+    try:
+        return asyncio.run(_chat(held_face(account), account.user, plain=plain))
+    except NoHolder:
+        password = known_password(account)  # asked here: no loop runs that would keep Ctrl-C to itself
+    return asyncio.run(_chat(holding(account, password), account.user, plain=plain))
 
 
 def _can_edit() -> bool:
@@ -31,10 +38,10 @@ def _can_edit() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-async def _chat(account: Account, password: str, *, plain: bool) -> int:
-    async with opened_client(account, password) as client:
+async def _chat(opening: AbstractAsyncContextManager[Face], user: str, *, plain: bool) -> int:
+    async with opening as face:
         surface = _surface(plain=plain)
-        return await LineMode(client, surface, user=account.user, piped=not sys.stdin.isatty()).run()
+        return await LineMode(face, surface, user=user, piped=not sys.stdin.isatty()).run()
 
 
 def _surface(*, plain: bool) -> Surface:

@@ -1,8 +1,8 @@
-"""The line mode's work: typed lines become calls of the client, its events become lines."""
+"""The line mode's work: typed lines become calls of the account, its events become lines."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, assert_never
 
 from msgspec import structs
@@ -16,17 +16,21 @@ from securechat.cli.show import (
     members_text,
     message_text,
 )
-from securechat.cli.surface import NOT_TEXT, Surface
-from securechat.client.client import Client
+from securechat.cli.stdin import NOT_TEXT
+from securechat.cli.surface import Surface
 from securechat.client.commands import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
 from securechat.client.events import (
     Connected,
     Disconnected,
+    Event,
     Joined,
+    Message,
     MessageAcknowledged,
     MessageReceived,
+    Notice,
     Undecryptable,
 )
+from securechat.client.face import Face
 from securechat.errors import SecureChatError
 
 EXIT_LATER: Final = 75
@@ -36,6 +40,9 @@ DRAIN_SECONDS: Final = 30
 SHOWN_AT_ONCE: Final = 200
 """Messages between two marks: what a crash in between shows a second time."""
 
+SEEN: Final = 20_000
+"""Messages whose event may still wait to be told: twice what a listener keeps."""
+
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
@@ -43,13 +50,14 @@ PARTING_SECONDS: Final = 2
 class LineMode:
     """One person's chat. ``piped`` input decides the exit code; a person's typing slips do not."""
 
-    def __init__(self, client: Client, surface: Surface, *, user: str, piped: bool) -> None:
-        self._client = client
+    def __init__(self, face: Face, surface: Surface, *, user: str, piped: bool) -> None:
+        self._face = face
         self._surface = surface
         self._user = user
         self._piped = piped
         self._target = ""
         self._typed: set[int] = set()
+        self._seen: dict[int, None] = {}
         self._connection = Connection()
         self._exit_code = 0
 
@@ -77,34 +85,52 @@ class LineMode:
         return f"{self._target or self._user}> "
 
     async def _print_events(self) -> None:
-        events = self._client.events()
-        self._show_messages()
+        events = await self._face.events()
+        await self._show_waiting()
         async for event in events:
-            if isinstance(event, MessageReceived | Undecryptable):
-                self._show_messages()
-                continue
-            if isinstance(event, MessageAcknowledged):
-                if event.message.local_id not in self._typed:  # sent through this process by a one-shot
-                    self._surface.show(message_text(event.message))
-                continue
-            if isinstance(event, Connected | Disconnected):
-                text = self._connection.text(event)
-            else:
-                text = event_text(event)
-            if text is not None:
-                self._surface.tell(text)
-            if isinstance(event, Joined):
-                self._show_messages()
+            await self._print_event(event)
 
-    def _show_messages(self) -> None:
+    async def _print_event(self, event: Event) -> None:
+        match event:
+            case MessageReceived(message=message):
+                if message.local_id not in self._seen:
+                    await self._show_waiting()
+                if message.local_id not in self._seen:  # another chat of this account was faster
+                    self._show([message])
+                return
+            case MessageAcknowledged(message=message):
+                if message.local_id not in self._typed:  # sent through another front end
+                    self._surface.show(message_text(message))
+                return
+            case Undecryptable():
+                text = None if await self._show_waiting() else event_text(event)
+            case Connected() | Disconnected():
+                text = self._connection.text(event)
+            case _:
+                text = event_text(event)
+        if text is not None:
+            self._surface.tell(text)
+        if isinstance(event, Joined) or (isinstance(event, Notice) and event.code == "events_dropped"):
+            await self._show_waiting()
+
+    async def _show_waiting(self) -> bool:
         """Show what no chat has shown yet, in the log's order, then mark it: at least once, should we die."""
-        while messages := self._client.unshown(SHOWN_AT_ONCE):
-            for message in messages:
-                self._surface.show(message_text(message))
-            self._client.mark_shown([message.local_id for message in messages])
+        found = False
+        while messages := await self._face.unshown(SHOWN_AT_ONCE):
+            found = True
+            self._show(messages)
+            await self._face.mark_shown([message.local_id for message in messages])
+        return found
+
+    def _show(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._surface.show(message_text(message))
+            self._seen[message.local_id] = None
+        while len(self._seen) > SEEN:
+            del self._seen[next(iter(self._seen))]
 
     async def _part(self) -> int:
-        if await self._client.drained(DRAIN_SECONDS if self._piped else PARTING_SECONDS):
+        if await self._face.drained(DRAIN_SECONDS if self._piped else PARTING_SECONDS):
             return self._exit_code
         self._surface.tell("* not everything has reached the server; it goes out at the next connection")
         return self._exit_code or EXIT_LATER
@@ -139,7 +165,7 @@ class LineMode:
         if not target:
             self._fail("to whom? begin with @user: or #room:", exit_code=1)
             return
-        message = await self._client.send(target, line.text)
+        message = await self._face.send(target, line.text)
         self._typed.add(message.local_id)
         self._target = message.conversation
 
@@ -171,38 +197,38 @@ class LineMode:
         name, *rest = command.words
         announcement = bool(rest) and rest[0] in {"announce", "--announce", "announcement"}
         topic = " ".join(rest[1:] if announcement else rest)
-        conversation = await self._client.create_room(name, announcement=announcement, topic=topic)
+        conversation = await self._face.create_room(name, announcement=announcement, topic=topic)
         self._target = conversation.name
         self._surface.tell(f"* you made {conversation.name}; /invite @user asks people in")
 
     async def _invite(self, command: Command) -> None:
         user, room = self._user_and_room(command)
         if user:
-            await self._client.invite(room, user)
+            await self._face.invite(room, user)
             self._surface.tell(f"* @{user} is invited to {room}")
 
     async def _remove(self, command: Command) -> None:
         user, room = self._user_and_room(command)
         if user:
-            await self._client.remove(room, user)
+            await self._face.remove(room, user)
 
     async def _join(self, command: Command) -> None:
         room = self._room(command)
         if room:
-            await self._client.join(room)
+            await self._face.join(room)
             self._target = room
 
     async def _leave(self, command: Command) -> None:
         room = self._room(command)
         if room:
-            await self._client.leave(room)
+            await self._face.leave(room)
             self._surface.tell(f"* you left {room}")
             if self._target == room:
                 self._target = ""
 
     async def _rooms(self, command: Command) -> None:
         del command
-        conversations = self._client.conversations()
+        conversations = await self._face.conversations()
         for conversation in conversations:
             self._surface.tell(conversation_text(conversation))
         if not conversations:
@@ -211,7 +237,7 @@ class LineMode:
     async def _members(self, command: Command) -> None:
         name = command.words[0] if command.words else self._target
         if name:
-            self._surface.tell(members_text(self._client.conversation(name)))
+            self._surface.tell(members_text(await self._face.conversation(name)))
         else:
             await self._rooms(command)
 
@@ -220,7 +246,7 @@ class LineMode:
         if not name:
             self._fail("usage: " + COMMANDS["fingerprint"][0], exit_code=1)
             return
-        codes = self._client.fingerprint(name)
+        codes = await self._face.fingerprint(name)
         if codes.safety_number:
             self._surface.tell(f"safety number with {name} (the same on both sides): {codes.safety_number}")
         if codes.changed_number:
@@ -235,18 +261,18 @@ class LineMode:
         if not user.startswith("@") or not digits:
             self._fail("usage: " + COMMANDS["accept"][0], exit_code=1)
             return
-        await self._client.accept_identity(user, " ".join(digits))
+        await self._face.accept_identity(user, " ".join(digits))
         self._surface.tell(f"* the new keys of {user} are taken as theirs")
 
     async def _release(self, command: Command) -> None:
         name = command.words[0] if command.words else self._target
         if name:
-            await self._client.release(name)
+            await self._face.release(name)
         else:
             self._fail("usage: " + COMMANDS["release"][0], exit_code=1)
 
     async def _why(self, command: Command) -> None:
-        explanations = self._client.why(command.words[0] if command.words else None)
+        explanations = await self._face.why(command.words[0] if command.words else None)
         for explanation in explanations:
             self._surface.tell(explanation_text(explanation))
         if not explanations:
@@ -255,13 +281,13 @@ class LineMode:
     async def _upgrade(self, command: Command) -> None:
         name = command.words[0] if command.words else self._target
         if name:
-            await self._client.upgrade(name)
+            await self._face.upgrade(name)
         else:
             self._fail("usage: " + COMMANDS["upgrade"][0], exit_code=1)
 
     async def _status(self, command: Command) -> None:
         del command
-        for name, value in structs.asdict(self._client.status()).items():
+        for name, value in structs.asdict(await self._face.status()).items():
             self._surface.tell(f"{name}: {value}")
 
     def _room(self, command: Command) -> str:

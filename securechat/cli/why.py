@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from securechat.cli.desks import desk_of
+from securechat.cli.faces import face_of
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
 from securechat.client.events import Explanation, OtherHold
@@ -33,8 +33,8 @@ def why(account: Account, conversation: str | None, as_json: bool) -> None:
 
 
 async def _why(account: Account, conversation: str | None) -> list[Explanation]:
-    async with desk_of(account) as desk:
-        return await desk.why(conversation)
+    async with face_of(account) as face:
+        return await face.why(conversation)
 
 
 def explanation_json(explanation: Explanation) -> Iterator[dict[str, Any]]:

@@ -19,7 +19,7 @@ from securechat.client.compose import conversation_for, fold_name, queue_text, w
 from securechat.client.config import Home, ServerAddress
 from securechat.client.contacts import accept_change, contact, verified_users
 from securechat.client.device import Clock
-from securechat.client.engine import Engine, Listener
+from securechat.client.engine import Engine
 from securechat.client.errors import (
     Forbidden,
     IdentityChanged,
@@ -42,6 +42,7 @@ from securechat.client.history import Mark
 from securechat.client.holds import settle_if_known, settle_on_purpose, try_again
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
+from securechat.client.listener import Listener
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
 from securechat.client.marks import NOTHING, Marks, all_marks, marks
@@ -123,9 +124,12 @@ class Client(Finder):
     async def __aexit__(self, *failure: object) -> None:
         await self.close()
 
-    def events(self) -> Listener:
-        """Return what happens from now on, in order; the first listener also hears what did since `open`."""
-        return self._engine.listen()
+    def events(self, *, late: bool = False) -> Listener:
+        """Return what happens from now on, in order; the first listener also hears what did since `open`.
+
+        :param late: for who is not the owner: begins with whether there is a connection instead
+        """
+        return self._engine.listen(late=late)
 
     def conversations(self) -> list[Conversation]:
         """Return all conversations, by name."""

@@ -6,9 +6,6 @@ the session. What a conversation does is in ``work.py``, what the log does to it
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator
-from typing import Final
 from weakref import WeakSet
 
 from securechat.client.anchor import Anchor
@@ -27,6 +24,7 @@ from securechat.client.groups import Groups
 from securechat.client.holds import ask_again
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
+from securechat.client.listener import MAX_EVENTS, Listener
 from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
@@ -41,43 +39,6 @@ from securechat.client.work import Work
 from securechat.protocol.messages import Answer, Delivered, InboxDelivered
 from securechat.text import sanitise
 
-MAX_EVENTS: Final = 10_000
-"""Events that wait for a slow listener; the store has everything that is dropped here."""
-
-
-class Listener:
-    """One listener's events, in order. The oldest are dropped, and that is said, if it sleeps too long."""
-
-    def __init__(self, earlier: list[Event]) -> None:
-        self._waiting: deque[Event | None] = deque(earlier)
-        self._arrived = asyncio.Event()
-        self._dropped = False
-        if earlier:
-            self._arrived.set()
-
-    def put(self, event: Event | None) -> None:
-        if len(self._waiting) >= MAX_EVENTS:
-            self._waiting.popleft()
-            self._dropped = True
-        self._waiting.append(event)
-        self._arrived.set()
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        if self._dropped:
-            self._dropped = False
-            return Notice("events_dropped", "some events were dropped here; the messages are in the store")
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        event = self._waiting.popleft()
-        if event is None:
-            self._waiting.append(None)
-            raise StopAsyncIteration
-        return event
-
 
 class Engine:
     """Wiring. Start it, close it; in between it follows the session."""
@@ -88,6 +49,7 @@ class Engine:
         self.device = device_of(keys)
         self.clock = clock
         self.connected: Connected | None = None
+        self._standing: Connected | Disconnected | None = None
         self._session = session
         self._dates = Dates(clock)
         self._dates_agreed = True
@@ -135,10 +97,16 @@ class Engine:
             listener.put(None)
         self.store.close()
 
-    def listen(self) -> Listener:
-        """Return a listener; the first one also gets what happened before it came."""
-        listener = Listener(self._early or [])
-        self._early = None
+    def listen(self, *, late: bool = False) -> Listener:
+        """Return a listener; the first one also gets what happened before it came.
+
+        :param late: it is not the owner's: it is told whether there is a connection, then what happens
+        """
+        if late:
+            listener = Listener([self._standing] if self._standing is not None else [])
+        else:
+            listener = Listener(self._early or [])
+            self._early = None
         self._listeners.add(listener)
         return listener
 
@@ -207,6 +175,8 @@ class Engine:
             waiting.set_exception(error)
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, Connected | Disconnected):
+            self._standing = event
         if self._early is not None and len(self._early) < MAX_EVENTS:
             self._early.append(event)
         for listener in tuple(self._listeners):

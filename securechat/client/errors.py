@@ -28,6 +28,7 @@ SecureChatError
     ├── UnknownConversation, UnknownMessage  no such conversation, no such message here
     ├── NotAMember                           not in it: exit 6
     ├── HolderRefused, HolderLeft            the process that holds the profile said no, or ended
+    ├── HolderFull                           exit 5: too many front ends follow it
     └── NoHolder                             nobody holds the profile, and no password was given
 
 The codes are those of docs/cli.md: 1 what the user can mend, 2 ours, 3 network or server,
@@ -358,12 +359,23 @@ class HolderLeft(ClientError):
         self.user = user
 
 
+class HolderFull(ClientError):
+    """As many front ends as may be are told events already."""
+
+    default_exit_code = ExitCode.QUOTA
+
+    def __init__(self) -> None:
+        super().__init__("too many front ends follow this account already; end one of them")
+
+
 class HolderRefused(ClientError):
     """What the holder answered, with the exit code it gave."""
 
-    def __init__(self, text: str, exit_code: int) -> None:
+    def __init__(self, text: str, exit_code: int, *, kind: str = "") -> None:
         super().__init__(sanitise(text))
         self._exit_code = exit_code
+        self.kind = sanitise(kind)
+        """The name of the error there; empty if it has none."""
 
     @property
     def exit_code(self) -> int:

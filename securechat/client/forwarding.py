@@ -1,110 +1,188 @@
-"""One-shots that go through the process that holds the profile, without a password.
+"""Front ends that go through the process that holds the profile, without a password.
 
-The other end of `local_socket`: a line of JSON-RPC there and back, or a stream of messages.
+The other end of `local_socket`: the same verbs and events as in the holder itself (`face.py`), so a
+front end does not know which of the two it has.
 """
 
 import asyncio
 import contextlib
 import itertools
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
+from weakref import WeakSet
 
 import msgspec
+from msgspec import Raw
 
+from securechat.client.calls import (
+    MAX_LINE,
+    NO_VALUE,
+    SUBSCRIBE,
+    Answer,
+    Part,
+    Refusal,
+    RefusalData,
+    signature,
+    verb,
+)
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import ExitCode, HolderLeft, HolderRefused, NoHolder, UnsafeFile
-from securechat.client.events import Message
-from securechat.client.local_socket import MAX_LINE, is_our_peer
+from securechat.client.events import Event
+from securechat.client.face import VERBS, Face
+from securechat.client.listener import Listener
 from securechat.client.private_files import check_private_folder
+from securechat.local_rpc import is_peer_of
 
 CONNECT_SECONDS: Final = 5
 """A holder on this machine that does not take a connection by then is stopped."""
 
+_NONSENSE: Final = (ConnectionError, ValueError, msgspec.MsgspecError, RecursionError)
+"""What reading or writing raises when the holder ends, or is none of ours."""
 
-class Line:
-    """A connection to the holder. Calls are made one after another."""
+
+class Remote:
+    """A connection to the holder. Calls may be made side by side."""
 
     def __init__(self, user: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._user = user
         self._reader = reader
         self._writer = writer
         self._ids = itertools.count(1)
-        self._told: list[Message] = []
+        self._asked: dict[int, tuple[asyncio.Future[Raw], list[Raw]]] = {}
+        self._listeners: WeakSet[Listener] = WeakSet()
+        self._end: HolderLeft | HolderRefused | None = None
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Every verb of `Face`."""
+        if name not in VERBS:
+            raise AttributeError(name)
+
+        async def asked(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - any verb's
+            given = signature(name).bind(*arguments, **named).arguments
+            return self._read_as(verb(name).result, await self._ask(name, given))
+
+        return asked
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        """Ask the holder.
+        """Make one call by its name; the result as JSON has it.
 
         :raises HolderRefused: it said no; the error has the exit code it gave
         :raises HolderLeft: it ended; whether it was done is not known
         """
+        return self._read_as(Any, await self._ask(method, params))
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Subscribe. The iterator raises `HolderLeft` at the holder's end."""
+        listener = Listener()
+        self._listeners.add(listener)
+        await self._ask(SUBSCRIBE, {})
+        return listener
+
+    async def listen(self) -> None:
+        """Take what the holder says, until it ends; then tell all who wait."""
+        try:
+            while True:
+                line = await self._reader.readline()
+                if not line.endswith(b"\n"):
+                    break
+                self._take(msgspec.json.decode(line, type=Answer))
+        except _NONSENSE:
+            pass  # what cannot be read is no holder of ours: to us it has ended
+        finally:
+            self._end = self._end or HolderLeft(self._user)
+            for future, _parts in self._asked.values():
+                if not future.done():
+                    future.set_exception(self._end)
+            for listener in tuple(self._listeners):
+                listener.fail(self._end)
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> list[Raw]:
+        """Return the parts of the result, the last one at the end."""
+        if self._end is not None:
+            raise self._end
         number = next(self._ids)
         call = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        self._writer.write(msgspec.json.encode(call) + b"\n")
-        with self._leaving():
-            await self._writer.drain()
-        while (answer := await self._read()).get("id") != number:
-            self._note(answer)
-        if "error" in answer:
-            raise _refused(answer["error"])
-        return answer.get("result")
-
-    async def messages(self) -> AsyncIterator[Message]:
-        """Follow: everything unprinted, then what comes. Mark each with ``printed`` once it is.
-
-        :raises HolderLeft: the holder ended
-        """
-        await self.call("receive", {"follow": True})
-        while True:
-            while self._told:
-                yield self._told.pop(0)
-            self._note(await self._read())
-
-    async def printed(self, local_ids: list[int]) -> None:
-        """Say that these were printed and need not come again."""
-        await self.call("printed", {"ids": local_ids})
-
-    def _note(self, notification: dict[str, Any]) -> None:
-        if notification.get("method") == "receive":
+        future: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        parts: list[Raw] = []
+        self._asked[number] = future, parts
+        try:
+            self._writer.write(msgspec.json.encode(call) + b"\n")
             with self._leaving():
-                self._told.append(msgspec.convert(notification["params"]["message"], Message))
+                await self._writer.drain()
+            last = await future
+            return [*parts, last]
+        finally:
+            del self._asked[number]
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # seen, also where we could not even ask
 
-    async def _read(self) -> dict[str, Any]:
+    def _take(self, answer: Answer) -> None:
+        match answer:
+            case Answer(method="event"):
+                with contextlib.suppress(msgspec.ValidationError):  # of a newer holder: not for us
+                    event = msgspec.json.decode(answer.params, type=Event)
+                    for listener in tuple(self._listeners):
+                        listener.put(event)
+            case Answer(method="part"):
+                part = msgspec.json.decode(answer.params, type=Part)
+                if part.id in self._asked:
+                    self._asked[part.id][1].append(part.items)
+            case Answer(id=int(number)) if number in self._asked:
+                future, _parts = self._asked[number]
+                if not future.done():
+                    _settle(future, answer)
+            case Answer(id=None, method="") if answer.error != NO_VALUE:
+                self._end = _refused(answer.error)  # said of the whole connection: it ends here
+
+    def _read_as(self, kind: Any, parts: list[Raw]) -> Any:  # noqa: ANN401 - any verb's
         with self._leaving():
-            line = await self._reader.readline()
-            if not line.endswith(b"\n"):
-                raise HolderLeft(self._user)
-            return msgspec.json.decode(line, type=dict[str, Any])
+            *more, last = (msgspec.json.decode(part, type=kind) for part in parts)
+        if not more:
+            return last
+        return [item for part in (*more, last) for item in part]
 
     @contextlib.contextmanager
-    def _leaving(self) -> Any:  # noqa: ANN401 - a context manager
+    def _leaving(self) -> Iterator[None]:
         try:
             yield
-        except (ConnectionError, ValueError, KeyError, TypeError, RecursionError) as problem:
+        except _NONSENSE as problem:
             raise HolderLeft(self._user) from problem
 
 
 @asynccontextmanager
-async def connected(profile: ProfileFolder) -> AsyncIterator[Line]:
+async def attached(profile: ProfileFolder) -> AsyncIterator[Remote]:
     """Connect to the process that holds the profile.
 
     :raises NoHolder: nobody does
     :raises UnsafeFile: what is there is not ours
     """
     reader, writer = await _connect(profile)
+    remote = Remote(profile.user, reader, writer)
+    listening = asyncio.create_task(remote.listen(), name="holder")
     try:
-        yield Line(profile.user, reader, writer)
+        yield remote
     finally:
+        listening.cancel()
+        await asyncio.wait([listening])
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
 
+@asynccontextmanager
+async def connected(profile: ProfileFolder) -> AsyncIterator[Face]:
+    """The account of a profile as its holder has it; raises as `attached`."""
+    async with attached(profile) as remote:
+        yield cast(Face, remote)
+
+
 async def forward(profile: ProfileFolder, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """Make one call. Raises as `connected` and `Line.call`."""
-    async with connected(profile) as line:
-        return await line.call(method, params)
+    """Make one call. Raises as `attached` and `Remote.call`."""
+    async with attached(profile) as remote:
+        return await remote.call(method, params)
 
 
 async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -120,17 +198,28 @@ async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asynci
     except OSError as problem:
         # The socket of a holder that was killed: nobody listens.
         raise NoHolder(profile.user) from problem
-    if not is_our_peer(writer.get_extra_info("socket")):
+    if writer.get_extra_info("peername") is None:
+        # asyncio takes a Unix socket whose queue is full for one that is connected.
+        writer.close()
+        raise HolderRefused("the process that holds the account is too busy", ExitCode.RETRY_LATER)
+    if not is_peer_of(writer.get_extra_info("socket"), os.geteuid()):
         writer.close()
         raise UnsafeFile(f"{path} is served by another user")
     return reader, writer
 
 
-def _refused(error: Any) -> HolderRefused:  # noqa: ANN401 - JSON
-    found = error if isinstance(error, dict) else {}
-    data = found.get("data")
-    code = data.get("exit_code") if isinstance(data, dict) else None
-    return HolderRefused(
-        str(found.get("message", "the holder refused")),
-        code if isinstance(code, int) and 0 < code < 256 else ExitCode.INTERNAL,
-    )
+def _settle(future: "asyncio.Future[Raw]", answer: Answer) -> None:
+    if answer.error == NO_VALUE:
+        future.set_result(answer.result)
+        return
+    refusal = _refused(answer.error)
+    future.set_exception(TimeoutError(str(refusal)) if refusal.kind == "TimeoutError" else refusal)
+
+
+def _refused(error: Raw) -> HolderRefused:
+    refusal, data = Refusal(), RefusalData()
+    with contextlib.suppress(msgspec.MsgspecError, RecursionError):
+        refusal = msgspec.json.decode(error, type=Refusal)
+        data = msgspec.json.decode(refusal.data, type=RefusalData)
+    code = data.exit_code if 0 < data.exit_code < 256 else ExitCode.INTERNAL
+    return HolderRefused(refusal.message, code, kind=data.kind)

@@ -68,14 +68,19 @@ def test_a_one_shot_goes_through_the_process_that_holds_the_account(shell: Shell
     with shell.holding("alice") as holder:
         sent = shell.run("send", "alice", "@bob", "without a password")
         rooms = shell.run("rooms", "alice", "--json")
-        second = shell.account("chat", "alice", given="exit\n")
+        second = shell.run("chat", "alice", given="@bob: nor here\n/status\nexit\n")
+        first = holder.stdout.readline() if holder.stdout is not None else ""
     got = shell.account("receive", "bob", "--json")
 
     assert sent.returncode == 0, sent.stderr
     assert json.loads(rooms.stdout)["room"] == "@bob"
-    assert second.returncode == 75
-    assert str(holder.pid) in second.stderr
-    assert json.loads(got.stdout)["text"] == "without a password"
+    assert second.returncode == 0
+    assert "connected: True" in second.stderr
+    assert first.endswith("@alice to @bob: without a password\n")
+    assert [json.loads(line)["text"] for line in got.stdout.splitlines()] == [
+        "without a password",
+        "nor here",
+    ]
 
 
 def test_a_conversation_in_the_best_suite_is_not_upgraded(shell: Shell) -> None:

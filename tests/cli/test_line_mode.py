@@ -2,14 +2,15 @@ import asyncio
 import io
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from securechat.cli.line_mode import LineMode
-from securechat.cli.surface import MAX_LINE_BYTES, NOT_TEXT, PlainSurface
-from securechat.client.client import Client
+from securechat.cli.stdin import MAX_LINE_BYTES, NOT_TEXT
+from securechat.cli.surface import PlainSurface
 from securechat.client.errors import CannotUpgrade
+from securechat.client.face import own_face
 
 
 class SilentSurface:
@@ -29,7 +30,7 @@ class SilentSurface:
 class BrokenClient:
     """A client whose messages cannot be read any more."""
 
-    def events(self) -> Any:
+    def events(self, *, late: bool = False) -> Any:  # noqa: ARG002 - Client's
         return self
 
     def unshown(self, limit: int) -> list[Any]:
@@ -37,7 +38,7 @@ class BrokenClient:
 
 
 async def test_a_chat_that_can_show_nothing_more_ends_and_says_why() -> None:
-    chat = LineMode(cast(Client, BrokenClient()), SilentSurface(), user="alice", piped=False)
+    chat = LineMode(own_face(BrokenClient()), SilentSurface(), user="alice", piped=False)
 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(20):
@@ -82,7 +83,7 @@ class UpgradingClient:
     def __init__(self) -> None:
         self.upgraded: list[str] = []
 
-    def events(self) -> Any:
+    def events(self, *, late: bool = False) -> Any:  # noqa: ARG002 - Client's
         return self
 
     def __aiter__(self) -> Any:
@@ -108,7 +109,7 @@ async def test_a_conversation_is_upgraded_by_name_or_as_the_one_addressed() -> N
     client = UpgradingClient()
     surface = TypingSurface("/upgrade", "/upgrade @bob", "#team", "/upgrade", "/upgrade #large")
 
-    code = await LineMode(cast(Client, client), surface, user="alice", piped=True).run()
+    code = await LineMode(own_face(client), surface, user="alice", piped=True).run()
 
     assert client.upgraded == ["@bob", "#team"]
     assert surface.told == [

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from securechat.cli.messages import message_json
+from securechat.cli.json_lines import message_json
 from securechat.cli.show import Connection, clock, event_text, message_text
 from securechat.client.events import (
     Connected,

@@ -3,16 +3,16 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from securechat.cli.line_mode import LineMode
 from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
 from securechat.cli.why import explanation_json
-from securechat.client.client import Client
 from securechat.client.errors import UnknownConversation
 from securechat.client.events import Explanation, Standing, Trouble
+from securechat.client.face import own_face
 from tests.cli.shell import Shell
 
 AT = int(datetime(2026, 3, 1, 14, 3, tzinfo=UTC).timestamp())
@@ -129,9 +129,11 @@ class Explaining:
     def __init__(self, *explanations: Explanation) -> None:
         self._explanations = explanations
 
-    async def events(self) -> Any:
-        return
-        yield
+    async def events(self, *, late: bool = False) -> Any:
+        del late
+        nothing: tuple[Any, ...] = ()
+        for event in nothing:
+            yield event
 
     def unshown(self, limit: int) -> list[Any]:
         return [][:limit]
@@ -148,7 +150,7 @@ class Explaining:
 
 async def typed(client: Explaining, *lines: str) -> tuple[int, list[str]]:
     person = Typed(*lines)
-    code = await LineMode(cast(Client, client), person, user="alice", piped=True).run()
+    code = await LineMode(own_face(client), person, user="alice", piped=True).run()
     return code, person.told
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from securechat.client.engine import MAX_EVENTS, Listener
 from securechat.client.events import Event, Notice
+from securechat.client.listener import MAX_EVENTS, Listener
 
 
 def notice(number: int) -> Notice:

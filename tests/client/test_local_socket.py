@@ -1,157 +1,27 @@
 """The socket of a profile, with a holder that keeps its messages in a list."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from securechat import local_rpc
-from securechat.cli.held_desk import HeldDesk
-from securechat.client.config import Home, ProfileFolder
-from securechat.client.errors import (
-    Forbidden,
-    HolderLeft,
-    HolderRefused,
-    NoHolder,
-    UnknownConversation,
-    UnsafeFile,
-)
-from securechat.client.events import (
-    Conversation,
-    Explanation,
-    Kind,
-    Message,
-    MessageState,
-    Standing,
-    Status,
-)
-from securechat.client.forwarding import Line, connected, forward
-from securechat.client.local_socket import MAX_CONNECTIONS, MAX_LINE, serving
+from securechat.client import local_socket
+from securechat.client.calls import MAX_LINE
+from securechat.client.config import ProfileFolder
+from securechat.client.errors import HolderLeft, HolderRefused, NoHolder, UnsafeFile
+from securechat.client.events import MessageState
+from securechat.client.forwarding import connected, forward
+from securechat.client.local_socket import serving
 from securechat.local_rpc import peer_uid
-
-
-def a_message(number: int, text: str = "hello", state: MessageState = MessageState.RECEIVED) -> Message:
-    return Message(
-        id=f"{number:064x}",
-        local_id=number,
-        conversation="@bob",
-        sender="bob",
-        own=False,
-        text=text,
-        timestamp=1_700_000_000,
-        sequence=number,
-        epoch=1,
-        state=state,
-        verified="known",
-    )
-
-
-def an_explanation(name: str, text: str = "") -> Explanation:
-    return Explanation(
-        conversation=name,
-        state=Standing.HELD,
-        epoch=1,
-        code="log_altered",
-        text=text,
-        advice="compare",
-        since=0,
-        troubles=(),
-    )
-
-
-class ListHolder:
-    """A holder whose server acknowledges when the test says so."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Message] = []
-        self.sent: list[tuple[str, str, str | None]] = []
-        self.acknowledges = True
-        self.explanations: list[Explanation] = []
-        self._news = asyncio.Event()
-
-    def arrive(self, *messages: Message) -> None:
-        self.waiting.extend(messages)
-        self._news.set()
-
-    async def send(self, to: str, text: str, *, key: str | None = None) -> Message:
-        if to == "#nowhere":
-            raise UnknownConversation(to)
-        if to == "#silent":
-            raise Forbidden("forbidden", "only some may speak here")
-        if to == "#broken":
-            raise ZeroDivisionError
-        self.sent.append((to, text, key))
-        return a_message(len(self.sent), text, MessageState.QUEUED)
-
-    async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - Client's
-        if not self.acknowledges:
-            raise TimeoutError(timeout)
-        return a_message(local_id, self.sent[local_id - 1][1], MessageState.SENT)
-
-    async def caught_up(self) -> None:
-        """A list has everything from the start."""
-
-    async def changed(self) -> None:
-        self._news.clear()
-        await self._news.wait()
-
-    def conversations(self) -> list[Conversation]:
-        return []
-
-    def why(self, name: str | None = None) -> list[Explanation]:
-        return [each for each in self.explanations if name in (None, each.conversation)]
-
-    async def upgrade(self, name: str) -> Conversation:
-        if name == "#nowhere":
-            raise UnknownConversation(name)
-        return Conversation(
-            name=name,
-            kind=Kind.ROOM,
-            state=Standing.JOINED,
-            epoch=1,
-            suite="the better one",
-            members=(),
-            title="",
-            topic="",
-            invited_by="",
-            may_speak=True,
-        )
-
-    def unprinted(self, limit: int) -> list[Message]:
-        return self.waiting[:limit]
-
-    def mark_printed(self, local_ids: list[int]) -> None:
-        self.waiting = [message for message in self.waiting if message.local_id not in local_ids]
-        self._news.set()
-
-    def status(self) -> Status:
-        return Status(
-            user="alice",
-            server="localhost:7443",
-            domain="example.org",
-            fingerprint="",
-            connected=False,
-            encryption="MLS",
-            conversations=0,
-            queued=0,
-            undecryptable=0,
-            unprinted=len(self.waiting),
-        )
-
-
-@pytest.fixture
-def profile(tmp_path: Path) -> ProfileFolder:
-    # pytest's own folders may be too deep for a socket; then the short name is what is tested.
-    profile = Home(tmp_path).profile("alice")
-    profile.folder.mkdir(0o700)
-    return profile
+from tests.client.holder import CONNECTED, ListHolder, a_message, an_explanation, raw
+from tests.client.holder import profile as profile  # noqa: PLC0414 - a fixture
 
 
 @pytest.fixture
@@ -168,15 +38,6 @@ def careless_umask() -> Iterator[None]:
     os.umask(before)
 
 
-@asynccontextmanager
-async def raw(profile: ProfileFolder) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
-    yield reader, writer
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-
-
 async def rest(reader: asyncio.StreamReader) -> bytes:
     """What still comes; a reset is an end too, where the other side left bytes of ours unread."""
     try:
@@ -186,20 +47,23 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_message_goes_through_the_holder(profile: ProfileFolder, holder: ListHolder) -> None:
-    result = await forward(profile, "send", {"to": "@bob", "text": "héllo\n", "key": "k1"})
+    async with connected(profile) as face:
+        message = await face.send("@bob", "héllo\n", key="k1")
+        acknowledged = await face.acknowledged(message.local_id, 5)
 
     assert holder.sent == [("@bob", "héllo\n", "k1")]
-    assert msgspec.convert(result, Message).state is MessageState.SENT
+    assert (message.state, acknowledged.state) == (MessageState.QUEUED, MessageState.SENT)
 
 
-async def test_without_an_acknowledgement_in_time_the_message_is_said_to_be_queued(
+async def test_without_an_acknowledgement_in_time_the_caller_is_told_as_in_the_holder_itself(
     profile: ProfileFolder, holder: ListHolder
 ) -> None:
     holder.acknowledges = False
 
-    result = await forward(profile, "send", {"to": "@bob", "text": "x", "timeout": 0.5})
-
-    assert msgspec.convert(result, Message).state is MessageState.QUEUED
+    async with connected(profile) as face:
+        message = await face.send("@bob", "x")
+        with pytest.raises(TimeoutError):
+            await face.acknowledged(message.local_id, 0.01)
 
 
 async def test_what_the_holder_refuses_comes_with_its_exit_code(
@@ -212,88 +76,39 @@ async def test_what_the_holder_refuses_comes_with_its_exit_code(
     assert await forward(profile, "status", {})
 
 
-async def test_messages_come_until_they_are_printed(profile: ProfileFolder, holder: ListHolder) -> None:
-    holder.arrive(a_message(1), a_message(2), a_message(3))
-
-    async with connected(profile) as line:
-        first = await line.call("receive", {"limit": 2})
-        assert [message["local_id"] for message in first["messages"]] == [1, 2]
-        assert first["more"]
-        assert (await line.call("receive", {"limit": 2}))["messages"] == first["messages"]
-        await line.printed([1, 2])
-        rest = await line.call("receive", {})
-        assert [message["local_id"] for message in rest["messages"]] == [3]
-        assert not rest["more"]
-
-
-async def test_a_follower_hears_what_waits_and_what_comes_once_each(
+async def test_more_than_a_line_carries_comes_in_parts_and_is_one_list(
     profile: ProfileFolder, holder: ListHolder
 ) -> None:
-    holder.arrive(a_message(1))
-    async with connected(profile) as line:
-        messages = line.messages()
-        assert (await anext(messages)).local_id == 1
-        holder.arrive(a_message(2, "\N{SNOWMAN}"))
-        second = await anext(messages)
-        assert (second.local_id, second.text) == (2, "\N{SNOWMAN}")
-        await line.printed([1, 2])
-        holder.arrive(a_message(3))
-        assert (await anext(messages)).local_id == 3
-
-    async with connected(profile) as line:
-        assert (await anext(line.messages())).local_id == 3
-
-
-async def test_large_answers_are_cut_to_the_line(profile: ProfileFolder, holder: ListHolder) -> None:
     holder.arrive(*(a_message(number, "\N{SNOWMAN}" * 60_000) for number in range(1, 11)))
-    seen: list[int] = []
 
-    async with connected(profile) as line:
-        while (answer := await line.call("receive", {}))["messages"]:
-            ids = [message["local_id"] for message in answer["messages"]]
-            seen += ids
-            assert answer["more"] == (ids[-1] != 10)
-            await line.printed(ids)
+    async with connected(profile) as face:
+        messages = await face.unprinted(100)
 
-    assert seen == list(range(1, 11))
+    assert messages == holder.waiting
+    assert [each["local_id"] for each in await forward(profile, "unprinted", {"limit": 100})] == [
+        *range(1, 11)
+    ]
 
 
-async def test_rooms_and_status_are_answered(profile: ProfileFolder, holder: ListHolder) -> None:
-    assert await forward(profile, "rooms", {}) == {"conversations": []}
-    assert (await forward(profile, "status", {}))["user"] == "alice"
+async def test_an_empty_list_is_one(profile: ProfileFolder, holder: ListHolder) -> None:
+    assert await forward(profile, "conversations", {}) == []
 
 
 async def test_why_is_answered_for_one_or_for_all(profile: ProfileFolder, holder: ListHolder) -> None:
     holder.explanations = [an_explanation("@bob"), an_explanation("#team")]
 
-    one = await forward(profile, "why", {"conversation": "#team"})
-    everything = await forward(profile, "why", {})
-
-    assert msgspec.convert(one["explanations"], list[Explanation]) == [an_explanation("#team")]
-    assert msgspec.convert(everything["explanations"], list[Explanation]) == holder.explanations
-    assert not everything["more"]
-
-
-async def test_more_explanations_than_a_line_carries_are_cut(
-    profile: ProfileFolder, holder: ListHolder
-) -> None:
-    holder.explanations = [an_explanation(f"#room-{number:02}", "x" * 100_000) for number in range(20)]
-
-    answer = await forward(profile, "why", {})
-    async with connected(profile) as line:
-        everything = await HeldDesk(line, profile).why(None)
-
-    assert 0 < len(answer["explanations"]) < 20
-    assert answer["more"]
-    assert everything == holder.explanations
+    async with connected(profile) as face:
+        assert await face.why("#team") == holder.explanations[1:]
+        assert await face.why() == holder.explanations
 
 
 async def test_a_conversation_is_upgraded_by_who_holds_it(profile: ProfileFolder, holder: ListHolder) -> None:
-    async with connected(profile) as line:
-        upgraded = await HeldDesk(line, profile).upgrade("#team")
-        with pytest.raises(HolderRefused, match="#nowhere"):
-            await HeldDesk(line, profile).upgrade("#nowhere")
+    async with connected(profile) as face:
+        upgraded = await face.upgrade("#team")
+        with pytest.raises(HolderRefused, match="#nowhere") as refused:
+            await face.upgrade("#nowhere")
     assert (upgraded.name, upgraded.suite) == ("#team", "the better one")
+    assert refused.value.kind == "UnknownConversation"
 
 
 BAD_LINES = [
@@ -310,8 +125,15 @@ BAD_LINES = [
     (b'{"jsonrpc": "2.0", "id": 1, "method": "quit"}', -32601),
     (b'{"jsonrpc": "2.0", "id": 1, "method": "send"}', -32602),
     (b'{"jsonrpc": "2.0", "id": 1, "method": "send", "params": {"to": 1, "text": "x"}}', -32602),
-    (b'{"jsonrpc": "2.0", "id": 1, "method": "send", "params": {"to":"a","text":"b","timeout":-1}}', -32602),
-    (b'{"jsonrpc": "2.0", "id": 1, "method": "receive", "params": {"limit": 0}}', -32602),
+    (b'{"jsonrpc": "2.0", "id": 1, "method": "send", "params": {"to":"a","text":"b","more":-1}}', -32602),
+    (b'{"jsonrpc": "2.0", "id": 1, "method": "unprinted", "params": {"limit": 0}}', -32602),
+    (b'{"jsonrpc": "2.0", "id": 1, "method": "mark_printed", "params": {"local_ids": [-1]}}', -32602),
+    (
+        b'{"jsonrpc": "2.0", "id": 1, "method": "acknowledged", "params": {"local_id":1,"timeout":4000}}',
+        -32602,
+    ),
+    (b'{"jsonrpc": "2.0", "id": 1, "method": "__init__"}', -32601),
+    (b'{"jsonrpc": "2.0", "id": 1, "method": "events"}', -32601),
     (b'{"jsonrpc": "2.0", "id": 1, "method": "status", "params": {"x": 1}}', -32602),
 ]
 
@@ -341,7 +163,7 @@ async def test_a_line_without_end_is_cut_off(profile: ProfileFolder, holder: Lis
 async def test_a_call_without_an_id_gets_no_answer(profile: ProfileFolder, holder: ListHolder) -> None:
     holder.arrive(a_message(1))
     async with raw(profile) as (reader, writer):
-        writer.write(b'{"jsonrpc": "2.0", "method": "printed", "params": {"ids": [1]}}\n')
+        writer.write(b'{"jsonrpc": "2.0", "method": "mark_printed", "params": {"local_ids": [1]}}\n')
         writer.write(b'{"jsonrpc": "2.0", "id": "s", "method": "status"}\n')
         answer = msgspec.json.decode(await reader.readline())
 
@@ -349,14 +171,18 @@ async def test_a_call_without_an_id_gets_no_answer(profile: ProfileFolder, holde
     assert answer["result"]["unprinted"] == 0
 
 
-async def test_many_one_shots_at_once_are_all_served(profile: ProfileFolder, holder: ListHolder) -> None:
-    count = 3 * MAX_CONNECTIONS
+async def test_many_one_shots_at_once_are_all_served(
+    profile: ProfileFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "MAX_CONNECTIONS", 8)
+    holder = ListHolder()
 
-    await asyncio.gather(
-        *(forward(profile, "send", {"to": "@bob", "text": str(number)}) for number in range(count))
-    )
+    async with serving(profile, holder):
+        await asyncio.gather(
+            *(forward(profile, "send", {"to": "@bob", "text": str(number)}) for number in range(64))
+        )
 
-    assert sorted(int(text) for _, text, _ in holder.sent) == list(range(count))
+    assert sorted(int(text) for _, text, _ in holder.sent) == list(range(64))
 
 
 @pytest.mark.usefixtures("careless_umask")
@@ -422,23 +248,17 @@ def test_the_kernel_names_the_peer() -> None:
         assert peer_uid(one) == peer_uid(other) == os.geteuid()
 
 
-async def test_when_the_holder_ends_its_followers_are_told(profile: ProfileFolder) -> None:
-    async with connected_to_ending_holder(profile) as line:
+async def test_when_the_holder_ends_its_front_ends_are_told(profile: ProfileFolder) -> None:
+    async with AsyncExitStack() as stack:
+        async with serving(profile, ListHolder()):
+            face = await stack.enter_async_context(connected(profile))
+            events = await face.events()
+            assert await anext(events) == CONNECTED
         with pytest.raises(HolderLeft) as left:
-            await anext(line.messages())
+            await anext(events)
         assert left.value.exit_code == 75
         with pytest.raises(HolderLeft):
-            await line.call("status", {})
-
-
-@asynccontextmanager
-async def connected_to_ending_holder(profile: ProfileFolder) -> AsyncIterator[Line]:
-    async with serving(profile, ListHolder()):
-        manager = connected(profile)
-        line = await manager.__aenter__()
-        await line.call("receive", {"follow": True})
-    yield line
-    await manager.__aexit__(None, None, None)
+            await face.status()
 
 
 async def test_a_holder_that_talks_nonsense_is_one_error(profile: ProfileFolder) -> None:

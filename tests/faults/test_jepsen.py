@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from securechat.client import engine
+from securechat.client import listener
 from securechat.client.change import Changes
 from securechat.client.events import Event
 from tests.faults.crowd import Plan
@@ -129,16 +129,16 @@ async def test_q_01_what_a_client_keeps_twice_tells_twice_or_puts_in_another_ord
         swap = "CASE text WHEN 'm00 1|' THEN 'm00 2|' WHEN 'm00 2|' THEN 'm00 1|' ELSE text END"
         change.db.execute(f"UPDATE message SET text = {swap} WHERE own = 0")  # noqa: S608
 
-    put = engine.Listener.put
+    put = listener.Listener.put
 
-    def stutter(listener: engine.Listener, event: Event | None) -> None:
-        put(listener, event)
-        put(listener, event)
+    def stutter(told: listener.Listener, event: Event | None) -> None:
+        put(told, event)
+        put(told, event)
 
-    monkeypatch.setattr(engine.Listener, "put", stutter)
+    monkeypatch.setattr(listener.Listener, "put", stutter)
     await say(run, 1)
     await heard(run, "shown", 6)
-    monkeypatch.setattr(engine.Listener, "put", put)
+    monkeypatch.setattr(listener.Listener, "put", put)
     wrong = await over(run)
     assert has(wrong, "shown twice: 'm00 0'"), wrong
     assert has(wrong, "out of order: 'm00 1'"), wrong

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from securechat import local_rpc
-from securechat.client import local_socket
+from securechat.client import calls
 from securechat.local_rpc import NoCall
 from securechat.protocol.client_connection import ClientConnection
 from securechat.protocol.connection import State
@@ -107,7 +107,7 @@ def _call(data: bytes) -> list[object]:
     """As the server's administration and a profile's holder read one."""
     call = local_rpc.decode_call(data)
     found: list[object] = []
-    for methods in (admin.METHODS, local_socket.PARAMETERS):
+    for methods in (admin.METHODS, calls.PARAMETERS):
         try:
             found.append(local_rpc.decode_params(call, methods))
         except NoCall:
@@ -120,7 +120,7 @@ def _calls() -> tuple[bytes, ...]:
         b'{"jsonrpc":"2.0","method":"send","params":{"to":"bob","text":"hi"},"id":1}',
         b'{"jsonrpc":"2.0","method":"quota","params":{"user":"bob","bytes":5},"id":"a"}',
         b'{"jsonrpc":"2.0","method":"invite","params":{"uses":2,"days":3,"note":"x"}}',
-        b'{"jsonrpc":"2.0","method":"receive","params":{"follow":true,"limit":5},"id":2}',
+        b'{"jsonrpc":"2.0","method":"unprinted","params":{"limit":5},"id":2}',
     )
 
 

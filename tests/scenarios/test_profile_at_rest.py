@@ -135,9 +135,14 @@ FORWARD = """
 import asyncio, sys
 from pathlib import Path
 from securechat.client.config import Home
-from securechat.client.forwarding import forward
-profile = Home(Path(sys.argv[1])).profile("alice")
-print(asyncio.run(forward(profile, "send", {"to": "@bob", "text": sys.argv[2]}))["state"])
+from securechat.client.forwarding import connected
+
+async def send(profile, text):
+    async with connected(profile) as face:
+        message = await face.send("@bob", text)
+        print((await face.acknowledged(message.local_id, 30)).state)
+
+asyncio.run(send(Home(Path(sys.argv[1])).profile("alice"), sys.argv[2]))
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 from securechat.client.client import Client
 from securechat.client.errors import HolderRefused, ServerChanged
 from securechat.client.events import Disconnected, MessageState
-from securechat.client.forwarding import forward
+from securechat.client.forwarding import connected
 from tests.scenarios.world import World
 
 
@@ -38,7 +38,8 @@ async def test_whoever_waits_for_a_changed_server_is_told_and_nothing_is_lost(
             with pytest.raises(ServerChanged):
                 await waiting
         with pytest.raises(HolderRefused, match="has changed from") as refused:
-            await forward(alice.home.profile("alice"), "send", {"to": "@bob", "text": "kept too"})
+            async with connected(alice.home.profile("alice")) as face:
+                await face.acknowledged((await face.send("@bob", "kept too")).local_id, 20)
         assert refused.value.exit_code == 4
         assert (await anext(aiter(client.events()))) == Disconnected(str(refused.value), None)
         assert client.status().queued == 2

@@ -19,9 +19,10 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from securechat.client.client import Client
 from securechat.client.config import Home, ServerAddress
-from securechat.client.engine import Engine, Listener
+from securechat.client.engine import Engine
 from securechat.client.events import Event
 from securechat.client.keystore import Keys, load_keys, unlock
+from securechat.client.listener import Listener
 from securechat.client.registration import register
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore, _Cursor, let_go_with, migrate

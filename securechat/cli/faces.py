@@ -1,0 +1,77 @@
+"""From a command's options to the account: through the process that holds it, or held by this one.
+
+What a command is given is a `Face`; it does not know which of the two it is. Only holding needs the
+password, and only then the rooms of the client are imported: they are half of a one-shot's time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from securechat.cli.home import home_of
+from securechat.cli.options import Account, known_password
+from securechat.client.config import ProfileFolder
+from securechat.client.errors import NoHolder, ProfileBusy
+from securechat.client.face import Face, own_face
+from securechat.client.forwarding import connected
+from securechat.names import fold_user
+
+OPENING_ATTEMPTS: Final = 50
+OPENING_PAUSE: Final = 0.1
+"""Between a holder's lock and its socket lies the stretching of its password: five seconds outlast it."""
+
+
+@asynccontextmanager
+async def face_of(account: Account, password: str | None = None) -> AsyncIterator[Face]:
+    """The account: through its holder if there is one, else as its holder until the block ends.
+
+    :param password: None asks for it where it is needed
+    :raises ClientError: neither can be had
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            face = await stack.enter_async_context(held_face(account))
+        except NoHolder:
+            face = await stack.enter_async_context(holding(account, password or known_password(account)))
+        yield face
+
+
+@asynccontextmanager
+async def held_face(account: Account) -> AsyncIterator[Face]:
+    """The account through its holder.
+
+    :raises NoHolder: nobody holds it
+    """
+    async with connected(_profile(account)) as face:
+        yield face
+
+
+@asynccontextmanager
+async def holding(account: Account, password: str) -> AsyncIterator[Face]:
+    """The account, held by this process until the block ends, or by who was faster.
+
+    :raises ProfileBusy: another process holds it, and does not serve it
+    """
+    async with AsyncExitStack() as stack:
+        yield await _client_or_holder(stack, account, password)
+
+
+async def _client_or_holder(stack: AsyncExitStack, account: Account, password: str) -> Face:
+    from securechat.cli.accounts import opened_client  # noqa: PLC0415 - see above
+
+    for attempts_left in reversed(range(OPENING_ATTEMPTS)):
+        try:
+            return own_face(await stack.enter_async_context(opened_client(account, password)))
+        except ProfileBusy:
+            if not attempts_left:
+                raise
+        try:
+            return await stack.enter_async_context(held_face(account))
+        except NoHolder:
+            await asyncio.sleep(OPENING_PAUSE)
+    raise AssertionError("the last attempt raised")
+
+
+def _profile(account: Account) -> ProfileFolder:
+    return home_of(account).profile(fold_user(account.user))

@@ -1,0 +1,61 @@
+"""What `--json` prints: one object per line, with the fields that docs/cli.md lists."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from securechat.client.events import (
+    Conversation,
+    Event,
+    Message,
+    MessageAcknowledged,
+    MessageReceived,
+    MessageRefused,
+)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def message_json(message: Message, *, kind: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "id": message.id,
+        "room": message.conversation,
+        "from": message.sender,
+        "text": message.text,
+        "ts": message.timestamp,
+        "epoch": message.epoch,
+        "sequence": message.sequence,
+        "verified": message.verified,
+        "code": message.code,
+        "local_id": message.local_id,
+    }
+
+
+def conversation_json(conversation: Conversation) -> dict[str, Any]:
+    return {
+        "type": "room",
+        "room": conversation.name,
+        "kind": conversation.kind,
+        "state": conversation.state,
+        "epoch": conversation.epoch,
+        "suite": conversation.suite,
+        "topic": conversation.topic,
+        "members": [msgspec.structs.asdict(member) for member in conversation.members],
+    }
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """An event by its tag: a message as everywhere, anything else with its own fields."""
+    told: dict[str, Any] = msgspec.to_builtins(event)
+    match event:
+        case MessageRefused(message=message):
+            refused = message_json(message, kind="refused")
+            return refused | {"code": event.code, "reason": event.text}
+        case MessageReceived(message=message) | MessageAcknowledged(message=message):
+            return message_json(message, kind=told["type"])
+        case _:
+            return {"room" if name == "conversation" else name: value for name, value in told.items()}

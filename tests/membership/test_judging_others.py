@@ -147,6 +147,15 @@ def test_an_update_is_a_successor_of_its_leaf() -> None:
     assert update_of(world, carol, recertified(carol, generation=3).identity) == "account-key"
 
 
+def test_an_update_among_leaves_that_cannot_be_read_is_refused() -> None:
+    world = team()
+    carol = world.of("carol")
+    verified = world.propose(carol, world.groups[carol.client].propose_update())
+    for tree in (RatchetTree.of(SUITE_3, UNREADABLE), with_leaves(world, make_device("x").but(b"no"))):
+        refusal = judge_proposal(world.public.context, tree, verified.proposal, LeafIndex(0))
+        assert rule(refusal) == "leaf"
+
+
 def test_nobody_proposes_from_an_empty_place_or_outside_a_room() -> None:
     world = team()
     tree, context = world.public.tree, world.public.context
@@ -155,6 +164,7 @@ def test_nobody_proposes_from_an_empty_place_or_outside_a_room() -> None:
     assert rule(judge_proposal(bare, tree, SelfRemove(), LeafIndex(0))) == "room"
 
 
+UNREADABLE = make_device("x").but(b"no").key_package().leaf_node
 WORLD = team()
 FACTS = WORLD.stage(WORLD.of("alice"), CommitPlan(update=True)).facts
 """Facts to take apart: whatever is put together out of them, the judge answers."""
@@ -204,7 +214,7 @@ TREES = st.sampled_from(
     [
         FACTS.old_tree,
         with_leaves(WORLD, *DEVICES),
-        RatchetTree.of(SUITE_3, make_device("x").but(b"no").key_package().leaf_node),
+        RatchetTree.of(SUITE_3, UNREADABLE),
     ]
 )
 

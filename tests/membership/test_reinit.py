@@ -1,5 +1,7 @@
 """A closed group goes on as the group that was announced, and as no other (M-13)."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -15,6 +17,7 @@ from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import ReInit
 from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.public_group import PublicGroup
+from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.staging import CommitPlan
 from tests.membership.scenes import changed, pair, roles_of, team
 from tests.membership.world import LIFETIME, Device, World, make_device
@@ -142,6 +145,23 @@ def test_a_creator_that_is_nobody_is_refused(leaf: LeafIndex) -> None:
     expected = None if leaf == CREATOR else "successor-group"
     refused = judge_successor(closed, new, leaf)
     assert (refused and refused.rule) == expected
+
+
+def test_what_cannot_be_read_is_no_successor_and_has_none() -> None:
+    """A judgement never raises."""
+    world = team()
+    closed = close(world, "alice")
+    _, new = begun(world, "alice")
+    bare = PublicGroup(changed(closed.public.context, extensions=()), closed.public.tree, b"", b"")
+    nobodys = RatchetTree.of(SUITE_3, make_device("x").but(b"no").key_package().leaf_node)
+    for before, after, rule in (
+        (bare, new, "room"),
+        (replace(closed.public, tree=nobodys), new, "leaf"),
+        (closed.public, replace(new, tree=nobodys), "leaf"),
+    ):
+        refused = judge_successor(Closed(before, closed.reinit), after, CREATOR)
+        assert refused is not None
+        assert refused.rule == rule
 
 
 def test_no_suite_leads_to_a_weaker_one() -> None:

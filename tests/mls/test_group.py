@@ -4,7 +4,7 @@ import pytest
 
 from securechat.mls.cipher_suite import SUITES, CipherSuite
 from securechat.mls.credential import BasicCredential
-from securechat.mls.errors import UsageError
+from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.examining import ExaminedApplication, ExaminedCommit
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
 from securechat.mls.group import Group
@@ -167,6 +167,20 @@ def test_context_extensions_change_for_all() -> None:
     accept(alice.propose(GroupContextExtensions((required,))), [alice, bob])
     everybody_follows(alice.stage_commit(CommitPlan()), alice, [bob])
     assert bob.state.context.extensions == (required,)
+
+
+def test_a_group_does_not_begin_with_what_its_creator_cannot_read() -> None:
+    """13.4 and 7.3 hold from epoch 0 on."""
+    for extension, rule in (
+        (Extension(0xF00F, b""), "context-extension-unsupported"),
+        (
+            extension_of(ExtensionType.REQUIRED_CAPABILITIES, RequiredCapabilities(proposal_types=(0xF00F,))),
+            "required-capabilities",
+        ),
+    ):
+        with pytest.raises(ValidationError) as raised:
+            group_of("alice", extensions=(extension,))
+        assert raised.value.rule == rule
 
 
 def test_a_pre_shared_key_is_mixed_in() -> None:

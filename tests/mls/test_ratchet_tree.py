@@ -1,4 +1,5 @@
 import random
+from collections.abc import Collection
 
 import pytest
 from hypothesis import given, settings
@@ -117,6 +118,26 @@ def test_an_update_in_a_warm_tree_of_1000_hashes_eleven_nodes() -> None:
     assert changed.tree_hash() == RatchetTree.from_bytes(SUITE_3, changed.to_bytes()).tree_hash()
 
 
+def test_a_hash_that_is_known_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = warm_tree(16)
+    tree.tree_hash()
+    hashed: list[NodeIndex] = []
+    compute = RatchetTree._hash
+
+    def counting(
+        self: RatchetTree, index: NodeIndex, data: bytes | None, without: Collection[LeafIndex]
+    ) -> bytes:
+        hashed.append(index)
+        return compute(self, index, data, without)
+
+    monkeypatch.setattr(RatchetTree, "_hash", counting)
+    tree.tree_hash()
+    draft = TreeDraft(tree)
+    draft.put(NodeIndex(0), history(0).leaf(Lifetime(0, 1)))
+    draft.freeze().tree_hash()
+    assert sorted(hashed) == [0, 1, 3, 7, 15]
+
+
 def test_the_tree_of_section_4_1_1_resolves_as_the_text_says() -> None:
     told = history(1)
     leaves = [told.leaf(Lifetime(0, 1)) for _ in range(8)]
@@ -191,8 +212,14 @@ def test_a_tree_does_not_end_in_a_blank_node() -> None:
 
 
 def test_bytes_after_the_tree_are_refused() -> None:
-    with pytest.raises(DecodeError):
-        RatchetTree.from_bytes(SUITE_3, history(4).fast.to_bytes() + b"\x00")
+    """Also where they are nodes that would go on with it."""
+    tree = warm_tree(2)
+    begin = len(encode_opaque(tree.to_bytes())) - len(tree.to_bytes())
+    inside = tree.to_bytes()[begin:]
+    first = inside.index(b"\x01\x02")
+    for more in (b"\x00", inside[first:]):
+        with pytest.raises(DecodeError, match="length"):
+            RatchetTree.from_bytes(SUITE_3, encode_opaque(inside[:first]) + more)
 
 
 def test_trees_are_equal_in_suite_and_in_every_node() -> None:
@@ -200,6 +227,7 @@ def test_trees_are_equal_in_suite_and_in_every_node() -> None:
     assert tree == RatchetTree.from_bytes(SUITE_3, tree.to_bytes())
     assert tree != RatchetTree.from_bytes(SUITES[1], tree.to_bytes())
     assert tree != history(5).fast
+    assert (tree == tree.to_bytes()) is False
 
 
 def test_a_node_of_the_wrong_kind_is_refused() -> None:
@@ -215,6 +243,21 @@ def test_rows_outside_any_tree_are_refused(index: int) -> None:
         ratchet_tree.bytes_of_rows([(NodeIndex(index), b"")])
     with pytest.raises(DecodeError):
         ratchet_tree.bytes_of_rows([(NodeIndex(0), b"one"), (NodeIndex(0), b"other")])
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [(-1, b"")], [(2 * ratchet_tree.MAX_MEMBERS - 1, b"")]], ids=["none", "before", "behind"]
+)
+def test_rows_that_are_no_tree_are_not_read_as_one(rows: list[tuple[NodeIndex, bytes]]) -> None:
+    with pytest.raises(DecodeError, match="no tree"):
+        RatchetTree.from_rows(SUITE_3, rows)
+
+
+def test_leaves_that_can_do_the_same_share_one_object() -> None:
+    """A third of a megabyte of a tree of 1,000; what is shared is equal, so nothing else changes."""
+    tree = RatchetTree.from_bytes(SUITE_3, warm_tree(3).to_bytes())
+    assert len({id(leaf.capabilities) for _, leaf in tree.leaves()}) == 1
+    assert tree == warm_tree(3)
 
 
 def test_there_is_no_leaf_outside_the_tree() -> None:

@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+import msgspec
 import pytest
 
+from securechat.mls.codec import decode, encode
 from securechat.mls.errors import DecodeError, SecretError, UsageError
-from securechat.mls.framing import GroupSecrets, PathSecret
+from securechat.mls.framing import GroupSecrets, Member, PathSecret
 from securechat.mls.group import Group
+from securechat.mls.joining import FirstEpoch
 from securechat.mls.key_package import KeyPackageBundle
 from securechat.mls.psk import ExternalPsk, ResumptionPsk
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree, changed_nodes
 from securechat.mls.secret_tree import Ratchet
-from securechat.mls.staging import CommitPlan, StagedCommit
+from securechat.mls.staging import CommitPlan, Committer, StagedCommit, _Staged
 from tests.mls.people import (
     accept,
     bundle_of,
@@ -149,6 +152,16 @@ def test_a_staged_commit_comes_back_as_it_was() -> None:
         StagedCommit.from_bytes(staged.to_bytes())
 
 
+def test_an_external_commit_is_stored_with_its_tree_or_is_broken() -> None:
+    alice, bob = group_of("alice", "bob")
+    staged = Group.join_externally(alice.group_info(), alice.tree_bytes(), bob.identity, remove=bob.own_leaf)
+    stored = decode(_Staged, staged.to_bytes())
+    assert stored.before is not None
+    treeless = msgspec.structs.replace(stored, before=msgspec.structs.replace(stored.before, tree=b""))
+    with pytest.raises(DecodeError, match="with its tree"):
+        StagedCommit.from_bytes(encode(treeless))
+
+
 def test_a_key_package_bundle_comes_back_as_it_was() -> None:
     bundle = bundle_of(identity("carol"))
     data = bundle.to_bytes()
@@ -172,6 +185,27 @@ def test_nothing_secret_shows_in_a_repr() -> None:
     for secret in hidden:
         assert repr(secret)[2:-1] not in shown
         assert secret.hex() not in shown
+
+
+def test_who_commits_shows_no_secret_and_a_commit_no_tree() -> None:
+    """G-01: and what is printed is short enough to be read."""
+    alice, _ = group_of("alice", "bob")
+    staged = alice.stage_commit(CommitPlan(update=True))
+    committer = Committer(
+        before=alice.public,
+        context_bytes=b"",
+        sender=Member(alice.own_leaf),
+        message_key=alice.identity.signature_key,
+        identity=alice.identity,
+        membership_key=b"the membership key",
+        init_secret=b"the init secret",
+    )
+    joined = FirstEpoch(alice.state, b"the encryption secret")
+    for hidden in (b"membership key", b"init secret", b"encryption secret"):
+        assert hidden.decode() not in repr([committer, joined])
+    for field in ("before", "verified", "references", "state", "encryption_secret"):
+        assert f"{field}=" not in repr(staged)
+    assert "message_key=" not in repr(committer)
 
 
 def test_structures_with_secrets_show_their_name_only() -> None:

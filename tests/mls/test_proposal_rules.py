@@ -128,8 +128,9 @@ def test_context_extensions_are_unique(stage: Stage) -> None:
         stage.propose(stage.actors[1], GroupContextExtensions(twice))
 
 
-def test_context_extensions_that_we_know_decode(stage: Stage) -> None:
-    broken = (Extension(ExtensionType.REQUIRED_CAPABILITIES, b"\xff"),)
+@pytest.mark.parametrize("known", [ExtensionType.REQUIRED_CAPABILITIES, ExtensionType.EXTERNAL_SENDERS])
+def test_context_extensions_that_we_know_decode(stage: Stage, known: ExtensionType) -> None:
+    broken = (Extension(known, b"\xff"),)
     with refused("context-extension-malformed"):
         stage.propose(stage.actors[1], GroupContextExtensions(broken))
 

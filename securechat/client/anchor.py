@@ -19,6 +19,7 @@ from securechat.client import (
     intents,
     kept_commits,
     log_chain,
+    log_ends,
     pending,
     records,
     staged,
@@ -334,6 +335,8 @@ class Anchor:
         db = change.db
         change.touched.add(record.id)
         by = span.place - span.began
+        if span.began > span.sure:
+            log_ends.forget(db, record.id)  # what was before our epoch's commit may not be there again
         log_chain.cut(db, record.id, span.matched)
         if pending.move(db, record.id, known=span.known, by=by):
             self._accept_again(change, record)

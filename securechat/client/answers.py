@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import history, intents, log_chain, queued, records, staged, successors
+from securechat.client import history, intents, log_chain, log_ends, queued, records, staged, successors
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -258,6 +258,7 @@ class Answers:
         if intent is None:
             return
         if isinstance(result, RefusedByServer) and _is_of_another_log(change, record, request, result):
+            log_ends.doubt(change.db, record)
             hold(change, record, "log_altered", who=self.device.user)
         if not isinstance(result, RefusedByServer) or result.code in SEAL_AGAIN:
             # Also where it was taken, they say, and yet the log has gone on with another commit.

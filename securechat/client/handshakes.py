@@ -13,6 +13,7 @@ from securechat.client import (
     intents,
     kept_commits,
     log_chain,
+    log_ends,
     notes,
     pending,
     queued,
@@ -232,6 +233,7 @@ class Handshakes:
         group: Group | None,
     ) -> ConversationRecord:
         """A new epoch has begun: the chain starts anew, pins are compared, the user is told."""
+        log_ends.close(change.db, record, facts.old_tree, sure=not entry.offered)
         log_chain.restart(change.db, record.id, facts.new_context.confirmed_transcript_hash)
         pending.clear(change.db, record.id)
         self._drop_passed_over(change, record)

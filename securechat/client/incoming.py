@@ -6,7 +6,7 @@ someone without the right says is kept and not shown (rules.md C).
 
 from typing import Final
 
-from securechat.client import contacts, history, log_chain
+from securechat.client import contacts, history, log_chain, log_ends
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.events import MessageReceived, MessageState, Notice, Standing, Undecryptable
@@ -82,15 +82,22 @@ def receive(
     who = named(group.public.tree, entry)
     if entry.epoch != group.epoch:
         keep_unreadable(change, record, entry, "wrong_epoch", sender=who)
+        log_ends.doubt(change.db, record)
         return who
     try:
         opened = group.decrypt(entry.body)
     except MLSError as error:
         code = "own_lost" if entry.sender == device.client else code_of(error)
         keep_unreadable(change, record, entry, code, sender=who)
-        return who if _is_of_another_log(error) else None
+        if not _is_of_another_log(error):
+            return None
+        log_ends.doubt(change.db, record)
+        return who
     _keep(change, device, record, group, entry, opened)
-    agrees = log_chain.agrees(change.db, record.id, opened.authenticated_data)
+    agrees = log_ends.agree(change.db, record, opened.authenticated_data)
+    if not log_chain.agrees(change.db, record.id, opened.authenticated_data):
+        log_ends.doubt(change.db, record)
+        agrees = False
     return None if agrees else user_of(opened.sender_leaf)
 
 

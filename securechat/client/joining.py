@@ -13,6 +13,7 @@ from securechat.client import (
     kept_commits,
     key_packages,
     log_chain,
+    log_ends,
     notes,
     pending,
     records,
@@ -191,6 +192,7 @@ class Joiner:
             history.forget_places(change.db, record.id)
             kept_commits.drop_all(change.db, record.id)
             incarnations.forget(change.db, record.id)
+        log_ends.forget(change.db, record.id)
         self.groups.keep(change, record.id, group)
         log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
         record = records.update(

@@ -7,8 +7,9 @@ server has lost of it is kept in ``had``: another copy may have it, and its keys
 import hmac
 
 import apsw
+from msgspec.structs import replace
 
-from securechat.membership.chain import VALUE_BYTES, LogChain, read_mark
+from securechat.membership.chain import VALUE_BYTES, LogChain, LogEnd, read_mark
 
 
 def restart(db: apsw.Connection, conversation: int, confirmed_transcript_hash: bytes) -> None:
@@ -64,9 +65,12 @@ def had(db: apsw.Connection, conversation: int, entry_hash: bytes) -> bool:
     return row.fetchone() is not None
 
 
-def claim(db: apsw.Connection, conversation: int) -> bytes:
-    """Return what a message of ours says of the log: its ``authenticated_data``."""
-    return present(db, conversation).mark.to_bytes()
+def claim(db: apsw.Connection, conversation: int, ends: tuple[LogEnd, ...] = ()) -> bytes:
+    """Return what a message of ours says of the log: its ``authenticated_data``.
+
+    :param ends: what it says of earlier epochs (`log_ends`)
+    """
+    return replace(present(db, conversation).mark, ends=ends).to_bytes()
 
 
 def agrees(db: apsw.Connection, conversation: int, authenticated_data: bytes) -> bool:

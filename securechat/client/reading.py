@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, incoming, intents, log_chain, records
+from securechat.client import history, incoming, intents, log_chain, log_ends, records
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import MessageAcknowledged
@@ -170,6 +170,7 @@ class Reader:
         return missing
 
     def _start_over(self, change: Change, record: ConversationRecord) -> None:
+        log_ends.doubt(change.db, record)
         group = self.groups.group(change.db, record.id)
         if group is not None:
             self.groups.follow(change, record.id, group.public)

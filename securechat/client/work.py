@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, intents, log_chain, queued, records, staged
+from securechat.client import history, intents, log_chain, log_ends, queued, records, staged
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
@@ -160,10 +160,11 @@ class Work:
             text = f"only some may speak in {record.name}, and you are not among them"
             queued.refuse(change, record.id, "forbidden", text)
             return
+        ends = log_ends.to_tell(change.db, record, group.public.tree)
         for message in waiting:
             sealed = group.encrypt(
                 message.content,
-                authenticated_data=log_chain.claim(change.db, record.id),
+                authenticated_data=log_chain.claim(change.db, record.id, ends),
                 padding=PADDING,
             )
             digest = hashlib.sha256(sealed).digest()

@@ -34,6 +34,10 @@ PROFILE_EXTENSION: Final = 0xF5C2
 """Private-use extension types (RFC 9420 section 17.3): the policy in the context, the profile in a
 Welcome's GroupInfo."""
 
+LOG_ENDS_EXTENSION: Final = 0xF5C3
+"""Of no extension, only listed in a leaf's capabilities: this client understands a claim about the log that
+speaks of earlier epochs too (`membership/chain.py`)."""
+
 PRODUCT_SUITES: Final = (SUITE_HYBRID.number, SUITE_3.number)
 """What the certificates of new devices list, the best first."""
 
@@ -265,7 +269,12 @@ def capabilities(suites: tuple[int, ...] = PRODUCT_SUITES) -> Capabilities:
     return Capabilities(
         versions=(ProtocolVersion.MLS10,),
         cipher_suites=suites,
-        extensions=(ROOM_EXTENSION, PROFILE_EXTENSION, ExtensionType.APP_DATA_DICTIONARY),
+        extensions=(
+            ROOM_EXTENSION,
+            PROFILE_EXTENSION,
+            LOG_ENDS_EXTENSION,
+            ExtensionType.APP_DATA_DICTIONARY,
+        ),
         proposals=(ProposalType.SELF_REMOVE,),
         credentials=(CredentialType.BASIC,),
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from securechat.client import history, intents, key_packages, log_chain, records, rooms, staged
+from securechat.client import history, intents, key_packages, log_chain, log_ends, records, rooms, staged
 from securechat.client.change import Change, Changes
 from securechat.client.compose import queue_text
 from securechat.client.events import Event, Kind, Message, Standing
@@ -121,9 +121,9 @@ class MemberOf:
             ).fetchall()
             assert isinstance(content, bytes)
             change.db.execute("DELETE FROM message WHERE id = ?", (message.local_id,))
-            sealed = self.group.encrypt(
-                content, authenticated_data=log_chain.claim(change.db, self.record.id), padding=PADDING
-            )
+            ends = log_ends.to_tell(change.db, self.record, self.group.public.tree)
+            claim = log_chain.claim(change.db, self.record.id, ends)
+            sealed = self.group.encrypt(content, authenticated_data=claim, padding=PADDING)
             self.groups.keep_secrets(change, self.record.id, self.group)
         return sealed
 

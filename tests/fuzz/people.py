@@ -69,7 +69,9 @@ def _profiles() -> tuple[bytes, ...]:
 
 
 def _marks() -> tuple[bytes, ...]:
-    return (chain.LogChain.start(bytes(32)).add(bytes(32)).mark.to_bytes(),)
+    mark = chain.LogChain.start(bytes(32)).add(bytes(32)).mark
+    ends = (chain.LogEnd(b"", 7, bytes(16)), chain.LogEnd(bytes(32), 6, bytes(16)))
+    return (mark.to_bytes(), chain.LogMark(mark.count, mark.value, ends).to_bytes())
 
 
 def _invites() -> tuple[bytes, ...]:

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.membership.chain import LogChain, LogMark, read_mark
+from securechat.membership.chain import MAX_ENDS, LogChain, LogEnd, LogMark, read_mark
 
 
 def chain_of(entries: list[bytes], start: bytes = bytes(32)) -> tuple[LogChain, list[bytes]]:
@@ -59,6 +59,23 @@ def test_reordered_entries_are_found() -> None:
 
 def test_another_epoch_is_another_chain() -> None:
     assert not agrees(chain_of([b"a"])[0].mark, chain_of([b"a"], start=b"\1" * 32)[1])
+
+
+def test_a_mark_may_speak_of_earlier_epochs() -> None:
+    mark = LogMark(2, b"v" * 16, (LogEnd(b"", 5, b"w" * 16), LogEnd(b"old", 4, b"x" * 16)))
+    ends = b"\0" + (5).to_bytes(8) + b"w" * 16 + b"\3old" + (4).to_bytes(8) + b"x" * 16
+
+    assert mark.to_bytes() == b"\0\0\0\2" + b"v" * 16 + bytes([len(ends)]) + ends
+    assert read_mark(mark.to_bytes()) == mark
+    assert read_mark(mark.to_bytes() + b"\0") is None
+
+
+def test_a_mark_has_one_encoding_and_so_many_epochs() -> None:
+    """M-01."""
+    assert read_mark(LogMark(2, bytes(16)).to_bytes() + b"\0") is None
+    end = LogEnd(b"", 5, bytes(16))
+    assert read_mark(LogMark(2, bytes(16), (end,) * MAX_ENDS).to_bytes()) is not None
+    assert read_mark(LogMark(2, bytes(16), (end,) * (MAX_ENDS + 1)).to_bytes()) is None
 
 
 @given(st.binary(max_size=24).filter(lambda data: len(data) != 20))

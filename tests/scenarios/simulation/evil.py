@@ -17,7 +17,7 @@ from securechat.client.change import Change
 from securechat.client.intents import Intent, What
 from securechat.client.planner import Planner
 from securechat.client.records import ConversationRecord
-from securechat.membership.chain import VALUE_BYTES, LogMark
+from securechat.membership.chain import VALUE_BYTES, LogEnd, LogMark
 from securechat.mls import update_path
 from securechat.mls.commit import UpdatePathNode
 from securechat.mls.hpke import HPKECiphertext
@@ -161,9 +161,9 @@ async def false_claims(world: World) -> int:
     """Mallory says of the log what is not so."""
     truth, lies = log_chain.claim, []
 
-    def claim(db: apsw.Connection, conversation: int) -> bytes:
+    def claim(db: apsw.Connection, conversation: int, ends: tuple[LogEnd, ...] = ()) -> bytes:
         if db is not world.people[MALLORY].store.db:
-            return truth(db, conversation)
+            return truth(db, conversation, ends)
         lies.append(conversation)
         count = world.random.randrange(4)
         return LogMark(count, world.random.randbytes(VALUE_BYTES)).to_bytes()
@@ -275,6 +275,7 @@ STORIES: Final[dict[str, Story]] = {
     "isolate": two_faced.isolate,
     "equivocate": partial(two_faced.lie, kind=two_faced.Equivocating),
     "withhold": partial(two_faced.lie, kind=two_faced.Withholding),
+    "withhold the end": two_faced.withhold_the_end,
     "reorder": partial(two_faced.lie, kind=two_faced.Reordering),
     "replay": partial(two_faced.lie, kind=two_faced.Replaying),
     "flip": partial(two_faced.lie, kind=two_faced.Flipping),

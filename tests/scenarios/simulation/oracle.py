@@ -25,6 +25,7 @@ from securechat.client.events import (
     Removed,
     Undecryptable,
 )
+from securechat.client.handshakes import Handshakes
 from securechat.client.outbox import Outbox, Purpose
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
@@ -59,6 +60,8 @@ class Sealed:
     sender: str
     group: bytes
     seen: tuple[bytes, ...]
+    ended: dict[int, bytes]
+    """How the log of earlier epochs had ended."""
 
 
 @dataclass
@@ -80,6 +83,8 @@ class Oracle:
     """Who has been delivered which text's ciphertext, while holding the group's secrets."""
     texts: dict[bytes, str] = field(default_factory=dict)
     """What a ciphertext holds."""
+    ended: dict[tuple[str, bytes], dict[int, bytes]] = field(default_factory=dict)
+    """How the log of each epoch ended for somebody, where nothing was brought back by members."""
     hidden: int = 0
     """Messages that somebody lacks, was never delivered and was told nothing of."""
     wrong: list[str] = field(default_factory=list)
@@ -125,8 +130,9 @@ class Oracle:
     def forgets(self, name: str) -> None:
         """A profile went back: what it showed since it will show again."""
         self.shown.pop(name, None)
-        for key in [key for key in self.evidence if key[0] == name]:
-            del self.evidence[key]
+        for known in (self.evidence, self.ended):
+            for key in [key for key in known if key[0] == name]:
+                del known[key]
 
     def _check_shown(self, name: str, record: ConversationRecord | None, event: MessageReceived) -> None:
         message = event.message
@@ -144,7 +150,9 @@ class Oracle:
     def note_sealed(self, name: str, change: Change, conversation: int, body: SendMessage) -> None:
         record = records.by_id(change.db, conversation)
         digest = hashlib.sha256(body.message).digest()
-        self.sealed[digest] = Sealed(name, body.group, tuple(log_chain.values(change.db, conversation)))
+        ended = dict(self.ended.get((name, body.group), {}))
+        seen = tuple(log_chain.values(change.db, conversation))
+        self.sealed[digest] = Sealed(name, body.group, seen, ended)
         for (text,) in change.db.execute(
             "SELECT text FROM message WHERE conversation = ? AND sealed = ?", (conversation, digest)
         ):
@@ -167,11 +175,27 @@ class Oracle:
             return f"entry {entry.sequence} by {made.sender} is of a log that went otherwise"
         return None
 
+    def check_ends(self, name: str, record: ConversationRecord, entry: Entry) -> None:
+        """Whoever reads somebody for whom an earlier epoch ended otherwise has learnt it by then."""
+        made = self.sealed.get(hashlib.sha256(entry.body).digest())
+        ours = self.ended.get((name, record.group_id or b""), {})
+        if made is None or record.held or any(self._may_not_compare(each) for each in (name, made.sender)):
+            return
+        for epoch in made.ended.keys() & ours.keys():
+            if made.ended[epoch] != ours[epoch]:
+                otherwise = f"epoch {epoch} ended otherwise for {made.sender}"
+                self.complain(f"{name} goes on in {record.name} although {otherwise}")
+
+    def _may_not_compare(self, name: str) -> bool:
+        """Whether somebody was told already, or a restored server may have ended epochs otherwise."""
+        told = self.told.get(name, Counter())
+        return name in self.evil or bool(told["log_altered"] or told["server_restored"])
+
 
 @contextmanager
 def watching(oracle: Oracle) -> Iterator[None]:
     """Look at what all clients seal and read, until the block ends."""
-    read, put = Reader._message, Outbox.put
+    read, put, entered = Reader._message, Outbox.put, Handshakes._entered
 
     def look(reader: Reader, change: Change, record: ConversationRecord, entry: Entry) -> Any:
         name = reader.device.user
@@ -191,7 +215,16 @@ def watching(oracle: Oracle) -> Iterator[None]:
             oracle.evidence[name, record.group_id] = proof
             if not after.held:
                 oracle.complain(f"{name} goes on in {record.name} although {proof}")
+        elif opened and not repeated:
+            oracle.check_ends(name, after, entry)
         return after
+
+    def enter(handshakes: Handshakes, change: Change, record: ConversationRecord, *more: Any) -> Any:
+        entry = next(each for each in more if isinstance(each, Entry))
+        ended = oracle.ended.setdefault((handshakes.device.user, record.group_id or b""), {})
+        if not entry.offered:
+            ended[record.epoch] = log_chain.present(change.db, record.id).value
+        return entered(handshakes, change, record, *more)
 
     def seal(outbox: Outbox, change: Change, purpose: Purpose, body: Any, **more: Any) -> int:
         name = put(outbox, change, purpose, body, **more)
@@ -203,6 +236,7 @@ def watching(oracle: Oracle) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(Reader, "_message", look))
         stack.enter_context(mock.patch.object(Outbox, "put", seal))
+        stack.enter_context(mock.patch.object(Handshakes, "_entered", enter))
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from securechat.client import incoming, log_chain, sync
+from securechat.client import incoming, log_chain, log_ends, sync
 from securechat.client.anchor import Anchor
 from securechat.client.events import Standing
 from securechat.client.records import ConversationRecord
@@ -56,6 +56,10 @@ def without_claims(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(log_chain, "agrees", lambda *_: True)
 
 
+def without_ends(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(log_ends, "agree", lambda *_: True)
+
+
 def without_doubts_of_what_does_not_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(incoming, "_is_of_another_log", lambda _: False)
 
@@ -85,6 +89,7 @@ Disabled = Callable[[pytest.MonkeyPatch], None]
 MISSED: Final[tuple[tuple[Disabled, str, str], ...]] = (
     (without_claims, "reorder", "goes on in #team although"),
     (without_claims, "withhold", "goes on in #team although"),
+    (without_ends, "withhold the end", "ended otherwise"),
     (without_doubts_of_what_does_not_open, "equivocate", "goes on in #team although"),
     (without_doubts_of_what_does_not_open, "flip", "sealed to #team after evidence"),
     (without_regard_to_holds, "false claims", "which is held"),

@@ -72,6 +72,22 @@ class Withholding(Carrier):
         return body
 
 
+class Silencing(Carrier):
+    """Carries over everything but what is said before the next commit."""
+
+    ended: bool = False
+
+    def message(self, caller: Caller, body: SendMessage) -> SendMessage | None:
+        if self.ended:
+            return body
+        self.lied(f"withholds what {caller.user} says at the end of epoch {body.epoch}")
+        return None
+
+    def commit(self, caller: Caller, body: CommitGroup) -> CommitGroup | None:
+        self.ended = self.lies > 0
+        return super().commit(caller, body)
+
+
 class Flipping(Carrier):
     def message(self, caller: Caller, body: SendMessage) -> SendMessage | None:
         if self.world.random.random() < 0.4:
@@ -191,6 +207,21 @@ async def lie(world: World, kind: type[Carrier]) -> int:
     lies = there.lies + here.lies
     await _show_one_face(world)
     return lies
+
+
+async def withhold_the_end(world: World) -> int:
+    """What some say last in an epoch is withheld from the others; in the next epoch nothing is."""
+    twin, half = await part(world)
+    there = Silencing(world, twin)
+    world.face.on_named, twin.on_named = there.carry, Truthful(world, world.face).carry
+    rest = [name for name in world.people if name not in half]
+    world.send(world.random.choice(rest), ROOM)
+    await world.go(1)
+    world.want(world.random.choice(rest), What.UPDATE, ROOM)
+    await world.go(2)
+    await _one_more_message(world, half)
+    await _show_one_face(world)
+    return there.lies
 
 
 async def _one_more_message(world: World, half: set[str]) -> None:

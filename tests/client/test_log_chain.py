@@ -1,6 +1,7 @@
 """Each sender's claim about the log is compared with our own (rules.md A)."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -14,14 +15,16 @@ FIRST, SECOND, OTHER = (hashlib.sha256(text).digest() for text in (b"first", b"s
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> apsw.Connection:
-    changes = changes_of(a_store(tmp_path))
+def db(tmp_path: Path) -> Iterator[apsw.Connection]:
+    store = a_store(tmp_path)
+    changes = changes_of(store)
     with changes.change() as change:
         for name in ("#one", "#two"):
             records.insert(change.db, name=name, kind=Kind.ROOM, state=Standing.JOINED, room=name)
         for room in (1, 2):
             log_chain.restart(change.db, room, b"c" * 32)
-    return changes.db
+    yield changes.db
+    store.close()
 
 
 def test_a_claim_about_what_both_saw_agrees_also_when_more_came_since(db: apsw.Connection) -> None:

@@ -52,7 +52,7 @@ GAMBLERS: Final = {
 
 DEPENDENCIES: Final = {
     *("apsw", "argon2", "cbor2", "click", "cryptography", "msgspec", "platformdirs", "prompt_toolkit"),
-    *("prometheus_client", "rich", "textual", "uvloop"),
+    *("desktop_notifier", "prometheus_client", "rich", "textual", "uvloop"),
 }
 """S-03: nothing else is imported, so cryptography comes from pyca and argon2-cffi only."""
 
@@ -78,6 +78,7 @@ TASK_ROOTS: Final = {
     "server/store/writer.py:judged": "a job's root: the other jobs of the batch go on",
     "server/store/writer.py:_tell": "a job's root: the other jobs of the batch are told",
     "server/store/writer.py:_work": "a thread's root: whatever it is, nothing more is written",
+    "tui/bridge.py:_run": "a thread's root: the screen is told that the account has closed",
 }
 """``file:function`` of each broad ``except`` that does not raise again, and why it is there."""
 

@@ -17,15 +17,22 @@ from securechat.client.face import Face
 
 @click.command()
 @account_options
-@click.option("--plain", is_flag=True, help="Plain lines: no editing, nothing redrawn.")
-def chat(account: Account, plain: bool) -> int:
-    """Open USER's conversations.
+@click.option("--line", "line", is_flag=True, help="One event per line instead of the full screen.")
+@click.option(
+    "--plain", "--screen-reader", "plain", is_flag=True, help="Plain lines: no editing, nothing redrawn."
+)
+def chat(account: Account, line: bool, plain: bool) -> int:
+    """Open USER's conversations: on a terminal the full screen (F1 is its help), else line by line.
 
     \b
     @bob: hello      to bob            #team: hello     to a room
     plain text       to the last one   exit             leaves   (/help for the rest)
     """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
     plain = plain or not _can_edit()
+    if not line and not plain:
+        from securechat.cli.screen import open_screen  # noqa: PLC0415 - Textual costs 0.2 s, a line none
+
+        return open_screen(account)
     try:
         return asyncio.run(_chat(held_face(account), account.user, plain=plain))
     except NoHolder:

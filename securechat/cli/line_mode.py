@@ -135,6 +135,12 @@ class LineMode:
         self._surface.tell("* not everything has reached the server; it goes out at the next connection")
         return self._exit_code or EXIT_LATER
 
+    async def take(self, line: str, target: str) -> str:
+        """Do one line for a front end that draws for itself; return the conversation to go on in."""
+        self._target = target
+        await self._take(line)
+        return self._target
+
     async def _take(self, text: str) -> bool:
         """Do what a line says; False when the person leaves."""
         line: Line = Mistake("that is not text; nothing was sent") if NOT_TEXT in text else read_line(text)

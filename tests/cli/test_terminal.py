@@ -9,7 +9,7 @@ from tests.cli.terminal import Terminal
 
 @contextmanager
 def chat(shell: Shell, user: str) -> Iterator[Terminal]:
-    terminal = Terminal(["chat", user], shell.environment(), shell.folder)
+    terminal = Terminal(["chat", user, "--line"], shell.environment(), shell.folder)
     try:
         terminal.wait(lambda lines: any("Password for" in line for line in lines))
         terminal.type(PASSWORD + "\n")

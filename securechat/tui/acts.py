@@ -1,0 +1,382 @@
+"""What keys and the screen's own commands do: one method for each action of the table in `keys`."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from textual.app import App
+
+from securechat.client.events import Message
+from securechat.locale.catalogue import tr
+from securechat.tui.bridge import Bridge
+from securechat.tui.completion import fuzzy
+from securechat.tui.composer import MAX_DRAFT, Composer, pasted
+from securechat.tui.dialogs import WIDTH, Choice, Chooser, Prompt, Question, Reading
+from securechat.tui.editor import edited
+from securechat.tui.emoji import with_emoji
+from securechat.tui.help import help_lines
+from securechat.tui.keys import KEYS, NUMBERS
+from securechat.tui.message_lines import clock, summary
+from securechat.tui.paint import Role, line
+from securechat.tui.talk import Talk
+from securechat.tui.timeline import Timeline
+from securechat.tui.wrap import clean, cut
+
+FOUND: Final = 50
+"""Messages in a list of found ones."""
+
+_GOTO: Final = "goto "
+
+
+class Host(Protocol):
+    """The screen, as far as actions need it."""
+
+    bridge: Bridge
+    keys: dict[str, str]
+    talk: Talk
+    editing: Message | None
+    answering: Message | None
+
+    @property
+    def app(self) -> "App[Any]": ...
+    @property
+    def timeline(self) -> Timeline: ...
+    @property
+    def composer(self) -> Composer: ...
+    @property
+    def profile(self) -> Path: ...
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None: ...
+    def go(self, name: str, *, at: int = 0) -> None: ...
+    def draw_hint(self) -> None: ...
+    def toggle(self, what: str) -> None: ...
+
+
+class Acts:
+    """Does things to a screen."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._does: dict[str, Callable[[], None]] = {name: getattr(self, f"_{name}") for name in KEYS}
+
+    @staticmethod
+    def bound(keys: dict[str, str]) -> dict[str, str]:
+        """Return key to action, with the keys that go by number."""
+        return keys | {key: f"{_GOTO}{at}" for key, at in NUMBERS.items() if key not in keys}
+
+    def do(self, action: str) -> None:
+        if action.startswith(_GOTO):
+            self._goto(int(action.removeprefix(_GOTO)))
+        else:
+            self._does[action]()
+
+    def command(self, typed: str) -> bool:
+        """Do a command that has a screen of its own; False if this is none."""
+        word, _, rest = typed.strip().partition(" ")
+        match word.lower().removeprefix("/"), rest.strip():
+            case "help" | "h" | "?", "":
+                self._help()
+            case "search" | "lastlog", words:
+                self._find(words)
+            case ("mentions" | "bookmarks" | "lock" | "theme" | "bare") as name, "":
+                self._does[name]()
+            case "date" | "goto", day:
+                self._to_date(day) if day else self._date()
+            case _:
+                return False
+        return True
+
+    # --- going somewhere -------------------------------------------------------------------------
+
+    def _goto(self, at: int) -> None:
+        rows = self._host.talk.conversations
+        if at < len(rows):
+            self._host.go(rows[at].name)
+
+    def _switch(self) -> None:
+        names = [one.name for one in self._host.talk.conversations]
+
+        async def find(wanted: str) -> Sequence[Choice]:
+            found = fuzzy(wanted, names)
+            new = wanted.strip()
+            if new[:1] in {"@", "#"} and len(new) > 1 and new not in found:
+                found.append(new)
+            return [Choice(name, line(clean(name))) for name in found]
+
+        async def chosen() -> None:
+            name = await self._host.app.push_screen_wait(Chooser(tr("Go to"), find))
+            if name:
+                self._host.go(name)
+
+        self._host.run(chosen())
+
+    def _next_unread(self) -> None:
+        rows = self._around()
+        name = next((one.name for one in rows if one.mentions), None)
+        name = name or next((one.name for one in rows if one.unread), None)
+        if name:
+            self._host.go(name)
+
+    def _next(self) -> None:
+        self._step(1)
+
+    def _previous(self) -> None:
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        names = [one.name for one in self._host.talk.conversations]
+        if names:
+            here = self._host.talk.current
+            self._host.go(names[(names.index(here) + by) % len(names)] if here in names else names[0])
+
+    def _around(self) -> list[Any]:
+        """The conversations after the open one, then those before it."""
+        rows, here = self._host.talk.conversations, self._host.talk.current
+        at = next((at for at, one in enumerate(rows) if one.name == here), -1)
+        return [one for one in rows[at + 1 :] + rows[: max(at, 0)] if one.notify != "mute"]
+
+    def _page_up(self) -> None:
+        self._scroll(-1)
+
+    def _page_down(self) -> None:
+        self._scroll(1)
+
+    def _scroll(self, by: int) -> None:
+        timeline = self._host.timeline
+        timeline.scroll_by(by * max(timeline.size.height - 2, 1))
+        self._host.draw_hint()
+
+    def _start(self) -> None:
+        self._host.run(self._jump(1))
+
+    def _end(self) -> None:
+        if self._host.talk.window.at_end:
+            self._host.timeline.to_end()
+            self._host.draw_hint()
+        else:
+            self._host.run(self._host.talk.open(self._host.talk.current))
+
+    async def _jump(self, local_id: int) -> None:
+        name = self._host.talk.current
+        # After 0 would mean: the last ones. What comes before the message is fetched in any case.
+        page = await self._host.bridge.ask(
+            lambda client: client.timeline(name, after=max(local_id - 1, 1), limit=1)
+        )
+        if page and name == self._host.talk.current:
+            await self._host.talk.open(name, at=page[0].local_id)
+
+    def _date(self) -> None:
+        async def asked() -> None:
+            text = await self._host.app.push_screen_wait(Prompt(tr("Go to which day? (2026-11-22)")))
+            if text:
+                self._to_date(text)
+
+        self._host.run(asked())
+
+    def _to_date(self, text: str) -> None:
+        try:
+            day = date.fromisoformat(text.strip())
+        except ValueError:
+            self._warn(tr("a day is written 2026-11-22"))
+            return
+        name = self._host.talk.current
+
+        async def jumped() -> None:
+            await self._jump(await self._host.bridge.ask(lambda client: client.at_date(name, day)))
+
+        self._host.run(jumped())
+
+    # --- finding ---------------------------------------------------------------------------------
+
+    def _search(self) -> None:
+        self._find("")
+
+    def _find(self, words: str) -> None:
+        async def find(wanted: str) -> Sequence[Choice]:
+            if not wanted.strip():
+                return []
+            return _choices(await self._host.bridge.ask(lambda client: client.search(wanted, limit=FOUND)))
+
+        self._choose_message(tr("Search all messages"), find, words)
+
+    def _mentions(self) -> None:
+        async def find(wanted: str) -> Sequence[Choice]:
+            return _choices(await self._host.bridge.ask(lambda client: client.mentions(FOUND)), wanted)
+
+        self._choose_message(tr("Messages that mention you"), find)
+
+    def _bookmarks(self) -> None:
+        async def find(wanted: str) -> Sequence[Choice]:
+            return _choices(await self._host.bridge.ask(lambda client: client.bookmarks()), wanted)
+
+        self._choose_message(tr("Bookmarks"), find)
+
+    def _choose_message(self, title: str, find: Any, words: str = "") -> None:  # noqa: ANN401 - a `Find`
+        async def chosen() -> None:
+            found = await self._host.app.push_screen_wait(Chooser(title, find, value=words))
+            if found:
+                local_id, _, name = found.partition(" ")
+                self._host.go(name, at=int(local_id))
+
+        self._host.run(chosen())
+
+    # --- one message -----------------------------------------------------------------------------
+
+    def _choose_up(self) -> None:
+        self._host.timeline.choose(-1)
+
+    def _choose_down(self) -> None:
+        self._host.timeline.choose(1)
+
+    def _escape(self) -> None:
+        host = self._host
+        if host.editing is not None:
+            host.composer.put("")
+            host.editing = None
+        elif host.answering is not None:
+            host.answering = None
+        elif host.timeline.chosen:
+            host.timeline.choose_none()
+        else:
+            host.talk.window.forget_notes()
+            host.timeline.changed()
+        host.draw_hint()
+
+    def _one(self, *, own: bool = False) -> Message | None:
+        """The chosen message, else the last one there is; says so if there is none that will do."""
+        chosen = self._host.timeline.chosen_message()
+        fit = [
+            one
+            for one in self._host.talk.window.messages
+            if one.id and not one.deleted and (one.own or not own)
+        ]
+        if chosen is not None and chosen in fit:
+            return chosen
+        if chosen is None and fit:
+            return fit[-1]
+        self._warn(tr("there is no message of yours for that") if own else tr("there is no message for that"))
+        return None
+
+    def _copy(self) -> None:
+        message = self._one()
+        if message is not None:
+            self._host.app.copy_to_clipboard(message.text)
+            self._host.talk.tell(f"* {tr('copied')}: {cut(summary(message), 40)}")
+
+    def _reply(self) -> None:
+        self._host.answering = self._one()
+        self._host.draw_hint()
+
+    def _edit(self) -> None:
+        message = self._one(own=True)
+        if message is not None:
+            self._host.editing = message
+            self._host.composer.put(message.text)
+            self._host.draw_hint()
+
+    def _delete(self) -> None:
+        message = self._host.timeline.chosen_message()
+        if message is None:
+            self._warn(tr("choose a message first (Alt+K)"))
+            return
+        question = f"{tr('Withdraw this for everyone?')}\n{cut(summary(message), WIDTH - 8)}"
+
+        async def deleted() -> None:
+            if await self._host.app.push_screen_wait(Question(question)):
+                await self._host.bridge.ask(lambda client: client.delete(message.conversation, message.id))
+
+        self._host.run(deleted())
+
+    def _react(self) -> None:
+        message = self._one()
+
+        async def reacted() -> None:
+            text = await self._host.app.push_screen_wait(
+                Prompt(
+                    f"{tr('React with (such as :+1:)')}\n{cut(summary(message), WIDTH - 8)}"
+                    if message
+                    else ""
+                )
+            )
+            if text and message is not None:
+                sign = with_emoji(text.strip())
+                await self._host.bridge.ask(
+                    lambda client: client.react(message.conversation, message.id, sign)
+                )
+
+        if message is not None:
+            self._host.run(reacted())
+
+    def _bookmark(self) -> None:
+        message = self._one()
+
+        async def kept() -> None:
+            if message is not None:
+                await self._host.bridge.ask(lambda client: client.bookmark(message.id, on=True))
+                self._host.talk.tell(f"* {tr('bookmarked')}: {cut(summary(message), 40)}")
+
+        self._host.run(kept())
+
+    # --- the screen ------------------------------------------------------------------------------
+
+    def _editor(self) -> None:
+        host = self._host
+
+        async def written() -> None:
+            with host.app.suspend():
+                text = await asyncio.to_thread(edited, host.composer.text, host.profile)
+            host.composer.put(pasted(text)[:MAX_DRAFT])
+            host.app.refresh(layout=True)
+
+        host.run(written())
+
+    def _rooms(self) -> None:
+        self._host.toggle("rooms")
+
+    def _people(self) -> None:
+        self._host.toggle("people")
+
+    def _bare(self) -> None:
+        self._host.toggle("bare")
+
+    def _theme(self) -> None:
+        self._host.toggle("theme")
+
+    def _disturb(self) -> None:
+        self._host.toggle("disturb")
+
+    def _lock(self) -> None:
+        self._host.toggle("lock")
+
+    def _redraw(self) -> None:
+        self._host.toggle("redraw")
+
+    def _help(self) -> None:
+        self._host.app.push_screen(Reading(help_lines(self._host.keys)))
+
+    def _quit(self) -> None:
+        async def asked() -> None:
+            if await self._host.app.push_screen_wait(Question(tr("Leave securechat?"))):
+                self._host.toggle("quit")
+
+        self._host.run(asked())
+
+    def _warn(self, sentence: str) -> None:
+        self._host.talk.tell(f"* {sentence}", Role.WARN)
+
+
+def _choices(messages: Sequence[Message], wanted: str = "") -> list[Choice]:
+    """Found messages as a list to choose from; each is known by its number and its conversation."""
+    letters = wanted.strip().lower()
+    return [
+        Choice(f"{one.local_id} {one.conversation}", _found_line(one))
+        for one in messages
+        if letters in summary(one).lower() or letters in one.sender
+    ]
+
+
+def _found_line(one: Message) -> tuple[Any, ...]:
+    where = "" if one.conversation.startswith("@") else f"{clean(one.conversation)} "
+    return line((f"{clock(one.timestamp)} {where}@{clean(one.sender)}: ", Role.DIM), summary(one))

@@ -1,0 +1,179 @@
+"""The full screen: themes, the lock, how the terminal is left. What one does is in `chat_screen`."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from datetime import tzinfo
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual import events
+from textual.app import App
+from textual.binding import BindingType
+
+from securechat.client.events import Event
+from securechat.errors import SecureChatError
+from securechat.tui.backend import Commanded, Opened
+from securechat.tui.bridge import Bridge
+from securechat.tui.chat_screen import ChatScreen
+from securechat.tui.locked import Locked
+from securechat.tui.notices import sequence
+from securechat.tui.settings import Chosen
+from securechat.tui.themes import THEMES
+
+CHECK_SECONDS: Final = 5.0
+"""How often it is looked whether somebody is still there."""
+
+CLEARED: Final = "\x1b[2J\x1b[3J\x1b[H"
+"""Screen and scrollback of the terminal, gone."""
+
+
+class ChatApp(App[int], inherit_bindings=False):
+    """One account's full screen."""
+
+    CSS_PATH = "screen.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = []
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
+    TITLE = "securechat"
+
+    def __init__(  # noqa: PLR0913 - what the floors above give
+        self,
+        bridge: Bridge,
+        chosen: Chosen,
+        *,
+        user: str,
+        profile: Path,
+        opened: Opened,
+        commanded: Commanded,
+        words: Callable[[Event], str | None],
+        first: str = "",
+        zone: tzinfo | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.failure: BaseException | None = None
+        self._chosen = chosen
+        self._user = user
+        self._profile = profile
+        self._opened = opened
+        self._commanded = commanded
+        self._words = words
+        self._first = first
+        self._zone = zone
+        self._clock = clock
+        self._touched = clock()
+        self._locked = False
+
+    def on_mount(self) -> None:
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = THEMES[self._chosen.settings.theme].name
+        self._show_chat(self._first)
+        if self._chosen.settings.lock_after > 0:
+            self.set_interval(CHECK_SECONDS, self.lock_if_idle)
+        loop = asyncio.get_running_loop()
+        for ended in (signal.SIGTERM, signal.SIGHUP):
+            try:
+                loop.add_signal_handler(ended, self.exit, 128 + ended)
+            except (NotImplementedError, RuntimeError, ValueError):  # another system, or not the main thread
+                break
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent):
+            self._touched = self._clock()
+        await super().on_event(event)
+
+    def on_app_focus(self) -> None:
+        if isinstance(self.screen, ChatScreen):
+            self.screen.look()
+
+    def on_chat_screen_program(self, event: ChatScreen.Program) -> None:
+        match event.what:
+            case "theme":
+                names = [theme.name for theme in THEMES.values()]
+                self.theme = names[(names.index(self.theme) + 1) % len(names)]
+            case "redraw":
+                self.refresh(repaint=True, layout=True)
+            case "lock":
+                self.run_worker(self.lock())
+
+    # --- the lock --------------------------------------------------------------------------------
+
+    def lock_if_idle(self) -> None:
+        """Lock when nobody has touched a key for as long as the settings say."""
+        idle = self._clock() - self._touched
+        if not self._locked and idle >= self._chosen.settings.lock_after * 60:
+            self.run_worker(self.lock())
+
+    async def lock(self) -> None:
+        """Close the account and forget what was on the screen (L-04); the password opens it again."""
+        if self._locked:
+            return
+        self._locked = True
+        chat = next((one for one in self.screen_stack if isinstance(one, ChatScreen)), None)
+        name = chat.talk.current if chat is not None else ""
+        if chat is not None:
+            await chat.part()
+        await self.switch_screen(Locked(self._user))
+        await self.bridge.close()
+        self.written(CLEARED)
+        self.refresh(repaint=True, layout=True)
+        self._first = name
+
+    async def on_locked_unlocked(self, event: Locked.Unlocked) -> None:
+        self.run_worker(self._unlock(event.password))
+
+    async def _unlock(self, password: str) -> None:
+        bridge = Bridge(self._opened, self._commanded, password)
+        bridge.start()
+        try:
+            await bridge.ready()
+        except SecureChatError as problem:
+            if isinstance(self.screen, Locked):
+                self.screen.say(str(problem))
+            return
+        self.bridge, self._locked = bridge, False
+        self._show_chat(self._first, instead=True)
+
+    def _show_chat(self, first: str, *, instead: bool = False) -> None:
+        screen = ChatScreen(
+            self.bridge,
+            self._chosen,
+            user=self._user,
+            profile=self._profile,
+            words=self._words,
+            hear=self.hear,
+            first=first,
+            zone=self._zone,
+        )
+        self.switch_screen(screen) if instead else self.push_screen(screen)
+
+    # --- the terminal ----------------------------------------------------------------------------
+
+    def hear(self, text: str) -> None:
+        """Make oneself heard."""
+        if self._chosen.settings.notify == "desktop":
+            self.run_worker(self._on_desktop(text))
+        else:
+            self.written(sequence(text, self._chosen.settings))
+
+    def written(self, sent: str) -> None:
+        """Send the terminal a sequence of ours."""
+        if self._driver is not None and sent:
+            self._driver.write(sent)
+            self._driver.flush()
+
+    async def _on_desktop(self, text: str) -> None:
+        from desktop_notifier import DesktopNotifier  # noqa: PLC0415 - an extra, for those who have it
+
+        await DesktopNotifier(app_name="securechat").send(title="securechat", message=text)
+
+    def _fatal_error(self) -> None:
+        """End without Textual's traceback: it prints the values of variables, words and keys among them."""
+        self._close_messages_no_wait()
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.failure = self.failure or error
+        super()._handle_exception(error)

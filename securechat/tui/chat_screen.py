@@ -1,0 +1,363 @@
+"""The screen one lives in: conversations, messages, people, status, and the line where one writes."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from msgspec import structs
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message as Posted
+from textual.screen import Screen
+
+from securechat.client.commands import Command, Leave, Mistake, Nothing, Say, Turn, read_line
+from securechat.client.events import Event, Message
+from securechat.errors import SecureChatError
+from securechat.locale.catalogue import tr
+from securechat.tui.acts import Acts
+from securechat.tui.backend import News
+from securechat.tui.bridge import Bridge
+from securechat.tui.composer import Composer
+from securechat.tui.dialogs import Question
+from securechat.tui.emoji import with_emoji
+from securechat.tui.notices import is_heard, notice_text
+from securechat.tui.paint import Role, line
+from securechat.tui.panels import (
+    ROWS_EACH,
+    people_lines,
+    rooms_lines,
+    status_line,
+    title_line,
+)
+from securechat.tui.rows import Rows
+from securechat.tui.settings import Chosen, Settings
+from securechat.tui.talk import Talk, kind_of, others_of
+from securechat.tui.timeline import Timeline
+from securechat.tui.wrap import clean
+
+FOLD: Final = 100
+"""Columns below which the panels are hidden until somebody asks for them."""
+
+ROOMS_WIDTH: Final = 26
+PEOPLE_WIDTH: Final = 20
+
+Words = Callable[[Event], str | None]
+Hear = Callable[[str], None]
+
+
+class ChatScreen(Screen[None]):
+    """Draws a `Talk`, and does what keys and drafts ask for."""
+
+    class Program(Posted):
+        """Something for the whole program: another theme, the lock, to draw anew."""
+
+        def __init__(self, what: str) -> None:
+            super().__init__()
+            self.what = what
+
+    AUTO_FOCUS: ClassVar[str | None] = "#composer"
+
+    def __init__(  # noqa: PLR0913 - what the floors above give
+        self,
+        bridge: Bridge,
+        chosen: Chosen,
+        *,
+        user: str,
+        profile: Path,
+        words: Words,
+        hear: Hear,
+        first: str = "",
+        zone: tzinfo | None = None,
+    ) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.settings: Settings = chosen.settings
+        self.keys = chosen.keys
+        self.user = user
+        self.profile = profile
+        self.talk = Talk(bridge, self)
+        self.editing: Message | None = None
+        self.answering: Message | None = None
+        self.folded = {"rooms": True, "people": True}
+        self._words = words
+        self._hear = hear
+        self._first = first
+        self._zone = zone
+        self._hint = ""
+        self._acts = Acts(self)
+        self._reading_list = False
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="body"):
+            yield Rows(id="rooms")
+            with Vertical(id="middle"):
+                yield Rows(id="title")
+                yield Timeline(id="timeline", zone=self._zone)
+            yield Rows(id="people")
+        yield Rows(id="status")
+        yield Rows(id="hint")
+        yield Composer(self._acts.bound(self.keys), self.talk.names)
+
+    @property
+    def timeline(self) -> Timeline:
+        return self.query_one("#timeline", Timeline)
+
+    @property
+    def composer(self) -> Composer:
+        return self.query_one("#composer", Composer)
+
+    def on_mount(self) -> None:
+        self._fold(self.app.size.width)
+        self.bridge.listen(self.take_news)
+        self.run(self.talk.begin(self._first))
+        self.set_interval(1, self.draw_hint)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fold(event.size.width)
+
+    # --- what keeps running ----------------------------------------------------------------------
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that takes a while. What goes wrong is said in a line; a mistake of ours ends us."""
+
+        async def told() -> None:
+            try:
+                await work
+            except SecureChatError as problem:
+                self.talk.tell(f"* {problem}", Role.WARN)
+
+        self.run_worker(told(), exit_on_error=True)
+
+    def take_news(self, batch: list[News]) -> None:
+        """Take what the client tells, a batch at a time."""
+        due = self.talk.take(batch)
+        if due.tail:
+            self.run(self.talk.page(older=False))
+        if due.rows and not self._reading_list:
+            self._reading_list = True
+            self.set_timer(0.1, self._read_list)  # a burst of events is one look at the list
+
+    def _read_list(self) -> None:
+        async def read() -> None:
+            self._reading_list = False
+            await self.talk.read_list()
+            if not self.talk.current and self.talk.conversations:
+                await self.talk.open(self.talk.conversations[0].name)
+
+        self.run(read())
+
+    # --- what a `Talk` tells ---------------------------------------------------------------------
+
+    def window_opened(self, at: int) -> None:
+        here = self.talk.conversation
+        self.timeline.show(self.talk.window, kind=kind_of(here), others=others_of(here), at=at)
+        self.list_changed()
+        self.look()
+
+    def window_changed(self) -> None:
+        self.timeline.waits = False
+        self.timeline.changed()
+        self.look()
+
+    def list_changed(self) -> None:
+        here, talk = self.talk.conversation, self.talk
+        at = next((at for at, one in enumerate(talk.conversations) if one.name == talk.current), None)
+        rooms = rooms_lines(talk.conversations, talk.current, ROOMS_WIDTH - 1)
+        # Both rows of the open conversation are to be in view, hence the second of them.
+        self._rows("rooms").put(rooms, chosen=None if at is None else at * ROWS_EACH + 1)
+        self._rows("people").put(people_lines(here, PEOPLE_WIDTH - 1))
+        self._rows("title").put([title_line(here, talk.current, self.user)])
+        self.timeline.people(kind_of(here), others_of(here))
+        status = status_line(
+            here, online=talk.online, why=talk.why, waiting=talk.waiting, dnd=self.settings.do_not_disturb
+        )
+        self._rows("status").put([status])
+        self.draw_hint()
+
+    def heard(self, message: Message) -> None:
+        seen = message.conversation == self.talk.current and self.timeline.is_at_end and self.app.app_focus
+        here = self.talk.found(message.conversation)
+        if is_heard(message, here, looked_at=seen, settings=self.settings):
+            self._hear(notice_text(message, self.settings))
+
+    def asked(self, question: str) -> None:
+        async def answered() -> None:
+            yes = await self.app.push_screen_wait(Question(question))
+            self.bridge.answer(yes=yes)
+
+        self.run(answered())
+
+    def event_words(self, event: Event) -> str | None:
+        return self._words(event)
+
+    def toggle(self, what: str) -> None:
+        """Do what the whole program does: panels, theme, lock, end."""
+        match what:
+            case "rooms" | "people":
+                self.folded[what] = not self.folded[what]
+                self._fold(self.app.size.width)
+            case "bare":
+                self.toggle_class("bare")
+                self._fold(self.app.size.width)
+            case "disturb":
+                dnd = not self.settings.do_not_disturb
+                self.settings = structs.replace(self.settings, do_not_disturb=dnd)
+                self.list_changed()
+            case "quit":
+                self.run(self._quit())
+            case _:
+                self.post_message(self.Program(what))
+
+    async def _quit(self) -> None:
+        await self.part()
+        self.app.exit()
+
+    def look(self) -> None:
+        """Note what is seen now."""
+        if self.timeline.is_at_end and self.app.app_focus and self.is_current:
+            self.run(self.talk.looked_at())
+
+    def on_timeline_wanted(self, event: Timeline.Wanted) -> None:
+        self.run(self.talk.page(older=event.older))
+
+    # --- the draft -------------------------------------------------------------------------------
+
+    def on_composer_did(self, event: Composer.Did) -> None:
+        self._acts.do(event.action)
+
+    def on_composer_sent(self, event: Composer.Sent) -> None:
+        if self._take(event.text):
+            self.composer.put("")
+            self.editing = self.answering = None
+        self.draw_hint()
+
+    def on_composer_offered(self, event: Composer.Offered) -> None:
+        self._hint = "  ".join(clean(offer) for offer in event.offers)
+        self.draw_hint()
+
+    def on_composer_too_long(self) -> None:
+        self.talk.tell(
+            f"* {tr('that is more than one message can carry; the rest was not taken')}", Role.WARN
+        )
+
+    def on_text_area_changed(self) -> None:
+        self._hint = ""
+        self.draw_hint()
+        self.run(self.talk.typed(self.composer.text))
+
+    def _take(self, text: str) -> bool:
+        """Do what a draft says; False if it stays a draft."""
+        if self.editing is not None:
+            self.run(self.talk.edit(self.editing, text)) if text.strip() else None
+            return True
+        if text.strip().startswith("/") and self._acts.command(text):
+            return True
+        meant = read_line(text)
+        match meant:
+            case Nothing():
+                return False
+            case Leave():
+                self._acts.do("quit")
+            case Mistake():
+                self.talk.tell(f"* {meant.sentence}", Role.WARN)
+                return False
+            case Turn():
+                self.go(meant.target)
+            case Say():
+                return self._say(meant, text)
+            case Command():
+                self.run(self.talk.command(text.strip()))
+        return True
+
+    def _say(self, meant: Say, typed: str) -> bool:
+        """Send. ``@bob: words`` goes to bob wherever one is; ``@bob words`` in a room is said in it."""
+        here = self.talk.current
+        named = bool(meant.target) and (not here or typed.strip().startswith(f"{meant.target}:"))
+        to, text = (meant.target, meant.text) if named else (here, typed.strip())
+        if not named and typed.strip().startswith("//"):
+            text = meant.text
+        if not to:
+            self.talk.tell(f"* {tr('to whom? begin with @user: or #room:')}", Role.WARN)
+            return False
+        reply_to = self.answering.id if self.answering is not None and to == here else ""
+        self.timeline.to_end()
+        self.run(self._sent(to, with_emoji(text), reply_to))
+        return True
+
+    async def _sent(self, to: str, text: str, reply_to: str) -> None:
+        if not self.talk.window.at_end and to == self.talk.current:
+            await self.talk.open(to)
+        name = await self.talk.send(to, text, reply_to=reply_to)
+        if name != self.talk.current:
+            await self.talk.open(name)
+
+    def go(self, name: str, *, at: int = 0) -> None:
+        """Open a conversation; the draft of the one that is left stays with it."""
+        if name == self.talk.current and not at and self.talk.window.at_end:
+            return
+        left, draft = self.talk.current, "" if self.editing is not None else self.composer.text
+        self.editing = self.answering = None
+        if name != left:
+            self.composer.put("")
+
+        async def opened() -> None:
+            if left and name != left:
+                await self.talk.keep_draft(left, draft)
+                await self.talk.read_list()
+            await self.talk.open(name, at=at)
+            known = self.talk.found(name)
+            if known is not None and known.draft and not self.composer.text and self.talk.current == name:
+                self.composer.put(known.draft)
+
+        self.run(opened())
+
+    async def part(self) -> None:
+        """Keep the draft before one leaves."""
+        if self.talk.current and self.editing is None:
+            with suppress(SecureChatError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self.talk.keep_draft(self.talk.current, self.composer.text)
+
+    # --- drawing ---------------------------------------------------------------------------------
+
+    def draw_hint(self) -> None:
+        """Say where the draft goes, and what goes on: the row above it."""
+        if not self.is_mounted:
+            return
+        parts: list[str | tuple[str, Role]] = []
+        if self._hint:
+            parts.append((self._hint, Role.DIM))
+        elif self.editing is not None:
+            parts.append((tr("changing what you said; Esc stops"), Role.NEWS))
+        else:
+            parts.append((f"{self._goes_to()} >", Role.NAME))
+            if self.answering is not None:
+                parts.append((f" {tr('answering')} @{clean(self.answering.sender)}", Role.NEWS))
+            if typing := self.talk.who_types():
+                parts.append((f"  {', '.join(f'@{clean(one)}' for one in typing)} {tr('types')}…", Role.DIM))
+            if not self.talk.window.at_end or not self.timeline.is_at_end:
+                parts.append((f"  {tr('there is more below (Alt+End)')}", Role.NEWS))
+        self._rows("hint").put([line(*parts)])
+
+    def _goes_to(self) -> str:
+        """Whom the draft is for, as it stands."""
+        meant = read_line(self.composer.text)
+        if (
+            isinstance(meant, Say)
+            and meant.target
+            and self.composer.text.strip().startswith(f"{meant.target}:")
+        ):
+            return clean(meant.target)
+        return clean(self.talk.current) or tr("nobody yet")
+
+    def _rows(self, name: str) -> Rows:
+        return self.query_one(f"#{name}", Rows)
+
+    def _fold(self, width: int) -> None:
+        for name in ("rooms", "people"):
+            shown = self.folded[name] == (width >= FOLD) and not self.has_class("bare")
+            self._rows(name).display = shown

@@ -1,0 +1,198 @@
+"""Where one writes: several lines, the keys of a shell, one draft whatever is pasted.
+
+Nothing that is pasted sends: a paste is text with its controls taken out, and an Enter that comes with it,
+as when a terminal does not fence pastes or what is pasted ends its fence, is one more line of the draft.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from textual import events
+from textual.message import Message as Posted
+from textual.widgets import TextArea
+
+from securechat.tui.completion import Completion, complete
+
+MAX_DRAFT: Final = 32_768
+"""Characters of a draft: what one message can carry. More is not taken from a paste, and that is said."""
+
+PASTE_SECONDS: Final = 0.1
+"""An Enter this soon after a paste belongs to it: no person is that fast."""
+
+Clock = Callable[[], float]
+
+
+def pasted(text: str) -> str:
+    """Return what a paste puts into a draft: its lines, without controls."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
+    return "".join(c for c in lines if c == "\n" or (c.isprintable() and not "\ud800" <= c <= "\udfff"))
+
+
+class Composer(TextArea):
+    """The draft. Tells what was asked for; who asks, and what it means, is the screen's."""
+
+    class Sent(Posted):
+        """Enter: this draft is to go out."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Did(Posted):
+        """A key that is an action of the screen."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    class Offered(Posted):
+        """Several things complete the word."""
+
+        def __init__(self, offers: tuple[str, ...]) -> None:
+            super().__init__()
+            self.offers = offers
+
+    class TooLong(Posted):
+        """Something was not taken: the draft would be too long."""
+
+    def __init__(
+        self, keys: dict[str, str], names: Callable[[], Iterable[str]], clock: Clock = time.monotonic
+    ) -> None:
+        super().__init__(
+            id="composer",
+            soft_wrap=True,
+            compact=True,
+            highlight_cursor_line=False,
+            tab_behavior="focus",
+            max_checkpoints=50,
+        )
+        self.cursor_blink = False
+        self._keys = keys
+        self._names = names
+        self._clock = clock
+        self._killed = ""
+        self._last_paste = float("-inf")
+        self._offer: tuple[Completion, int, str] | None = None
+
+    def put(self, text: str) -> None:
+        """Make this the draft, the cursor at its end."""
+        self.load_text(text[:MAX_DRAFT])
+        self.move_cursor(self.document.end)
+        self._offer = None
+
+    def add(self, text: str) -> None:
+        """Put text at the cursor; tells when it does not fit."""
+        room = MAX_DRAFT - len(self.text)
+        if len(text) > room:
+            self.post_message(self.TooLong())
+        self.insert(text[: max(room, 0)])
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self._last_paste = self._clock()
+        self.add(pasted(event.text[: 2 * MAX_DRAFT]))
+        if len(event.text) > 2 * MAX_DRAFT:
+            self.post_message(self.TooLong())
+
+    async def _on_key(self, event: events.Key) -> None:
+        offer, self._offer = self._offer, None
+        own = self._own(event.key, offer)
+        if own or event.key in self._keys:
+            event.stop()
+            event.prevent_default()
+            if not own:
+                self.post_message(self.Did(self._keys[event.key]))
+            return
+        if event.is_printable and len(self.text) >= MAX_DRAFT:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.TooLong())
+            return
+        await super()._on_key(event)
+
+    def _own(self, key: str, offer: tuple[Completion, int, str] | None) -> bool:
+        """Do what a key means in a draft; False if it means nothing here."""
+        match key:
+            case "enter":
+                self._enter()
+            case "alt+enter" | "shift+enter" | "ctrl+j":
+                self.add("\n")
+            case "tab":
+                self._complete(offer)
+            case "up" if not self.text:
+                self.post_message(self.Did("edit"))
+            case "ctrl+y":
+                self.add(self._killed)
+            case _:
+                return self._cut(key) or self._moved(key)
+        return True
+
+    def _cut(self, key: str) -> bool:
+        here = self.cursor_location
+        match key:
+            case "ctrl+k" if self._after():
+                self._kill(here, self.get_cursor_line_end_location())
+            case "ctrl+u":
+                self._kill(self.get_cursor_line_start_location(), here)
+            case "ctrl+w" | "alt+backspace":
+                self._kill(self.get_cursor_word_left_location(), here)
+            case "alt+d":
+                self._kill(here, self.get_cursor_word_right_location())
+            case _:
+                return False
+        return True
+
+    def _enter(self) -> None:
+        if self._clock() - self._last_paste < PASTE_SECONDS:
+            self._last_paste = self._clock()
+            self.add("\n")
+        else:
+            self.post_message(self.Sent(self.text))
+
+    def _moved(self, key: str) -> bool:
+        match key:
+            case "alt+b":
+                self.action_cursor_word_left()
+            case "alt+f":
+                self.action_cursor_word_right()
+            case "ctrl+f":
+                self.action_cursor_right()
+            case "ctrl+b":
+                self.action_cursor_left()
+            case "alt+less_than_sign":
+                self.move_cursor((0, 0))
+            case "alt+greater_than_sign":
+                self.move_cursor(self.document.end)
+            case _:
+                return False
+        return True
+
+    def _after(self) -> bool:
+        """Whether something stands behind the cursor on its line."""
+        row, column = self.cursor_location
+        return column < len(self.document.get_line(row))
+
+    def _kill(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        self._killed = self.get_text_range(start, end) or self._killed
+        self.delete(start, end)
+
+    def _complete(self, offer: tuple[Completion, int, str] | None) -> None:
+        """Put the first thing that completes the word; the next one with every Tab after it."""
+        row, _ = self.cursor_location
+        if offer is None:
+            line = self.document.get_line(row)
+            found = complete(line, self.cursor_location[1], self._names())
+            if row and line.startswith("/"):
+                return  # a command begins a draft, not a line of it
+            if not found.offers:
+                return
+            at, there = 0, line[found.start : found.end]
+            if len(found.offers) > 1:
+                self.post_message(self.Offered(found.offers))
+        else:
+            found, at, there = offer[0], (offer[1] + 1) % len(offer[0].offers), offer[0].offers[offer[1]]
+        chosen = found.offers[at]
+        self.replace(chosen, (row, found.start), (row, found.start + len(there)))
+        self._offer = (found, at, there)

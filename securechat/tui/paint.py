@@ -1,0 +1,91 @@
+"""What is drawn, before it has a colour: lines of pieces, each with a role; and the widget that draws them.
+
+A piece's text is plain: nothing in it is markup, a link or a style. Roles get their colours from the
+theme (`screen.tcss`); whatever a role means is said by the text as well, so that no colour is needed.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import ClassVar, Final, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from securechat.tui.wrap import cut
+
+
+class Role(StrEnum):
+    TEXT = "text"
+    DIM = "dim"
+    NAME = "name"
+    OWN = "own"
+    GOOD = "good"
+    WARN = "warn"
+    NEWS = "news"
+    RULE = "rule"
+    CHOSEN = "chosen"
+
+
+class Piece(NamedTuple):
+    """Some text in one role. Remote text in it has passed the sanitiser."""
+
+    text: str
+    role: Role = Role.TEXT
+
+
+Line = tuple[Piece, ...]
+
+BLANK: Final[Line] = ()
+
+
+def line(*parts: str | tuple[str, Role]) -> Line:
+    """Return a line: bare strings are plain text."""
+    return tuple(Piece(part) if isinstance(part, str) else Piece(*part) for part in parts)
+
+
+def plain(drawn: Line) -> str:
+    """Return the text of a line without its roles."""
+    return "".join(piece.text for piece in drawn)
+
+
+def fitted(drawn: Line, width: int) -> Line:
+    """Return as much of a line as fits."""
+    found: list[Piece] = []
+    left = width
+    for piece in drawn:
+        size = cell_len(piece.text)
+        if size > left:
+            if left > 0:
+                found.append(Piece(cut(piece.text, left), piece.role))
+            break
+        found.append(piece)
+        left -= size
+    return tuple(found)
+
+
+class Painted(Widget):
+    """A widget that draws lines of pieces, row by row."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"paint--{role}" for role in Role}
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def row(self, y: int) -> Line:
+        """Return what stands in row ``y``; no wider than the widget."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        drawn = fitted(self.row(y), width)
+        return Strip(self._segments(drawn)).adjust_cell_length(width, self.rich_style)
+
+    def _segments(self, drawn: Line) -> Iterable[Segment]:
+        chosen = any(piece.role is Role.CHOSEN for piece in drawn)
+        under = self._style(Role.CHOSEN) if chosen else Style()
+        for piece in drawn:
+            yield Segment(piece.text, self._style(piece.role) + under)
+
+    def _style(self, role: Role) -> Style:
+        return self.get_component_rich_style(f"paint--{role}")

@@ -1,0 +1,276 @@
+"""What is open, and what is done with it: the screen's side of the conversation, without a widget.
+
+Every call goes over the bridge; what comes back is checked against what is open by then, because a
+person may have gone elsewhere meanwhile. A message is bound to its conversation when it is written (Q-07).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from securechat.client.events import (
+    Connected,
+    Conversation,
+    Disconnected,
+    Event,
+    Joined,
+    Kind,
+    Message,
+    MessageAcknowledged,
+    MessageChanged,
+    MessageReceived,
+    MessageRefused,
+    MessageState,
+    Typing,
+    Undecryptable,
+)
+from securechat.locale.catalogue import tr
+from securechat.tui.backend import Asked, News, Told
+from securechat.tui.bridge import Bridge
+from securechat.tui.paint import Role
+from securechat.tui.panels import in_order
+from securechat.tui.window import PAGE, Window
+
+TYPING_SECONDS: Final = 4.0
+"""How often others hear that one is still typing."""
+
+
+class Due(Struct, frozen=True):
+    """What of the store is not on the screen yet: the list, and what came last in the open conversation."""
+
+    rows: bool
+    tail: bool
+
+
+class View(Protocol):
+    """What is told of changes; draws them."""
+
+    def window_opened(self, at: int) -> None: ...
+    def window_changed(self) -> None: ...
+    def list_changed(self) -> None: ...
+    def heard(self, message: Message) -> None: ...
+    def asked(self, question: str) -> None: ...
+    def event_words(self, event: Event) -> str | None: ...
+
+
+class Talk:
+    """The conversations, the one that is open, and the part of it that is in memory."""
+
+    def __init__(self, bridge: Bridge, view: View, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bridge = bridge
+        self._view = view
+        self._clock = clock
+        self.conversations: list[Conversation] = []
+        self.current = ""
+        self.window = Window()
+        self.online = False
+        self.why = ""
+        self.waiting = 0
+        self._sending = asyncio.Lock()
+        self._shown: set[int] = set()
+        self._read = ""
+        self._typed_at = float("-inf")
+        self._typing: dict[tuple[str, str], float] = {}
+
+    @property
+    def conversation(self) -> Conversation | None:
+        return self.found(self.current)
+
+    def found(self, name: str) -> Conversation | None:
+        return next((one for one in self.conversations if one.name == name), None)
+
+    def names(self) -> list[str]:
+        """Return the names at hand: conversations, and who is in the open one."""
+        here = self.conversation
+        people = [f"@{member.user}" for member in here.members] if here is not None else []
+        return list(dict.fromkeys([*people, *(one.name for one in self.conversations)]))
+
+    async def begin(self, first: str = "") -> None:
+        """Read the list and open a conversation: the one asked for, else the one of the last word."""
+        await self.read_list()
+        await self.open(first or (self.conversations[0].name if self.conversations else ""))
+
+    async def read_list(self) -> None:
+        status = await self._bridge.ask(lambda client: client.status())
+        self.online, self.waiting = status.connected, status.queued
+        self.conversations = in_order(await self._bridge.ask(lambda client: client.conversations()))
+        self._view.list_changed()
+
+    async def open(self, name: str, *, at: int = 0) -> None:
+        """Open a conversation at its end, or at one of its messages."""
+        self.current, window = name, Window()
+        known = self.found(name)
+        page = await self._before(name, at + 1 if at else 0) if known is not None else []
+        if self.current != name:
+            return
+        window.start(page, wanted=PAGE, at_end=True)
+        if at:
+            window.add_after(await self._after(name, window.last), wanted=PAGE)
+        window.unread_from = 0 if at else _first_unread(window.messages, known.unread if known else 0)
+        self.window = window
+        if known is None and name:
+            window.tell(tr("nothing was said here yet: your first words open it"))
+        self._read = ""
+        self._view.window_opened(at)
+
+    async def page(self, *, older: bool) -> None:
+        """Have more of the open conversation in memory."""
+        window, name = self.window, self.current
+        if older:
+            page = await self._before(name, window.first)
+        else:
+            page = await self._after(name, window.last)
+        if window is self.window:
+            (window.add_before if older else window.add_after)(page, wanted=PAGE)
+            self._view.window_changed()
+
+    async def send(self, to: str, text: str, *, reply_to: str = "", thread: str = "") -> str:
+        """Say something, in the order it was written; return the conversation it is in."""
+        async with self._sending:
+            message = await self._bridge.ask(
+                lambda client: (
+                    client.send(to, text, reply_to=reply_to, thread=thread)
+                    if reply_to or thread
+                    else client.send(to, text)
+                )
+            )
+        self.put(message)
+        await self.typed("")
+        if self.found(message.conversation) is None:
+            await self.read_list()
+        return message.conversation
+
+    async def edit(self, message: Message, text: str) -> None:
+        await self._bridge.ask(lambda client: client.edit(message.conversation, message.id, text))
+
+    async def command(self, line: str) -> None:
+        """Have a command done, and go where it leads."""
+        target = await self._bridge.command(line, self.current)
+        await self.read_list()
+        if target and target != self.current:
+            await self.open(target)
+
+    def put(self, message: Message) -> None:
+        """Show a message as it is now."""
+        if message.conversation == self.current and self.window.put(message):
+            self._view.window_changed()
+
+    def tell(self, text: str, role: Role = Role.DIM) -> None:
+        """Say something of ours between the messages."""
+        self.window.tell(text, role)
+        self._view.window_changed()
+
+    async def looked_at(self) -> None:
+        """Note that the person has seen what is open, to its end."""
+        news = [
+            one
+            for one in self.window.messages
+            if not one.own and one.local_id not in self._shown and one.state is not MessageState.NOT_SHOWN
+        ]
+        if not news:
+            return
+        self._shown.update(one.local_id for one in news)
+        await self._bridge.ask(lambda client: client.mark_shown([one.local_id for one in news]))
+        last = next((one for one in reversed(news) if one.id), None)
+        if last is not None and last.id != self._read:
+            self._read = last.id
+            await self._bridge.ask(lambda client: client.mark_read(last.conversation, last.id))
+        known = self.conversation
+        if known is not None and known.unread:
+            await self.read_list()
+
+    async def typed(self, text: str) -> None:
+        """Let the others know that one is typing, now and then; and that one has stopped."""
+        name, now = self.current, self._clock()
+        on = bool(text) and not text.startswith("/")
+        if not name or self.found(name) is None:
+            return
+        if on and now - self._typed_at < TYPING_SECONDS:
+            return
+        if not on and self._typed_at == float("-inf"):
+            return
+        self._typed_at = now if on else float("-inf")
+        await self._bridge.ask(lambda client: client.typing(name, on))
+
+    async def keep_draft(self, name: str, text: str) -> None:
+        """Keep what was typed and not sent, for the next time."""
+        known = self.found(name)
+        if known is not None and known.draft != text:
+            await self._bridge.ask(lambda client: client.set_draft(name, text))
+
+    def who_types(self) -> list[str]:
+        """Return who is typing in the open conversation."""
+        now = self._clock()
+        self._typing = {who: until for who, until in self._typing.items() if until > now}
+        return sorted(user for name, user in self._typing if name == self.current)
+
+    # --- news ------------------------------------------------------------------------------------
+
+    def take(self, batch: list[News]) -> Due:
+        """Take what happened; return what of the store has to be read anew."""
+        stale = tail = changed = False
+        for event in batch:
+            stale = stale or not isinstance(event, Asked | Told)
+            if isinstance(event, Undecryptable | Joined):
+                tail = tail or event.conversation == self.current
+            if isinstance(message := getattr(event, "message", None), Message):
+                changed = self._take_message(message, is_new=isinstance(event, MessageReceived)) or changed
+            changed = self._take_other(event) or changed
+        if changed:
+            self._view.window_changed()
+        return Due(rows=stale, tail=tail and self.window.at_end)
+
+    def _take_message(self, message: Message, *, is_new: bool) -> bool:
+        if is_new:
+            self._view.heard(message)
+        return message.conversation == self.current and self.window.put(message)
+
+    def _take_other(self, event: News) -> bool:
+        """Take what is no message; return whether words of ours stand in the window now."""
+        match event:
+            case Asked():
+                self._view.asked(event.question)
+            case Told():
+                self.window.tell(event.text)
+            case Connected() | Disconnected():
+                self.online = isinstance(event, Connected)
+                self.why = event.reason if isinstance(event, Disconnected) else ""
+            case Typing():
+                until = self._clock() + 2 * TYPING_SECONDS if event.on else 0.0
+                self._typing[event.conversation, event.user] = until
+                self._view.list_changed()
+            case MessageReceived() | MessageAcknowledged() | MessageChanged() | Undecryptable():
+                pass
+            case _:
+                return self._tell_event(event)
+        return isinstance(event, Told)
+
+    def _tell_event(self, event: Event) -> bool:
+        words = self._view.event_words(event)
+        if words is not None:
+            self.window.tell(words, Role.WARN if isinstance(event, MessageRefused) else Role.DIM)
+        return words is not None
+
+    async def _before(self, name: str, before: int) -> list[Message]:
+        return await self._bridge.ask(lambda client: client.timeline(name, before=before, limit=PAGE))
+
+    async def _after(self, name: str, after: int) -> list[Message]:
+        return await self._bridge.ask(lambda client: client.timeline(name, after=after, limit=PAGE))
+
+
+def others_of(conversation: Conversation | None) -> int:
+    """How many people could read what we write there."""
+    return max(len(conversation.members) - 1, 1) if conversation is not None else 1
+
+
+def kind_of(conversation: Conversation | None) -> Kind:
+    return conversation.kind if conversation is not None else Kind.DIRECT
+
+
+def _first_unread(messages: list[Message], unread: int) -> int:
+    """The message above which the unread marker stands."""
+    news = [one.local_id for one in messages if not one.own][-unread:] if unread else []
+    return news[0] if news else 0

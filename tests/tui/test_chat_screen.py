@@ -1,0 +1,320 @@
+"""The screen as a person uses it, on a fake client."""
+
+import re
+
+import pytest
+from msgspec import structs
+
+from securechat.client.errors import Forbidden
+from securechat.client.events import (
+    Disconnected,
+    MessageAcknowledged,
+    MessageChanged,
+    MessageReceived,
+    MessageState,
+    Notice,
+    Typing,
+)
+from securechat.tui.settings import Settings
+from tests.tui.driving import driven
+from tests.tui.fake import FakeClient, message, talk_of_two
+
+
+def sent(client: FakeClient) -> list[tuple[str, str]]:
+    return [(one[1], one[2]) for one in client.did if one[0] == "send"]
+
+
+async def test_it_begins_where_something_was_said_last() -> None:
+    async with driven(talk_of_two()) as screen:
+        await screen.sees("message 6")
+        assert screen.rows()[0].startswith("@bob")
+        assert "● connected | ✓ verified | 2 of 2 devices | epoch 3" in screen.text()
+
+
+async def test_the_panels_stand_beside_the_messages_where_there_is_room_for_them() -> None:
+    client = talk_of_two()
+    async with driven(client, size=(120, 24)) as screen:
+        await screen.sees("message 6")
+        assert "#team" in screen.text()
+        assert "People (2)" in screen.text()
+    async with driven(client, size=(99, 24)) as screen:
+        await screen.sees("message 6")
+        assert "#team" not in screen.text()
+        await screen.press("f2", "f3")
+        await screen.sees("#team")
+        await screen.sees("People (2)")
+
+
+async def test_what_is_typed_goes_to_the_open_conversation_and_shows_its_state() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("hi :tada:")
+        await screen.press("enter")
+        await screen.sees("hi 🎉  … queued")
+        assert sent(client) == [("@bob", "hi 🎉")]
+        stored = structs.replace(client.said["@bob"][-1], state=MessageState.SENT)
+        await screen.happen(MessageAcknowledged(stored))
+        await screen.sees("hi 🎉  ✓ stored")
+        await screen.happen(MessageChanged(structs.replace(stored, delivered_to=("bob",))))
+        await screen.sees("✓✓ delivered")
+        await screen.happen(MessageChanged(structs.replace(stored, read_by=("bob",))))
+        await screen.sees("✓✓ read")
+
+
+async def test_a_message_that_comes_is_shown_at_once() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.happen(MessageReceived(message(9, "what is new")))
+        await screen.sees("what is new")
+        await screen.until(lambda: ("shown", 9) in client.did)
+
+
+async def test_what_waits_elsewhere_is_counted_and_one_key_away() -> None:
+    async with driven(talk_of_two(), size=(120, 24)) as screen:
+        await screen.until(lambda: re.search(r"2 #team +2", screen.text()))
+        await screen.press("alt+a")
+        await screen.sees("── new ─")
+        assert "anybody here?" in screen.text()
+        await screen.until(lambda: screen.chat.talk.conversation.unread == 0)  # type: ignore[union-attr]
+
+
+async def test_several_lines_are_one_message_and_a_paste_never_sends() -> None:
+    """U-06: bracketed or not, with controls in it or an Enter behind it."""
+    from textual import events  # noqa: PLC0415
+
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("one")
+        await screen.press("alt+enter")
+        await screen.type("two")
+        screen.chat.composer.post_message(events.Paste("pa\x1b[31mste\r\nthree\r\x07"))
+        await screen.until(lambda: screen.chat.composer.text == "one\ntwopa[31mste\nthree\n")
+        await screen.press("enter")
+        await screen.pilot.pause()
+        assert sent(client) == []
+        screen.chat.composer._last_paste = 0.0
+        await screen.press("enter")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [("@bob", "one\ntwopa[31mste\nthree")]
+
+
+async def test_a_command_that_is_none_is_never_sent_and_stays_in_the_draft() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("/frobnicate now")
+        await screen.press("enter")
+        await screen.sees("no command /frobnicate")
+        assert screen.chat.composer.text == "/frobnicate now"
+        assert client.did == [one for one in client.did if one[0] in {"shown", "read"}]
+
+
+async def test_two_slashes_send_one_and_commands_go_to_the_line_mode() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("//shrug")
+        await screen.press("enter")
+        await screen.until(lambda: sent(client) == [("@bob", "/shrug")])
+        await screen.type("/join #team")
+        await screen.press("enter")
+        await screen.sees("anybody here?")
+        assert ("command", "/join #team", "@bob") in client.did
+
+
+@pytest.mark.parametrize(
+    ("typed", "to", "text"),
+    [
+        ("@carol: psst", "@carol", "psst"),
+        ("@carol look", "#team", "@carol look"),
+        ("#new: first", "#new", "first"),
+    ],
+)
+async def test_a_name_and_a_colon_say_to_whom_and_the_screen_says_so_too(
+    typed: str, to: str, text: str
+) -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.press("alt+a")
+        await screen.sees("anybody here?")
+        await screen.type(typed)
+        await screen.sees(f"{to} >")
+        await screen.press("enter")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [(to, text)]
+        await screen.until(lambda: screen.chat.talk.current == to)
+
+
+async def test_what_the_client_refuses_is_said_in_a_line() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        client.fails = Forbidden("forbidden", "only some may speak here")
+        await screen.type("hello")
+        await screen.press("enter")
+        await screen.sees("* only some may speak here")
+        await screen.happen(Notice("limited", "slowly"))
+        await screen.sees("* Notice")
+
+
+async def test_the_status_says_when_there_is_no_connection_and_who_types() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.happen(Typing("@bob", "bob", on=True))
+        await screen.sees("@bob types…")
+        await screen.happen(Typing("@bob", "bob", on=False))
+        await screen.until(lambda: "types" not in screen.text())
+        client.status_connected = False
+        await screen.happen(Disconnected("no route", 5.0))
+        await screen.sees("○ not connected: no route")
+
+
+async def test_a_message_is_chosen_copied_answered_and_withdrawn() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.press("alt+k", "alt+k")
+        await screen.sees("▌ message 5")
+        await screen.press("alt+y")
+        await screen.until(lambda: screen.app.clipboard == "message 5")
+        await screen.press("alt+r")
+        await screen.sees("answering @bob")
+        await screen.type("yes")
+        await screen.press("enter")
+        await screen.until(lambda: ("send", "@bob", "yes", f"{5:064x}") in client.did)
+        await screen.press("escape", "alt+k", "alt+x")
+        await screen.sees("Withdraw this for everyone?")
+        await screen.press("y")
+        await screen.until(lambda: any(one[0] == "delete" for one in client.did))
+
+
+async def test_up_changes_ones_last_message_and_escape_leaves_it() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.press("up")
+        await screen.until(lambda: screen.chat.composer.text == "message 6")
+        await screen.press("escape")
+        await screen.until(lambda: not screen.chat.composer.text)
+        await screen.press("up", "!", "enter")
+        await screen.until(lambda: ("edit", "@bob", f"{6:064x}", "message 6!") in client.did)
+        assert sent(client) == []
+
+
+async def test_a_draft_stays_with_its_conversation() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("half a thou")
+        await screen.press("alt+a")
+        await screen.sees("anybody here?")
+        await screen.until(lambda: ("draft", "@bob", "half a thou") in client.did)
+        assert screen.chat.composer.text == ""
+        await screen.press("alt+1")
+        await screen.until(lambda: screen.chat.composer.text == "half a thou")
+
+
+async def test_leaving_asks_first() -> None:
+    async with driven(talk_of_two()) as screen:
+        await screen.press("ctrl+c")
+        await screen.sees("Leave securechat?")
+        await screen.press("x", "n")
+        await screen.until(lambda: "Leave" not in screen.text())
+        await screen.press("ctrl+c")
+        await screen.sees("Leave securechat?")
+        await screen.press("y")
+        await screen.until(lambda: screen.app.return_code is not None or not screen.app.is_running)
+
+
+async def test_the_bare_view_shows_messages_and_nothing_else() -> None:
+    async with driven(talk_of_two(), size=(120, 24)) as screen:
+        await screen.sees("People")
+        await screen.press("alt+l")
+        await screen.until(lambda: "People" not in screen.text())
+        assert "connected" not in screen.text()
+        assert "message 6" in screen.text()
+
+
+async def test_history_comes_in_by_pages_in_both_directions() -> None:
+    client = talk_of_two(1500)
+    async with driven(client) as screen:
+        await screen.sees("message 1500")
+        await screen.press("alt+home")
+        await screen.sees("message 1\n")
+        assert "there is more below" in screen.text()
+        for key, text in (("pagedown", "message 140"), ("pageup", "message 1\n")):
+            for _ in range(30):
+                await screen.press(key)
+                if text in screen.text():
+                    break
+            assert text in screen.text()
+        await screen.press("alt+end")
+        await screen.sees("message 1500")
+        assert len(screen.chat.talk.window.messages) <= 700
+
+
+async def test_a_message_that_comes_does_not_move_what_one_reads() -> None:
+    client = talk_of_two(200)
+    async with driven(client) as screen:
+        await screen.sees("message 200")
+        await screen.press("pageup", "pageup")
+        await screen.until(lambda: "message 200" not in screen.text())
+        before = screen.rows()[1:20]
+        await screen.happen(MessageReceived(message(777, "later")))
+        await screen.sees("there is more below")
+        assert screen.rows()[1:20] == before
+
+
+async def test_a_few_letters_find_a_conversation() -> None:
+    async with driven(talk_of_two()) as screen:
+        await screen.press("ctrl+k")
+        await screen.sees("Go to")
+        await screen.type("tm")
+        await screen.sees("> #team")
+        await screen.press("enter")
+        await screen.sees("anybody here?")
+
+
+async def test_a_search_leads_to_its_message() -> None:
+    client = talk_of_two(400)
+    async with driven(client) as screen:
+        await screen.type("/search message 123")
+        await screen.press("enter")
+        await screen.sees("> 14:03 @alice: message 123")
+        await screen.press("enter")
+        await screen.sees("▌ message 123")
+
+
+async def test_a_date_leads_to_its_first_message() -> None:
+    client = talk_of_two(3000)
+    async with driven(client) as screen:
+        await screen.press("alt+g")
+        await screen.sees("Go to which day?")
+        await screen.type("2026-11-21")
+        await screen.press("enter")
+        await screen.sees("── Saturday 2026-11-21")
+        await screen.sees("message 720")
+
+
+async def test_keys_can_be_others() -> None:
+    async with driven(talk_of_two(), keys={"help": "f9"}) as screen:
+        await screen.press("f9")
+        await screen.sees("Writing")
+        await screen.press("pagedown", "pagedown", "pagedown")
+        await screen.sees("F9 ")
+
+
+async def test_the_lock_forgets_what_was_said_and_the_password_brings_it_back() -> None:
+    """L-04."""
+    now = [0.0]
+    async with driven(talk_of_two(), settings=Settings(lock_after=5), clock=lambda: now[0]) as screen:
+        await screen.sees("message 6")
+        screen.app.lock_if_idle()
+        await screen.pilot.pause()
+        assert "message 6" in screen.text()
+        now[0] = 301
+        screen.app.lock_if_idle()
+        await screen.sees("alice is locked")
+        assert "message" not in screen.text()
+        await screen.type("wrong")
+        await screen.press("enter")
+        await screen.sees("the password of alice is wrong")
+        await screen.type("right")
+        await screen.press("enter")
+        await screen.sees("message 6")

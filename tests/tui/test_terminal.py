@@ -1,0 +1,83 @@
+"""The full screen on a real terminal, with a real server: as a person has it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.cli.conftest import shell
+from tests.cli.shell import PASSWORD, Shell
+from tests.cli.terminal import Terminal
+
+__all__ = ["shell"]
+
+HOSTILE = (
+    "\x1b]52;c;aGk=\x07\x1b[2Jgone\x9b31m\u202egnp.exe\x7f\x1b]0;title\x07[bold red]markup[/] https://a.b"
+)
+
+OURS = re.compile(
+    rb"\x1b\[(?:\?(?:1049|25|1004|2004|2026|2048|7)[hl]|\?20(?:26|48)\$p|[<>]\d*u|[\d;]*[mHJK])|\x1b\[c"
+    rb"|\x1b\]22;default\x07|[\x20-\x7e\r\n\x80-\xff]"
+)
+"""What the screen may send: modes, colours, places, text; one sequence at a time."""
+
+
+def strange(raw: bytes) -> list[bytes]:
+    """Return what is no sequence of ours, each with what follows it."""
+    raw = re.sub(rb"\x1b(\[[\d;?]*)?\Z", b"", raw)  # what was read may end inside of one
+    found, at = [], 0
+    while at < len(raw):
+        ours = OURS.match(raw, at)
+        if ours is None:
+            found.append(raw[at : at + 20])
+        at = ours.end() if ours is not None else at + 1
+    return found
+
+
+@contextmanager
+def screen_of(shell: Shell, user: str) -> Iterator[Terminal]:
+    terminal = Terminal(["chat", user], shell.environment() | {"LANG": "C.UTF-8"}, shell.folder)
+    try:
+        terminal.wait(lambda lines: any("Password for" in line for line in lines))
+        terminal.type(PASSWORD + "\n")
+        sees(terminal, "● connected")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def sees(terminal: Terminal, text: str) -> list[str]:
+    return terminal.wait(lambda lines: any(text in line for line in lines))
+
+
+def test_two_people_talk_and_nothing_hostile_reaches_the_terminal(shell: Shell) -> None:
+    """U-01, U-02, U-03: only sequences of ours go to the terminal, hostile text as visible escapes."""
+    shell.register("alice", "bob")
+    with screen_of(shell, "alice") as alice, screen_of(shell, "bob") as bob:
+        alice.type("@bob: hello bob\r")
+        sees(alice, "✓ stored")
+        sees(bob, "hello bob")
+        bob.type("hello alice\r")
+        sees(alice, "hello alice")
+        bob.type("\x03")
+        sees(bob, "Leave securechat?")
+        bob.type("y")
+        assert bob.end() == 0
+        assert shell.account("send", "bob", "@alice", "-", given=HOSTILE).returncode == 0
+        lines = sees(alice, "gone")
+        assert any("[bold red]markup[/]" in line for line in lines)
+        assert any("\\u202egnp.exe" in line for line in lines)
+        assert any("hello bob" in line for line in lines), "the screen was cleared"
+        assert strange(alice.raw) == []
+        assert PASSWORD.encode() not in alice.raw
+
+
+@pytest.mark.parametrize(("signal_", "code"), [(15, 143)])
+def test_a_screen_that_is_ended_leaves_the_terminal_as_it_was(shell: Shell, signal_: int, code: int) -> None:
+    shell.register("alice")
+    with screen_of(shell, "alice") as alice:
+        alice.process.send_signal(signal_)
+        assert alice.end() == code
+        for restored in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?2004l", b"\x1b[?1004l", b"\x1b[<u"):
+            assert restored in alice.raw

@@ -60,6 +60,8 @@ def _store(status: Status) -> Iterator[str]:
         "database",
         f"{size(store.database_bytes)} and a log of {size(store.wal_bytes)}, {size(store.free_bytes)} free",
     )
+    if store.files:
+        yield _row("files", f"{store.files}, {size(store.file_bytes)}")
     if store.oldest_entry:
         yield _row(
             "oldest entry", f"{moment(store.oldest_entry)}, {span(status.now - store.oldest_entry)} ago"

@@ -21,7 +21,10 @@ MAX_CHUNK: Final = 64 * 1024
 """One piece of a blob or a tree."""
 
 MAX_BLOB: Final = 16 * 1024 * 1024
-"""A cold commit or a tree of 1,000 post-quantum leaves is 3 MB; attachments come later with a quota."""
+"""A cold commit or a tree of 1,000 post-quantum leaves is 3 MB; attachments are files, see below."""
+
+MAX_FILE: Final = 1_074_004_048
+"""An attachment as it is stored: 1 GiB, sealed in pieces of `MAX_CHUNK` with 16 bytes of tag each."""
 
 MAX_CARRIED: Final = 3 * 1024 * 1024
 """What a request may carry as a blob: it is decoded and judged. 256 Adds and a cold path of 1,000

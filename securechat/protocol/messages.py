@@ -23,6 +23,7 @@ from securechat.protocol.limits import (
     MAX_BODY,
     MAX_CHUNK,
     MAX_ENTRIES,
+    MAX_FILE,
     MAX_KEY_PACKAGE,
     MAX_KEY_PACKAGES,
     MAX_UNREAD,
@@ -45,6 +46,8 @@ Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Salt = Annotated[bytes, Meta(min_length=16, max_length=16)]
 UploadId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 BlobName = Annotated[bytes, Meta(min_length=32, max_length=32)]
+FileId = Annotated[bytes, Meta(min_length=32, max_length=32)]
+"""An attachment's: drawn at random by who uploads it. To know it is the right to read it."""
 SmallBytes = Annotated[bytes, Meta(max_length=2048)]
 KeyPackageBytes = Annotated[bytes, Meta(max_length=MAX_KEY_PACKAGE)]
 Suite = Annotated[int, Meta(ge=1, le=0xFFFF)]
@@ -253,6 +256,40 @@ class GetBlob(Struct, frozen=True, gc=False, tag="get_blob"):
     offset: UInt64 = 0
 
 
+class PutFile(Struct, frozen=True, gc=False, tag="put_file"):
+    """Add bytes to an attachment of one's own; at another offset than where it stands nothing changes.
+
+    The first one opens it. Without ``data`` it only asks where it stands.
+    """
+
+    file: FileId
+    offset: UInt64
+    total: Annotated[int, Meta(ge=1, le=MAX_FILE)]
+    data: Annotated[bytes, Meta(max_length=MAX_CHUNK)] = b""
+
+    def __repr__(self) -> str:
+        return f"PutFile(offset={self.offset}, total={self.total}, ...)"  # the id opens the file
+
+
+class GetFile(Struct, frozen=True, gc=False, tag="get_file"):
+    """Read a piece of an attachment: whoever has logged in and knows its id may."""
+
+    file: FileId
+    offset: UInt64 = 0
+
+    def __repr__(self) -> str:
+        return f"GetFile(offset={self.offset}, ...)"
+
+
+class DeleteFile(Struct, frozen=True, gc=False, tag="delete_file"):
+    """Let go of an attachment of one's own, complete or not; one that is not there is gone."""
+
+    file: FileId
+
+    def __repr__(self) -> str:
+        return "DeleteFile(...)"
+
+
 Before = PasswordParameters | Register | LogInWithPassword | LogIn
 """What may be asked before login."""
 
@@ -267,6 +304,9 @@ Reading = (
     | GetTree
     | PutChunk
     | GetBlob
+    | PutFile
+    | GetFile
+    | DeleteFile
 )
 """Requests without a name: repeating them changes nothing."""
 
@@ -437,6 +477,24 @@ class Uploaded(Struct, frozen=True, gc=False, tag="uploaded"):
     blob: Annotated[bytes, Meta(max_length=32)] = b""
 
 
+class FileStored(Struct, frozen=True, gc=False, tag="file_stored"):
+    """Where an attachment stands. Before ``received`` is its total, a crash may set it back.
+
+    ``expires``: seconds since 1970, when it will be let go of.
+    """
+
+    received: UInt64
+    expires: UInt64
+
+
+class FilePiece(Struct, frozen=True, gc=False, tag="file_piece"):
+    """``total`` is the length of the whole; past the end the piece is empty."""
+
+    total: Annotated[int, Meta(ge=1, le=MAX_FILE)]
+    offset: UInt64
+    data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
+
+
 Answer = (
     Done
     | PasswordSalt
@@ -451,6 +509,8 @@ Answer = (
     | StoredGroupInfo
     | Chunk
     | Uploaded
+    | FileStored
+    | FilePiece
 )
 
 
@@ -479,6 +539,7 @@ REFUSALS: Final[dict[str, str]] = {
     "out_of_order": "the name does not follow the last one; head is the last one decided",
     "forgotten": "the answer to this name is no longer kept",
     "no_blob": "there is no such blob for you",
+    "no_file": "there is no such file, or it is no longer kept",
     "gone": "this is no longer kept",
     "quota": "a limit is reached; text says which",
     "internal": "the server failed; the text has an id for its log",

@@ -19,6 +19,7 @@ from securechat.server import security_log
 from securechat.server.accounts import Accounts
 from securechat.server.admin import Administration, Reach
 from securechat.server.admin_socket import AdminSocket
+from securechat.server.attachments import Attachments
 from securechat.server.backup import BackupFacts, back_up, begin_incarnation_if_due
 from securechat.server.certificate import (
     LOCAL_NAMES,
@@ -114,9 +115,10 @@ class App:
             counters=self.counters,
         )
         self._riders.go = self._writer.hand_over
+        self._attachments = Attachments(config, path, self._writer, now=self._now, counters=self.counters)
         self._desk = self._make_desk()
         self._listener = Listener(self._desk, self.certificate, context, config.connections)
-        self._sweeper = Sweeper(self._writer, aging, counters=self.counters)
+        self._sweeper = Sweeper(self._writer, aging, counters=self.counters, files=self._attachments.sweep)
         self._lately = Lately(self.counters)
         self._errors = LatestErrors()
         self.overview = self._look_over()
@@ -197,6 +199,7 @@ class App:
             await self._http.close()
         await self._sweeper.close()
         self._lately.stop()
+        await self._attachments.close()
         if self.failure is None:
             self._riders.leave()
             await self._writer.close()
@@ -233,6 +236,7 @@ class App:
             now=self._now,
             registration=self.config.admits,
             counters=self.counters,
+            attachments=self._attachments,
         )
 
     def _look_over(self) -> Overview:

@@ -11,6 +11,7 @@ import msgspec
 import platformdirs
 
 from securechat.names import NameRefused, fold_domain
+from securechat.protocol.limits import MAX_FILE
 from securechat.server.errors import ConfigError
 
 DEFAULT_HOST: Final = "localhost"
@@ -50,6 +51,8 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     messages_days: Days = 30
     handshakes_days: Days = 90
     welcomes_days: Days = 30
+    files_days: Days = 30
+    """Attachments, from when their upload began."""
 
     @property
     def handshakes_seconds(self) -> int:
@@ -67,6 +70,10 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Begun by one account: each is rows for good."""
     free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 256 * 1024 * 1024
     """Space that is left on the disk: below it nothing is taken that makes the database larger."""
+    account_file_bytes: Positive = 4 * 1024 * 1024 * 1024
+    """Of attachments that one account has uploaded and that are still kept; each counts 64 KiB at least."""
+    file_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILE)] = MAX_FILE
+    """Of one attachment, sealed: 1 GiB of content, and what sealing adds."""
     unread_bytes: Positive = 4 * 1024 * 1024
     """Of messages to a group in which nobody else has read anything yet; each counts 1 KiB at least."""
 

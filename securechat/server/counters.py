@@ -44,6 +44,9 @@ class Counters:
     last_transaction: float = 0.0
     """When the last one was on the disk: seconds since 1970."""
     entries_expired: int = 0
+    file_bytes_received: int = 0
+    """Of attachments, sealed."""
+    file_bytes_sent: int = 0
 
     def committed(self, jobs: int, messages: int, seconds: float) -> None:
         """A transaction of so many jobs and messages is on the disk; told by the writer's thread."""

@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from securechat.protocol.limits import PROTOCOL_VERSION
 from securechat.protocol.messages import ServerHello
+from securechat.server.attachments import Attachments
 from securechat.server.counters import Counters
 from securechat.server.fair_turns import FairTurns
 from securechat.server.hub import Hub
@@ -49,6 +50,7 @@ class Desk:
     now: Clock
     registration: str
     counters: Counters
+    attachments: Attachments
     sessions: set[Guest] = field(default_factory=set)
     judges: FairTurns = field(default_factory=lambda: FairTurns(JUDGES))
     """Account by account, one of each connection at a time."""

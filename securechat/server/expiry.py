@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from securechat.protocol.limits import ANSWERS_KEPT
-from securechat.server import blobs, unread
+from securechat.server import attachment_rows, blobs, unread
 from securechat.server.log_expiry import conversations, handshakes
 from securechat.server.store.answers import newest
 from securechat.server.swept import LOOKED_AT, ROWS, Cutoffs, Job, Step, Swept, delete, rows_of
@@ -142,6 +142,7 @@ JOBS: Final[tuple[Job, ...]] = (
     unread.forget,
     open_uploads,
     uploads,
+    attachment_rows.expired,
     answers,
     pages,
 )

@@ -108,6 +108,10 @@ class _Snapshot(Collector):
         yield _gauge("database_bytes", "Size of the database.", store.database_bytes)
         yield _gauge("database_log_bytes", "Size of its write-ahead log.", store.wal_bytes)
         yield _gauge("disk_free_bytes", "Free space beside it.", store.free_bytes)
+        yield _gauge("files", "Attachments kept.", store.files)
+        yield _gauge("file_bytes", "Their size.", store.file_bytes)
+        yield _count("file_received_bytes", "Bytes of attachments stored.", counters.file_bytes_received)
+        yield _count("file_sent_bytes", "Bytes of attachments read.", counters.file_bytes_sent)
         yield _gauge("oldest_entry_timestamp_seconds", "Time of the oldest entry kept.", store.oldest_entry)
         yield _gauge("last_backup_timestamp_seconds", "Time of the last backup, 0: none.", store.last_backup)
 

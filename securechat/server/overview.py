@@ -48,6 +48,7 @@ _COUNTS: Final = """
         (SELECT count(*) FROM client), (SELECT count(*) FROM conversation),
         (SELECT last_backup FROM server), (SELECT incarnation FROM server)
 """
+_FILES: Final = "SELECT count(*), coalesce(sum(total), 0) FROM file"
 _OLDEST: Final = """
     SELECT min((SELECT time FROM entry WHERE conversation = c.id AND sequence > c.expired
         ORDER BY sequence LIMIT 1)) FROM conversation c
@@ -129,6 +130,7 @@ class Overview:
         """In a reader's thread: counts, and what the file system says."""
         users, disabled, devices, groups, backup, incarnation = db.execute(_COUNTS).fetchone() or (0,) * 6
         (oldest,) = db.execute(_OLDEST).fetchone() or (0,)
+        files, file_bytes = db.execute(_FILES).fetchone() or (0, 0)
         store = StoreStatus(
             users=users,
             disabled=disabled,
@@ -140,6 +142,8 @@ class Overview:
             free_floor=self.config.quotas.free_bytes,
             oldest_entry=oldest or 0,
             last_backup=backup or 0,
+            files=files,
+            file_bytes=file_bytes,
         )
         return store, incarnation or 0
 

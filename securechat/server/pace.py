@@ -7,10 +7,14 @@ everything the client wants after it would wait too. It asks again under another
 
 from typing import Final
 
+from securechat.protocol.limits import MAX_CHUNK
 from securechat.protocol.messages import (
     ClaimKeyPackages,
+    DeleteFile,
     GetAccount,
+    GetFile,
     PutChunk,
+    PutFile,
     RequestBody,
     SendMessage,
 )
@@ -46,6 +50,10 @@ def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody, si
     """The same for a request without a name."""
     if type(body) is PutChunk:
         return limiter.take("blob_bytes", caller.account, max(size, LEAST_CHUNK))
+    if type(body) in (PutFile, DeleteFile):
+        return limiter.take("file_uploads", caller.account, max(size, LEAST_CHUNK))
+    if type(body) is GetFile:
+        return limiter.take("file_downloads", caller.account, MAX_CHUNK)
     if type(body) is GetAccount and body.user != caller.user:
         return limiter.take("look_ups", caller.account)
     return limiter.take("reading", caller.account, max(1.0, size / BYTES_PER_TOKEN))

@@ -150,6 +150,22 @@ RULES: Final = (
         "uploads: the cold commits of a busy group today, and 256 MiB on every other day",
     ),
     Rule(
+        "file_uploads",
+        4 * 1024 * 1024 * 1024,
+        64 * 1024,
+        By.ACCOUNT,
+        WhenFull.OPEN,
+        "bytes of attachments: as much as may lie here at once, and 5 GiB on every other day",
+    ),
+    Rule(
+        "file_downloads",
+        16 * 1024 * 1024 * 1024,
+        1024 * 1024,
+        By.ACCOUNT,
+        WhenFull.OPEN,
+        "the same for reading them: all that a few people sent, on all devices",
+    ),
+    Rule(
         "handshakes",
         240,
         1,

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ import apsw
 
 from securechat.membership.identity import CLOCK_TOLERANCE
 from securechat.server import config
+from securechat.server.attachment_rows import OPEN_SECONDS
 from securechat.server.blobs import KEPT_SECONDS
 from securechat.server.config import DAY
 from securechat.server.counters import Counters
@@ -38,6 +39,9 @@ SHARE: Final = 10
 """A step is followed by a pause of so many times its length: a tenth of the writer's time at most."""
 
 MIN_PAUSE: Final = 0.02
+
+Pause = Callable[[float], float]
+"""Seconds to wait after a step that took so many."""
 
 log = logging.getLogger("securechat.server.retention")
 
@@ -75,6 +79,8 @@ class Retention:
             welcomes=now - times.welcomes_days * DAY,
             key_packages=now - CLOCK_TOLERANCE,
             uploads=now - KEPT_SECONDS,
+            files=now - times.files_days * DAY,
+            open_files=now - OPEN_SECONDS,
             answers=handshakes,
         )
 
@@ -88,13 +94,15 @@ class Sweeper:
         retention: Retention,
         *,
         counters: Counters,
+        files: Callable[[Pause], Awaitable[int]] | None = None,
         first_after: float = FIRST_AFTER,
         every: float = EVERY,
     ) -> None:
-        """Both times are seconds."""
+        """Both times are seconds. ``files`` deletes those of attachments that go."""
         self._writer = writer
         self._retention = retention
         self._counters = counters
+        self._files = files
         self._first_after = first_after
         self._every = every
         self._task: asyncio.Task[None] | None = None
@@ -126,7 +134,7 @@ class Sweeper:
                 log.warning("nothing was let go of: %s", refusal)
             await asyncio.sleep(self._every)
 
-    async def _round(self, pause: Callable[[float], float]) -> Swept:
+    async def _round(self, pause: Pause) -> Swept:
         swept, place = Swept(), Place()
         while True:
             started = time.perf_counter()
@@ -138,6 +146,8 @@ class Sweeper:
                 break
             place = following
             await asyncio.sleep(pause(time.perf_counter() - started))
+        if self._files is not None:
+            swept += Swept(files=await self._files(pause))
         if swept != Swept():
             log.info("let go of: %s", swept)
         return swept

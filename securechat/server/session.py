@@ -23,6 +23,7 @@ from securechat.protocol.messages import (
     LoggedIn,
     Ping,
     PutChunk,
+    PutFile,
     Refused,
     Register,
     RequestBody,
@@ -56,8 +57,8 @@ from securechat.server.watch import Watch
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
 
-GROWING: Final = frozenset({Register, PutChunk})
-"""Requests without a name that make the database larger."""
+GROWING: Final = frozenset({Register, PutChunk, PutFile})
+"""Requests without a name that fill the disk."""
 
 LOOK_UPS: Final = frozenset({"unknown_user"})
 """Refusals that tell who has no account here, and so cost a look-up (O-09)."""
@@ -319,6 +320,9 @@ class Session:
         if self._untold:  # it goes on after the login, so it has read what it was told there
             count, self._untold = self._untold, 0
             await desk.writer.find(lambda db: note_told(db, caller.account, count))
+        move = desk.attachments.moving.get(type(body))
+        if move is not None:
+            return await move(caller, body)
         reading = desk.services.reading.get(type(body))
         if reading is not None:
             watch = Watch()

@@ -81,6 +81,10 @@ class StoreStatus(Struct, frozen=True, kw_only=True):
     """Time of the oldest log entry that is kept; 0 where there is none."""
     last_backup: int
     """0: none since the database was made."""
+    files: int = 0
+    """Attachments, whole or not."""
+    file_bytes: int = 0
+    """What they have, or will have, on the disk."""
 
 
 class WritingStatus(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ class Swept:
     key_packages: int = 0
     uploads: int = 0
     answers: int = 0
+    files: int = 0
+    """Attachments."""
     pages: int = 0
     """Given back to the file system."""
 
@@ -48,6 +50,9 @@ class Cutoffs:
     welcomes: int
     key_packages: int
     uploads: int
+    files: int
+    open_files: int
+    """Attachments that were never whole."""
     answers: int
 
 

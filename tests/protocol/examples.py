@@ -24,6 +24,9 @@ REQUESTS: tuple[m.RequestBody, ...] = (
     m.GetGroupInfo(GROUP),
     m.GetTree(GROUP, 0),
     m.PutChunk(b"u" * 16, 0, 4, b"data"),
+    m.PutFile(HASH, 0, 4, b"data"),
+    m.GetFile(HASH, 4),
+    m.DeleteFile(HASH),
     m.GetBlob(HASH),
     m.PublishKeyPackages([b"one"]),
     m.ClaimKeyPackages("bob", 3),
@@ -50,6 +53,8 @@ ANSWERS: tuple[m.Answer, ...] = (
     m.StoredGroupInfo(GROUP, 0, 1, 0, m.Carried(b"info")),
     m.Chunk(4, 0, b"data"),
     m.Uploaded(4, HASH),
+    m.FileStored(4, 1_700_000_000),
+    m.FilePiece(8, 4, b"data"),
 )
 
 SERVER_HELLO = m.ServerHello(1, "example.org", KEY, SIGNATURE, KEY)

@@ -21,7 +21,7 @@ CURSORS = "SELECT (SELECT sum(cursor) FROM member), (SELECT sum(inbox_cursor) FR
 async def sweep(app: App, *, days: float = 0, times: config.Retention | None = None) -> Swept:
     """Let a whole round go by, as if it were so many days from now."""
     retention = Retention(times or config.Retention(), lambda: int(time.time() + days * DAY))
-    sweeper = Sweeper(app._writer, retention, counters=app.counters)
+    sweeper = Sweeper(app._writer, retention, counters=app.counters, files=app._attachments.sweep)
     return await sweeper.sweep_now()
 
 

@@ -1,6 +1,7 @@
 """What clients were told is found in few steps while it is kept, and goes in small pieces (Q-05, O-06)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from securechat.server.store.transaction import Known, Transaction
 from securechat.server.swept import Cutoffs
 
 CLIENTS = (1, 2, 3)
-NEVER = Cutoffs(now=0, messages=0, handshakes=0, welcomes=0, key_packages=0, uploads=0, answers=0)
+NEVER = Cutoffs(**dict.fromkeys(Cutoffs.__slots__, 0))
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def bindings(sql: str) -> tuple[None, ...] | dict[str, None]:
 def test_an_id_that_is_used_again_leads_nobody_to_anothers_answer(db: apsw.Connection) -> None:
     tell(db, Known(), {1: 40, 2: 40})
     db.execute("UPDATE client SET seen = 10 WHERE id != 3")
-    away = Cutoffs(now=0, messages=0, handshakes=0, welcomes=0, key_packages=0, uploads=0, answers=11)
+    away = replace(NEVER, answers=11)
     assert sum(rounds(db, away)) == 80
 
     tell(db, Known(), {3: 75})

@@ -24,6 +24,7 @@ from tests.server.sweeping import CURSORS, acknowledge, open_cursors, sweep
 GROWING = frozenset(
     {
         *("account", "answer", "chunk", "client", "conversation", "direct_slot", "entry", "epoch_state"),
+        "file",
         *("inbox", "invite", "key_package", "member", "pending", "restore", "tree_node", "unread", "upload"),
     }
 )
@@ -90,6 +91,10 @@ async def everything_happens(folder: Path) -> None:
             m.GetGroupInfo(room),
             m.GetTree(room, 3),
             m.PutChunk(b"u" * 16, 0, 10, b"0123456789"),
+            m.PutFile(b"w" * 32, 0, 10, b"0123456789"),
+            m.GetFile(b"w" * 32),
+            m.PutFile(b"x" * 32, 0, 10),
+            m.DeleteFile(b"x" * 32),
         ):
             await alice.ask(body)
         await alice.ask(m.GetBlob(hashlib.sha256(b"0123456789").digest(), 0))

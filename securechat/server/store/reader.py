@@ -21,11 +21,11 @@ T = TypeVar("T")
 class Readers:
     """Runs functions over a snapshot of what is committed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, threads: int = THREADS) -> None:
         self._path = path
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
-        self._pool = ThreadPoolExecutor(THREADS, "securechat-reader")
+        self._pool = ThreadPoolExecutor(threads, "securechat-reader")
 
     async def run(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run ``work`` in one read transaction, in a thread."""

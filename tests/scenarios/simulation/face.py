@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -258,6 +259,7 @@ class Face:
         writer: Any = self.writer
         accounts = Accounts(self.identity, self.shop.hasher, readers, writer, now=now, admits="open")
         counters = Counters()
+        attachments: Any = SimpleNamespace(moving={})  # nobody sends files here
         limiter = RateLimiter(UNLIMITED, asyncio.get_running_loop().time, limited=counters.limited)
         return Desk(
             identity=self.identity,
@@ -272,6 +274,7 @@ class Face:
             now=now,
             registration="open",
             counters=counters,
+            attachments=attachments,
         )
 
 

@@ -1,0 +1,135 @@
+"""What the database knows of attachments: whose they are, how far they have come, when they go.
+
+An attachment is whole when the disk has all of it, and readable only then. One that is ``going`` can
+neither be read nor added to; its row stays until its file is deleted, so that no crash leaves a file
+that nobody knows.
+"""
+
+from typing import Any, Final
+
+import apsw
+from msgspec import Struct
+
+from securechat.server.config import Quotas
+from securechat.server.errors import Refusal
+from securechat.server.swept import ROWS, Cutoffs, Step, Swept, delete
+from securechat.server.values import Caller
+
+LEAST_BYTES: Final = 64 * 1024
+"""What an attachment counts at least: a row, an inode and a name have a size too."""
+
+MAX_OPEN: Final = 8
+"""Attachments of one account that are being uploaded."""
+
+OPEN_SECONDS: Final = 7 * 24 * 3600
+"""How long an upload may take: a gigabyte over the slowest line, with nights in between."""
+
+_USED: Final = """
+SELECT coalesce(sum(max(total, ?2)), 0), count(*) FILTER (WHERE synced < total AND going = 0)
+FROM file WHERE account = ?1
+"""
+
+
+class Row(Struct, frozen=True):
+    """One attachment. ``synced``: bytes that a power loss leaves; all of them once it is whole."""
+
+    id: int
+    account: int
+    total: int
+    synced: int
+    is_going: bool
+    created: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.synced == self.total and not self.is_going
+
+
+def find(db: apsw.Connection, name: bytes) -> Row | None:
+    found: Any = db.execute(
+        "SELECT id, account, total, synced, going, created FROM file WHERE name = ?", (name,)
+    ).fetchone()
+    if found is None:
+        return None
+    row, account, total, synced, is_going, created = found
+    return Row(row, account, total, synced, bool(is_going), created)
+
+
+def begin(db: apsw.Connection, caller: Caller, name: bytes, total: int, *, limits: Quotas, now: int) -> Row:
+    """Open an attachment; one of that name that is there already is returned as it stands.
+
+    :raises Refusal: ``quota``
+    """
+    if (known := find(db, name)) is not None:
+        return known
+    if total > limits.file_bytes:
+        raise Refusal("quota", f"a file has at most {limits.file_bytes} bytes here")
+    used, open_now = db.execute(_USED, (caller.account, LEAST_BYTES)).fetchone() or (0, 0)
+    if open_now >= MAX_OPEN:
+        raise Refusal("quota", f"{MAX_OPEN} files of yours are being uploaded, as many as may at once")
+    if used + max(total, LEAST_BYTES) > limits.account_file_bytes:
+        raise Refusal(
+            "quota",
+            f"{limits.account_file_bytes} bytes of your files may lie here; the oldest expire in time",
+        )
+    db.execute(
+        "INSERT INTO file (name, account, total, created) VALUES (?, ?, ?, ?)",
+        (name, caller.account, total, now),
+    )
+    return Row(db.last_insert_rowid(), caller.account, total, 0, is_going=False, created=now)
+
+
+def note_synced(db: apsw.Connection, row: int, synced: int) -> None:
+    """The disk has so many bytes.
+
+    :raises Refusal: ``no_file``: it was let go of meanwhile
+    """
+    db.execute("UPDATE file SET synced = ? WHERE id = ? AND going = 0", (synced, row))
+    if db.changes() == 0:
+        raise Refusal("no_file")
+
+
+def let_go(db: apsw.Connection, caller: Caller, name: bytes) -> Row | None:
+    """Mark an attachment of the caller's own as going; None where there is nothing of that name.
+
+    :raises Refusal: ``forbidden``: it is somebody else's
+    """
+    row = find(db, name)
+    if row is not None and row.account != caller.account:
+        raise Refusal("forbidden", "this file is somebody else's")
+    if row is not None:
+        db.execute("UPDATE file SET going = 1 WHERE id = ?", (row.id,))
+    return row
+
+
+def expired(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
+    """Mark what has had its time, whole or not; the files go outside of the transaction."""
+    count = delete(
+        db,
+        "UPDATE file SET going = 1 WHERE id IN "
+        "(SELECT id FROM file WHERE going = 0 AND created < ? ORDER BY created LIMIT ?)",
+        (cutoffs.files, ROWS),
+    )
+    never_finished = delete(
+        db,
+        "UPDATE file SET going = 1 WHERE id IN (SELECT id FROM file "
+        "WHERE going = 0 AND synced < total AND created < ? ORDER BY created LIMIT ?)",
+        (cutoffs.open_files, ROWS),
+    )
+    return Step(Swept(), after if ROWS in (count, never_finished) else None)
+
+
+def going(db: apsw.Connection, limit: int) -> list[tuple[int, bytes]]:
+    """Some of those whose files are to be deleted: row and name."""
+    rows: list[Any] = db.execute("SELECT id, name FROM file WHERE going = 1 LIMIT ?", (limit,)).fetchall()
+    return [(row, name) for row, name in rows]
+
+
+def forget(db: apsw.Connection, rows: list[int]) -> None:
+    """The files of these are deleted."""
+    db.executemany("DELETE FROM file WHERE id = ? AND going = 1", [(row,) for row in rows])
+
+
+def unknown(db: apsw.Connection, names: list[bytes]) -> list[bytes]:
+    """Those of some names that no row has."""
+    return [name for name in names if find(db, name) is None]

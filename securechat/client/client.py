@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from securechat.client import history, intents, outbox, records
+from securechat.client.attachments import Attachments
 from securechat.client.compose import conversation_for, fold_name, queue_text, why_held
 from securechat.client.config import Home, ServerAddress
 from securechat.client.contacts import accept_change, contact, verified_users
@@ -37,6 +38,7 @@ from securechat.client.events import (
     Standing,
     Status,
 )
+from securechat.client.file_verbs import FileVerbs
 from securechat.client.finder import Finder
 from securechat.client.history import Mark
 from securechat.client.holds import settle_if_known, settle_on_purpose, try_again
@@ -60,13 +62,14 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client(Finder):
+class Client(Finder, FileVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
         self._engine = engine
         self._lock = lock
         self._verbs = Verbs(engine)
+        self._attachments = Attachments(engine)
         self._served = AsyncExitStack()
 
     @classmethod
@@ -103,6 +106,7 @@ class Client(Finder):
             raise
         client = cls(engine, lock)
         engine.start()
+        client._attachments.start()
         try:
             await client._served.enter_async_context(serving(profile, client))
         except BaseException:
@@ -114,6 +118,7 @@ class Client(Finder):
         """Say goodbye and let go of the profile. What is queued goes out next time."""
         try:
             await self._served.aclose()
+            await self._attachments.close()
             await self._engine.close()
         finally:
             self._lock.release()

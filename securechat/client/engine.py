@@ -36,7 +36,7 @@ from securechat.client.suites import encryption
 from securechat.client.sync import Syncer
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
-from securechat.protocol.messages import Answer, Delivered, InboxDelivered
+from securechat.protocol.messages import Answer, Delivered, InboxDelivered, RequestBody
 from securechat.text import sanitise
 
 
@@ -139,6 +139,14 @@ class Engine:
                     changed.result()
         finally:
             caught_up.cancel()
+
+    async def ask(self, body: RequestBody) -> Answer:
+        """Ask the server something that changes nothing; raises as `Session.request`."""
+        return await self._session.request(body)
+
+    def tell(self, event: Event) -> None:
+        """Tell what passes and is not stored."""
+        self._tell(event)
 
     def _done(self, change: Change) -> None:
         """After the commit: speak."""

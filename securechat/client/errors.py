@@ -27,6 +27,10 @@ SecureChatError
     │   └── Forbidden                        exit 6
     ├── UnknownConversation, UnknownMessage  no such conversation, no such message here
     ├── NotAMember                           not in it: exit 6
+    ├── NoFile                               a message has none, or none that we can open
+    ├── FileRefused                          a file that is not sent, or not saved
+    │   ├── FileChanged                      while it was sent
+    │   └── FileDamaged                      what came is not what was sent: nothing was saved
     ├── HolderRefused, HolderLeft            the process that holds the profile said no, or ended
     ├── HolderFull                           exit 5: too many front ends follow it
     └── NoHolder                             nobody holds the profile, and no password was given
@@ -336,6 +340,27 @@ class KeysMissing(CannotUpgrade):
             f"the server has no keys for {suite} of {user}'s device {client[:8]}; "
             "it leaves some when it is next online"
         )
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+class NoFile(ClientError):
+    """A message has no file, or none that we can open."""
+
+
+class FileRefused(ClientError):
+    """A file that is not sent or not saved; the text says why."""
+
+
+class FileChanged(FileRefused):
+    """A file is not what it was when its sending began."""
+
+
+class FileDamaged(FileRefused):
+    """What the server has is not what was sent, or too little or too much of it: nothing was saved."""
+
+    default_exit_code = ExitCode.UNDECRYPTABLE
 
 
 # --- the process that holds the profile ----------------------------------------------------------

@@ -74,7 +74,11 @@ class Poll(Struct, frozen=True):
 
 
 class FileInfo(Struct, frozen=True, kw_only=True):
-    """A file in a message: ``size`` in bytes, ``path`` where it lies here, empty until it was fetched."""
+    """A file in a message: ``size`` in bytes, ``path`` where it lies here, empty until it was fetched.
+
+    ``name`` is ours for it (U-05). ``state`` is ``offered``, ``partial`` (some of it was fetched), ``saved``,
+    or ``foreign`` (sealed in a way that we cannot open). ``thumbnail`` is empty: none are made yet.
+    """
 
     name: str
     content_type: str = ""
@@ -337,6 +341,15 @@ class Released(Struct, frozen=True, tag="released"):
     conversation: str
 
 
+class FileMoved(Struct, frozen=True, tag="file"):
+    """A file of ours goes up (``sending``), or one comes down: so many bytes of so many are there."""
+
+    name: str
+    done: int
+    total: int
+    sending: bool
+
+
 class Notice(Struct, frozen=True, tag="notice"):
     code: str
     text: str
@@ -357,5 +370,6 @@ Event = (
     | Undecryptable
     | Held
     | Released
+    | FileMoved
     | Notice
 )

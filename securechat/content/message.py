@@ -4,6 +4,7 @@ from typing import Final
 
 import cbor2
 
+from securechat.content.errors import ContentError
 from securechat.content.mimi import (
     CHOOSE_ONE,
     REACTION,
@@ -18,6 +19,7 @@ from securechat.content.mimi import (
     SinglePart,
     UnknownPart,
 )
+from securechat.content.sealed_file import read_file_part
 
 PLAIN_TEXT: Final = "text/plain;charset=utf-8"
 
@@ -55,12 +57,31 @@ def _shown(part: Part) -> str:
         case SinglePart():
             return _shown_single(part)
         case ExternalPart():
-            name = part.filename or part.description or "without a name"
-            return f"(an attachment, {part.content_type}: {name}; this version cannot open it)"
+            return file_text(part)
         case UnknownPart():
             return "(a part of a kind that this version cannot show)"
         case MultiPart():
             return _shown_several(part)
+
+
+def file_text(part: ExternalPart) -> str:
+    """Return a line that stands for a file, and below it what its sender says of it."""
+    try:
+        size = _bytes_text(read_file_part(part).size)
+    except ContentError:
+        name = part.filename or part.description or "without a name"
+        return f"(an attachment, {part.content_type}: {name}; this version cannot open it)"
+    line = f"(a file: {part.filename or 'without a name'}, {size})"
+    return f"{line}\n{part.description}" if part.description else line
+
+
+def _bytes_text(count: int) -> str:
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
 
 
 def _shown_several(part: MultiPart) -> str:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.client import file_names
 from securechat.client.file_names import MAX_BYTES, new_part, numbered, put_in_place, safe_name
 
 
@@ -95,7 +94,7 @@ def test_u_05_what_is_there_stays_a_link_that_leads_nowhere_too(
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError
 
-        monkeypatch.setattr(file_names.os, "link", refuse)
+        monkeypatch.setattr("securechat.client.file_names.os.link", refuse)
     (tmp_path / "a.txt").write_bytes(b"mine")
     (tmp_path / "a (2).txt").symlink_to(tmp_path / "elsewhere")
     place = put_in_place(part_in(tmp_path), tmp_path, "a.txt")

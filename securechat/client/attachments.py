@@ -1,0 +1,297 @@
+"""Files in messages: sent, and fetched when the user asks for one. Nothing is fetched by itself (U-05).
+
+An upload is stored before its first byte goes, and goes on at the next start until its message is
+queued, like any message that waits. A download goes on when it is asked for again.
+"""
+
+import asyncio
+import contextlib
+import mimetypes
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from securechat.client import history, records, transfers
+from securechat.client.downloading import Download, is_lost
+from securechat.client.engine import Engine
+from securechat.client.errors import ClientError, Disconnected, FileChanged, FileRefused
+from securechat.client.events import FileMoved, Message, MessageChanged, Notice
+from securechat.client.file_message import queue_file
+from securechat.client.file_names import new_part, put_in_place, safe_name
+from securechat.client.part_file import refused
+from securechat.client.patience import Patience
+from securechat.client.private_files import make_folder
+from securechat.client.records import ConversationRecord
+from securechat.client.source_file import FirstSealing, Source
+from securechat.client.tasks import Tasks
+from securechat.client.transfers import Fetching, Sending
+from securechat.client.uploading import Upload
+from securechat.content.sealed_file import (
+    ID_SIZE,
+    KEY_SIZE,
+    MAX_DESCRIPTION,
+    PREFIX_SIZE,
+    PieceCipher,
+    SealedFile,
+)
+from securechat.protocol.messages import DeleteFile
+from securechat.text import sanitise
+
+MAX_ANEW: Final = 3
+"""Times that a file which changes while it is sent is begun anew."""
+
+TOLD_EVERY: Final = 0.1
+"""Seconds between two words on how far a file is."""
+
+UNKNOWN_TYPE: Final = "application/octet-stream"
+
+Progress = Callable[[int, int], None]
+
+
+class Attachments:
+    """Uploads and downloads of one account, each a task of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tasks = Tasks(self._failed)
+        self._sent: set[asyncio.Future[Message]] = set()
+        self._fetched: dict[int, asyncio.Future[Path]] = {}
+
+    def start(self) -> None:
+        """Go on with what an earlier process had begun to send."""
+        for sending in transfers.all_sending(self._engine.store.db):
+            self._begin(sending, awaited=False)
+
+    async def close(self) -> None:
+        await self._tasks.close()
+        for sent in tuple(self._sent):
+            sent.cancel()
+        for fetched in tuple(self._fetched.values()):
+            fetched.cancel()
+
+    async def send(self, record: ConversationRecord, path: Path, *, caption: str = "") -> Message:
+        """Upload a file; return its message once that is queued. Who stops waiting does not stop it.
+
+        :raises FileRefused, RefusedByServer: it was not sent
+        """
+        if len(caption.encode("utf-8", "replace")) > MAX_DESCRIPTION:
+            raise FileRefused(f"the caption is too long: it has at most {MAX_DESCRIPTION // 1024} KiB")
+        sealed = await self._seal(record.id, _absolute(path), caption)
+        with self._engine.changes.change() as change:
+            sending = transfers.add_sending(change.db, sealed)
+        return await asyncio.shield(self._begin(sending, awaited=True))
+
+    async def fetch(self, which: str, to: Path | None = None) -> Path:
+        """Fetch the file of a message; return where it lies. What was fetched before is not fetched again.
+
+        :param which: the message's id (hex, or at least six digits of it) or its number here
+        :param to: the folder; the user's folder for downloads if None
+        :raises UnknownMessage, FileRefused, FileDamaged, RefusedByServer: it was not saved
+        """
+        found = transfers.attached(self._engine.store.db, which)
+        folder = _downloads() if to is None else _absolute(to)
+        if (begun := self._fetched.get(found.message)) is None:
+            known = transfers.fetching(self._engine.store.db, found.message)
+            if known is not None and _is_there(known.path, folder, found.file.size):
+                assert known.path is not None  # noqa: S101 - see above
+                return known.path
+            begun = self._fetched[found.message] = asyncio.get_running_loop().create_future()
+            begun.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._tasks.spawn(self._fetch(begun, found.message, found.file, folder), "download")
+        return await asyncio.shield(begun)
+
+    # Sending.
+
+    async def _seal(self, conversation: int, path: Path, caption: str) -> Sending:
+        """Go through a file once, under a new key."""
+        source = await asyncio.to_thread(Source.open, path)
+        try:
+            key, prefix = secrets.token_bytes(KEY_SIZE), secrets.token_bytes(PREFIX_SIZE)
+            first = FirstSealing(source, PieceCipher(key, prefix, source.size))
+            while await asyncio.to_thread(first.step):
+                pass
+        finally:
+            await asyncio.to_thread(source.close)
+        return Sending(
+            id=0,
+            conversation=conversation,
+            path=path,
+            caption=caption,
+            file=secrets.token_bytes(ID_SIZE),
+            key=key,
+            prefix=prefix,
+            size=source.size,
+            tags=first.tags,
+            digest=first.digest,
+        )
+
+    def _begin(self, sending: Sending, *, awaited: bool) -> "asyncio.Future[Message]":
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._sent.add(future)
+        future.add_done_callback(self._sent.discard)
+        self._tasks.spawn(self._send(future, sending, awaited=awaited), "upload")
+        return future
+
+    async def _send(self, future: "asyncio.Future[Message]", sending: Sending, *, awaited: bool) -> None:
+        anew = 0
+        while not future.done():
+            try:
+                try:
+                    future.set_result(await self._upload(sending))
+                except FileChanged:
+                    anew += 1
+                    if anew > MAX_ANEW:
+                        raise
+                    sending = await self._seal_anew(sending)
+            except ClientError as error:
+                self._give_up(sending, error, awaited=awaited)
+                future.set_exception(error)
+
+    async def _upload(self, sending: Sending) -> Message:
+        upload = Upload(self._engine.ask, sending, self._teller(sending.path.name, sending=True))
+        return self._queue(sending, await upload.run(Patience(self._connection)))
+
+    async def _seal_anew(self, old: Sending) -> Sending:
+        """The file has changed: nothing of it ever goes under the old key again."""
+        sealed = await self._seal(old.conversation, old.path, old.caption)
+        with self._engine.changes.change() as change:
+            new = transfers.add_sending(change.db, sealed)
+            transfers.forget_sending(change.db, old.id)
+        self._tasks.spawn(self._delete(old.file), "deleting")
+        return new
+
+    def _queue(self, sending: Sending, expires: int) -> Message:
+        """All of it is at the server: the message is queued in the change that forgets the upload."""
+        engine = self._engine
+        name = safe_name(sending.path.name)
+        file = SealedFile(
+            id=sending.file,
+            key=sending.key,
+            prefix=sending.prefix,
+            size=sending.size,
+            digest=sending.digest,
+            name=name,
+            content_type=mimetypes.guess_type(name)[0] or UNKNOWN_TYPE,
+            description=sending.caption,
+            expires=expires,
+        )
+        with engine.changes.change() as change:
+            record = records.by_id(change.db, sending.conversation)
+            message = queue_file(change, engine.device, record, file, now=int(engine.clock()))
+            transfers.forget_sending(change.db, sending.id)
+            change.wake(record.id)
+        return message
+
+    def _give_up(self, sending: Sending, error: ClientError, *, awaited: bool) -> None:
+        with self._engine.changes.change() as change:
+            transfers.forget_sending(change.db, sending.id)
+            if not awaited:
+                change.tell(Notice("file_refused", f"{sanitise(sending.path.name)} was not sent: {error}"))
+        self._tasks.spawn(self._delete(sending.file), "deleting")
+
+    async def _delete(self, file: bytes) -> None:
+        """Give the server its space back; what it does not hear of goes in its time."""
+        with contextlib.suppress(ClientError):
+            await self._engine.ask(DeleteFile(file))
+
+    # Fetching.
+
+    async def _fetch(
+        self, future: "asyncio.Future[Path]", message: int, file: SealedFile, folder: Path
+    ) -> None:
+        try:
+            path = await self._download(message, file, folder)
+        except ClientError as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(path)
+        finally:
+            self._fetched.pop(message, None)
+
+    async def _download(self, message: int, file: SealedFile, folder: Path) -> Path:
+        part = await self._part(message, folder)
+        name = safe_name(file.name)
+        try:
+            await Download(self._engine.ask, file, part, self._teller(name, sending=False)).run(
+                Patience(self._connection)
+            )
+            path = await asyncio.to_thread(put_in_place, part, folder, name)
+        except OSError as problem:
+            raise refused(problem) from None
+        except ClientError as error:
+            if is_lost(error):
+                part.unlink(missing_ok=True)
+            raise
+        with self._engine.changes.change() as change:
+            transfers.note_fetching(change.db, Fetching(message=message, part=None, path=path))
+            change.tell(MessageChanged(history.message(change.db, message)))
+        return path
+
+    async def _part(self, message: int, folder: Path) -> Path:
+        """Where the file grows: where it did before, if that is in the same folder."""
+        known = transfers.fetching(self._engine.store.db, message)
+        if known is not None and known.part is not None and known.part.parent == folder:
+            return known.part
+        try:
+            await asyncio.to_thread(_make_downloads, folder)
+        except OSError as problem:
+            raise refused(problem) from None
+        if known is not None and known.part is not None:
+            known.part.unlink(missing_ok=True)
+        part = new_part(folder)
+        with self._engine.changes.change() as change:
+            transfers.note_fetching(change.db, Fetching(message=message, part=part, path=None))
+        return part
+
+    # Both.
+
+    async def _connection(self) -> None:
+        while self._engine.connected is None:
+            await self._engine.changed()
+
+    def _teller(self, name: str, *, sending: bool) -> Progress:
+        """Return what tells how far a file is, now and then and at its end."""
+        loop = asyncio.get_running_loop()
+        shown, told = sanitise(name), float("-inf")
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            if done == total or loop.time() - told >= TOLD_EVERY:
+                told = loop.time()
+                self._engine.tell(FileMoved(shown, done, total, sending=sending))
+
+        return tell
+
+    def _failed(self, error: Exception) -> None:
+        text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
+        if not isinstance(error, Disconnected):
+            self._engine.tell(Notice("internal", sanitise(text)))
+
+
+def _absolute(path: Path) -> Path:
+    return path.absolute()
+
+
+def _downloads() -> Path:
+    return Path(platformdirs.user_downloads_dir())
+
+
+def _make_downloads(folder: Path) -> None:
+    """Make the folder where it is missing; one that is there is the user's, as it is."""
+    if not folder.is_dir():
+        make_folder(folder)
+
+
+def _is_there(path: Path | None, folder: Path, size: int) -> bool:
+    if path is None or path.parent != folder:
+        return False
+    try:
+        return path.is_file() and not path.is_symlink() and path.stat().st_size == size
+    except OSError:
+        return False

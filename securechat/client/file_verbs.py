@@ -1,0 +1,56 @@
+"""The part of `Client` that sends files and fetches them."""
+
+from pathlib import Path
+
+from securechat.client.attachments import Attachments
+from securechat.client.compose import conversation_for, fold_name
+from securechat.client.engine import Engine
+from securechat.client.errors import Forbidden
+from securechat.client.events import Message, Standing
+from securechat.client.file_message import check_may_send
+from securechat.client.records import ConversationRecord
+from securechat.client.verbs import Verbs
+from securechat.membership.room import may_speak, room_of
+
+
+class FileVerbs:
+    """Files of one account; `Client` is one."""
+
+    _engine: Engine
+    _verbs: Verbs
+    _attachments: Attachments
+
+    async def send_file(self, to: str, path: str, *, caption: str = "") -> Message:
+        """Upload a file, then queue its message; `FileMoved` tells how far it is. It goes on after a restart.
+
+        :param to: as `send`
+        :param path: on the machine of the process that holds the account
+        :raises UnknownConversation, NotAMember, Forbidden, NameRefused: nothing was uploaded
+        :raises FileRefused, FileChanged, RefusedByServer: it was not sent
+        """
+        name = fold_name(to)
+        if name.startswith("#"):
+            await self._verbs.found(name)
+        with self._engine.changes.change() as change:
+            record = conversation_for(change, self._engine.device, name)
+            check_may_send(record)
+            self._check_may_speak_in(record)
+        return await self._attachments.send(record, Path(path), caption=caption)
+
+    async def fetch_file(self, id: str, *, to: str = "") -> str:  # noqa: A002 - what it is called everywhere
+        """Fetch the file of a message; return where it lies. Fetched again it is where it was.
+
+        :param id: the message's id (hex, or at least six digits of it), or its number on this machine
+        :param to: the folder, the user's own for downloads if empty
+        :raises UnknownMessage, NoFile, FileRefused, FileDamaged, RefusedByServer: it was not saved
+        """
+        return str(await self._attachments.fetch(id, Path(to) if to else None))
+
+    def _check_may_speak_in(self, record: ConversationRecord) -> None:
+        """Before a gigabyte goes: sealing asks again."""
+        engine = self._engine
+        if record.state is not Standing.JOINED or record.held:
+            return
+        public = engine.groups.public(engine.store.db, record.id)
+        if public is not None and not may_speak(room_of(public.context), engine.device.user_uri):
+            raise Forbidden("forbidden", f"only some may speak in {record.name}, and you are not among them")

@@ -1,0 +1,106 @@
+"""A file that is being fetched: it grows by pieces that were opened and checked, under a hidden name.
+
+It gets no other name before its hash is right. All of this blocks: for threads.
+"""
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+from typing import Final
+
+from securechat.client.errors import FileDamaged, FileRefused
+from securechat.content.errors import ContentError
+from securechat.content.sealed_file import PIECE, PieceCipher, SealedFile, piece_count
+from securechat.private_files import UnsafeFile, open_private
+
+AT_ONCE: Final = 64
+"""Pieces of what was fetched before that are gone through in one turn of a thread."""
+
+
+class PartFile:
+    """Open, as far as it has come. ``next_piece`` is the one that belongs at its end."""
+
+    def __init__(self, path: Path, file: SealedFile) -> None:
+        """Open a part, made if it is not there.
+
+        :raises FileRefused: it cannot be written
+        """
+        self._path = path
+        self._file = file
+        self._cipher = PieceCipher(file.key, file.prefix, file.size)
+        self._count = piece_count(file.size)
+        self._hash = hashlib.sha256()
+        self._counted = 0
+        try:
+            self._descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+        except (OSError, UnsafeFile) as problem:
+            raise refused(problem) from None
+        size = os.fstat(self._descriptor).st_size
+        self.next_piece = 0 if size > file.size else size // PIECE
+        self.had_before = self.next_piece > 0
+
+    @property
+    def is_whole(self) -> bool:
+        return self.next_piece == self._count
+
+    def count_step(self) -> bool:
+        """Add some of what was fetched before to the hash; False when that was the last.
+
+        It is sealed again for that, which nobody sees: the hash is of what lies at the server.
+        """
+        for number in range(self._counted, min(self._counted + AT_ONCE, self.next_piece)):
+            os.lseek(self._descriptor, number * PIECE, os.SEEK_SET)
+            content = os.read(self._descriptor, self._cipher.length(number))
+            try:
+                self._hash.update(self._cipher.seal(number, content))
+            except ContentError:
+                self.next_piece = number  # it was cut off meanwhile
+                break
+            self._counted = number + 1
+        return self._counted < self.next_piece
+
+    def add(self, sealed: bytes) -> None:
+        """Open and write the next piece.
+
+        :raises FileDamaged: it is not what was sealed
+        :raises FileRefused: the disk does not take it
+        """
+        try:
+            content = self._cipher.open(self.next_piece, sealed)
+        except ContentError as problem:
+            raise FileDamaged(f"{problem} Nothing was saved.") from None
+        self._hash.update(sealed)
+        try:
+            os.lseek(self._descriptor, self.next_piece * PIECE, os.SEEK_SET)
+            with memoryview(content) as left:
+                done = 0
+                while done < len(left):
+                    done += os.write(self._descriptor, left[done:])
+        except OSError as problem:
+            raise refused(problem) from None
+        self.next_piece += 1
+        self._counted = self.next_piece
+
+    def finish(self) -> bool:
+        """Whether the whole is what its sender named; then the disk has it."""
+        if not hmac.compare_digest(self._hash.digest(), self._file.digest):
+            return False
+        try:
+            os.ftruncate(self._descriptor, self._file.size)
+            os.fsync(self._descriptor)
+        except OSError as problem:
+            raise refused(problem) from None
+        return True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def refused(problem: Exception) -> FileRefused:
+    """What is said when a disk does not take a file."""
+    reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+    return FileRefused(f"cannot save the file: {reason}")

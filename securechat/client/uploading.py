@@ -1,0 +1,106 @@
+"""Brings a sealed file to the server, a few pieces at a time, from wherever it stands.
+
+Few pieces are under way at once, so that messages go and come in between.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from securechat.client.errors import ClientError, FileChanged, FileRefused
+from securechat.client.patience import Patience
+from securechat.client.source_file import Source, sealed_from
+from securechat.client.transfers import Sending
+from securechat.content.sealed_file import PieceCipher, sealed_size
+from securechat.protocol.messages import Answer, FileStored, PutFile, RequestBody
+
+WINDOW: Final = 4
+"""Pieces under way: 256 KiB, a quarter of a second of a line of a megabyte a second."""
+
+MAX_STANDSTILL: Final = 20
+"""Times that the server may say it has no more than before."""
+
+Ask = Callable[[RequestBody], Awaitable[Answer]]
+Progress = Callable[[int, int], None]
+"""Told how many bytes of how many are there."""
+
+
+class Upload:
+    """One file's way up. ``at`` is how much the server says it has."""
+
+    def __init__(self, ask: Ask, sending: Sending, progress: Progress) -> None:
+        self._ask = ask
+        self._sending = sending
+        self._cipher = PieceCipher(sending.key, sending.prefix, sending.size)
+        self._total = sealed_size(sending.size)
+        self._progress = progress
+        self._expires = 0
+        self._standstill = 0
+        self.at = 0
+
+    async def run(self, patience: Patience) -> int:
+        """Upload until the server has all of it; return when it will let go of it.
+
+        :raises FileChanged: it is not what was sealed first
+        :raises FileRefused, RefusedByServer: it will not be taken
+        """
+        source = await asyncio.to_thread(Source.open, self._sending.path)
+        try:
+            if source.size != self._sending.size:
+                raise FileChanged("the file has another size than when it was sealed")
+            while True:
+                before = self.at
+                try:
+                    await self._look()
+                    if self.at == self._total:
+                        return self._expires
+                    await self._stream(source)
+                except ClientError as error:
+                    if self.at > before:
+                        patience.progressed()
+                    await patience.after(error)
+        finally:
+            await asyncio.to_thread(source.close)
+
+    async def _look(self) -> None:
+        """Ask where it stands, which may be less than before: the server has crashed, or lies."""
+        stored = await self._put(0, b"")
+        self._standstill = self._standstill + 1 if stored.received <= self.at else 0
+        if self._standstill > MAX_STANDSTILL or stored.received > self._total:
+            raise FileRefused("the server takes no more of the file")
+        self.at = stored.received
+
+    async def _stream(self, source: Source) -> None:
+        """Send piece after piece; return when all are there, or something is not as expected."""
+        waiting: deque[tuple[int, asyncio.Task[FileStored]]] = deque()
+        sent = self.at
+        try:
+            while self.at < self._total:
+                while len(waiting) < WINDOW and sent < self._total:
+                    piece = await asyncio.to_thread(
+                        sealed_from, source, self._cipher, self._sending.tags, sent
+                    )
+                    request = asyncio.create_task(self._put(sent, piece))
+                    sent += len(piece)
+                    waiting.append((sent, request))
+                end, request = waiting.popleft()
+                if (await request).received != end:
+                    return
+                self.at = end
+                self._progress(self.at, self._total)
+        finally:
+            await _let_be([request for _, request in waiting])
+
+    async def _put(self, offset: int, piece: bytes) -> FileStored:
+        answer = await self._ask(PutFile(self._sending.file, offset, self._total, piece))
+        assert isinstance(answer, FileStored)  # noqa: S101 - the connection holds answers to their kinds
+        self._expires = answer.expires
+        return answer
+
+
+async def _let_be(requests: list[asyncio.Task[FileStored]]) -> None:
+    """Wait no more for answers; what the server does with the requests is asked anew."""
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)

@@ -1,7 +1,7 @@
 """Long work over a line that breaks: when to try again, and when not to."""
 
 import asyncio
-import random
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -50,5 +50,5 @@ class Patience:
         elif not isinstance(error, Disconnected):
             raise error
         longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self._failures, 10))
-        await self._pause(asked + random.SystemRandom().uniform(longest / 2, longest))
+        await self._pause(asked + secrets.SystemRandom().uniform(longest / 2, longest))
         await self._connection()

@@ -1,4 +1,4 @@
-"""A file of the user's that is sent: read twice, sent once (docs/decisions/0010).
+"""A file of the user's that is sent: read twice, sent once (docs/decisions/0011).
 
 First all of it is sealed, to learn the tags and the hash; these are stored before anything is sent.
 Then each piece is sealed again when its turn comes, also after a restart, and one whose tag is another

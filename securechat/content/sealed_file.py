@@ -1,4 +1,4 @@
-"""A file as it is sealed, and the part of a message that tells how to open it (docs/decisions/0010).
+"""A file as it is sealed, and the part of a message that tells how to open it (docs/decisions/0011).
 
 A file has a key of its own and is sealed in pieces (STREAM: Hoang, Reyhanitabar, Rogaway, Vizár,
 "Online Authenticated-Encryption and its Nonce-Reuse Misuse-Resistance"): ChaCha20-Poly1305 with the

@@ -1,4 +1,4 @@
-"""Attachments: sealed files of up to a gigabyte, put and read piece by piece (docs/decisions/0010).
+"""Attachments: sealed files of up to a gigabyte, put and read piece by piece (docs/decisions/0011).
 
 Who uploads one draws its id; to know it is the right to read it. The bytes lie in files
 (`attachment_disk`), what is known of them in the database (`attachment_rows`). Both are touched in

@@ -150,6 +150,10 @@ REASONS: Final[dict[str, Reason]] = {
         "the server came back from an older copy; what it lacks of ours is sent to it again", _ITSELF
     ),
     "limited": Reason("the server takes it slowly", _ITSELF),
+    "file_refused": Reason(
+        "a file whose sending went on after a restart could not be sent",
+        "send it again; the sentence says why not",
+    ),
     "failed_logins": Reason(
         "somebody tried wrong passwords for this account; none opened it",
         "change nothing if it was you; else tell the server's operator",

@@ -24,7 +24,7 @@ FLOORS: Final = {
             ("names", "text"),
             ("mls", "protocol", "content"),
             ("membership",),
-            ("local_rpc", "private_files", "locale"),
+            ("local_rpc", "private_files", "own_memory", "locale"),
             ("client", "server"),
             ("tui",),
             ("cli",),

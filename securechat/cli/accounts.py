@@ -1,15 +1,20 @@
 """From a command's options to the client library: the home folder, the trust in a server, an open client."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import click
 
 from securechat.cli.home import home_of
-from securechat.cli.options import Account, can_ask
+from securechat.cli.options import Account, can_ask, given_password, known_password
 from securechat.client.client import Client
 from securechat.client.config import ServerAddress
+from securechat.client.keystore import unlock
+from securechat.client.remembered import recalled, remember
+from securechat.client.store_key import StoreKey
 from securechat.client.trust import Trust
+from securechat.own_memory import keep_memory_to_itself
 
 
 def address_of(account: Account) -> ServerAddress | None:
@@ -28,15 +33,42 @@ def trust_of(account: Account) -> Trust:
 
 
 @asynccontextmanager
-async def opened_client(account: Account, password: str) -> AsyncIterator[Client]:
+async def opened_client(
+    account: Account, password: str | StoreKey, *, offline: bool = False
+) -> AsyncIterator[Client]:
     """The account's client, owner of its profile until the block ends."""
+    keep_memory_to_itself()
     client = await Client.open(
-        home_of(account), account.user, password, trust=trust_of(account), server=address_of(account)
+        home_of(account),
+        account.user,
+        password,
+        trust=trust_of(account),
+        server=address_of(account),
+        offline=offline,
     )
     try:
+        if account.remember and isinstance(password, str):
+            await asyncio.to_thread(_remember, account, password)
         yield client
     finally:
         await client.close()
+
+
+def known_secret(account: Account) -> str | StoreKey:
+    """What opens the account: a password that was given, else the keyring's key, else what is typed now."""
+    password = given_password(account)
+    if password is not None:
+        return password
+    return recalled(home_of(account).profile(account.user)) or known_password(account)
+
+
+def _remember(account: Account, password: str) -> None:
+    profile = home_of(account).profile(account.user)
+    name = remember(profile, unlock(profile, password))
+    click.echo(
+        f"the {name} has what opens this device now; `securechat logout {profile.user}` takes it out",
+        err=True,
+    )
 
 
 async def _confirm(fingerprint: str) -> bool:

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 
 import click
 
-from securechat.cli.faces import held_face, holding
+from securechat.cli.faces import held_face, holding, secret_of
 from securechat.cli.line_mode import LineMode
-from securechat.cli.options import Account, account_options, known_password
+from securechat.cli.options import Account, account_options
 from securechat.cli.surface import PlainSurface, Surface
 from securechat.client.errors import NoHolder
 from securechat.client.face import Face
@@ -36,7 +36,7 @@ def chat(account: Account, line: bool, plain: bool) -> int:
     try:
         return asyncio.run(_chat(held_face(account), account.user, plain=plain))
     except NoHolder:
-        password = known_password(account)  # asked here: no loop runs that would keep Ctrl-C to itself
+        password = secret_of(account)  # asked here: no loop runs that would keep Ctrl-C to itself
     return asyncio.run(_chat(holding(account, password), account.user, plain=plain))
 
 

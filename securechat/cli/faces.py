@@ -10,11 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from securechat.cli.home import home_of
-from securechat.cli.options import Account, known_password
+from securechat.cli.options import Account
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import NoHolder, ProfileBusy
 from securechat.client.face import Face, own_face
 from securechat.client.forwarding import connected
+from securechat.client.store_key import StoreKey
 from securechat.names import fold_user
 
 OPENING_ATTEMPTS: Final = 50
@@ -23,18 +24,30 @@ OPENING_PAUSE: Final = 0.1
 
 
 @asynccontextmanager
-async def face_of(account: Account, password: str | None = None) -> AsyncIterator[Face]:
+async def face_of(
+    account: Account, password: str | None = None, *, offline: bool = False
+) -> AsyncIterator[Face]:
     """The account: through its holder if there is one, else as its holder until the block ends.
 
     :param password: None asks for it where it is needed
+    :param offline: for what only reads and writes the store: without a holder nothing is connected
     :raises ClientError: neither can be had
     """
     async with AsyncExitStack() as stack:
         try:
             face = await stack.enter_async_context(held_face(account))
         except NoHolder:
-            face = await stack.enter_async_context(holding(account, password or known_password(account)))
+            face = await stack.enter_async_context(
+                holding(account, password or secret_of(account), offline=offline)
+            )
         yield face
+
+
+def secret_of(account: Account) -> str | StoreKey:
+    """What opens the account: a password that was given, the keyring's key, or what is typed now."""
+    from securechat.cli.accounts import known_secret  # noqa: PLC0415 - see above
+
+    return known_secret(account)
 
 
 @asynccontextmanager
@@ -48,21 +61,26 @@ async def held_face(account: Account) -> AsyncIterator[Face]:
 
 
 @asynccontextmanager
-async def holding(account: Account, password: str) -> AsyncIterator[Face]:
+async def holding(
+    account: Account, password: str | StoreKey, *, offline: bool = False
+) -> AsyncIterator[Face]:
     """The account, held by this process until the block ends, or by who was faster.
 
     :raises ProfileBusy: another process holds it, and does not serve it
     """
     async with AsyncExitStack() as stack:
-        yield await _client_or_holder(stack, account, password)
+        yield await _client_or_holder(stack, account, password, offline=offline)
 
 
-async def _client_or_holder(stack: AsyncExitStack, account: Account, password: str) -> Face:
+async def _client_or_holder(
+    stack: AsyncExitStack, account: Account, password: str | StoreKey, *, offline: bool
+) -> Face:
     from securechat.cli.accounts import opened_client  # noqa: PLC0415 - see above
 
     for attempts_left in reversed(range(OPENING_ATTEMPTS)):
         try:
-            return own_face(await stack.enter_async_context(opened_client(account, password)))
+            client = opened_client(account, password, offline=offline)
+            return own_face(await stack.enter_async_context(client))
         except ProfileBusy:
             if not attempts_left:
                 raise

@@ -44,6 +44,12 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         "epoch": conversation.epoch,
         "suite": conversation.suite,
         "topic": conversation.topic,
+        "unread": conversation.unread,
+        "mentions": conversation.mentions,
+        "last": conversation.last,
+        "ts": conversation.last_time,
+        "notify": conversation.notify,
+        "verified": conversation.verified,
         "members": [msgspec.structs.asdict(member) for member in conversation.members],
     }
 

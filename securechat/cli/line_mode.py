@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
+from securechat.cli.line_finding import FINDING
 from securechat.cli.show import (
     NOTHING_TO_EXPLAIN,
     Connection,
@@ -159,12 +160,20 @@ class LineMode:
                 case Say():
                     await self._say(line)
                 case Command():
-                    await self._commands[line.name](self, line)
+                    await self._do(line)
                 case _:
                     assert_never(line)
         except SecureChatError as problem:
             self._fail(str(problem), exit_code=int(getattr(problem, "exit_code", 1)))
         return True
+
+    async def _do(self, command: Command) -> None:
+        if command.name not in FINDING:
+            await self._commands[command.name](self, command)
+            return
+        mistake = await FINDING[command.name](self._face, self._surface, command, self._target)
+        if mistake is not None:
+            self._fail(mistake, exit_code=1)
 
     async def _say(self, line: Say) -> None:
         target = line.target or self._target

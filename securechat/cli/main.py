@@ -10,6 +10,7 @@ trusted or has changed, 5 a rate or quota, 6 not a member or not allowed, 7 cann
 import importlib
 import os
 import sys
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -29,11 +30,21 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "receive": ("securechat.cli.receive", "Print messages that were not printed yet."),
     "listen": ("securechat.cli.listen", "Print everything that happens, as it happens."),
     "rooms": ("securechat.cli.messages", "List conversations."),
+    "search": ("securechat.cli.finding", "Find what was said."),
+    "history": ("securechat.cli.finding", "Print what was said in a conversation."),
+    "export": ("securechat.cli.taking_out", "Write a conversation to a file: JSON lines, Markdown or HTML."),
+    "import": ("securechat.cli.taking_out", "Take the messages of an exported file back in."),
+    "contacts": ("securechat.cli.known", "List whose keys are known here."),
+    "devices": ("securechat.cli.known", "List the devices that read along."),
+    "status": ("securechat.cli.known", "Say how the account stands."),
     "why": ("securechat.cli.why", "Say why a conversation is on hold or a message cannot be read."),
     "upgrade": ("securechat.cli.messages", "Move a conversation to a better cipher suite."),
+    "logout": ("securechat.cli.logout", "Take an account off this machine."),
     "admin": ("securechat.cli.admin", "Look after a running server: status, users, invites, backups."),
     "demo": ("securechat.cli.demo", "See the whole thing work, in a temporary folder."),
     "cert": ("securechat.cli.cert", "Make a certificate, or show a fingerprint."),
+    "completion": ("securechat.cli.completion", "Print what a shell needs to complete commands."),
+    "man": ("securechat.cli.manual", "Write manual pages."),
 }
 """Each command: the module that has it under its own name, and one line of help."""
 
@@ -50,7 +61,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _help = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name)
+        attribute = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{cmd_name} is not a command")
         return command

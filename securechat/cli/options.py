@@ -35,6 +35,7 @@ class Account:
     accept_new: bool
     password_file: Path | None
     password_fd: int | None
+    remember: bool = False
 
 
 # click hands a command its options by keyword; what else a command takes passes through untouched.
@@ -55,6 +56,7 @@ def account_options(function: Function) -> Function:
         accept_new: bool,
         password_file: Path | None,
         password_fd: int | None,
+        remember: bool,
         **rest: Any,
     ) -> Any:
         account = Account(
@@ -66,6 +68,7 @@ def account_options(function: Function) -> Function:
             accept_new=accept_new,
             password_file=password_file,
             password_fd=password_fd,
+            remember=remember,
         )
         return function(*args, account=account, **rest)
 
@@ -100,6 +103,11 @@ _ACCOUNT_OPTIONS: Final = (
     ),
     click.option(
         "--password-fd", type=int, metavar="N", help="Read the password from an open file descriptor."
+    ),
+    click.option(
+        "--remember",
+        is_flag=True,
+        help="Keep what opens this device in the system's keyring, and ask for no password from then on.",
     ),
 )
 

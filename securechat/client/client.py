@@ -42,6 +42,7 @@ from securechat.client.file_verbs import FileVerbs
 from securechat.client.finder import Finder
 from securechat.client.history import Mark
 from securechat.client.holds import settle_if_known, settle_on_purpose, try_again
+from securechat.client.importing import has_imported
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
 from securechat.client.listener import Listener
@@ -52,6 +53,7 @@ from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
 from securechat.client.store import ClientStore
+from securechat.client.store_key import StoreKey
 from securechat.client.suites import encryption
 from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
@@ -77,14 +79,16 @@ class Client(Finder, FileVerbs):
         cls,
         home: Home,
         user: str,
-        password: str,
+        password: str | StoreKey,
         *,
         trust: Trust,
         server: ServerAddress | None = None,
         clock: Clock = time.time,
+        offline: bool = False,
     ) -> Self:
         """Own the profile, open its store, serve its socket and begin to connect in the background.
 
+        :param offline: only the store, for a moment: nothing is connected and no socket served
         :raises NoProfile, ProfileBusy, WrongPassword, StoreDamaged, Unfinished, UnsafeFile: it stays shut
         """
         profile = home.profile(user)
@@ -95,7 +99,9 @@ class Client(Finder, FileVerbs):
             store = ClientStore(profile.database, key)
             try:
                 known = _confirmed(load_keys(store))
-                keys = await asyncio.to_thread(with_all_suites, store, known, password)
+                keys = known
+                if isinstance(password, str):  # what needs the account key is done where that is typed
+                    keys = await asyncio.to_thread(with_all_suites, store, known, password)
                 session = Session(server or keys.server, trust, home, Credentials.of(keys))
                 engine = Engine(store, session, keys, clock)
             except BaseException:
@@ -105,6 +111,8 @@ class Client(Finder, FileVerbs):
             lock.release()
             raise
         client = cls(engine, lock)
+        if offline:
+            return client
         engine.start()
         client._attachments.start()
         try:
@@ -358,6 +366,7 @@ class Client(Finder, FileVerbs):
         """An attempt to open a conversation that came to nothing is not one."""
         return record.state is not Standing.OPENING or bool(
             history.to_seal(self._engine.store.db, record.id, limit=1)
+            or has_imported(self._engine.store.db, record.id)
             or intents.of(self._engine.store.db, record.id)
         )
 

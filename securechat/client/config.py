@@ -4,6 +4,7 @@ HOME/pins.json            identity keys of servers, shared by the accounts of th
 HOME/pins.lock            held while pins.json is changed
 HOME/<user>/account.json  who, where, and the store's key wrapped by the password
 HOME/<user>/store.db      everything else, encrypted
+HOME/<user>/remembered    there if the system's keyring has the store's key
 HOME/<user>/lock          held by the one process that owns the profile
 HOME/<user>/socket        where that process serves the others
 """
@@ -80,6 +81,10 @@ class ProfileFolder:
     @property
     def database(self) -> Path:
         return self.folder / "store.db"
+
+    @property
+    def remembered(self) -> Path:
+        return self.folder / "remembered"
 
     @property
     def lock(self) -> Path:

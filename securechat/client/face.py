@@ -12,17 +12,29 @@ is also the socket's method of that name: the parameters are its ``params``, wha
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from typing import Annotated, Any, Final, Protocol, cast
 
 from msgspec import Meta
 
-from securechat.client.events import Conversation, Event, Explanation, Fingerprint, Message, Status
+from securechat.client.events import (
+    Contact,
+    Conversation,
+    DeviceInfo,
+    Event,
+    Explanation,
+    Fingerprint,
+    Message,
+    Status,
+)
+from securechat.client.exported import Header, Said
+from securechat.client.marks import Notify
 
 MAX_WAIT: Final = 3600.0
 """Seconds that a call may wait for the server."""
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-LocalId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+LocalId = Annotated[int, Meta(ge=-(1 << 62), le=(1 << 63) - 1)]
 LocalIds = Annotated[list[LocalId], Meta(max_length=1000)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
 
@@ -54,6 +66,24 @@ class Face(Protocol):
     async def fingerprint(self, name: str) -> Fingerprint: ...
     async def why(self, name: str | None = None) -> list[Explanation]: ...
     async def status(self) -> Status: ...
+
+    async def search(
+        self, words: str, *, conversation: str | None = None, limit: Limit = 50, before: LocalId = 0
+    ) -> list[Message]: ...
+    async def timeline(
+        self, name: str, *, before: LocalId = 0, after: LocalId = 0, limit: Limit = 100
+    ) -> list[Message]: ...
+    async def at_date(self, name: str, day: date) -> int: ...
+    async def bookmark(self, message: str | int, *, on: bool = True) -> Message: ...
+    async def bookmarks(self, limit: Limit = 100) -> list[Message]: ...
+    async def draft(self, name: str) -> str: ...
+    async def set_draft(self, name: str, text: str) -> None: ...
+    async def set_notify(self, name: str, how: Notify) -> None: ...
+    async def set_verified(self, user: str, number: str) -> None: ...
+    async def clear_verified(self, user: str) -> None: ...
+    async def contacts(self) -> list[Contact]: ...
+    async def devices(self, name: str | None = None) -> list[DeviceInfo]: ...
+    async def bring_in(self, header: Header, batch: list[Said]) -> int: ...
 
     async def create_room(
         self, name: str, *, announcement: bool = False, topic: str = ""

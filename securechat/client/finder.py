@@ -12,6 +12,8 @@ from securechat.client.contacts import clear_verified, contact, every, set_verif
 from securechat.client.engine import Engine
 from securechat.client.errors import Forbidden, IdentityChanged, UnknownUser
 from securechat.client.events import Contact, DeviceInfo, Message
+from securechat.client.exported import Header, Said
+from securechat.client.importing import bring_in
 from securechat.client.marks import NOTIFY, Notify
 from securechat.client.people import credential_of
 from securechat.client.verbs import Verbs
@@ -60,6 +62,14 @@ class Finder:
     def bookmarks(self, limit: int = 100) -> list[Message]:
         """Return the messages that are kept in mind, the newest first."""
         return self._messages(finding.bookmarks(self._engine.store.db, limit))
+
+    def timeline(self, name: str, *, before: int = 0, after: int = 0, limit: int = 100) -> list[Message]:
+        """Return a page of a conversation, oldest first: the last, or the last before or first after a place.
+
+        :param before, after: ``local_id`` of a message; 0 for none
+        """
+        db, where = self._engine.store.db, self._verbs.record(name).id
+        return self._messages(finding.page(db, where, before=before, after=after, limit=limit))
 
     def set_draft(self, name: str, text: str) -> None:
         """Keep what was typed in a conversation and not sent; empty for nothing."""
@@ -148,6 +158,16 @@ class Finder:
             )
             for (user, client), names in sorted(read.items())
         ]
+
+    def bring_in(self, header: Header, batch: list[Said]) -> int:
+        """Take messages from a file, oldest first, before everything that is here; return how many were new.
+
+        Both were judged by `exported`; a long file comes in batches, the last of it first.
+
+        :raises NotImported: they are of another account
+        """
+        with self._engine.changes.change() as change:
+            return bring_in(change, self._engine.device, header, batch)
 
     def _messages(self, local_ids: list[int]) -> list[Message]:
         return [history.message(self._engine.store.db, each) for each in local_ids]

@@ -20,7 +20,7 @@ CHANGED: Final = "changed"
 
 _COLUMNS: Final = (
     "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
-    " m.verified"
+    " iif(m.imported IS NULL, m.verified, 'imported'), m.imported"
 )
 _SELECT: Final = f"SELECT {_COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
 
@@ -338,7 +338,22 @@ def _count(db: apsw.Connection, condition: str, argument: str | int) -> int:
 
 
 def _message(row: tuple[object, ...]) -> Message:
-    local_id, mimi_id, name, sender, own, text, timestamp, sequence, epoch, state, code, verified = row
+    (
+        local_id,
+        mimi_id,
+        name,
+        sender,
+        own,
+        text,
+        timestamp,
+        sequence,
+        epoch,
+        state,
+        code,
+        verified,
+        imported,
+    ) = row
+    mimi_id = mimi_id or imported
     return Message(
         id=mimi_id.hex() if isinstance(mimi_id, bytes) else "",
         local_id=int(str(local_id)),

@@ -22,6 +22,7 @@ from securechat.client.config import ProfileFolder, ServerAddress
 from securechat.client.errors import BadAddress, NoProfile, StoreDamaged, StoreTooNew, WrongPassword
 from securechat.client.private_files import check_private_folder, create_file, read_file
 from securechat.client.store import KEY_SIZE, ClientStore
+from securechat.client.store_key import StoreKey
 from securechat.membership.passwords import SALT_BYTES, PasswordRefused, stretch_local
 
 ACCOUNT_FILE_VERSION: Final = 1
@@ -118,13 +119,15 @@ def create_account(
     create_file(profile.account, msgspec.json.format(msgspec.json.encode(account)) + b"\n")
 
 
-def unlock(profile: ProfileFolder, password: str) -> bytes:
-    """Return the store's key. Costs one Argon2id, some 130 ms: call it in a thread.
+def unlock(profile: ProfileFolder, password: str | StoreKey) -> bytes:
+    """Return the store's key. From a password it costs one Argon2id, some 130 ms: call it in a thread.
 
     :raises NoProfile, StoreDamaged, StoreTooNew: as `read_account`
     :raises WrongPassword: nothing was changed
     """
     account = read_account(profile)
+    if isinstance(password, StoreKey):
+        return password.raw
     try:
         key = _open(stretch_local(password, salt=account.salt), account.wrapped_key, account.bound())
     except (InvalidTag, PasswordRefused) as problem:

@@ -15,6 +15,7 @@ from typing import Final
 
 import apsw
 
+from securechat.own_memory import keep_memory_to_itself
 from securechat.server import security_log
 from securechat.server.accounts import Accounts
 from securechat.server.admin import Administration, Reach
@@ -43,7 +44,6 @@ from securechat.server.login import Logins
 from securechat.server.login_hash import LoginHasher
 from securechat.server.logs import LatestErrors
 from securechat.server.overview import Overview, certificate_status
-from securechat.server.process import keep_memory_to_itself
 from securechat.server.quota import DiskSpace
 from securechat.server.rate_limit import RateLimiter, check_names
 from securechat.server.retention import Retention, Sweeper

@@ -100,7 +100,7 @@ async def test_n_04_a_signal_drains_many_clients_in_time_and_loses_nothing(tmp_p
 def test_l_03_a_server_leaves_no_core_and_its_memory_is_its_own() -> None:
     script = (
         "import ctypes, os, resource, sys\n"
-        "from securechat.server.process import keep_memory_to_itself\n"
+        "from securechat.own_memory import keep_memory_to_itself\n"
         "keep_memory_to_itself()\n"
         "linux = sys.platform.startswith('linux')\n"
         "dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if linux else 0\n"

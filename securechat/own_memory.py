@@ -1,4 +1,4 @@
-"""What a server process keeps from the rest of its machine (L-03)."""
+"""What a process that has keys in its memory keeps from the rest of its machine (L-03)."""
 
 import ctypes
 import importlib

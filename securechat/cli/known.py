@@ -1,0 +1,85 @@
+"""`securechat contacts`, `devices`, `status`: who is known here, who reads along, and how it stands."""
+
+import asyncio
+from typing import Any
+
+import click
+import msgspec
+
+from securechat.cli.faces import face_of
+from securechat.cli.json_lines import print_json
+from securechat.cli.options import Account, account_options
+from securechat.client.events import Contact, DeviceInfo, Status
+
+
+@click.command()
+@account_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def contacts(account: Account, as_json: bool) -> None:
+    """List whose keys are known here, with the safety numbers to compare. Needs no network."""
+    for contact in asyncio.run(_contacts(account)):
+        if as_json:
+            print_json({"type": "contact"} | msgspec.structs.asdict(contact))
+        else:
+            click.echo(contact_text(contact))
+
+
+@click.command()
+@account_options
+@click.argument("conversation", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def devices(account: Account, conversation: str | None, as_json: bool) -> None:
+    """List the devices that read along, in CONVERSATION or in all; this one is among them."""
+    for device in asyncio.run(_devices(account, conversation)):
+        if as_json:
+            print_json({"type": "device"} | msgspec.structs.asdict(device))
+        else:
+            click.echo(device_text(device))
+
+
+@click.command()
+@account_options
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def status(account: Account, as_json: bool) -> None:
+    """Say how the account stands: its server, whether a process holds it, what waits. Needs no network."""
+    found = status_json(asyncio.run(_status(account)))
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        if name != "type":
+            click.echo(f"{name}: {value}")
+
+
+def contact_text(contact: Contact) -> str:
+    """One line of `/contacts`."""
+    marks = [
+        word for word, holds in (("verified", contact.verified), ("keys changed", contact.changed)) if holds
+    ]
+    told = f" ({', '.join(marks)})" if marks else ""
+    return f"@{contact.user}{told}: {contact.safety_number}"
+
+
+def device_text(device: DeviceInfo) -> str:
+    """One line of `/devices`."""
+    where = ", ".join(device.conversations) or "no conversation"
+    return f"@{device.user} {device.device}{' (this one)' if device.this else ''}: {where}"
+
+
+def status_json(found: Status) -> dict[str, Any]:
+    return {"type": "status"} | msgspec.structs.asdict(found)
+
+
+async def _contacts(account: Account) -> list[Contact]:
+    async with face_of(account, offline=True) as face:
+        return await face.contacts()
+
+
+async def _devices(account: Account, conversation: str | None) -> list[DeviceInfo]:
+    async with face_of(account, offline=True) as face:
+        return await face.devices(conversation)
+
+
+async def _status(account: Account) -> Status:
+    async with face_of(account, offline=True) as face:
+        return await face.status()

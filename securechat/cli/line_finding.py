@@ -1,0 +1,120 @@
+"""Slash commands that find and keep: the line mode's, one function each.
+
+Each gets the account, where to print, the command and the conversation that is talked to; it
+returns the sentence of what was wrong with the command, if anything was.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from securechat.cli.known import contact_text, device_text
+from securechat.cli.show import message_text
+from securechat.cli.surface import Surface
+from securechat.client.commands import COMMANDS, Command
+from securechat.client.events import Message
+from securechat.client.face import Face
+from securechat.client.marks import NOTIFY, Notify
+
+FOUND: Final = 20
+"""Messages that one search shows: a screen of them."""
+
+MOST: Final = 1000
+
+Finding = Callable[[Face, Surface, Command, str], Awaitable[str | None]]
+
+
+def _usage(command: Command) -> str:
+    return "usage: " + COMMANDS[command.name][0]
+
+
+def _print(surface: Surface, messages: list[Message]) -> None:
+    for message in messages:
+        surface.show(message_text(message))
+        if message.id:
+            surface.tell(f"  {message.id[:12]}")
+    if not messages:
+        surface.tell("* nothing")
+
+
+async def _search(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+    if not command.rest:
+        return _usage(command)
+    found = await face.search(command.rest, limit=FOUND)
+    _print(surface, found[::-1])  # the newest last, nearest to the next line that is typed
+    return None
+
+
+async def _history(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+    names = [word for word in command.words if word[0] in "@#"] or [target]
+    counts = [word for word in command.words if word[0] not in "@#"] or [str(FOUND)]
+    if len(names) != 1 or not names[0] or len(counts) != 1 or not counts[0].isdecimal():
+        return _usage(command)
+    _print(surface, await face.timeline(names[0], limit=max(1, min(int(counts[0]), MOST))))
+    return None
+
+
+async def _verify(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+    user, *digits = command.words or (target,)
+    if not user.startswith("@"):
+        return _usage(command)
+    if not digits:
+        number = (await face.fingerprint(user)).safety_number
+        if number is None:
+            return f"no keys of {user} are known here yet"
+        surface.tell(f"safety number with {user} (the same on both sides): {number}")
+        surface.tell(f"* compare it elsewhere; if it is the same: /verify {user} {number[:11]}")
+        return None
+    await face.set_verified(user, " ".join(digits))
+    surface.tell(f"* {user} is verified until their keys change")
+    return None
+
+
+async def _notify(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+    chosen: list[Notify] = [how for how in NOTIFY if how in command.words]
+    names = [word for word in command.words if word not in NOTIFY] or [target]
+    if len(chosen) != 1 or len(names) != 1 or names[0][:1] not in {"@", "#"}:
+        return _usage(command)
+    await face.set_notify(names[0], chosen[0])
+    surface.tell(f"* {names[0]} makes itself heard: {chosen[0]}")
+    return None
+
+
+async def _bookmark(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+    if len(command.words) == 1 and command.words[0] != "off":
+        message = await face.bookmark(command.words[0])
+    elif len(command.words) == 2 and command.words[1] == "off":
+        message = await face.bookmark(command.words[0], on=False)
+    else:
+        return _usage(command)
+    surface.show(message_text(message))
+    return None
+
+
+async def _bookmarks(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
+    _print(surface, (await face.bookmarks(FOUND))[::-1])
+    return None
+
+
+async def _contacts(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
+    for contact in await face.contacts():
+        surface.tell(contact_text(contact))
+    return None
+
+
+async def _devices(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+    for device in await face.devices(command.words[0] if command.words else None):
+        surface.tell(device_text(device))
+    return None
+
+
+FINDING: Final[dict[str, Finding]] = {
+    "search": _search,
+    "history": _history,
+    "verify": _verify,
+    "notify": _notify,
+    "bookmark": _bookmark,
+    "bookmarks": _bookmarks,
+    "contacts": _contacts,
+    "devices": _devices,
+}
+"""By the command's canonical name."""

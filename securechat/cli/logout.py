@@ -1,0 +1,53 @@
+"""`securechat logout`: leave nothing of an account on this machine."""
+
+import contextlib
+
+import click
+
+from securechat.cli.home import home_of
+from securechat.cli.options import Account, account_options, can_ask
+from securechat.client.remembered import NoKeyring, forget
+from securechat.client.wiping import wipe as wipe_profile
+from securechat.names import fold_user
+
+
+@click.command()
+@account_options
+@click.option(
+    "--wipe", is_flag=True, help="Remove the account's keys and history from this machine, for good."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def logout(account: Account, wipe: bool, yes: bool) -> None:
+    """Have the system's keyring forget what `--remember` gave it; with --wipe, take USER off this machine.
+
+    Keys, history, everything goes then. Needs no password and no network.
+    The account stays at the server. Without another device of its own nobody can enter it again.
+    """
+    user = fold_user(account.user)
+    profile = home_of(account).profile(user)
+    if not wipe:
+        forget(profile)
+        click.echo(
+            f"What is here of {user} opens by the password only; --wipe removes it for good.", err=True
+        )
+        return
+    if not yes:
+        _confirm(user)
+    with contextlib.suppress(NoKeyring):  # what it has opens nothing any more
+        forget(profile)
+    wipe_profile(profile)
+    click.echo(f"The keys and the history of {user} are gone from this machine.", err=True)
+    click.echo(
+        "Their files were overwritten before they were removed. Old copies that a disk or a file system may"
+        " keep are sealed under a key that is gone; a backup of the folder is not.",
+        err=True,
+    )
+
+
+def _confirm(user: str) -> None:
+    if not can_ask():
+        raise click.UsageError("no terminal to ask; --yes wipes without asking")
+    click.echo(f"This removes the keys and all messages of {user} from this machine, for good.", err=True)
+    typed = str(click.prompt(f"Type {user} to go on", default="", show_default=False, err=True))
+    if typed.strip() != user:
+        raise click.UsageError("nothing was removed")

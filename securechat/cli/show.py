@@ -88,7 +88,10 @@ def members_text(conversation: Conversation) -> str:
 
 def explanation_text(explanation: Explanation, *, zone: tzinfo | None = None) -> str:
     """Lines of `/why`: how a conversation stands, then each trouble, each with what to do."""
-    head = f"{explanation.conversation} is {explanation.state}"
+    if explanation.conversation:
+        head = f"{explanation.conversation} is {explanation.state}"
+    else:
+        head = "not of a conversation that is here"
     if explanation.since:
         head += f" since {clock(explanation.since, zone=zone)}"
     if explanation.code:
@@ -110,7 +113,7 @@ def explanation_text(explanation: Explanation, *, zone: tzinfo | None = None) ->
 def _place(trouble: Trouble, zone: tzinfo | None) -> str:
     parts = [clock(trouble.timestamp, zone=zone)] if trouble.timestamp else []
     parts += [f"@{trouble.sender}"] if trouble.sender else []
-    parts += [f"epoch {trouble.epoch}"]
+    parts += [f"epoch {trouble.epoch}"] if trouble.epoch else []
     parts += [f"entry {trouble.sequence}"] if trouble.sequence else []
     return ", ".join(parts)
 

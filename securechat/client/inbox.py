@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechat.client import records
+from securechat.client import notes, records
 from securechat.client.carriage import NOT_NOW, collect, tree_of
 from securechat.client.change import Changes
 from securechat.client.errors import RefusedByServer, Unreachable
-from securechat.client.events import Notice, Standing
+from securechat.client.events import Standing
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.sentences import INVITATION_GONE
 from securechat.client.session import Session
@@ -88,7 +88,7 @@ class Inbox:
             return
         with self.changes.change() as change:
             if last > self._had:
-                change.tell(Notice("invitation_expired", INVITATION_GONE))
+                notes.tell_account(change, "invitation_expired", INVITATION_GONE)
             records.set_counter(change.db, INBOX, last)
             change.acknowledged[b""] = last
 

@@ -24,7 +24,7 @@ from securechat.client import (
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
-from securechat.client.events import Invited, Joined, Kind, Notice, Standing
+from securechat.client.events import Invited, Joined, Kind, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import forget, has, hold_for_keys
 from securechat.client.people import credential_of, user_of, users_in
@@ -67,10 +67,11 @@ class Joiner:
         except (WelcomeRefused, SecureChatError) as refused:
             if entry.sequence > records.counter(change.db, INBOX_BEFORE):
                 text = f"an invitation was not taken: {refused}"
-                change.tell(Notice("welcome_refused", text))
                 known = records.by_group(change.db, entry.group)
                 if known is not None:
-                    notes.note(change, known, "welcome_refused", text)
+                    notes.tell(change, known, "welcome_refused", text)
+                else:
+                    notes.tell_account(change, "welcome_refused", text, epoch=entry.epoch)
         records.set_counter(change.db, INBOX, entry.sequence)
         change.acknowledged[b""] = entry.sequence
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, holds, intents
+from securechat.client import history, holds, intents, notes
 from securechat.client.events import Explanation, Message, OtherHold, Standing, Trouble
 from securechat.client.groups import Groups
 from securechat.client.holds import Hold
@@ -46,9 +46,36 @@ def explain(db: apsw.Connection, groups: Groups, record: ConversationRecord) -> 
 def explain_all(
     db: apsw.Connection, groups: Groups, known: Sequence[ConversationRecord]
 ) -> list[Explanation]:
-    """Return those conversations that have something to explain."""
-    found = [explain(db, groups, record) for record in known]
+    """Return who has something to explain: conversations, and before them, without a name, what is of none."""
+    found = [_of_account(db), *(explain(db, groups, record) for record in known)]
     return [each for each in found if each.code or each.troubles]
+
+
+def _of_account(db: apsw.Connection) -> Explanation:
+    """Say what went wrong in no conversation that is here: invitations that came to nothing."""
+    troubles = tuple(
+        Trouble(
+            local_id=each.id,
+            sender="",
+            epoch=each.epoch,
+            sequence=0,
+            timestamp=each.timestamp,
+            code=each.code,
+            text=each.text,
+            advice=reason(each.code).advice,
+        )
+        for each in notes.of_account(db)[-MOST_TROUBLES:]
+    )
+    return Explanation(
+        conversation="",
+        state=Standing.OPENING,
+        epoch=0,
+        code="",
+        text="",
+        advice="",
+        since=0,
+        troubles=troubles,
+    )
 
 
 def _under_way(db: apsw.Connection, groups: Groups, record: ConversationRecord) -> str:

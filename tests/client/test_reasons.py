@@ -21,6 +21,7 @@ PLACES: Final = {
     "_wait": 1,
     "note": 2,
     "tell": 2,
+    "tell_account": 1,
     "Notice": 0,
     "keep_unreadable": 3,
     "PubliclyInvalid": 1,

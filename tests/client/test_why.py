@@ -6,7 +6,7 @@ import pytest
 
 from securechat.cli.show import explanation_text
 from securechat.cli.why import explanation_json
-from securechat.client import history, records
+from securechat.client import history, notes, records
 from securechat.client.events import Explanation, Held, Kind, Notice, Standing
 from securechat.client.holds import hold, settle, settle_on_purpose, start_over
 from securechat.client.reasons import REASONS
@@ -161,6 +161,34 @@ def test_a_welcome_into_a_group_that_is_here_is_explained_in_it(pair: tuple[Memb
         bob.joiner.take(change, InboxEntry(2, GROUP, 1, 2, "x" * 26, Carried(), NOW), b"none", None)
 
     assert [each.code for each in why(bob).troubles] == ["welcome_refused"]
+
+
+def test_a_welcome_into_no_group_that_is_here_is_explained_by_itself(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    """Q-06: nobody may be looking when it is told."""
+    _, bob = pair
+    with bob.changes.change() as change:
+        bob.joiner.take(change, InboxEntry(2, b"o" * 32, 7, 2, "x" * 26, Carried(), NOW), b"none", None)
+
+    (explained,) = explain_all(bob.store.db, bob.groups, records.every(bob.store.db))
+
+    (told,) = [event for event in bob.events if isinstance(event, Notice)]
+    (trouble,) = explained.troubles
+    assert (trouble.code, trouble.text, trouble.epoch, trouble.timestamp) == (told.code, told.text, 7, NOW)
+    assert trouble.advice == REASONS["welcome_refused"].advice
+    assert explained.conversation == ""
+    assert trouble.text in explanation_text(explained)
+
+
+def test_only_the_last_invitations_that_came_to_nothing_are_kept(pair: tuple[MemberOf, MemberOf]) -> None:
+    alice, _ = pair
+    with alice.changes.change() as change:
+        for number in range(notes.MOST_KEPT + 2):
+            notes.tell_account(change, "invitation_expired", str(number))
+
+    kept = notes.of_account(alice.store.db)
+    assert [each.text for each in kept] == [str(number) for number in range(2, notes.MOST_KEPT + 2)]
 
 
 def test_what_may_not_be_said_is_explained_and_not_repeated(tmp_path: Path) -> None:

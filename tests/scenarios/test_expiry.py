@@ -101,6 +101,8 @@ async def test_q_08_an_invitation_that_waited_too_long_is_said_to_be_gone(world:
     await bob.open()
 
     gone = await bob.sees(Notice, lambda event: event.code == "invitation_expired")
+    (why,) = bob.client.why()
+    assert [each.text for each in why.troubles] == [gone.text]
     assert "who invited you can do so again" in gone.text
     await alice.client.remove("#team", "bob")
     await alice.client.invite("#team", "bob")

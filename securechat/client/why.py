@@ -46,7 +46,7 @@ def explain(db: apsw.Connection, groups: Groups, record: ConversationRecord) -> 
 def explain_all(
     db: apsw.Connection, groups: Groups, known: Sequence[ConversationRecord]
 ) -> list[Explanation]:
-    """Return what has something to explain: what is of no conversation, without a name, then those that do."""
+    """Return what is to be explained: what is of no conversation, without a name, then of each."""
     found = [_of_account(db), *(explain(db, groups, record) for record in known)]
     return [each for each in found if each.code or each.troubles]
 

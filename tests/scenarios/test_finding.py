@@ -1,10 +1,14 @@
 """Somebody looks for what was said, keeps marks on it, and finds all of it after a restart."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
+from securechat.client.client import Client
 from securechat.client.errors import Forbidden, IdentityChanged, UnknownConversation, UnknownUser
+from securechat.client.exported import FORMAT, Header, NotImported, Said, line_of, read_said
+from securechat.client.exporting import FORMATS
 from tests.scenarios.world import World
 
 
@@ -94,3 +98,78 @@ async def test_who_reads_along_and_who_is_known(world: World) -> None:
         ("bob", True, ("#team", "@alice")),
     ]
     assert [info.user for info in bob.client.devices("#team")] == ["bob"]
+
+
+async def test_l_02_what_is_kept_to_find_and_to_come_back_to_is_in_no_file_in_the_clear(world: World) -> None:
+    """Words of the index, drafts, bookmarks and what was imported: open, closed, and after a restart."""
+    (alice,) = await world.join("alice")
+    alice.client.bring_in(
+        Header(format=FORMAT, user="alice", room="@bob", kind="direct"),
+        [Said(id="01" * 32, sender="bob", text="canaryword in canarytext", ts=1)],
+    )
+    alice.client.set_draft("@bob", "canarydraft")
+    assert len(alice.client.search("canaryword")) == 1
+    alice.client.bookmark(alice.client.search("canaryword")[0].local_id)
+    while_open = written_by(alice.home.path)
+    await alice.close()
+    assert b"canary" not in (while_open + written_by(alice.home.path)).lower()
+
+    await alice.open()
+    assert alice.client.bookmarks()[0].verified == "imported"
+    assert b"canary" not in written_by(alice.home.path).lower()
+
+
+async def test_what_a_file_brings_stands_first_and_hinders_no_true_message(world: World) -> None:
+    """M-11: whoever made the file may have known a message that was not delivered yet."""
+    alice, bob = await world.join("alice", "bob")
+    await alice.says("@bob", "the true one")
+    await bob.hears("the true one")
+    await bob.close()
+    await alice.says("@bob", "not delivered yet")
+    header = Header(format=FORMAT, user="bob", room="@alice", kind="direct")
+    known = [message.id for message in alice.client.messages("@bob")]
+    texts = ["a lie", "another lie"]
+    said = [Said(id=each, sender="alice", text=text, ts=9) for each, text in zip(known, texts, strict=True)]
+    offline = await Client.open(bob.home, "bob", bob.password, trust=world.trust, offline=True)
+    assert offline.bring_in(header, said) == 1  # what bob has is left as it is
+    assert offline.bring_in(header, said) == 0
+    await offline.close()
+
+    await bob.open()
+    await bob.hears("not delivered yet")
+
+    shown = [(message.text, message.verified) for message in bob.client.timeline("@alice")]
+    assert shown == [("another lie", "imported"), ("the true one", "known"), ("not delivered yet", "known")]
+    assert bob.client.conversation("@alice").unread == 2
+    assert [message.text for message in bob.client.unprinted(9)] == ["the true one", "not delivered yet"]
+
+
+async def test_what_is_exported_and_imported_elsewhere_is_the_same(world: World) -> None:
+    alice, bob = await world.join("alice", "bob")
+    for text in ("one", "two\nlines", "東京"):
+        await alice.says("@bob", text)
+        await bob.hears(text)
+    said = alice.client.timeline("@bob")
+    lines = [FORMATS["jsonl"].message(message).encode() for message in said]
+    batch = [read_said(line, number) for number, line in enumerate(lines, 2)]
+    carol = Header(format=FORMAT, user="alice", room="@carol", kind="direct")
+
+    assert alice.client.bring_in(carol, batch[2:]) == 1
+    assert alice.client.bring_in(carol, batch[:2]) == 2
+    with pytest.raises(NotImported, match="of the account alice"):
+        bob.client.bring_in(carol, batch)
+    with pytest.raises(NotImported, match="another kind"):
+        alice.client.bring_in(Header(format=FORMAT, user="alice", room="@carol", kind="room"), batch)
+
+    again = alice.client.timeline("@carol")
+    assert [line_of(each) | THERE for each in again] == [line_of(each) | THERE for each in said]
+    assert all(each.own and each.verified == "imported" and each.local_id < 0 for each in again)
+    assert alice.client.conversation("@carol").last == "@alice: 東京"
+
+
+THERE = {"room": "", "local_id": 0, "verified": "", "state": "", "epoch": 0, "sequence": 0}
+"""What a message is only where it came through the server."""
+
+
+def written_by(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())

@@ -34,7 +34,9 @@ MAX_WAIT: Final = 3600.0
 """Seconds that a call may wait for the server."""
 
 Limit = Annotated[int, Meta(ge=1, le=1000)]
-LocalId = Annotated[int, Meta(ge=-(1 << 62), le=(1 << 63) - 1)]
+LocalId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Place = Annotated[int, Meta(ge=-(1 << 62), le=(1 << 63) - 1)]
+"""In a history; below zero is what was imported."""
 LocalIds = Annotated[list[LocalId], Meta(max_length=1000)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
 
@@ -68,10 +70,10 @@ class Face(Protocol):
     async def status(self) -> Status: ...
 
     async def search(
-        self, words: str, *, conversation: str | None = None, limit: Limit = 50, before: LocalId = 0
+        self, words: str, *, conversation: str | None = None, limit: Limit = 50, before: Place = 0
     ) -> list[Message]: ...
     async def timeline(
-        self, name: str, *, before: LocalId = 0, after: LocalId = 0, limit: Limit = 100
+        self, name: str, *, before: Place = 0, after: Place = 0, limit: Limit = 100
     ) -> list[Message]: ...
     async def at_date(self, name: str, day: date) -> int: ...
     async def bookmark(self, message: str | int, *, on: bool = True) -> Message: ...

@@ -14,15 +14,14 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
-from securechat.client import history, intents, outbox, records
+from securechat.client import history, intents, outbox, receipts, records, timers
 from securechat.client.attachments import Attachments
-from securechat.client.compose import conversation_for, fold_name, queue_text, why_held
+from securechat.client.compose import fold_name, why_held
 from securechat.client.config import Home, ServerAddress
 from securechat.client.contacts import accept_change, contact, verified_users
 from securechat.client.device import Clock
 from securechat.client.engine import Engine
 from securechat.client.errors import (
-    Forbidden,
     IdentityChanged,
     Unfinished,
     UnknownUser,
@@ -41,7 +40,7 @@ from securechat.client.events import (
 from securechat.client.file_verbs import FileVerbs
 from securechat.client.finder import Finder
 from securechat.client.history import Mark
-from securechat.client.holds import settle_if_known, settle_on_purpose, try_again
+from securechat.client.holds import settle_if_known, settle_on_purpose
 from securechat.client.importing import has_imported
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock
@@ -52,9 +51,11 @@ from securechat.client.marks import NOTHING, Marks, all_marks, marks
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
+from securechat.client.speaker import Speaker
 from securechat.client.store import ClientStore
 from securechat.client.store_key import StoreKey
 from securechat.client.suites import encryption
+from securechat.client.talk import Talk
 from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
 from securechat.client.verification import begins_with, fingerprint, number_with
@@ -64,7 +65,7 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client(Finder, FileVerbs):
+class Client(Finder, Speaker, FileVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
@@ -72,6 +73,7 @@ class Client(Finder, FileVerbs):
         self._lock = lock
         self._verbs = Verbs(engine)
         self._attachments = Attachments(engine)
+        self._talk = Talk(engine)
         self._served = AsyncExitStack()
 
     @classmethod
@@ -171,29 +173,6 @@ class Client(Finder, FileVerbs):
     def messages(self, name: str, limit: int = 50) -> list[Message]:
         """Return the last messages of a conversation, oldest first."""
         return history.latest(self._engine.store.db, self._verbs.record(name).id, limit)
-
-    async def send(self, to: str, text: str, *, key: str | None = None) -> Message:
-        """Store a message and send it as soon as that can be done.
-
-        :param to: ``@user`` (opens the conversation when needed) or ``#room``
-        :param key: the caller's own name for it; repeated, it returns the first result
-        :raises UnknownConversation, NotAMember, Forbidden, NameRefused: nothing was stored
-        """
-        name = fold_name(to)
-        if name.startswith("#"):
-            await self._verbs.found(name)
-        with self._engine.changes.change() as change:
-            known = history.by_key(change.db, key) if key is not None else None
-            if known is not None:
-                return known
-            record = conversation_for(change, self._engine.device, name)
-            self._check_may_speak(record)
-            record = try_again(change, record)
-            message = queue_text(
-                change, self._engine.device, record, text, now=int(self._engine.clock()), key=key
-            )
-            change.wake(record.id)
-        return message
 
     async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - the contract's name
         """Wait until the server has a message on its disk.
@@ -321,10 +300,12 @@ class Client(Finder, FileVerbs):
     def mark_shown(self, local_ids: list[int]) -> None:
         with self._engine.changes.change() as change:
             history.set_mark(change.db, Mark.SHOWN, local_ids)
+            receipts.read_each(change, local_ids, now=self._engine.clock())
 
     def mark_printed(self, local_ids: list[int]) -> None:
         with self._engine.changes.change() as change:
             history.set_mark(change.db, Mark.PRINTED, local_ids)
+            timers.start(change.db, local_ids, now=change.now)
 
     def fingerprint(self, name: str) -> Fingerprint:
         """Return the codes to compare outside the chat."""
@@ -369,10 +350,6 @@ class Client(Finder, FileVerbs):
             or has_imported(self._engine.store.db, record.id)
             or intents.of(self._engine.store.db, record.id)
         )
-
-    def _check_may_speak(self, record: ConversationRecord) -> None:
-        if record.state is Standing.JOINED and not self._view(record).may_speak and not record.held:
-            raise Forbidden("forbidden", f"only some may speak in {record.name}, and you are not among them")
 
     async def _until(self, find: Callable[[], Found | None]) -> Found:
         while (found := find()) is None:

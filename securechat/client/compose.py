@@ -1,7 +1,10 @@
 """From what a person types to a stored message: names, limits, content and its id."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Final
+
+from msgspec import Struct
 
 from securechat.client import history, records
 from securechat.client.change import Change
@@ -17,16 +20,20 @@ from securechat.client.errors import (
     UntrustedKeys,
     refusal,
 )
-from securechat.client.events import Kind, Message, Standing
+from securechat.client.events import Kind, Message, MessageKind, Standing
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import RESTORED
-from securechat.client.work import MAX_CONTENT
-from securechat.content.message import text_message
-from securechat.content.mimi import encode, message_id
+from securechat.content.message import Frame, framed, text_part
+from securechat.content.mimi import Expiration, MimiContent, SinglePart, encode, message_id
+from securechat.content.threads import topic_name
 from securechat.names import fold_room_alias, fold_user
+from securechat.protocol.limits import MAX_BODY
 from securechat.text import sanitise
 
 SALT_BYTES: Final = 16
+
+MAX_CONTENT: Final = MAX_BODY - 2048
+"""Bytes of content that fit the last bucket of padding (`work.PADDING`) with the signature beside them."""
 
 MAX_TEXT: Final = MAX_CONTENT - 2048
 """Bytes of text; two URIs and the fields of the content stand beside it."""
@@ -64,32 +71,112 @@ def conversation_for(change: Change, device: Device, name: str) -> ConversationR
     )
 
 
-def queue_text(
-    change: Change, device: Device, record: ConversationRecord, text: str, *, now: int, key: str | None
+def frame_for(
+    device: Device,
+    record: ConversationRecord,
+    *,
+    in_reply_to: bytes | None = None,
+    topic_id: bytes = b"",
+    passing: bool = False,
+) -> Frame:
+    """Return what stands around a message of ours; what is not to be read has no time to stay either."""
+    timed = record.expires_after and not passing
+    return Frame(
+        salt=secrets.token_bytes(SALT_BYTES),
+        sender_uri=device.user_uri,
+        room_uri=record.room,
+        in_reply_to=in_reply_to,
+        topic_id=topic_id,
+        expires=Expiration(relative=True, time=record.expires_after) if timed else None,
+    )
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """A message of ours as it is to be kept; ``hidden`` if it has no line of its own.
+
+    ``about`` is the MIMI id of what it answers, or is about.
+    """
+
+    content: MimiContent
+    kind: str
+    text: str = ""
+    hidden: bool = False
+    key: str | None = None
+    about: bytes | None = None
+
+
+class Around(Struct, frozen=True, kw_only=True):
+    """Where a text belongs, and whom it may name (user name -> URI)."""
+
+    reply_to: bytes | None = None
+    topic_id: bytes = b""
+    people: Mapping[str, str] = {}
+
+
+def queue(
+    change: Change, device: Device, record: ConversationRecord, written: Written, *, now: int
 ) -> Message:
     """Store a message to be sent: from here on it is not lost.
 
     :raises NotAMember: one is not in the conversation (or has not joined it yet)
-    :raises Forbidden: the text is empty or too long
     """
     if record.state not in (Standing.OPENING, Standing.JOINED):
         raise NotAMember(record.name)
-    if not text.strip():
-        raise Forbidden("bad_request", "there is nothing to send")
-    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
-        raise Forbidden("quota", f"the text is too long: one message holds {MAX_TEXT // 1024} KiB")
-    content = encode(
-        text_message(text, secrets.token_bytes(SALT_BYTES), sender_uri=device.user_uri, room_uri=record.room)
-    )
+    if record.peer and not written.hidden:
+        change.db.execute("INSERT OR IGNORE INTO correspondent (user) VALUES (?)", (record.peer,))
+    encoded = encode(written.content)
+    stays = written.content.expires if not written.hidden else None
     draft = history.Draft(
         sender=device.user,
-        text=sanitise(text, multiline=True, limit=MAX_TEXT),
-        content=content,
-        mimi_id=message_id(content, sender_uri=device.user_uri, room_uri=record.room),
+        text=written.text,
+        content=encoded,
+        mimi_id=message_id(encoded, sender_uri=device.user_uri, room_uri=record.room),
         timestamp=now,
-        key=key,
+        key=written.key,
+        kind=written.kind,
+        hidden=written.hidden,
+        about=written.about,
+        thread=topic_name(written.content.topic_id),
+        lifetime=stays.time if stays is not None else 0,
     )
     return history.add_outgoing(change.db, record.id, draft)
+
+
+def queue_text(
+    change: Change,
+    device: Device,
+    record: ConversationRecord,
+    text: str,
+    *,
+    now: int,
+    key: str | None,
+    around: Around = Around(),  # noqa: B008 (frozen)
+) -> Message:
+    """Store a text to be sent.
+
+    :raises NotAMember: one is not in the conversation (or has not joined it yet)
+    :raises Forbidden: the text is empty or too long
+    """
+    part = checked_text(text, around.people)
+    frame = frame_for(device, record, in_reply_to=around.reply_to, topic_id=around.topic_id)
+    written = Written(
+        content=framed(part, frame),
+        kind=MessageKind.TEXT,
+        text=sanitise(text, multiline=True, limit=MAX_TEXT),
+        key=key,
+        about=around.reply_to,
+    )
+    return queue(change, device, record, written, now=now)
+
+
+def checked_text(text: str, people: Mapping[str, str] | None = None) -> SinglePart:
+    """Return a text as it is sent; Forbidden if it is empty or too long."""
+    if not text.strip():
+        raise Forbidden("bad_request", "there is nothing to send")
+    part = text_part(text, people)
+    if len(part.content) > MAX_TEXT:
+        raise Forbidden("quota", f"the text is too long: one message holds {MAX_TEXT // 1024} KiB")
+    return part
 
 
 def why_held(record: ConversationRecord) -> ClientError:

@@ -5,7 +5,9 @@ the session. What a conversation does is in ``work.py``, what the log does to it
 """
 
 import asyncio
+import contextlib
 import time
+from typing import Final
 from weakref import WeakSet
 
 from securechat.client.anchor import Anchor
@@ -35,9 +37,17 @@ from securechat.client.store import ClientStore
 from securechat.client.suites import encryption
 from securechat.client.sync import Syncer
 from securechat.client.tasks import Tasks
+from securechat.client.timers import next_due, sweep, tidy
+from securechat.client.typists import Typists
 from securechat.client.work import Work
 from securechat.protocol.messages import Answer, Delivered, InboxDelivered, RequestBody
 from securechat.text import sanitise
+
+LOOK_SECONDS: Final = 60.0
+"""How long a date that was set anew may go unnoticed by what disappears."""
+
+SOON: Final = 0.05
+"""Seconds after the second in which a message goes: so that it is over when we look."""
 
 
 class Engine:
@@ -60,6 +70,7 @@ class Engine:
         self._news = asyncio.Event()
         self._over: ClientError | None = None
         self._tasks = Tasks(self._failed)
+        self._typists = Typists(self._put)
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
         self.groups = Groups(self.device)
         self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
@@ -86,12 +97,14 @@ class Engine:
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""
         self._tasks.spawn(self._listen(), "engine")
+        self._tasks.spawn(self._sweep(), "timers")
         self._session.start()
 
     async def close(self) -> None:
         self.outbox.offline()
         self._sync.offline()
         await self._session.close()
+        self._typists.close()
         await self._tasks.close()
         for listener in tuple(self._listeners):
             listener.put(None)
@@ -183,6 +196,10 @@ class Engine:
             waiting.set_exception(error)
 
     def _tell(self, event: Event) -> None:
+        if self._typists.is_news(event):
+            self._put(event)
+
+    def _put(self, event: Event) -> None:
         if isinstance(event, Connected | Disconnected):
             self._standing = event
         if self._early is not None and len(self._early) < MAX_EVENTS:
@@ -199,6 +216,31 @@ class Engine:
         if isinstance(error, StoreError):
             # What was under way is not stored: once the disk is well, a new connection brings it all again.
             self._session.begin_anew(error)
+
+    async def _sweep(self) -> None:
+        """Forget messages whose time is over, now and whenever one is due."""
+        with self.changes.change() as change:
+            tidy(change.db, now=change.now)
+        while True:
+            news = self._news
+            try:
+                wait = self._forget_due()
+            except StoreError as error:
+                self._failed(error)  # and we go on: what was due is looked for again
+                wait, news = LOOK_SECONDS, asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await news.wait()
+
+    def _forget_due(self) -> float:
+        """Forget some of what is due; return in how many seconds to look again."""
+        due = next_due(self.store.db)
+        if due is None or due > self.clock():
+            return LOOK_SECONDS if due is None else min(LOOK_SECONDS, due - self.clock() + SOON)
+        with self.changes.change() as change:
+            sweep(change)
+        self.store.checkpoint()  # what is gone is gone from the log beside the store too (L-04)
+        return 0
 
     async def _listen(self) -> None:
         while True:

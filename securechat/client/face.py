@@ -11,7 +11,7 @@ is also the socket's method of that name: the parameters are its ``params``, wha
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import date
 from typing import Annotated, Any, Final, Protocol, cast
 
@@ -55,7 +55,30 @@ class Face(Protocol):
         """
         ...
 
-    async def send(self, to: str, text: str, *, key: str | None = None) -> Message: ...
+    async def send(
+        self, to: str, text: str, *, key: str | None = None, reply_to: str = "", thread: str = ""
+    ) -> Message: ...
+    async def edit(self, to: str, id: str, text: str) -> Message: ...  # noqa: A002 - Client's
+    async def delete(self, to: str, id: str) -> Message: ...  # noqa: A002 - Client's
+    async def react(self, to: str, id: str, text: str, *, on: bool = True) -> Message: ...  # noqa: A002
+    async def poll(self, to: str, question: str, options: Sequence[str]) -> Message: ...
+    async def vote(self, to: str, id: str, numbers: Sequence[int]) -> Message: ...  # noqa: A002
+    async def typing(self, to: str, on: bool) -> bool: ...  # noqa: FBT001 - Client's
+    async def mark_read(self, to: str, id: str) -> None: ...  # noqa: A002 - Client's
+    async def set_receipts(
+        self, *, read: bool | None = None, typing: bool | None = None, delivery: bool | None = None
+    ) -> None: ...
+    async def receipts(self) -> dict[str, bool]: ...
+    async def set_expiry(self, to: str, seconds: int) -> Message: ...
+    async def timeline(
+        self,
+        name: str,
+        *,
+        before: LocalId = 0,
+        after: LocalId = 0,
+        limit: Limit = 100,
+        thread: str | None = None,
+    ) -> list[Message]: ...
     async def send_file(self, to: str, path: str, *, caption: str = "") -> Message: ...
     async def fetch_file(self, id: str, *, to: str = "") -> str: ...  # noqa: A002 - Client's
     async def acknowledged(self, local_id: LocalId, timeout: Seconds) -> Message: ...  # noqa: ASYNC109 - Client's

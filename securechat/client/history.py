@@ -10,7 +10,8 @@ from typing import Final
 import apsw
 from msgspec import Struct
 
-from securechat.client.events import Message, MessageState
+from securechat.client.events import Message, MessageKind, MessageState
+from securechat.client.rows import SELECT, Row, messages_of
 
 KNOWN: Final = "known"
 """How far a sender is verified: by the account key pinned when we first met."""
@@ -18,13 +19,12 @@ KNOWN: Final = "known"
 CHANGED: Final = "changed"
 """The sender's device is certified, but by another account key than the pinned one."""
 
-_COLUMNS: Final = (
-    "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
-    " iif(m.imported IS NULL, m.verified, 'imported'), m.imported"
-)
-_SELECT: Final = f"SELECT {_COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
-
 _SHOWN_STATES: Final = "('received', 'unreadable')"
+
+RECEIPT: Final = "receipt"
+TYPING: Final = "typing"
+_PASSING: Final = "('receipt', 'typing')"
+"""Kinds of ours that are no words of a person."""
 
 
 class Mark(StrEnum):
@@ -45,14 +45,19 @@ class Outgoing(Struct, frozen=True):
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A message of ours, ready to be stored."""
+    """A message of ours, ready to be stored; ``hidden`` if it has no line of its own."""
 
     sender: str
     text: str
     content: bytes
     mimi_id: bytes
     timestamp: int
-    key: str | None
+    key: str | None = None
+    kind: str = MessageKind.TEXT
+    hidden: bool = False
+    about: bytes | None = None
+    thread: str = ""
+    lifetime: int = 0
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
@@ -69,12 +74,18 @@ class Arrival(Struct, frozen=True, kw_only=True):
     epoch: int
     code: str = ""
     verified: str = KNOWN
+    kind: str = MessageKind.TEXT
+    about: bytes | None = None
+    thread: str = ""
+    mentions_me: bool = False
+    lifetime: int = 0
+    expires: int = 0
 
 
 def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Message:
     db.execute(
-        "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, key) "
-        "VALUES (?, ?, ?, 1, 'queued', ?, ?, ?, ?)",
+        "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, key, kind,"
+        " hidden, about, thread, lifetime) VALUES (?, ?, ?, 1, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation,
             draft.mimi_id,
@@ -83,6 +94,11 @@ def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Messag
             draft.text,
             draft.timestamp,
             draft.key,
+            draft.kind,
+            int(draft.hidden),
+            draft.about,
+            draft.thread,
+            draft.lifetime,
         ),
     )
     return message(db, db.last_insert_rowid())
@@ -90,9 +106,11 @@ def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Messag
 
 def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Message | None:
     """Keep what came from the log; None if a message of this MIMI id is known already."""
+    unreadable = arrival.state is MessageState.UNREADABLE
     db.execute(
         "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, sequence,"
-        " epoch, code, verified) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " epoch, code, verified, kind, hidden, about, thread, mentions_me, lifetime, expires)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (conversation, mimi_id) DO NOTHING",
         (
             conversation,
@@ -107,30 +125,37 @@ def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Me
             arrival.epoch,
             arrival.code,
             arrival.verified,
+            MessageKind.UNREADABLE if unreadable else arrival.kind,
+            int(arrival.state is MessageState.NOT_SHOWN),
+            arrival.about,
+            arrival.thread,
+            int(arrival.mentions_me),
+            arrival.lifetime,
+            arrival.expires,
         ),
     )
     return message(db, db.last_insert_rowid()) if db.changes() else None
 
 
 def message(db: apsw.Connection, local_id: int) -> Message:
-    row = db.execute(f"{_SELECT} WHERE m.id = ?", (local_id,)).fetchone()
+    row = db.execute(f"{SELECT} WHERE m.id = ?", (local_id,)).fetchone()
     if row is None:
         raise LookupError(local_id)
-    return _message(row)
+    return _one(db, row)
 
 
 def by_key(db: apsw.Connection, key: str) -> Message | None:
-    row = db.execute(f"{_SELECT} WHERE m.key = ?", (key,)).fetchone()
-    return None if row is None else _message(row)
+    row = db.execute(f"{SELECT} WHERE m.key = ?", (key,)).fetchone()
+    return None if row is None else _one(db, row)
 
 
 def latest(db: apsw.Connection, conversation: int, limit: int) -> list[Message]:
     """Return the last messages of a conversation, oldest first."""
     rows = db.execute(
-        f"{_SELECT} WHERE m.conversation = ? AND m.state <> 'not_shown' ORDER BY m.id DESC LIMIT ?",
+        f"{SELECT} WHERE m.conversation = ? AND m.hidden = 0 ORDER BY m.id DESC LIMIT ?",
         (conversation, limit),
     ).fetchall()
-    return [_message(row) for row in reversed(rows)]
+    return messages_of(db, rows[::-1])
 
 
 def troubles(db: apsw.Connection, conversation: int, limit: int) -> list[Message]:
@@ -140,41 +165,42 @@ def troubles(db: apsw.Connection, conversation: int, limit: int) -> list[Message
     """
     # +m.id: by the index of the conversation, not backwards through everybody's messages.
     rows = db.execute(
-        f"{_SELECT} WHERE m.conversation = ? AND m.code NOT IN ('', 'left') AND m.state <> 'refused'"
+        f"{SELECT} WHERE m.conversation = ? AND m.code NOT IN ('', 'left') AND m.state <> 'refused'"
         " ORDER BY +m.id DESC LIMIT ?",
         (conversation, limit),
     ).fetchall()
-    return [_message(row) for row in reversed(rows)]
+    return messages_of(db, rows[::-1])
 
 
 def last_noted(db: apsw.Connection, conversation: int, code: str) -> Message | None:
     """Return the last note of a conversation with this code."""
     row = db.execute(
-        f"{_SELECT} WHERE m.conversation = ? AND m.code = ? AND m.state = 'not_shown' AND m.mimi_id IS NULL"
+        f"{SELECT} WHERE m.conversation = ? AND m.code = ? AND m.state = 'not_shown' AND m.mimi_id IS NULL"
         " ORDER BY +m.id DESC LIMIT 1",
         (conversation, code),
     ).fetchone()
-    return None if row is None else _message(row)
+    return None if row is None else _one(db, row)
 
 
 def received_after(db: apsw.Connection, conversation: int, local_id: int) -> list[Message]:
     """Return what others said in a conversation after a place: what a newly joined one has waiting."""
     rows = db.execute(
-        f"{_SELECT} WHERE m.conversation = ? AND m.id > ? AND m.own = 0"
+        f"{SELECT} WHERE m.conversation = ? AND m.id > ? AND m.own = 0 AND m.hidden = 0"
         f" AND m.state IN {_SHOWN_STATES} ORDER BY m.id",
         (conversation, local_id),
     )
-    return [_message(row) for row in rows]
+    return messages_of(db, rows.fetchall())
 
 
 def unmarked(db: apsw.Connection, mark: Mark, limit: int) -> list[Message]:
     """Return what others said that has no such mark, oldest first; nothing of rooms not joined."""
     rows = db.execute(
-        f"{_SELECT} WHERE m.{mark} = 0 AND m.own = 0 AND m.state IN {_SHOWN_STATES}"
+        f"{SELECT} WHERE m.{mark} = 0 AND m.own = 0 AND m.hidden = 0 AND m.deleted = 0"
+        f" AND m.state IN {_SHOWN_STATES}"
         " AND c.state NOT IN ('invited', 'opening') ORDER BY m.id LIMIT ?",
         (limit,),
     )
-    return [_message(row) for row in rows]
+    return messages_of(db, rows.fetchall())
 
 
 def set_mark(db: apsw.Connection, mark: Mark, local_ids: list[int]) -> None:
@@ -206,7 +232,8 @@ def in_flight_before(db: apsw.Connection, conversation: int, epoch: int) -> bool
 
 
 def queued(db: apsw.Connection) -> int:
-    return _count(db, "state = ?", "queued")
+    """Return how much waits that a person has said: receipts and the like are nobody's words."""
+    return _count(db, f"state = ? AND kind NOT IN {_PASSING}", "queued")
 
 
 def unreadable(db: apsw.Connection) -> int:
@@ -234,11 +261,14 @@ def unseal_all(db: apsw.Connection, conversation: int) -> None:
     )
 
 
-def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int) -> Message | None:
-    """The server has it; None if that was known."""
+def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int, now: int = 0) -> Message | None:
+    """The server has it; None if that was known. From ``now`` (seconds since 1970) on its time runs."""
     db.execute(
-        "UPDATE message SET state = 'sent', sequence = ? WHERE id = ? AND state = 'queued'",
-        (sequence, local_id),
+        "UPDATE message SET state = 'sent', sequence = ?,"
+        " expires = CASE WHEN lifetime > 0 AND expires = 0 THEN ? + lifetime ELSE expires END,"
+        " content = CASE WHEN deleted = 1 THEN x'' ELSE content END"
+        " WHERE id = ? AND state = 'queued'",
+        (sequence, now, local_id),
     )
     return message(db, local_id) if db.changes() else None
 
@@ -259,7 +289,7 @@ def queue_again(
     """
     db.execute(
         "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL, code = ''"
-        " WHERE conversation = ? AND own = 1 AND state = 'sent'"
+        " WHERE conversation = ? AND own = 1 AND state = 'sent' AND content <> x'' AND kind <> 'typing'"
         " AND sequence BETWEEN ? AND ? AND timestamp >= ? AND epoch = coalesce(?, epoch)",
         (conversation, first, last, since, epoch),
     )
@@ -290,6 +320,30 @@ def mark_sent_between(db: apsw.Connection, conversation: int, code: str, *, firs
         (code, conversation, first, last),
     )
     return db.changes()
+
+
+def is_hidden(db: apsw.Connection, local_id: int) -> bool:
+    """Whether a message has no line of its own."""
+    return db.execute("SELECT 1 FROM message WHERE id = ? AND hidden = 1", (local_id,)).fetchone() is not None
+
+
+def is_passing(db: apsw.Connection, local_id: int) -> bool:
+    return _count(db, f"id = ? AND kind IN {_PASSING}", local_id) > 0
+
+
+def waiting(db: apsw.Connection, conversation: int) -> bool:
+    """Whether anything of ours is not sent yet."""
+    return _count(db, "conversation = ? AND state = 'queued'", conversation) > 0
+
+
+def withdraw_unsent(db: apsw.Connection, local_id: int) -> bool:
+    """Take a message back that has not left this machine; whether it was so."""
+    db.execute(
+        "UPDATE message SET state = 'refused', code = 'withdrawn'"
+        " WHERE id = ? AND state = 'queued' AND sealed IS NULL",
+        (local_id,),
+    )
+    return bool(db.changes())
 
 
 def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | None:
@@ -337,34 +391,6 @@ def _count(db: apsw.Connection, condition: str, argument: str | int) -> int:
     return int(row[0]) if row else 0
 
 
-def _message(row: tuple[object, ...]) -> Message:
-    (
-        local_id,
-        mimi_id,
-        name,
-        sender,
-        own,
-        text,
-        timestamp,
-        sequence,
-        epoch,
-        state,
-        code,
-        verified,
-        imported,
-    ) = row
-    mimi_id = mimi_id or imported
-    return Message(
-        id=mimi_id.hex() if isinstance(mimi_id, bytes) else "",
-        local_id=int(str(local_id)),
-        conversation=str(name),
-        sender=str(sender),
-        own=bool(own),
-        text=str(text),
-        timestamp=int(str(timestamp)),
-        sequence=int(str(sequence)),
-        epoch=int(str(epoch)),
-        state=MessageState(str(state)),
-        verified=str(verified),
-        code=str(code),
-    )
+def _one(db: apsw.Connection, row: Row) -> Message:
+    (found,) = messages_of(db, [row])
+    return found

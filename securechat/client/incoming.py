@@ -6,16 +6,47 @@ someone without the right says is kept and not shown (rules.md C).
 
 from typing import Final
 
-from securechat.client import contacts, history, log_chain, log_ends
+from msgspec import structs
+
+from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, records
 from securechat.client.change import Change
 from securechat.client.device import Device
-from securechat.client.events import MessageReceived, MessageState, Notice, Standing, Undecryptable
+from securechat.client.events import (
+    MessageKind,
+    MessageReceived,
+    MessageState,
+    Notice,
+    Standing,
+    Typing,
+    Undecryptable,
+)
+from securechat.client.follow_ups import MAX_SHOWN, Verdict
 from securechat.client.people import credential_of, user_of, user_of_client
 from securechat.client.records import ConversationRecord
+from securechat.client.said_of import Told
 from securechat.client.sentences import EXPIRED, gone, unreadable
+from securechat.client.timers import lifetime, sentence
+from securechat.client.typists import MAX_LATE
 from securechat.content.errors import ContentError
 from securechat.content.message import shown_text
-from securechat.content.mimi import decode, message_id
+from securechat.content.mimi import MimiContent, decode, message_id
+from securechat.content.saying import (
+    Asks,
+    Changes,
+    Hands,
+    Reacts,
+    Reports,
+    SetsTimer,
+    Shown,
+    Types,
+    Votes,
+    Withdraws,
+    Words,
+    said,
+    shown_as,
+)
+from securechat.content.status import DELIVERED
+from securechat.content.threads import topic_name
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.errors import MLSError, RuleError
 from securechat.mls.group import Group
@@ -24,8 +55,16 @@ from securechat.mls.ratchet_tree import RatchetTree
 from securechat.protocol.messages import Entry
 from securechat.text import sanitise
 
-MAX_SHOWN: Final = 64 * 1024
-"""Code points of one message on screen: more than any content of 64 KiB has."""
+NOTED: Final = frozenset({Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE})
+"""Verdicts that are kept with what they are about; of the others nothing is left to be told."""
+
+KINDS: Final[dict[type, MessageKind]] = {
+    Words: MessageKind.TEXT,
+    Asks: MessageKind.POLL,
+    Hands: MessageKind.FILE,
+    SetsTimer: MessageKind.TEXT,
+}
+"""What is said -> what kind of message it is."""
 
 
 def keep_unreadable(
@@ -122,31 +161,89 @@ def _keep(
     uri = device.uri_of(sender)
     try:
         mimi_id = message_id(opened.content, sender_uri=uri, room_uri=record.room)
-        text = sanitise(shown_text(decode(opened.content)), multiline=True, limit=MAX_SHOWN)
+        content = decode(opened.content)
     except ContentError:
         keep_unreadable(change, record, entry, "content", sender=sender)
         return
-    code = _why_not_shown(record, group, uri)
-    state = MessageState.NOT_SHOWN if code else MessageState.RECEIVED
-    kept = history.add_received(
-        change.db,
-        record.id,
-        history.Arrival(
-            sender=sender,
-            own=sender == device.user,
-            state=state,
-            content=opened.content,
-            mimi_id=mimi_id,
-            text=text,
-            timestamp=entry.time,
-            sequence=entry.sequence,
-            epoch=entry.epoch,
-            code=code,
-            verified=history.KNOWN if contacts.is_pinned(change.db, credential) else history.CHANGED,
-        ),
+    arrival = history.Arrival(
+        sender=sender,
+        own=sender == device.user,
+        state=MessageState.RECEIVED,
+        content=opened.content,
+        mimi_id=mimi_id,
+        text="",
+        timestamp=entry.time,
+        sequence=entry.sequence,
+        epoch=entry.epoch,
+        verified=history.KNOWN if contacts.is_pinned(change.db, credential) else history.CHANGED,
     )
-    if kept is not None and state is MessageState.RECEIVED and record.state is Standing.JOINED:
+    told = Told(sender=sender, mimi_id=mimi_id, timestamp=entry.time, content=opened.content)
+    what = said(content, domain=device.domain)
+    code = _why_not_shown(record, group, uri)
+    if isinstance(what, Reports | Types):
+        if not code and not arrival.own:
+            _take_note(change, record, entry, sender, what)
+        return
+    if not code and isinstance(what, Changes | Withdraws | Reacts | Votes):
+        verdict = follow_ups.take(change, record, what, told, me=device.user_uri)
+        code = verdict if verdict in NOTED else ""
+        if not code:
+            return
+    if code:
+        text = sanitise(shown_text(content), multiline=True, limit=MAX_SHOWN)
+        not_shown = structs.replace(arrival, state=MessageState.NOT_SHOWN, code=code, text=text)
+        history.add_received(change.db, record.id, not_shown)
+    elif isinstance(what, Words | Asks | Hands | SetsTimer):
+        _show(change, device, record, content, what, arrival, has_few=_has_few(group))
+
+
+def _show(
+    change: Change,
+    device: Device,
+    record: ConversationRecord,
+    content: MimiContent,
+    what: Shown,
+    arrival: history.Arrival,
+    *,
+    has_few: bool,
+) -> None:
+    """Give a message its place in the history."""
+    text = sentence(what.seconds) if isinstance(what, SetsTimer) else shown_as(what)
+    stays, expires = lifetime(content.expires, now=change.now)
+    arrival = structs.replace(
+        arrival,
+        text=sanitise(text, multiline=True, limit=MAX_SHOWN),
+        kind=KINDS[type(what)],
+        about=content.in_reply_to,
+        thread=topic_name(content.topic_id),
+        mentions_me=isinstance(what, Words) and device.user_uri in what.people,
+        lifetime=stays,
+        expires=expires,
+    )
+    kept = history.add_received(change.db, record.id, arrival)
+    if kept is None:
+        return
+    if isinstance(what, SetsTimer):
+        records.update(change.db, record.id, expires_after=what.seconds)
+    if record.state is Standing.JOINED:
         change.tell(MessageReceived(kept))
+    if has_few and not arrival.own:
+        receipts.owe(change, record.id, kept.local_id, DELIVERED, now=change.now)
+    follow_ups.settle(change, record, kept.local_id, bytes.fromhex(kept.id), me=device.user_uri)
+
+
+def _take_note(
+    change: Change, record: ConversationRecord, entry: Entry, sender: str, what: Reports | Types
+) -> None:
+    """What passes leaves no line of its own."""
+    if isinstance(what, Reports):
+        receipts.take(change, record, sender, what.reported)
+    elif record.state is Standing.JOINED and abs(change.now - entry.time) <= MAX_LATE:
+        change.tell(Typing(record.name, sender, on=what.on))
+
+
+def _has_few(group: Group) -> bool:
+    return group.public.tree.member_count <= receipts.MOST_LEAVES
 
 
 def _why_not_shown(record: ConversationRecord, group: Group, sender_uri: str) -> str:

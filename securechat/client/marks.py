@@ -67,19 +67,21 @@ def set_draft(db: apsw.Connection, conversation: int, draft: str) -> None:
 
 # ``which`` is one of the two above, never what somebody typed: hence S608 in what follows.
 def _found(db: apsw.Connection, which: str, given: tuple[int, ...]) -> dict[int, Marks]:
-    unread: dict[int, int] = dict(
-        db.execute(
-            f"SELECT conversation, count(*) FROM message WHERE {_UNREAD} AND conversation {which}"  # noqa: S608
-            " GROUP BY conversation",
+    unread: dict[int, tuple[int, int]] = {
+        conversation: (count, mentions)
+        for conversation, count, mentions in db.execute(
+            "SELECT conversation, count(*), sum(mentions_me) FROM message"  # noqa: S608
+            f" WHERE {_UNREAD} AND conversation {which} GROUP BY conversation",
             given,
         )
-    )
+    }
     last = {
         conversation: (_line(kind, sender, bool(own), text), timestamp)
         for conversation, kind, sender, own, text, timestamp in db.execute(
-            "SELECT c.id, c.kind, m.sender, m.own, substr(m.text, 1, 400), m.timestamp"  # noqa: S608
+            "SELECT c.id, c.kind, m.sender, m.own,"  # noqa: S608
+            " CASE WHEN m.deleted THEN '(withdrawn)' ELSE substr(m.text, 1, 400) END, m.timestamp"
             " FROM conversation c CROSS JOIN message m ON m.id = (SELECT max(id) FROM message"
-            f" WHERE conversation = c.id AND state <> 'not_shown') WHERE c.id {which}",
+            f" WHERE conversation = c.id AND hidden = 0) WHERE c.id {which}",
             given,
         )
     }
@@ -92,7 +94,8 @@ def _found(db: apsw.Connection, which: str, given: tuple[int, ...]) -> dict[int,
     }
     return {
         conversation: Marks(
-            unread=unread.get(conversation, 0),
+            unread=unread.get(conversation, (0, 0))[0],
+            mentions=unread.get(conversation, (0, 0))[1],
             last=last.get(conversation, ("", 0))[0],
             last_time=last.get(conversation, ("", 0))[1],
             notify=chosen.get(conversation, ("all", ""))[0],

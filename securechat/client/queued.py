@@ -1,8 +1,12 @@
 """Messages of ours that can't be sent after all: each is marked and told, none just vanishes."""
 
+from typing import Final
+
 from securechat.client import history
 from securechat.client.change import Change
-from securechat.client.events import MessageRefused
+from securechat.client.events import MessageRefused, Notice
+
+CHANGE_REFUSED: Final = "what you said of a message was not taken; others see it as before"
 
 
 def refuse(change: Change, conversation: int, code: str, text: str) -> None:
@@ -13,5 +17,9 @@ def refuse(change: Change, conversation: int, code: str, text: str) -> None:
 
 def refuse_one(change: Change, local_id: int, code: str, text: str) -> None:
     refused = history.mark_refused(change.db, local_id, code)
-    if refused is not None:
+    if refused is None:
+        return
+    if not history.is_hidden(change.db, local_id):
         change.tell(MessageRefused(refused, code, text))
+    elif not history.is_passing(change.db, local_id):
+        change.tell(Notice(code, f"{refused.conversation}: {CHANGE_REFUSED}: {text}"))

@@ -124,8 +124,8 @@ class Reader:
         return record
 
     def _acknowledged(self, change: Change, local_id: int, sequence: int) -> None:
-        sent = history.mark_sent(change.db, local_id, sequence=sequence)
-        if sent is not None:
+        sent = history.mark_sent(change.db, local_id, sequence=sequence, now=change.now)
+        if sent is not None and not history.is_hidden(change.db, local_id):
             change.tell(MessageAcknowledged(sent))
 
     def _gap(self, change: Change, record: ConversationRecord, gap: Gap) -> ConversationRecord | None:

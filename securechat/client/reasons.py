@@ -114,6 +114,13 @@ REASONS: Final[dict[str, Reason]] = {
     "staleepoch": Reason("it is of another epoch than the server says", _ASK),
     "usageerror": Reason("the group takes no messages any more", _ASK),
     "may_not_speak": Reason("somebody wrote who may not speak there; it is kept and not shown", "nothing"),
+    "not_author": Reason(
+        "somebody tried to change or withdraw what another wrote; it stands as it was", "nothing"
+    ),
+    "not_changeable": Reason(
+        "its author tried to put a text in the place of a poll or a file; it stands as it was", "nothing"
+    ),
+    "withdrawn": Reason("it was taken back before it had left this machine", "nothing"),
     "left": Reason("it came after you had left; it is kept and not shown", "nothing"),
     EXPIRED: Reason("it was kept too long on the server and is gone", "ask in the conversation what it was"),
     EXPIRED_UNREAD: Reason(

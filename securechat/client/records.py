@@ -36,6 +36,7 @@ class ConversationRecord(Struct, frozen=True):
     gone_back: int
     successor: bytes
     predecessor: bytes
+    expires_after: int
 
     @property
     def closed(self) -> bool:

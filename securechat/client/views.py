@@ -54,4 +54,5 @@ def view(
         notify=marks.notify,
         draft=marks.draft,
         verified=bool(others) and others <= verified,
+        expires_after=record.expires_after,
     )

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, intents, log_chain, log_ends, queued, records, staged
+from securechat.client import history, intents, log_chain, log_ends, queued, receipts, records, staged
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
@@ -16,7 +16,7 @@ from securechat.client.groups import Groups
 from securechat.client.intents import Intent, What
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, Purpose, is_waiting
-from securechat.client.people import credential_of
+from securechat.client.people import credential_of, users_in
 from securechat.client.planner import Planner, ready
 from securechat.client.records import ConversationRecord
 from securechat.client.upgrading import upgrade
@@ -29,9 +29,6 @@ from securechat.protocol.messages import SendMessage
 
 PADDING: Final = padded_to((256, 1024, 4096, 16384, MAX_BODY - 1024))
 """Buckets of rules.md; the last leaves room for the message's own fields in a frame."""
-
-MAX_CONTENT: Final = MAX_BODY - 2048
-"""Bytes of content that fit the last bucket with the signature beside them."""
 
 MAX_SEALED: Final = 32
 """Messages in flight per conversation: what a lost race can force us to seal again."""
@@ -88,6 +85,8 @@ class Work:
             if self._wants_update(change, record, group):
                 self._want_update(change, record, group)
                 return Outcome()
+            again = self._report(change, record, group)
+            later = min((each for each in (later, again) if each is not None), default=None)
             self._seal(change, record, group)
         return Outcome(again_in=later)
 
@@ -148,6 +147,17 @@ class Work:
         best = self.device.suites[0]
         told = credential_of(group.public.tree.member(group.own_leaf)).suites
         return best not in told and best in suites_to_go_on_in(group.suite.number)
+
+    def _report(self, change: Change, record: ConversationRecord, group: Group) -> float | None:
+        """Queue the receipts that are due; return in how many seconds to look again."""
+        now = self.clock()
+        due = receipts.due_in(change.db, record.id, now=now)
+        if due is None or due:
+            return due
+        others = users_in(group.public.tree).keys() - {self.device.user}
+        if may_speak(room_of(group.public.context), self.device.user_uri):
+            receipts.put(change, self.device, record, others, now=now)
+        return None
 
     def _seal(self, change: Change, record: ConversationRecord, group: Group) -> None:
         if history.in_flight_before(change.db, record.id, group.epoch):

@@ -1,16 +1,26 @@
-"""A text as a MIMI message, and a MIMI message as text."""
+"""Messages as they are written, and a MIMI message as text.
 
+Every kind of message is one function here; `saying.py` reads them again. A reference names the
+*first* version of a message, also where it was edited since: so whoever misses a version still
+knows which message is meant.
+"""
+
+from collections.abc import Mapping
 from typing import Final
 
 import cbor2
+from msgspec import Struct
 
 from securechat.content.errors import ContentError
+from securechat.content.mentions import MARKDOWN, with_mentions
 from securechat.content.mimi import (
     CHOOSE_ONE,
     REACTION,
+    RENDER,
     ROOM_URI,
     SENDER_URI,
     SINGLE_UNIT,
+    Expiration,
     ExternalPart,
     MimiContent,
     MultiPart,
@@ -19,24 +29,101 @@ from securechat.content.mimi import (
     SinglePart,
     UnknownPart,
 )
+from securechat.content.own_types import (
+    POLL_TYPE,
+    TIMER_TYPE,
+    TYPING_TYPE,
+    VOTE_TYPE,
+    PollAsked,
+    encode_poll,
+    encode_timer,
+    encode_typing,
+    encode_vote,
+)
 from securechat.content.sealed_file import read_file_part
+from securechat.content.status import STATUS_TYPE, Reported, encode_report
 
 PLAIN_TEXT: Final = "text/plain;charset=utf-8"
+
+UNSPECIFIED: Final = 0
+"""The disposition of what is not for eyes."""
 
 _SHOWN_TYPES: Final = frozenset({"text/plain", "text/markdown"})
 _CHARSETS: Final = frozenset({"", "utf-8", "us-ascii"})
 
 
+class Frame(Struct, frozen=True, kw_only=True):
+    """What stands around every message. ``salt`` is 16 random bytes, new for each."""
+
+    salt: bytes
+    sender_uri: str
+    room_uri: str
+    in_reply_to: bytes | None = None
+    topic_id: bytes = b""
+    expires: Expiration | None = None
+
+
+def framed(part: Part, frame: Frame, *, replaces: bytes | None = None) -> MimiContent:
+    """Return a message of this part."""
+    return MimiContent(
+        salt=frame.salt,
+        replaces=replaces,
+        topic_id=frame.topic_id,
+        expires=frame.expires,
+        in_reply_to=frame.in_reply_to,
+        extensions=((SENDER_URI, cbor2.dumps(frame.sender_uri)), (ROOM_URI, cbor2.dumps(frame.room_uri))),
+        part=part,
+    )
+
+
 def text_message(
     text: str, salt: bytes, *, sender_uri: str, room_uri: str, in_reply_to: bytes | None = None
 ) -> MimiContent:
-    """Return a message of one text part. ``salt`` is 16 random bytes, new for each message."""
-    return MimiContent(
-        salt=salt,
-        in_reply_to=in_reply_to,
-        extensions=((SENDER_URI, cbor2.dumps(sender_uri)), (ROOM_URI, cbor2.dumps(room_uri))),
-        part=SinglePart(PLAIN_TEXT, text.encode("utf-8", "replace")),
-    )
+    """Return a message of one plain text part."""
+    frame = Frame(salt=salt, sender_uri=sender_uri, room_uri=room_uri, in_reply_to=in_reply_to)
+    return framed(text_part(text), frame)
+
+
+def text_part(text: str, people: Mapping[str, str] | None = None) -> SinglePart:
+    """Return a text as it is sent: Markdown if it names one of these people (name -> URI), else plain."""
+    markdown = with_mentions(text, people or {})
+    if markdown is not None:
+        return SinglePart(MARKDOWN, markdown.encode("utf-8", "replace"))
+    return SinglePart(PLAIN_TEXT, text.encode("utf-8", "replace"))
+
+
+def withdrawal(target: bytes, frame: Frame, *, disposition: int = RENDER) -> MimiContent:
+    """Return what withdraws a message, or a reaction (its disposition is `REACTION` then)."""
+    return framed(NullPart(disposition), frame, replaces=target)
+
+
+def reaction(text: str, frame: Frame) -> MimiContent:
+    """Return a reaction to what the frame replies to."""
+    return framed(SinglePart(PLAIN_TEXT, text.encode(), REACTION), frame)
+
+
+def poll(asked: PollAsked, frame: Frame) -> MimiContent:
+    lines = [asked.question, *(f"{number}. {text}" for number, text in enumerate(asked.options, 1))]
+    return framed(_with_text(POLL_TYPE, encode_poll(asked), "\n".join(lines)), frame)
+
+
+def vote(numbers: tuple[int, ...], frame: Frame) -> MimiContent:
+    """Return a vote in the poll that the frame replies to."""
+    said = "votes for " + ", ".join(map(str, numbers)) if numbers else "takes the vote back"
+    return framed(_with_text(VOTE_TYPE, encode_vote(numbers), f"({said})"), frame)
+
+
+def timer(seconds: int, frame: Frame) -> MimiContent:
+    said = f"messages disappear {seconds} seconds after they are read" if seconds else "messages stay"
+    return framed(_with_text(TIMER_TYPE, encode_timer(seconds), f"({said} from now on)"), frame)
+
+
+def typing(frame: Frame, *, on: bool) -> MimiContent:
+    return framed(SinglePart(TYPING_TYPE, encode_typing(on=on), UNSPECIFIED), frame)
+
+
+def report(reported: Reported, frame: Frame) -> MimiContent:
+    return framed(SinglePart(STATUS_TYPE, encode_report(reported), UNSPECIFIED), frame)
 
 
 def shown_text(content: MimiContent) -> str:
@@ -46,11 +133,11 @@ def shown_text(content: MimiContent) -> str:
     """
     if content.replaces is not None and isinstance(content.part, NullPart):
         return "(withdraws an earlier message)"
-    text = _shown(content.part)
+    text = shown_part(content.part)
     return f"(changed) {text}" if content.replaces is not None else text
 
 
-def _shown(part: Part) -> str:
+def shown_part(part: Part) -> str:
     match part:
         case NullPart():
             return "(an empty message)"
@@ -84,12 +171,23 @@ def _bytes_text(count: int) -> str:
     return f"{amount:.1f} GiB"
 
 
+def plain_type(content_type: str) -> str:
+    """Return a media type without its parameters, in lower case (RFC 2045, section 5.1)."""
+    return _media_type(content_type)[0]
+
+
+def _with_text(content_type: str, content: bytes, text: str) -> MultiPart:
+    """Return a part of ours, and what everybody else reads instead."""
+    parts = (SinglePart(content_type, content), SinglePart(PLAIN_TEXT, text.encode("utf-8", "replace")))
+    return MultiPart(CHOOSE_ONE, parts)
+
+
 def _shown_several(part: MultiPart) -> str:
     if part.semantics == CHOOSE_ONE:
-        return _shown(next(filter(_can_show, part.parts), part.parts[0]))
+        return shown_part(next(filter(_can_show, part.parts), part.parts[0]))
     if part.semantics == SINGLE_UNIT and not all(map(_can_show, part.parts)):
         return "(a message of several parts that this version cannot show)"
-    return "\n".join(map(_shown, part.parts))
+    return "\n".join(map(shown_part, part.parts))
 
 
 def _shown_single(part: SinglePart) -> str:

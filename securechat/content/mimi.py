@@ -6,14 +6,14 @@ know are kept as they came. Section names below are the draft's.
 """
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 import cbor2
 from msgspec import Struct
 
-from securechat.content import deterministic
 from securechat.content.deterministic import ARRAY, MAP, children, encode_head, end_of
 from securechat.content.errors import ContentError
+from securechat.content.values import read_bytes, read_plain, read_text, read_truth, read_uint
 
 DRAFT: Final = "draft-ietf-mimi-content-08"
 
@@ -131,7 +131,7 @@ class MimiContent(Struct, frozen=True):
         """Return what the sender says of itself (`SENDER_URI`) or of the room (`ROOM_URI`)."""
         for found, value in self.extensions:
             if found == key:
-                return _text(value)
+                return read_text(value)
         return None
 
 
@@ -175,9 +175,9 @@ def decode(data: bytes) -> MimiContent:
         raise ContentError("A message is a list of seven fields.")
     salt, replaces, topic_id, expires, in_reply_to, extensions, part = fields
     content = MimiContent(
-        salt=_bytes(salt),
+        salt=read_bytes(salt),
         replaces=_message_id_or_none(replaces),
-        topic_id=_bytes(topic_id),
+        topic_id=read_bytes(topic_id),
         expires=_expiration(expires),
         in_reply_to=_message_id_or_none(in_reply_to),
         extensions=_extensions(extensions),
@@ -240,18 +240,18 @@ class _PartReader:
         fields = children(data, 0, _DEPTH)
         if data[0] >> 5 != ARRAY or len(fields) < 3:
             raise ContentError("A part is a list of at least three fields.")
-        disposition, language = _uint(fields[0], 8), _text(fields[1])
-        cardinality, rest = _uint(fields[2], 64), fields[3:]
+        disposition, language = read_uint(fields[0], 8), read_text(fields[1])
+        cardinality, rest = read_uint(fields[2], 64), fields[3:]
         if cardinality > _MULTI:
             return UnknownPart(cardinality, tuple(rest), disposition, language)
         if len(rest) != _FIELDS[cardinality]:
             raise ContentError("A part does not have the fields of its kind.")
         if cardinality == _SINGLE:
-            return SinglePart(_text(rest[0]), _bytes(rest[1]), disposition, language)
+            return SinglePart(read_text(rest[0]), read_bytes(rest[1]), disposition, language)
         if cardinality == _EXTERNAL:
             return _external(rest, disposition, language)
         if cardinality == _MULTI:
-            semantics, parts = _uint(rest[0], 8), self._several(rest[1], depth - 1)
+            semantics, parts = read_uint(rest[0], 8), self._several(rest[1], depth - 1)
             if semantics > PROCESS_ALL:
                 raise ContentError("Several parts belong together in a way the draft does not know.")
             return MultiPart(semantics, parts, disposition, language)
@@ -266,18 +266,18 @@ class _PartReader:
 
 def _external(rest: list[bytes], disposition: int, language: str) -> ExternalPart:
     return ExternalPart(
-        content_type=_text(rest[0]),
-        url=_text(rest[1]),
-        expires=_uint(rest[2], 32),
-        size=_uint(rest[3], 64),
-        enc_alg=_uint(rest[4], 16),
-        key=_bytes(rest[5]),
-        nonce=_bytes(rest[6]),
-        aad=_bytes(rest[7]),
-        hash_alg=_uint(rest[8], 8),
-        content_hash=_bytes(rest[9]),
-        description=_text(rest[10]),
-        filename=_text(rest[11]),
+        content_type=read_text(rest[0]),
+        url=read_text(rest[1]),
+        expires=read_uint(rest[2], 32),
+        size=read_uint(rest[3], 64),
+        enc_alg=read_uint(rest[4], 16),
+        key=read_bytes(rest[5]),
+        nonce=read_bytes(rest[6]),
+        aad=read_bytes(rest[7]),
+        hash_alg=read_uint(rest[8], 8),
+        content_hash=read_bytes(rest[9]),
+        description=read_text(rest[10]),
+        filename=read_text(rest[11]),
         disposition=disposition,
         language=language,
     )
@@ -292,12 +292,12 @@ def _extensions(data: bytes) -> Extensions:
     found: Extensions = tuple(zip(map(_key, items[::2]), items[1::2], strict=True))
     for key, value in found:
         if key in (SENDER_URI, ROOM_URI):
-            _text(value)
+            read_text(value)
     return found
 
 
 def _key(data: bytes) -> int | str:
-    key = _plain(data)
+    key = read_plain(data)
     if isinstance(key, str) and 1 <= len(key.encode()) <= MAX_KEY_TEXT:
         return key
     if isinstance(key, int) and not isinstance(key, bool) and -MAX_KEY <= key <= MAX_KEY:
@@ -306,7 +306,7 @@ def _key(data: bytes) -> int | str:
 
 
 def _message_id_or_none(data: bytes) -> bytes | None:
-    value = _plain(data)
+    value = read_plain(data)
     if value is None:
         return None
     # Section "General handling": an id made with a hash that nobody knows is nonsense.
@@ -321,38 +321,4 @@ def _expiration(data: bytes) -> Expiration | None:
     fields = children(data, 0, 1)
     if data[0] >> 5 != ARRAY or len(fields) != 2:
         raise ContentError("An expiration has two fields.")
-    relative = _plain(fields[0])
-    if not isinstance(relative, bool):
-        raise ContentError("An expiration says whether it is relative.")
-    return Expiration(relative, _uint(fields[1], 32))
-
-
-def _bytes(data: bytes) -> bytes:
-    value = _plain(data)
-    if not isinstance(value, bytes):
-        raise ContentError("The content has another item where bytes were expected.")
-    return value
-
-
-def _text(data: bytes) -> str:
-    value = _plain(data)
-    if not isinstance(value, str):
-        raise ContentError("The content has another item where text was expected.")
-    return value
-
-
-def _uint(data: bytes, bits: int) -> int:
-    value = _plain(data)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << bits:
-        raise ContentError(f"The content has another item where a number of {bits} bits was expected.")
-    return value
-
-
-def _plain(data: bytes) -> Any:  # noqa: ANN401 (callers check what they got)
-    """Decode one item that has no items inside: nothing that could build an object."""
-    if data[0] >> 5 in (ARRAY, MAP, deterministic.TAG):
-        raise ContentError("The content has a list, map or tag where a plain value was expected.")
-    try:
-        return cbor2.loads(data)
-    except (cbor2.CBORDecodeError, ValueError) as error:
-        raise ContentError("The content has an item that is not well formed.") from error
+    return Expiration(read_truth(fields[0]), read_uint(fields[1], 32))

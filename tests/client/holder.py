@@ -98,7 +98,10 @@ class ListHolder:
         self.listeners.append(Listener([CONNECTED] if late else []))
         return self.listeners[-1]
 
-    async def send(self, to: str, text: str, *, key: str | None = None) -> Message:
+    async def send(
+        self, to: str, text: str, *, key: str | None = None, reply_to: str = "", thread: str = ""
+    ) -> Message:
+        del reply_to, thread
         if to == "#nowhere":
             raise UnknownConversation(to)
         if to == "#silent":

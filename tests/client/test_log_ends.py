@@ -10,11 +10,12 @@ import pytest
 
 from securechat.client import log_ends, records, stay
 from securechat.client.anchor import Anchor, Span
+from securechat.client.compose import MAX_CONTENT
 from securechat.client.holds import settle_on_purpose
 from securechat.client.log_ends import MAX_KEPT
 from securechat.client.outbox import Outbox
 from securechat.client.session import Session
-from securechat.client.work import MAX_CONTENT, PADDING
+from securechat.client.work import PADDING
 from securechat.membership.chain import MAX_ENDS, VALUE_BYTES, LogEnd, LogMark, read_mark
 from securechat.membership.room import LOG_ENDS_EXTENSION
 from securechat.mls.framing import PrivateMessage, decode_message

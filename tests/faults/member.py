@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import backoff, events, history, intents, outbox, records, session
+from securechat.client import backoff, events, intents, outbox, records, rows, session
 from securechat.client.client import Client
 from securechat.client.config import Home, ServerAddress
 from securechat.client.device import Clock
@@ -239,8 +239,9 @@ class Member:
         places = []
         for record in records.every(db):
             if lines:
-                rows = db.execute(f"{history._SELECT} WHERE m.conversation = ?", (record.id,))
-                kept = [history._message(row) for row in rows]
+                said = "m.kind IN ('text', 'unreadable')"
+                found = db.execute(f"{rows.SELECT} WHERE m.conversation = ? AND {said}", (record.id,))
+                kept = rows.messages_of(db, found.fetchall())
                 told += [self._line(message) for message in kept if not is_note(message)]
             shown = client._view(record)
             code = client.fingerprint(record.name).epoch_code if record.group_id else None

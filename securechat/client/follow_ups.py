@@ -1,0 +1,255 @@
+"""What is said about another message: changes, withdrawals, reactions, votes.
+
+Two steps, apart: what is *judged*, by a table of checks for each kind, from what is said, by whom and of
+what; and what is then *done* to the store. Who counts is the user that MLS proves, on any device. What comes
+before its message waits for it (`said_of`); what comes later takes the place of what came before, in
+the order of the log, which is the same for everybody.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, assert_never
+
+import apsw
+from msgspec import Struct
+
+from securechat.client import forgetting, history, said_of
+from securechat.client.change import Change
+from securechat.client.events import MessageChanged, MessageKind, MessageState, Standing
+from securechat.client.records import ConversationRecord
+from securechat.client.rows import poll_of
+from securechat.client.said_of import Told
+from securechat.content.mimi import decode
+from securechat.content.saying import Changes, Reacts, Votes, Withdraws, Words, said
+from securechat.names import parse_user_uri
+from securechat.text import sanitise
+
+MAX_SHOWN: Final = 64 * 1024
+"""Code points of one message on screen: more than any content of 64 KiB has."""
+
+
+class Verdict(StrEnum):
+    """What comes of it. `NOT_AUTHOR` and `NOT_CHANGEABLE` are also the codes of the note that stays."""
+
+    TAKE = "take"
+    WAIT = "wait"
+    DROP = "drop"
+    """It changes nothing: the message's words are gone, or there is nothing of that kind to say of it."""
+    NOT_AUTHOR = "not_author"
+    NOT_CHANGEABLE = "not_changeable"
+
+
+class TakesBack(Struct, frozen=True):
+    """A withdrawal of a reaction: to what, of which id, and whose that is."""
+
+    target: bytes
+    reaction: bytes
+    sender: str
+
+
+About = Changes | Withdraws | Reacts | Votes
+Meant = About | TakesBack
+
+
+class Target(Struct, frozen=True):
+    """The message it is about."""
+
+    local_id: int
+    mimi_id: bytes
+    sender: str
+    kind: str
+    deleted: bool
+    content: bytes
+
+
+class Case(Struct, frozen=True):
+    """All that is judged by."""
+
+    meant: Meant
+    sender: str
+    target: Target | None
+
+
+Check = Callable[[Case], Verdict | None]
+
+
+def is_here(case: Case) -> Verdict | None:
+    return Verdict.WAIT if case.target is None else None
+
+
+def is_the_author(case: Case) -> Verdict | None:
+    """Section "Rendering and authorization of edits and deletes": nobody but its sender may."""
+    author = case.target.sender if case.target is not None else ""
+    return None if author == case.sender else Verdict.NOT_AUTHOR
+
+
+def is_own_reaction(case: Case) -> Verdict | None:
+    own = isinstance(case.meant, TakesBack) and case.meant.sender == case.sender
+    return None if own else Verdict.NOT_AUTHOR
+
+
+def is_still_said(case: Case) -> Verdict | None:
+    return Verdict.DROP if case.target is None or case.target.deleted else None
+
+
+def is_text(case: Case) -> Verdict | None:
+    text = case.target is not None and case.target.kind == MessageKind.TEXT
+    return None if text else Verdict.NOT_CHANGEABLE
+
+
+def is_in_the_poll(case: Case) -> Verdict | None:
+    asked = poll_of(case.target.content) if case.target and case.target.kind == MessageKind.POLL else None
+    numbers = case.meant.numbers if isinstance(case.meant, Votes) else ()
+    return None if asked is not None and max(numbers, default=0) <= len(asked.options) else Verdict.DROP
+
+
+CHECKS: Final[dict[type, tuple[Check, ...]]] = {
+    Changes: (is_here, is_the_author, is_still_said, is_text),
+    Withdraws: (is_here, is_the_author, is_still_said),
+    Reacts: (is_here, is_still_said),
+    TakesBack: (is_own_reaction,),
+    Votes: (is_here, is_still_said, is_in_the_poll),
+}
+"""What is said -> what it has to stand, in this order."""
+
+
+def judge(case: Case) -> Verdict:
+    verdicts = (check(case) for check in CHECKS[type(case.meant)])
+    return next((verdict for verdict in verdicts if verdict is not None), Verdict.TAKE)
+
+
+def take(change: Change, record: ConversationRecord, about: About, told: Told, *, me: str) -> Verdict:
+    """Judge what was said, and do it.
+
+    :param me: our own URI: whether we are named is ours to say
+    """
+    db = change.db
+    meant = _meant(db, record.id, about)
+    target = find(db, record.id, meant.target)
+    verdict = judge(Case(meant, told.sender, target))
+    if verdict is Verdict.WAIT:
+        _wait(db, record.id, about, told)
+    elif verdict is Verdict.TAKE:
+        _do(db, record.id, meant, told, target, me=me)
+        if target is not None:
+            _tell(change, record, target.local_id)
+    return verdict
+
+
+def settle(change: Change, record: ConversationRecord, local_id: int, mimi_id: bytes, *, me: str) -> None:
+    """Let what waited for a message count, now that it is here."""
+    db = change.db
+    early = said_of.take_early(db, record.id, mimi_id)
+    target = find(db, record.id, mimi_id)
+    if target is None:
+        return
+    asked = poll_of(target.content) if target.kind == MessageKind.POLL else None
+    counted = said_of.end_wait(db, record.id, mimi_id, options=len(asked.options) if asked else 0)
+    domain = parse_user_uri(me).domain
+    for told in early:
+        about = said(decode(told.content), domain=domain)
+        if isinstance(about, Changes | Withdraws):
+            verdict = take(change, record, about, told, me=me)
+            if verdict in (Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE):
+                note(change, record, about, told, code=verdict)
+    if counted:
+        _tell(change, record, local_id)
+
+
+def note(change: Change, record: ConversationRecord, about: About, told: Told, *, code: str) -> None:
+    """Keep what does not count, with the reason: it is not shown, and not hidden either."""
+    words = about.words.text if isinstance(about, Changes) else ""
+    history.add_received(
+        change.db,
+        record.id,
+        history.Arrival(
+            sender=told.sender,
+            state=MessageState.NOT_SHOWN,
+            content=told.content,
+            mimi_id=told.mimi_id,
+            text=sanitise(words, multiline=True, limit=MAX_SHOWN),
+            timestamp=told.timestamp,
+            sequence=0,
+            epoch=record.epoch,
+            code=code,
+            about=about.target,
+        ),
+    )
+
+
+def find(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | None:
+    """Return the message of this id, or whose last change has it."""
+    for column in ("mimi_id", "version"):
+        row = db.execute(
+            "SELECT id, mimi_id, sender, kind, deleted, content FROM message"  # noqa: S608 (one of two)
+            f" WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
+            (conversation, mimi_id),
+        ).fetchone()
+        if row is not None:
+            local_id, known_id, sender, kind, deleted, content = row
+            return Target(local_id, known_id, sender, kind, bool(deleted), content)
+    return None
+
+
+def _meant(db: apsw.Connection, conversation: int, about: About) -> Meant:
+    """Tell the withdrawal of a reaction from that of a message, and a version of a message from it."""
+    if isinstance(about, Withdraws):
+        reaction = said_of.reaction_of(db, conversation, about.target)
+        return about if reaction is None else TakesBack(reaction[0], about.target, reaction[1])
+    return about
+
+
+def _wait(db: apsw.Connection, conversation: int, about: About, told: Told) -> None:
+    match about:
+        case Changes() | Withdraws():
+            said_of.put_early(db, conversation, about, told)
+        case Reacts():
+            said_of.put_reactions(db, conversation, about, told, waiting=True)
+        case Votes():
+            said_of.put_vote(db, conversation, about, told, waiting=True)
+        case _:
+            assert_never(about)
+
+
+def _do(
+    db: apsw.Connection, conversation: int, meant: Meant, told: Told, target: Target | None, *, me: str
+) -> None:
+    if isinstance(meant, TakesBack):
+        said_of.drop_reaction(db, conversation, meant.reaction, told.sender)
+        return
+    if target is None:
+        raise AssertionError("what counts is about a message that is here")
+    match meant:
+        case Changes():
+            _put_words(db, target.local_id, meant.words, told, me=me)
+        case Withdraws():
+            forgetting.withdraw(db, conversation, target.local_id, target.mimi_id)
+        case Reacts():
+            first = Reacts(target.mimi_id, meant.texts, meant.instead_of)
+            said_of.put_reactions(db, conversation, first, told, waiting=False)
+        case Votes():
+            first_vote = Votes(target.mimi_id, meant.numbers)
+            said_of.put_vote(db, conversation, first_vote, told, waiting=False)
+        case _:
+            assert_never(meant)
+
+
+def _put_words(db: apsw.Connection, local_id: int, words: Words, told: Told, *, me: str) -> None:
+    # Of ours the first content stays: it is what is sent again should the server have lost it.
+    db.execute(
+        "UPDATE message SET text = ?, edited = ?, version = ?, mentions_me = ?,"
+        " content = CASE WHEN own = 0 THEN ? ELSE content END WHERE id = ?",
+        (
+            sanitise(words.text, multiline=True, limit=MAX_SHOWN),
+            max(told.timestamp, 1),
+            told.mimi_id,
+            int(me in words.people),
+            told.content,
+            local_id,
+        ),
+    )
+
+
+def _tell(change: Change, record: ConversationRecord, local_id: int) -> None:
+    if record.state is not Standing.INVITED:
+        change.tell(MessageChanged(history.message(change.db, local_id)))

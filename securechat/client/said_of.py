@@ -1,0 +1,155 @@
+"""The tables ``reaction``, ``vote`` and ``early_change``: what was said of other messages.
+
+A reaction or a vote is kept with its message or, for a while, before it: ``waiting``. Of each sender only
+the last few wait, so that nobody can fill a store with words about messages that never come.
+"""
+
+from typing import Any, Final
+
+import apsw
+from msgspec import Struct
+
+from securechat.content.saying import Changes, Reacts, Votes, Withdraws
+
+MAX_REACTIONS_EACH: Final = 8
+"""Reactions of one user to one message; what is more is let go of."""
+
+MAX_WAITING_EACH: Final = 32
+"""Of one sender in one conversation, for each kind. Their messages come in order, so few ever wait."""
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """By whom and when it was said (seconds since 1970), its id, and its content as it was sealed."""
+
+    sender: str
+    mimi_id: bytes
+    timestamp: int
+    content: bytes
+
+
+def put_reactions(
+    db: apsw.Connection, conversation: int, reacts: Reacts, told: Told, *, waiting: bool
+) -> None:
+    """Keep what somebody reacts with; said again it changes its id only."""
+    if reacts.instead_of is not None:
+        drop_reaction(db, conversation, reacts.instead_of, told.sender)
+    row = db.execute(
+        "SELECT count(*) FROM reaction WHERE conversation = ? AND target = ? AND sender = ?",
+        (conversation, reacts.target, told.sender),
+    ).fetchone()
+    room = MAX_REACTIONS_EACH - (row[0] if row else 0)
+    for text in reacts.texts:
+        db.execute(
+            "UPDATE reaction SET mimi_id = ?"
+            " WHERE conversation = ? AND target = ? AND sender = ? AND text = ?",
+            (told.mimi_id, conversation, reacts.target, told.sender, text),
+        )
+        if db.changes() or room <= 0:
+            continue
+        room -= 1
+        db.execute(
+            "INSERT INTO reaction (conversation, target, sender, text, mimi_id, waiting)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (conversation, reacts.target, told.sender, text, told.mimi_id, int(waiting)),
+        )
+    if waiting:
+        _keep_last(db, "reaction", conversation, told.sender)
+
+
+def drop_reaction(db: apsw.Connection, conversation: int, mimi_id: bytes, sender: str) -> None:
+    db.execute(
+        "DELETE FROM reaction WHERE conversation = ? AND mimi_id = ? AND sender = ?",
+        (conversation, mimi_id, sender),
+    )
+
+
+def reaction_of(db: apsw.Connection, conversation: int, mimi_id: bytes) -> tuple[bytes, str] | None:
+    """Return what a reaction is to, and whose it is."""
+    row = db.execute(
+        "SELECT target, sender FROM reaction WHERE conversation = ? AND mimi_id = ? LIMIT 1",
+        (conversation, mimi_id),
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def own_reaction(
+    db: apsw.Connection, conversation: int, target: bytes, sender: str, text: str
+) -> bytes | None:
+    """Return the id of a user's reaction with this text."""
+    row = db.execute(
+        "SELECT mimi_id FROM reaction WHERE conversation = ? AND target = ? AND sender = ? AND text = ?",
+        (conversation, target, sender, text),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def put_vote(db: apsw.Connection, conversation: int, votes: Votes, told: Told, *, waiting: bool) -> None:
+    """Keep what somebody is for, in the place of what was before; nothing at all takes it back."""
+    db.execute(
+        "INSERT INTO vote (conversation, target, sender, numbers, waiting) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (conversation, target, sender) DO UPDATE SET numbers = excluded.numbers",
+        (conversation, votes.target, told.sender, bytes(votes.numbers), int(waiting)),
+    )
+    if waiting:
+        _keep_last(db, "vote", conversation, told.sender)
+    elif not votes.numbers:
+        db.execute(
+            "DELETE FROM vote WHERE conversation = ? AND target = ? AND sender = ?",
+            (conversation, votes.target, told.sender),
+        )
+
+
+def put_early(db: apsw.Connection, conversation: int, about: Changes | Withdraws, told: Told) -> None:
+    """Keep the last change of a message that is not here yet; nothing changes a withdrawn one."""
+    db.execute(
+        "INSERT INTO early_change (conversation, target, sender, mimi_id, content, timestamp, withdraws)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation, target, sender) DO UPDATE SET"
+        " mimi_id = excluded.mimi_id, content = excluded.content, timestamp = excluded.timestamp,"
+        " withdraws = excluded.withdraws WHERE withdraws = 0",
+        (
+            conversation,
+            about.target,
+            told.sender,
+            told.mimi_id,
+            told.content,
+            told.timestamp,
+            int(isinstance(about, Withdraws)),
+        ),
+    )
+    _keep_last(db, "early_change", conversation, told.sender)
+
+
+def take_early(db: apsw.Connection, conversation: int, target: bytes) -> list[Told]:
+    """Return, and forget, the changes that waited for a message."""
+    rows: Any = db.execute(
+        "SELECT sender, mimi_id, timestamp, content FROM early_change"
+        " WHERE conversation = ? AND target = ? ORDER BY id",
+        (conversation, target),
+    ).fetchall()
+    if rows:
+        db.execute("DELETE FROM early_change WHERE conversation = ? AND target = ?", (conversation, target))
+    return [Told(sender=row[0], mimi_id=row[1], timestamp=row[2], content=row[3]) for row in rows]
+
+
+def end_wait(db: apsw.Connection, conversation: int, target: bytes, *, options: int) -> bool:
+    """Let what waited for a message count, now that it is here; whether there was anything.
+
+    :param options: how many a poll has; 0 if the message is none
+    """
+    where = "WHERE conversation = ? AND target = ? AND waiting = 1"
+    votes: Any = db.execute(f"SELECT id, numbers FROM vote {where}", (conversation, target)).fetchall()  # noqa: S608
+    wrong = [(row[0],) for row in votes if not row[1] or max(row[1]) > options]
+    db.executemany("DELETE FROM vote WHERE id = ?", wrong)
+    db.execute(f"UPDATE vote SET waiting = 0 {where}", (conversation, target))  # noqa: S608 (constants)
+    counted = db.changes()
+    db.execute(f"UPDATE reaction SET waiting = 0 {where}", (conversation, target))  # noqa: S608 (constants)
+    return bool(counted + db.changes())
+
+
+def _keep_last(db: apsw.Connection, table: str, conversation: int, sender: str) -> None:
+    waits = "" if table == "early_change" else "AND waiting = 1"
+    db.execute(
+        f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table}"  # noqa: S608 (our own names)
+        f" WHERE conversation = ? AND sender = ? {waits} ORDER BY id DESC LIMIT -1 OFFSET ?)",
+        (conversation, sender, MAX_WAITING_EACH),
+    )

@@ -1,0 +1,26 @@
+"""Options of the account, kept in its store: each is on until it is turned off."""
+
+from enum import StrEnum
+
+import apsw
+
+
+class Setting(StrEnum):
+    """What others are told of us."""
+
+    DELIVERY = "delivery"
+    READ = "read"
+    TYPING = "typing"
+
+
+def is_on(db: apsw.Connection, setting: Setting) -> bool:
+    row = db.execute("SELECT value FROM setting WHERE name = ?", (setting,)).fetchone()
+    return row is None or bool(row[0])
+
+
+def turn(db: apsw.Connection, setting: Setting, *, on: bool) -> None:
+    db.execute(
+        "INSERT INTO setting (name, value) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (setting, int(on)),
+    )

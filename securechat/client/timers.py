@@ -1,0 +1,88 @@
+"""Messages that disappear: their time runs from when they are read, of ours from when they are sent.
+
+How long is a property of the conversation, set by whoever may speak in it; each message carries
+it, so that everybody forgets the same ones. A message may name a date instead (section
+"Expiring"); nothing stays because of it that would go without it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+
+from securechat.client import forgetting, history
+from securechat.client.change import Change
+from securechat.client.events import MessageChanged
+from securechat.content.mimi import Expiration
+from securechat.content.own_types import MAX_TIMER
+
+MOST_AT_ONCE: Final = 500
+"""Messages forgotten in one change: how long nothing else can be done."""
+
+PASSING_KEPT: Final = 31 * 86_400
+"""Seconds that our own receipts are kept: as long as a restored server may ask for what it has lost."""
+
+_UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def lifetime(expires: Expiration | None, *, now: int) -> tuple[int, int]:
+    """Return how many seconds a message stays once it is read, and when it goes in any case; 0: for ever.
+
+    More than a year is nonsense (section "General handling"); what is in the past goes at once.
+    """
+    if expires is None:
+        return 0, 0
+    if expires.relative:
+        return min(max(expires.time, 1), MAX_TIMER), 0
+    return 0, min(max(expires.time, 1), now + MAX_TIMER)
+
+
+def sentence(seconds: int) -> str:
+    """What is shown where the timer was set."""
+    if not seconds:
+        return "(messages stay from now on)"
+    return f"(messages disappear {duration(seconds)} after they are read from now on)"
+
+
+def duration(seconds: int) -> str:
+    size, name = next((size, name) for size, name in _UNITS if seconds % size == 0)
+    count = seconds // size
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
+def start(db: apsw.Connection, local_ids: Sequence[int], *, now: int) -> None:
+    """Let the time of messages run that have been read."""
+    db.executemany(
+        "UPDATE message SET expires = ? + lifetime WHERE id = ? AND lifetime > 0 AND expires = 0",
+        [(now, local_id) for local_id in local_ids],
+    )
+
+
+def sweep(change: Change) -> int:
+    """Forget what is due; return how much that was."""
+    db = change.db
+    rows: Any = db.execute(
+        "SELECT id, conversation, mimi_id FROM message WHERE expires > 0 AND expires <= ?"
+        " AND state <> 'queued' ORDER BY expires LIMIT ?",
+        (change.now, MOST_AT_ONCE),
+    ).fetchall()
+    for local_id, conversation, mimi_id in rows:
+        forgetting.disappear(db, conversation, local_id, mimi_id or b"")
+        change.tell(MessageChanged(history.message(db, local_id)))
+    return len(rows)
+
+
+def next_due(db: apsw.Connection) -> int | None:
+    """Return when the next message goes, in seconds since 1970."""
+    row = db.execute("SELECT min(expires) FROM message WHERE expires > 0 AND state <> 'queued'").fetchone()
+    return None if row is None else row[0]
+
+
+def tidy(db: apsw.Connection, *, now: int) -> None:
+    """At a start: drop what was never sent and is of no use any more, and what has long been sent."""
+    db.execute(
+        "DELETE FROM message WHERE kind IN ('receipt', 'typing')"
+        " AND (timestamp < ? AND state <> 'queued'"
+        " OR kind = 'typing' AND state = 'queued' AND sealed IS NULL)",
+        (now - PASSING_KEPT,),
+    )

@@ -74,8 +74,8 @@ class Face(Protocol):
         self,
         name: str,
         *,
-        before: LocalId = 0,
-        after: LocalId = 0,
+        before: Place = 0,
+        after: Place = 0,
         limit: Limit = 100,
         thread: str | None = None,
     ) -> list[Message]: ...
@@ -94,9 +94,6 @@ class Face(Protocol):
 
     async def search(
         self, words: str, *, conversation: str | None = None, limit: Limit = 50, before: Place = 0
-    ) -> list[Message]: ...
-    async def timeline(
-        self, name: str, *, before: Place = 0, after: Place = 0, limit: Limit = 100
     ) -> list[Message]: ...
     async def at_date(self, name: str, day: date) -> int: ...
     async def bookmark(self, message: str | int, *, on: bool = True) -> Message: ...

@@ -63,14 +63,6 @@ class Finder:
         """Return the messages that are kept in mind, the newest first."""
         return self._messages(finding.bookmarks(self._engine.store.db, limit))
 
-    def timeline(self, name: str, *, before: int = 0, after: int = 0, limit: int = 100) -> list[Message]:
-        """Return a page of a conversation, oldest first: the last, or the last before or first after a place.
-
-        :param before, after: ``local_id`` of a message; 0 for none
-        """
-        db, where = self._engine.store.db, self._verbs.record(name).id
-        return self._messages(finding.page(db, where, before=before, after=after, limit=limit))
-
     def set_draft(self, name: str, text: str) -> None:
         """Keep what was typed in a conversation and not sent; empty for nothing."""
         typed = text[:MAX_DRAFT].encode("utf-8", "replace").decode()

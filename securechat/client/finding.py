@@ -93,18 +93,6 @@ def bookmark(db: apsw.Connection, message: int, *, on: bool, now: int) -> None:
         db.execute("DELETE FROM bookmark WHERE message = ?", (message,))
 
 
-def page(db: apsw.Connection, conversation: int, *, before: int, after: int, limit: int) -> list[int]:
-    """Return messages of a conversation, oldest first: the last, or those next to a place."""
-    shown = "SELECT id FROM message WHERE conversation = ? AND state <> 'not_shown'"
-    if after and not before:
-        rows = db.execute(f"{shown} AND id > ? ORDER BY id LIMIT ?", (conversation, after, limit))
-        return [row[0] for row in rows]
-    rows = db.execute(
-        f"{shown} AND id < ? ORDER BY id DESC LIMIT ?", (conversation, before or _AFTER_ALL, limit)
-    )
-    return [row[0] for row in rows][::-1]
-
-
 def bookmarks(db: apsw.Connection, limit: int) -> list[int]:
     """Return the messages that are kept in mind, the newest first."""
     rows = db.execute("SELECT message FROM bookmark ORDER BY message DESC LIMIT ?", (limit,))

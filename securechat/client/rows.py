@@ -26,8 +26,9 @@ BATCH: Final = 500
 
 COLUMNS: Final = (
     "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
-    " iif(m.imported IS NULL, m.verified, 'imported'), m.kind, m.about, m.thread, m.edited, m.deleted, m.mentions_me, m.expires, m.conversation,"
-    " CASE WHEN m.kind IN ('poll', 'file') THEN m.content END, f.part, f.path, m.imported"
+    " iif(m.imported IS NULL, m.verified, 'imported'), m.kind, m.about, m.thread, m.edited, m.deleted,"
+    " m.mentions_me, m.expires, m.conversation, CASE WHEN m.kind IN ('poll', 'file') THEN m.content END,"
+    " f.part, f.path, m.imported"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)

@@ -36,14 +36,14 @@ def page(
     thread: str | None = None,
 ) -> list[Message]:
     """Return messages oldest first: the last before a place, or the first after one, or the last of all."""
-    forward = after > 0 and before == 0
+    forward = after != 0 and before == 0
     where, order = "m.conversation = ? AND m.hidden = 0", "ASC" if forward else "DESC"
     bindings: list[int | str] = [conversation]
     if thread is not None:
         where += " AND m.thread = ? AND m.thread <> ''" if thread else " AND m.thread = ?"
         bindings.append(thread)
     for place, sign in ((before, "<"), (after, ">")):
-        if place > 0:
+        if place:  # below zero lies what was brought in
             where += f" AND m.id {sign} ?"
             bindings.append(place)
     bindings.append(max(0, min(limit, MOST_AT_ONCE)))

@@ -1,8 +1,10 @@
 """Alice, bob and carol: what a group is for."""
 
+from dataclasses import replace
+
 import pytest
 
-from securechat.mls.cipher_suite import SUITES, CipherSuite
+from securechat.mls.cipher_suite import SUITE_3, SUITES, CipherSuite
 from securechat.mls.credential import BasicCredential
 from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.examining import ExaminedApplication, ExaminedCommit
@@ -181,6 +183,15 @@ def test_a_group_does_not_begin_with_what_its_creator_cannot_read() -> None:
         with pytest.raises(ValidationError) as raised:
             group_of("alice", extensions=(extension,))
         assert raised.value.rule == rule
+
+
+def test_a_group_does_not_begin_with_a_leaf_that_others_would_refuse() -> None:
+    who = replace(identity("alice"), leaf_extensions=(Extension(0xF00F, b""),))
+    with pytest.raises(ValidationError) as raised:
+        Group.create(who, suite=SUITE_3, group_id=b"tea")
+    assert raised.value.rule == "leaf-extension-unlisted"
+    with pytest.raises(UsageError):
+        Group.create(identity("alice", SUITES[2]), suite=SUITE_3, group_id=b"tea")
 
 
 def test_a_pre_shared_key_is_mixed_in() -> None:

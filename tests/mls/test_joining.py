@@ -208,6 +208,14 @@ def test_a_welcome_whose_path_secret_is_another_is_refused() -> None:
     assert invited.refused(forged) == "path-secret-key"
 
 
+def test_a_welcome_that_says_we_sent_it_is_refused() -> None:
+    """The keys above us would be ours alone to know (12.4.3.1)."""
+    invited = Invited()
+    ours = max(index for index, _ in invited.alice.public.tree.leaves())
+    forged = invited.resealed(lambda info: msgspec.structs.replace(info, signer=ours), signer=invited.carol)
+    assert invited.refused(forged) == "path-secret-key"
+
+
 def test_every_byte_of_a_welcome_counts() -> None:
     invited = Invited()
     for place in range(0, len(invited.welcome), 3):

@@ -95,6 +95,11 @@ async def _bookmarks(face: Face, surface: Surface, _command: Command, _target: s
     return None
 
 
+async def _mentions(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
+    _print(surface, (await face.mentions(FOUND))[::-1])
+    return None
+
+
 async def _contacts(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
     for contact in await face.contacts():
         surface.tell(contact_text(contact))
@@ -114,6 +119,7 @@ FINDING: Final[dict[str, Finding]] = {
     "notify": _notify,
     "bookmark": _bookmark,
     "bookmarks": _bookmarks,
+    "mentions": _mentions,
     "contacts": _contacts,
     "devices": _devices,
 }

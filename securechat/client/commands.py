@@ -72,6 +72,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "why": ("/why [@user|#room]", "why a conversation is on hold or a message cannot be read"),
     "search": ('/search WORDS or "A PHRASE"', "find what was said; each line is followed by its id"),
     "history": ("/history [@user|#room] [COUNT]", "what was said in a conversation"),
+    "mentions": ("/mentions", "messages that name you"),
     "bookmark": ("/bookmark ID [off]", "keep a message in mind, or no longer"),
     "bookmarks": ("/bookmarks", "messages kept in mind"),
     "notify": ("/notify [@user|#room] all|mentions|mute", "what of a conversation makes itself heard"),

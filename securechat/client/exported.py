@@ -11,11 +11,23 @@ import msgspec
 from msgspec import Meta, Struct
 
 from securechat.client.errors import ClientError
-from securechat.client.events import Conversation, FileInfo, Message, MessageKind, Poll, PollOption, Reaction
+from securechat.client.events import (
+    Conversation,
+    FileInfo,
+    Message,
+    MessageKind,
+    MessageState,
+    Poll,
+    PollOption,
+    Reaction,
+)
 from securechat.names import NameRefused, fold_room_alias, fold_user
 from securechat.text import sanitise
 
 FORMAT: Final = "securechat-export/1"
+
+IMPORTED: Final = "imported"
+"""How far what came from a file is verified: not at all."""
 
 MAX_LINE: Final = 512 * 1024
 """Bytes: a message of 64 KiB in JSON's longest spelling, with its reactions."""
@@ -90,6 +102,31 @@ def line_of(message: Message) -> dict[str, Any]:
     names = {"conversation": "room", "sender": "from", "timestamp": "ts"}
     fields = msgspec.to_builtins(message)
     return {"type": "message"} | {names.get(name, name): value for name, value in fields.items()}
+
+
+def message_of(said: Said, *, local_id: int, conversation: str, own: bool) -> Message:
+    """The message that is shown for what was imported."""
+    return Message(
+        id=said.id,
+        local_id=local_id,
+        conversation=conversation,
+        sender=said.sender,
+        own=own,
+        text="" if said.deleted else said.text,
+        timestamp=said.ts,
+        sequence=0,
+        epoch=0,
+        state=MessageState.RECEIVED,
+        verified=IMPORTED,
+        kind=said.kind,
+        reply_to=said.reply_to,
+        thread=said.thread,
+        edited=said.edited,
+        deleted=said.deleted,
+        reactions=said.reactions,
+        poll=said.poll,
+        file=said.file,
+    )
 
 
 def read_header(line: bytes) -> Header:

@@ -63,6 +63,10 @@ class Finder:
         """Return the messages that are kept in mind, the newest first."""
         return self._messages(finding.bookmarks(self._engine.store.db, limit))
 
+    def mentions(self, limit: int = 100) -> list[Message]:
+        """Return the messages of others that name us, the newest first."""
+        return self._messages(finding.mentions(self._engine.store.db, limit))
+
     def set_draft(self, name: str, text: str) -> None:
         """Keep what was typed in a conversation and not sent; empty for nothing."""
         typed = text[:MAX_DRAFT].encode("utf-8", "replace").decode()

@@ -16,9 +16,7 @@ MIN_ID: Final = 6
 
 _ID_SIZE: Final = 64
 
-_SHOWN: Final = (
-    "m.state <> 'not_shown' AND m.conversation NOT IN (SELECT id FROM conversation WHERE state = 'invited')"
-)
+_SHOWN: Final = "m.hidden = 0 AND m.conversation NOT IN (SELECT id FROM conversation WHERE state = 'invited')"
 """Of a room one has not joined nothing is found: whoever invites could put anything there."""
 
 
@@ -52,7 +50,7 @@ def first_since(db: apsw.Connection, conversation: int, day: date) -> int:
     except (OverflowError, OSError, ValueError):
         since = 0 if day.year < _EPOCH_YEAR else _AFTER_ALL  # a day that no clock of this machine reaches
     row = db.execute(
-        "SELECT id FROM message WHERE conversation = ? AND state <> 'not_shown' AND timestamp >= ?"
+        "SELECT id FROM message WHERE conversation = ? AND hidden = 0 AND timestamp >= ?"
         " ORDER BY timestamp, id LIMIT 1",
         (conversation, since),
     ).fetchone()
@@ -91,6 +89,16 @@ def bookmark(db: apsw.Connection, message: int, *, on: bool, now: int) -> None:
         db.execute("INSERT OR IGNORE INTO bookmark (message, kept) VALUES (?, ?)", (message, now))
     else:
         db.execute("DELETE FROM bookmark WHERE message = ?", (message,))
+
+
+def mentions(db: apsw.Connection, limit: int) -> list[int]:
+    """Return the messages of others that name us, the newest first."""
+    rows = db.execute(
+        "SELECT m.id FROM message m WHERE m.mentions_me = 1 AND m.own = 0"  # noqa: S608 - a constant
+        f" AND {_SHOWN} ORDER BY m.id DESC LIMIT ?",
+        (limit,),
+    )
+    return [row[0] for row in rows]
 
 
 def bookmarks(db: apsw.Connection, limit: int) -> list[int]:

@@ -81,7 +81,8 @@ def _insert(change: Change, device: Device, record: ConversationRecord, place: i
     # Received, also what is ours: nothing of it is ever sent again. Told, printed and shown already.
     change.db.execute(
         "INSERT INTO message (id, conversation, imported, sender, own, state, content, text, timestamp,"
-        " printed, shown) VALUES (?, ?, ?, ?, ?, 'received', ?, ?, ?, 1, 1)",
+        " printed, shown, reported, thread, edited, deleted)"
+        " VALUES (?, ?, ?, ?, ?, 'received', ?, ?, ?, 1, 1, 2, ?, ?, ?)",
         (
             place,
             record.id,
@@ -91,5 +92,8 @@ def _insert(change: Change, device: Device, record: ConversationRecord, place: i
             msgspec.json.encode(said),
             "" if said.deleted else said.text,
             said.ts,
+            said.thread,
+            said.edited,
+            int(said.deleted),
         ),
     )

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import apsw
+import msgspec
 from msgspec import Struct
 
 from securechat.client.events import Message, MessageKind, MessageState, Poll, PollOption, Reaction
+from securechat.client.exported import Said, message_of
 from securechat.client.file_info import file_info
 from securechat.content.errors import ContentError
 from securechat.content.mimi import decode
@@ -26,9 +28,9 @@ BATCH: Final = 500
 
 COLUMNS: Final = (
     "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
-    " iif(m.imported IS NULL, m.verified, 'imported'), m.kind, m.about, m.thread, m.edited, m.deleted,"
-    " m.mentions_me, m.expires, m.conversation, CASE WHEN m.kind IN ('poll', 'file') THEN m.content END,"
-    " f.part, f.path, m.imported"
+    " m.verified, m.kind, m.about, m.thread, m.edited, m.deleted, m.mentions_me, m.expires, m.conversation,"
+    " CASE WHEN m.kind IN ('poll', 'file') OR m.imported IS NOT NULL THEN m.content END, f.part, f.path,"
+    " m.imported"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
@@ -69,10 +71,13 @@ def poll_of(content: bytes) -> PollAsked | None:
 
 
 def _message(row: Row, beside: _Beside) -> Message:
+    if row[23] is not None and row[20]:
+        said = msgspec.json.decode(row[20], type=Said)
+        return message_of(said, local_id=row[0], conversation=row[2], own=bool(row[4]))
     mimi_id, kind = row[1] or b"", row[12]
     got = beside.receipts.get(row[0], ())
     return Message(
-        id=(mimi_id or row[23] or b"").hex(),
+        id=mimi_id.hex(),
         local_id=row[0],
         conversation=row[2],
         sender=row[3],

@@ -71,7 +71,7 @@ def topic_of(db: apsw.Connection, conversation: int, thread: str) -> bytes | Non
     """Return the id of the topic that is called so here."""
     rows: Any = db.execute(
         "SELECT content FROM message WHERE conversation = ? AND thread = ? AND thread <> '' AND hidden = 0"
-        " AND content <> x'' ORDER BY id LIMIT 1",
+        " AND imported IS NULL AND content <> x'' ORDER BY id LIMIT 1",
         (conversation, thread),
     )
     try:

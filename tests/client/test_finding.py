@@ -81,6 +81,16 @@ def test_a_search_in_one_conversation_finds_nothing_of_another(changes: Changes)
     assert search(changes.db, str(here)) == []
 
 
+def test_those_that_name_us_are_listed_the_newest_first(changes: Changes) -> None:
+    with changes.change() as change:
+        room = a_room(change.db)
+        first, _, third = (heard(change.db, room, text) for text in "abc")
+        change.db.execute("UPDATE message SET mentions_me = 1 WHERE id IN (?, ?)", (first, third))
+
+    assert finding.mentions(changes.db, 9) == [third, first]
+    assert finding.mentions(changes.db, 1) == [third]
+
+
 def test_what_is_not_shown_is_not_found(changes: Changes) -> None:
     """Nor what somebody says in a room that one is only invited to."""
     with changes.change() as change:
@@ -162,9 +172,10 @@ def test_nothing_is_found_by_a_walk_through_all_that_was_said(changes: Changes) 
         search(changes.db, "lunch")
         finding.first_since(changes.db, room, date(2026, 5, 5))
         finding.bookmarks(changes.db, 9)
+        finding.mentions(changes.db, 9)
         finding.local_id(changes.db, said)
 
     plans = plans_of(changes.db, work)
 
-    assert len(plans) == 4
+    assert len(plans) == 5
     assert walks(plans) == []

@@ -285,7 +285,7 @@ class Acts:
 
         async def deleted() -> None:
             if await self._host.app.push_screen_wait(Question(question)):
-                await self._host.bridge.ask(lambda client: client.delete(message.conversation, message.id))
+                await self._host.talk.change(lambda client: client.delete(message.conversation, message.id))
 
         self._host.run(deleted())
 
@@ -302,7 +302,7 @@ class Acts:
             )
             if text and message is not None:
                 sign = with_emoji(text.strip())
-                await self._host.bridge.ask(
+                await self._host.talk.change(
                     lambda client: client.react(message.conversation, message.id, sign)
                 )
 

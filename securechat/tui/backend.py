@@ -32,9 +32,9 @@ class Backend(Protocol):
         self, words: str, *, conversation: str | None = None, limit: int = 50, before: int = 0
     ) -> Maybe[list[Message]]: ...
     def send(self, to: str, text: str, *, reply_to: str = "", thread: str = "") -> Maybe[Message]: ...
-    def edit(self, to: str, id: str, text: str) -> Maybe[Any]: ...  # noqa: A002 - the client's name
-    def delete(self, to: str, id: str) -> Maybe[Any]: ...  # noqa: A002
-    def react(self, to: str, id: str, text: str, *, on: bool = True) -> Maybe[Any]: ...  # noqa: A002
+    def edit(self, to: str, id: str, text: str) -> Maybe[Message]: ...  # noqa: A002 - the client's name
+    def delete(self, to: str, id: str) -> Maybe[Message]: ...  # noqa: A002
+    def react(self, to: str, id: str, text: str, *, on: bool = True) -> Maybe[Message]: ...  # noqa: A002
     def typing(self, to: str, on: bool) -> Maybe[Any]: ...  # noqa: FBT001 - the client's name
     def mark_read(self, to: str, id: str) -> Maybe[Any]: ...  # noqa: A002
     def mark_shown(self, local_ids: list[int]) -> Maybe[Any]: ...

@@ -20,13 +20,16 @@ MAX_DRAFT: Final = 32_768
 PASTE_SECONDS: Final = 0.1
 """An Enter this soon after a paste belongs to it: no person is that fast."""
 
+_KEPT: Final = frozenset("\n\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
+"""Not printable by themselves; emoji and some scripts need them."""
+
 Clock = Callable[[], float]
 
 
 def pasted(text: str) -> str:
-    """Return what a paste puts into a draft: its lines, without controls."""
+    """Return what a paste puts into a draft: its lines, without controls and what reorders or hides."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
-    return "".join(c for c in lines if c == "\n" or (c.isprintable() and not "\ud800" <= c <= "\udfff"))
+    return "".join(c for c in lines if c in _KEPT or c.isprintable())
 
 
 class Composer(TextArea):
@@ -77,7 +80,7 @@ class Composer(TextArea):
 
     def put(self, text: str) -> None:
         """Make this the draft, the cursor at its end."""
-        self.load_text(text[:MAX_DRAFT])
+        self.load_text(pasted(text)[:MAX_DRAFT])
         self.move_cursor(self.document.end)
         self._offer = None
 

@@ -101,7 +101,7 @@ def day_line(seconds: int, setting: Setting) -> Line:
 
 def rule(text: str, width: int, role: Role) -> Line:
     """A line across with words in it."""
-    start = f"── {text} " if width > cell_len(text) + 4 else text
+    start = f"── {text} " if width > cell_len(text) + 4 else cut(text, width)
     return line((start + "─" * (width - cell_len(start)), role))
 
 

@@ -14,6 +14,7 @@ switch = "ctrl+k"         # or a list; the names are in F1
 
 import tomllib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -66,6 +67,8 @@ def load(folders: Iterable[Path]) -> Chosen:
         settings = msgspec.convert(screen, Settings)
     except msgspec.ValidationError as problem:
         raise BadKeys(f"{FILE}: [screen] {problem}") from problem
+    if settings.notify == "desktop" and find_spec("desktop_notifier") is None:
+        raise BadKeys(f'{FILE}: notify = "desktop" needs the extra: pip install "securechat[desktop]"')
     return Chosen(settings, keymap(keys))
 
 

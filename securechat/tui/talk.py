@@ -28,7 +28,7 @@ from securechat.client.events import (
     Undecryptable,
 )
 from securechat.locale.catalogue import tr
-from securechat.tui.backend import Asked, News, Told
+from securechat.tui.backend import Asked, Backend, Maybe, News, Told
 from securechat.tui.bridge import Bridge
 from securechat.tui.paint import Role
 from securechat.tui.panels import in_order
@@ -144,7 +144,11 @@ class Talk:
         return message.conversation
 
     async def edit(self, message: Message, text: str) -> None:
-        await self._bridge.ask(lambda client: client.edit(message.conversation, message.id, text))
+        await self.change(lambda client: client.edit(message.conversation, message.id, text))
+
+    async def change(self, work: Callable[[Backend], Maybe[Message]]) -> None:
+        """Change a message, and show it as it is then."""
+        self.put(await self._bridge.ask(work))
 
     async def command(self, line: str) -> None:
         """Have a command done, and go where it leads."""

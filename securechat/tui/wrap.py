@@ -71,26 +71,23 @@ def _rows_of(line: str, width: int) -> list[str]:
         return [line]
     found: list[str] = []
     begin = used = 0
-    gap = -1  # where the row may end: after the last space in it
-    spans, _ = split_graphemes(line)
-    at = 0
-    while at < len(spans):
-        start, stop, cells = spans[at]
-        if used + cells > width and start > begin:
+    gap = -1  # behind the last space of the row: where it may end
+    for start, stop, cells in split_graphemes(line)[0]:
+        if line[start:stop] == " " and used + cells > width:  # a space may hang over the end
+            found.append(line[begin:start])
+            begin, used, gap = stop, 0, -1
+            continue
+        while used + cells > width and start > begin:
             end = gap if gap > begin else start
             found.append(line[begin:end].rstrip(" "))
-            begin, used, gap = end, 0, -1
-            while at and spans[at - 1][0] >= end:
-                at -= 1
-            continue
+            begin, used, gap = end, cell_len(line[end:start]), -1
         if cells > width:  # one character that is wider than the row
             found.append("…")
-            begin, used, gap, at = stop, 0, -1, at + 1
+            begin, used, gap = stop, 0, -1
             continue
         used += cells
         if line[start:stop] == " ":
             gap = stop
-        at += 1
     if begin < len(line) or not found:
         found.append(line[begin:])
     return found

@@ -23,6 +23,7 @@ from securechat.client.events import (
     MessageChanged,
     MessageReceived,
     MessageState,
+    Reaction,
     Standing,
     Status,
 )
@@ -138,14 +139,22 @@ class FakeClient:
         self.said.setdefault(name, []).append(sent)
         return sent
 
-    def edit(self, to: str, id: str, text: str) -> None:  # noqa: A002 - the client's name
+    def edit(self, to: str, id: str, text: str) -> Message:  # noqa: A002 - the client's name
         self.did.append(("edit", to, id, text))
+        return self._changed(to, id, text=text, edited=NOON)
 
-    def delete(self, to: str, id: str) -> None:  # noqa: A002
+    def delete(self, to: str, id: str) -> Message:  # noqa: A002
         self.did.append(("delete", to, id))
+        return self._changed(to, id, text="", deleted=True)
 
-    def react(self, to: str, id: str, text: str, *, on: bool = True) -> None:  # noqa: A002
+    def react(self, to: str, id: str, text: str, *, on: bool = True) -> Message:  # noqa: A002
         self.did.append(("react", to, id, text))
+        return self._changed(to, id, reactions=(Reaction(text, ("alice",)),))
+
+    def _changed(self, to: str, id: str, **fields: Any) -> Message:  # noqa: A002
+        at = next(at for at, one in enumerate(self.said[to]) if one.id == id)
+        self.said[to][at] = structs.replace(self.said[to][at], **fields)
+        return self.said[to][at]
 
     def typing(self, to: str, on: bool) -> None:  # noqa: FBT001 - the client's name
         self.did.append(("typing", to, on))

@@ -183,6 +183,12 @@ async def test_a_message_is_chosen_copied_answered_and_withdrawn() -> None:
         await screen.sees("Withdraw this for everyone?")
         await screen.press("y")
         await screen.until(lambda: any(one[0] == "delete" for one in client.did))
+        await screen.sees("(withdrawn by its author)")
+        await screen.press("escape", "alt+p")
+        await screen.sees("React with")
+        await screen.type(":+1:")
+        await screen.press("enter")
+        await screen.sees("👍 @alice")
 
 
 async def test_up_changes_ones_last_message_and_escape_leaves_it() -> None:
@@ -194,7 +200,8 @@ async def test_up_changes_ones_last_message_and_escape_leaves_it() -> None:
         await screen.press("escape")
         await screen.until(lambda: not screen.chat.composer.text)
         await screen.press("up", "!", "enter")
-        await screen.until(lambda: ("edit", "@bob", f"{6:064x}", "message 6!") in client.did)
+        await screen.sees("message 6!  (edited)")
+        assert ("edit", "@bob", f"{6:064x}", "message 6!") in client.did
         assert sent(client) == []
 
 

@@ -45,6 +45,8 @@ FOLD: Final = 100
 ROOMS_WIDTH: Final = 26
 PEOPLE_WIDTH: Final = 20
 
+PARTS: Final = ("rooms", "people", "title", "timeline", "status", "hint", "composer")
+
 Words = Callable[[Event], str | None]
 Hear = Callable[[str], None]
 
@@ -152,18 +154,29 @@ class ChatScreen(Screen[None]):
 
     # --- what a `Talk` tells ---------------------------------------------------------------------
 
+    @property
+    def _is_up(self) -> bool:
+        """Whether there is something to draw on: not before the screen is there, nor once it is taken down."""
+        return all(self.query(f"#{name}") for name in PARTS)
+
     def window_opened(self, at: int) -> None:
+        if not self._is_up:
+            return
         here = self.talk.conversation
         self.timeline.show(self.talk.window, kind=kind_of(here), others=others_of(here), at=at)
         self.list_changed()
         self.look()
 
     def window_changed(self) -> None:
+        if not self._is_up:
+            return
         self.timeline.waits = False
         self.timeline.changed()
         self.look()
 
     def list_changed(self) -> None:
+        if not self._is_up:
+            return
         here, talk = self.talk.conversation, self.talk
         at = next((at for at, one in enumerate(talk.conversations) if one.name == talk.current), None)
         rooms = rooms_lines(talk.conversations, talk.current, ROOMS_WIDTH - 1)
@@ -326,7 +339,7 @@ class ChatScreen(Screen[None]):
 
     def draw_hint(self) -> None:
         """Say where the draft goes, and what goes on: the row above it."""
-        if not self.is_mounted:
+        if not self._is_up:
             return
         parts: list[str | tuple[str, Role]] = []
         if self._hint:

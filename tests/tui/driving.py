@@ -11,6 +11,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from securechat.cli.show import event_text
 from securechat.client.events import Event
 from securechat.tui.app import ChatApp
 from securechat.tui.bridge import Bridge
@@ -96,7 +97,7 @@ async def driven(
         profile=folder,
         opened=client.opened,
         commanded=client.commanded,
-        words=lambda event: f"* {type(event).__name__}",
+        words=event_text,
         zone=UTC,
         clock=clock,
     )

@@ -78,17 +78,20 @@ class FakeClient:
     did: list[tuple[Any, ...]] = field(default_factory=list)
     marked: list[Message] = field(default_factory=list)
     news: "asyncio.Queue[Event] | None" = None
+    followed: asyncio.Event = field(default_factory=asyncio.Event)
     fails: Exception | None = None
     tell: Tell = print
     status_connected: bool = True
 
     async def events(self) -> AsyncIterator[Event]:
         self.news = asyncio.Queue()
+        self.followed.set()
         return self._each(self.news)
 
     async def _each(self, news: "asyncio.Queue[Event]") -> AsyncIterator[Event]:
         while True:
             yield await news.get()
+            news.task_done()
 
     def status(self) -> Status:
         return Status(
@@ -164,9 +167,10 @@ class FakeClient:
 
     def mark_shown(self, local_ids: list[int]) -> None:
         self.did.append(("shown", *local_ids))
-        for name, room in self.rooms.items():
-            left = sum(one.local_id not in local_ids for one in self.said.get(name, [])[-room.unread :])
-            self.rooms[name] = structs.replace(room, unread=left if room.unread else 0)
+        for name, said in self.said.items():
+            if room := self.rooms.get(name):
+                left = sum(one.local_id not in local_ids for one in said[-room.unread :])
+                self.rooms[name] = structs.replace(room, unread=left if room.unread else 0)
 
     def set_draft(self, name: str, text: str) -> None:
         self.did.append(("draft", name, text))

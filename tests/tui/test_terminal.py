@@ -37,7 +37,9 @@ def strange(raw: bytes) -> list[bytes]:
 
 @contextmanager
 def screen_of(shell: Shell, user: str) -> Iterator[Terminal]:
-    terminal = Terminal(["chat", user], shell.environment() | {"LANG": "C.UTF-8"}, shell.folder)
+    terminal = Terminal(
+        ["chat", user], shell.environment() | {"LANG": "C.UTF-8", "LANGUAGE": "en"}, shell.folder
+    )
     try:
         terminal.wait(lambda lines: any("Password for" in line for line in lines))
         terminal.type(PASSWORD + "\n")

@@ -1,0 +1,213 @@
+"""Every screen there is, as a person would meet it: for the snapshots, and for the pictures of the tour."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from msgspec import structs
+
+from securechat.client.events import (
+    FileInfo,
+    Invited,
+    Kind,
+    Member,
+    Message,
+    MessageKind,
+    MessageState,
+    Poll,
+    PollOption,
+    Reaction,
+    Standing,
+    Typing,
+)
+from securechat.tui.settings import Settings
+from tests.tui.driving import Driven
+from tests.tui.fake import DAY, NOON, FakeClient, conversation, message
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A screen: how to come to it, and what the tour says of it."""
+
+    name: str
+    words: str
+    come: Callable[[Driven], Awaitable[Any]]
+    size: tuple[int, int] = (100, 30)
+    settings: Settings = field(default_factory=Settings)
+
+
+def in_the_room(local_id: int, sender: str, text: str, **more: Any) -> Message:
+    return message(local_id, text, sender=sender, conversation="#garden", **more)
+
+
+def garden() -> FakeClient:
+    """People who plan a garden: everything that a conversation can hold."""
+    client = FakeClient()
+    people = (
+        Member("alice", "member", 2),
+        Member("bob", "owner", 1),
+        Member("carol", "admin", 3),
+        Member("dan", "member", 1),
+    )
+    client.rooms["#garden"] = structs.replace(
+        conversation(
+            "#garden", topic="seeds, tools, Saturdays", last="@dan: on my way", last_time=NOON + 9000
+        ),
+        members=people,
+        epoch=17,
+    )
+    client.rooms["@bob"] = conversation(
+        "@bob", last="see you there", last_time=NOON + 8000, unread=3, verified=True, epoch=4
+    )
+    client.rooms["@carol"] = conversation("@carol", last="ok", last_time=NOON + 7000, draft="about the shed")
+    client.rooms["#news"] = conversation(
+        "#news",
+        last="@erin: closed on Monday",
+        last_time=NOON + 10,
+        kind=Kind.ANNOUNCEMENT,
+        unread=1,
+        mentions=1,
+    )
+    client.rooms["@mallory"] = conversation(
+        "@mallory",
+        state=Standing.HELD,
+        held_code="identity_changed",
+        held_text="the keys of mallory have changed; nothing is sent until you /accept them",
+        last="hello?",
+        last_time=NOON - 500,
+    )
+    client.said["#garden"] = [
+        in_the_room(1, "bob", "The seeds are here.", timestamp=NOON - DAY),
+        in_the_room(2, "carol", "Great! Who brings the spade?", reactions=(Reaction("👋", ("dan", "bob")),)),
+        in_the_room(3, "alice", "I do", read_by=("bob", "carol"), reply_to=f"{2:064x}", edited=NOON),
+        in_the_room(4, "bob", "@alice thank you!\nAnd bring gloves: the nettles are back.", mentions_me=True),
+        in_the_room(
+            5,
+            "carol",
+            "",
+            kind=MessageKind.POLL,
+            poll=Poll(
+                "Which day?",
+                (PollOption("Saturday", ("alice", "bob", "dan")), PollOption("Sunday", ("carol",))),
+            ),
+        ),
+        in_the_room(
+            6,
+            "dan",
+            "the plan",
+            kind=MessageKind.FILE,
+            file=FileInfo(name="beds.pdf", content_type="application/pdf", size=2_340_000),
+        ),
+        in_the_room(
+            7, "dan", "", state=MessageState.UNREADABLE, code="generation_used", kind=MessageKind.UNREADABLE
+        ),
+        in_the_room(8, "bob", "", deleted=True),
+        in_the_room(9, "carol", "שבת שלום · 週末に会いましょう · 👩‍🌾🌱", timestamp=NOON + 600),
+        in_the_room(10, "alice", "Saturday then", timestamp=NOON + 700, delivered_to=("bob", "carol")),
+        in_the_room(11, "alice", "at ten", timestamp=NOON + 720),
+        in_the_room(12, "dan", "on my way", timestamp=NOON + 900),
+        in_the_room(13, "alice", "the gate is open", timestamp=NOON + 960, state=MessageState.QUEUED),
+    ]
+    client.said["@bob"] = [
+        message(20 + at, text, timestamp=NOON + 7000 + 60 * at)
+        for at, text in enumerate(("are you there?", "the gate is stuck", "see you there"))
+    ]
+    client.said["@mallory"] = [
+        message(40, "hello?", sender="mallory", conversation="@mallory", verified="changed")
+    ]
+    client.marked = [client.said["#garden"][3]]
+    return client
+
+
+async def begin(screen: Driven) -> None:
+    await screen.sees("the gate is open")
+
+
+async def types(screen: Driven) -> None:
+    await begin(screen)
+    await screen.happen(Typing("#garden", "carol", on=True))
+    await screen.press("alt+k", "alt+k", "alt+r")
+    await screen.type("bring the :seed")
+    await screen.sees("answering")
+
+
+async def unread(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("alt+a", "alt+a")
+    await screen.sees("── new")
+    await screen.until(lambda: screen.chat.talk.conversation.unread == 0)  # type: ignore[union-attr]
+
+
+async def held(screen: Driven) -> None:
+    await begin(screen)
+    screen.chat.go("@mallory")
+    await screen.sees("hello?")
+    await screen.happen(Invited("#shed", "erin"))
+    await screen.sees("@erin invites you")
+
+
+async def switcher(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("ctrl+p")
+    await screen.type("r")
+    await screen.sees("> #garden")
+
+
+async def search(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("ctrl+s")
+    await screen.type("gate")
+    await screen.sees("the gate is stuck")
+
+
+async def help_(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("f1")
+    await screen.sees("Writing")
+
+
+async def bare(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("alt+l")
+    await screen.until(lambda: "connected" not in screen.text())
+
+
+async def leave(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("ctrl+c")
+    await screen.sees("Leave")
+
+
+async def lock(screen: Driven) -> None:
+    await begin(screen)
+    await screen.press("f6")
+    await screen.sees("is locked")
+
+
+SCENES: Final = (
+    Scene(
+        "chat",
+        "A room: who is there on the right, what was said in the middle, all conversations left.",
+        begin,
+        (110, 44),
+    ),
+    Scene("small", "The same at 80x24: the panels fold away, F2 and F3 bring them back.", begin, (80, 24)),
+    Scene("large", "The same at 160x50.", begin, (160, 50)),
+    Scene(
+        "answer",
+        "A message is chosen with Alt+K; Alt+R answers it. The row above the draft says to whom it goes.",
+        types,
+    ),
+    Scene("unread", "Alt+A goes to what is new; a line says where it begins.", unread),
+    Scene("held", "Keys that changed: nothing goes out, and the title says what to do.", held),
+    Scene("switcher", "Ctrl+K: a few letters of a name.", switcher),
+    Scene("search", "Ctrl+S or /search: all that was ever said.", search),
+    Scene("help", "F1.", help_),
+    Scene("bare", "Alt+L: messages and nothing beside them, for the mouse.", bare),
+    Scene("leave", "Ctrl+C asks first.", leave),
+    Scene(
+        "locked", "F6, or a while without a key: the account is closed, nothing is left on the screen.", lock
+    ),
+    Scene("light", "The light theme (F4).", begin, (100, 30), Settings(theme="light")),
+    Scene("contrast", "High contrast (F4 again).", begin, (100, 30), Settings(theme="contrast")),
+)

@@ -1,0 +1,73 @@
+"""What makes itself heard, and what of it is told."""
+
+from typing import Any
+
+import pytest
+
+from securechat.client.events import MessageReceived, MessageState
+from securechat.tui.notices import is_heard, notice_text, sequence
+from securechat.tui.settings import Settings
+from tests.tui.driving import driven
+from tests.tui.fake import conversation, message, talk_of_two
+
+LOUD = Settings()
+
+
+@pytest.mark.parametrize(
+    ("fields", "notify", "settings", "heard"),
+    [
+        ({}, "all", LOUD, True),
+        ({}, "mentions", LOUD, False),
+        ({"mentions_me": True}, "mentions", LOUD, True),
+        ({"mentions_me": True}, "mute", LOUD, False),
+        ({"own": True}, "all", LOUD, False),
+        ({"state": MessageState.NOT_SHOWN}, "all", LOUD, False),
+        ({"state": MessageState.UNREADABLE}, "all", LOUD, True),
+        ({}, "all", Settings(do_not_disturb=True), False),
+        ({}, "all", Settings(notify="off"), False),
+    ],
+)
+def test_each_conversation_has_its_say(
+    fields: dict[str, Any],
+    notify: str,
+    settings: Settings,
+    heard: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    here = conversation("@bob", notify=notify)
+    assert is_heard(message(1, "x", **fields), here, looked_at=False, settings=settings) is heard
+    assert not is_heard(message(1, "x", **fields), here, looked_at=True, settings=settings)
+
+
+def test_words_can_be_hidden() -> None:
+    said = message(1, "secret\nplan", conversation="#team")
+    assert notice_text(said, LOUD) == "@bob #team: secret plan"
+    assert notice_text(said, Settings(hide_text=True)) == "a new message"
+
+
+def test_each_way_has_its_sequence_and_tmux_hands_it_on() -> None:
+    assert sequence("hi", LOUD, tmux=True) == "\a"
+    assert sequence("hi", Settings(notify="osc9"), tmux=False) == "\x1b]9;securechat: hi\x1b\\"
+    assert sequence("a;b", Settings(notify="osc777"), tmux=False) == (
+        "\x1b]777;notify;securechat;securechat: a b\x1b\\"
+    )
+    assert sequence("hi", Settings(notify="osc9"), tmux=True) == (
+        "\x1bPtmux;\x1b\x1b]9;securechat: hi\x1b\x1b\\\x1b\\"
+    )
+    assert sequence("hi", Settings(notify="desktop")) == ""
+
+
+async def test_what_is_not_in_view_is_heard_and_what_is_is_not() -> None:
+    async with driven(talk_of_two()) as screen:
+        told: list[str] = []
+        screen.chat._hear = told.append
+        await screen.happen(MessageReceived(message(90, "seen")))
+        await screen.sees("seen")
+        await screen.happen(MessageReceived(message(91, "unseen", conversation="#team")))
+        await screen.until(lambda: told)
+        assert told == ["@bob #team: unseen"]
+        await screen.press("f5")
+        await screen.sees("do not disturb")
+        await screen.happen(MessageReceived(message(92, "quiet", conversation="#team")))
+        await screen.happen(MessageReceived(message(93, "marker")))
+        await screen.sees("marker")
+        assert told == ["@bob #team: unseen"]

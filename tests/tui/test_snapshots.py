@@ -1,0 +1,22 @@
+"""What is on each screen, letter by letter. Changed on purpose: `python -m tests.tui.tour`, and look."""
+
+import re
+
+import pytest
+
+from tests.tui.scenes import SCENES, Scene
+from tests.tui.tour import PICTURES, ROOT, SNAPSHOTS, drawn, page
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+async def test_a_screen_looks_as_it_did(scene: Scene) -> None:
+    text, _ = await drawn(scene)
+    assert text + "\n" == (SNAPSHOTS / f"{scene.name}.txt").read_text(encoding="utf-8")
+
+
+def test_the_tour_shows_every_screen_and_no_other() -> None:
+    assert (ROOT / "docs" / "tour.md").read_text(encoding="utf-8") == page()
+    assert {path.stem for path in PICTURES.glob("*.svg")} == {scene.name for scene in SCENES}
+    for path in PICTURES.glob("*.svg"):
+        addresses = set(re.findall(r"https?://[^ \"]+", path.read_text(encoding="utf-8")))
+        assert addresses <= {"http://www.w3.org/2000/svg", "https://www.textualize.io"}

@@ -1,0 +1,121 @@
+"""The draft: what Tab completes, what a paste leaves, the keys of a shell, one's own editor."""
+
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from securechat.tui.completion import complete, fuzzy
+from securechat.tui.composer import MAX_DRAFT, pasted
+from securechat.tui.editor import NoEditor, edited
+from securechat.tui.emoji import EMOJI, with_emoji
+from tests.tui.driving import driven
+from tests.tui.fake import talk_of_two
+
+NAMES = ["@bob", "@bobby", "@carol", "#team"]
+
+
+@pytest.mark.parametrize(
+    ("text", "offers"),
+    [
+        ("@bo", ("@bob ", "@bobby ")),
+        ("hello ca", ("@carol ",)),
+        ("see #t", ("#team ",)),
+        ("/mem", ("/members ",)),
+        ("a /mem", ()),
+        (":tad", ("🎉 ",)),
+        ("", ()),
+        (":", ()),
+    ],
+)
+def test_tab_completes_names_commands_and_emoji(text: str, offers: tuple[str, ...]) -> None:
+    assert complete(text, len(text), NAMES).offers == offers
+
+
+def test_only_the_word_before_the_cursor_is_completed() -> None:
+    found = complete("hi @bo there", 6, NAMES)
+    assert (found.start, found.end, found.offers) == (3, 6, ("@bob ", "@bobby "))
+
+
+def test_letters_in_their_order_find_a_name_the_closest_first() -> None:
+    assert fuzzy("tm", ["@tim", "#team", "@bob"]) == ["@tim", "#team"]
+    assert fuzzy("", ["b", "a"]) == ["b", "a"]
+    assert fuzzy("zz", NAMES) == []
+
+
+def test_short_names_become_emoji_and_others_stay() -> None:
+    assert with_emoji("a :heart: :nonsense: 10:30:15 :+1:") == "a ❤️ :nonsense: 10:30:15 👍"
+    assert all(sign and not sign.isascii() for sign in EMOJI.values())
+
+
+def test_a_paste_loses_what_acts_and_keeps_what_is_text() -> None:
+    """U-06."""
+    assert pasted("a\x1b[201~b\x00\x9b\u202e\ud800\u200bc") == "a[201~bc"
+    assert pasted("one\r\ntwo\rthree\tx") == "one\ntwo\nthree    x"
+    assert pasted("👨\u200d👩\u200d👧 שלום") == "👨\u200d👩\u200d👧 שלום"
+
+
+async def test_the_draft_obeys_the_keys_of_a_shell() -> None:
+    async with driven(talk_of_two()) as screen:
+        await screen.type("one two three")
+        await screen.press("ctrl+w")
+        assert screen.chat.composer.text == "one two "
+        await screen.press("ctrl+y", "ctrl+a", "alt+f", "alt+d")
+        assert screen.chat.composer.text == "one three"
+        await screen.press("ctrl+k")
+        assert screen.chat.composer.text == "one"
+        await screen.press("ctrl+u")
+        assert screen.chat.composer.text == ""
+        await screen.type("@bo")
+        await screen.press("tab")
+        assert screen.chat.composer.text == "@bob "
+
+
+async def test_tab_after_tab_goes_round_and_a_key_ends_it() -> None:
+    async with driven(talk_of_two()) as screen:
+        await screen.sees("message 6")
+        await screen.type("@")
+        seen = []
+        for _ in range(4):
+            await screen.press("tab")
+            seen.append(screen.chat.composer.text)
+        assert seen == ["@alice ", "@bob ", "@alice ", "@bob "]
+        await screen.press("x", "tab")
+        assert screen.chat.composer.text == "@bob x"
+
+
+async def test_a_draft_is_bounded_and_says_so() -> None:
+    """U-06: a paste of ten megabytes is inert and bounded."""
+    async with driven(talk_of_two()) as screen:
+        screen.chat.composer.post_message(events.Paste("x" * 10_000_000))
+        await screen.sees("more than one message can carry")
+        assert len(screen.chat.composer.text) == MAX_DRAFT
+        await screen.press("y")
+        assert len(screen.chat.composer.text) == MAX_DRAFT
+
+
+def editor(folder: Path, body: str) -> dict[str, str]:
+    path = folder / "editor.sh"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o700)
+    return {"EDITOR": str(path)}
+
+
+def test_an_editor_gets_a_private_file_that_is_gone_afterwards(tmp_path: Path) -> None:
+    """L-01, L-02."""
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    environment = editor(tmp_path, f'stat -c %a "$1" > {tmp_path}/mode; echo more >> "$1"')
+    assert edited("a draft\n", profile, environment) == "a draft\nmore"
+    assert (tmp_path / "mode").read_text().strip() == "600"
+    assert list(profile.iterdir()) == []
+
+
+@pytest.mark.parametrize("body", ["exit 3", None])
+def test_an_editor_that_fails_leaves_the_draft_and_no_file(body: str | None, tmp_path: Path) -> None:
+    profile = tmp_path / "profile"
+    profile.mkdir()
+    environment = {"VISUAL": "/nonexistent/editor"} if body is None else editor(tmp_path, body)
+    with pytest.raises(NoEditor):
+        edited("a draft", profile, environment)
+    assert list(profile.iterdir()) == []

@@ -156,7 +156,7 @@ class ChatScreen(Screen[None]):
 
     @property
     def _is_up(self) -> bool:
-        """Whether there is something to draw on: not before the screen is there, nor once it is taken down."""
+        """Whether there is something to draw on: not before the screen is there, nor after."""
         return all(self.query(f"#{name}") for name in PARTS)
 
     def window_opened(self, at: int) -> None:

@@ -20,13 +20,15 @@ SECONDS = 60
 class Terminal:
     """One process on its own terminal. `type` is the keyboard, `lines` the screen."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, arguments: list[str], environment: dict[str, str], folder: Path, module: str = "securechat"
+    ) -> None:
         self._primary, secondary = pty.openpty()
         self._screen = pyte.Screen(WIDTH, HEIGHT)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "securechat", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdin=secondary,
             stdout=secondary,
             stderr=secondary,
@@ -49,6 +51,13 @@ class Terminal:
             assert time.monotonic() < deadline, "\n".join(self.lines())
             self._read(0.2)
         return self.lines()
+
+    def rest(self) -> None:
+        """Read until nothing more comes for a moment: only for what may come to nothing at all."""
+        before = -1
+        while before != len(self.raw):
+            before = len(self.raw)
+            self._read(0.3)
 
     def end(self) -> int:
         """Return the exit code once the process has ended."""

@@ -11,7 +11,7 @@ import pytest
 from securechat.client.errors import Forbidden, WrongPassword
 from securechat.client.events import Event, MessageReceived, Notice
 from securechat.tui import bridge as module
-from securechat.tui.backend import Asked, Backend, Confirm, News
+from securechat.tui.backend import Asked, Backend, Confirm, Maybe, News
 from securechat.tui.bridge import Bridge, Closed
 from tests.tui.fake import FakeClient, message, talk_of_two
 
@@ -65,7 +65,10 @@ async def test_events_come_in_batches_in_their_order(bridge: Bridge, client: Fak
             client.happen(event)
         return len(events)
 
-    _, batches = await asyncio.gather(bridge.ask(happen), heard(bridge, 500))
+    def begin(client_: Backend) -> Maybe[int]:
+        return happen(client_)
+
+    _, batches = await asyncio.gather(bridge.ask(begin), heard(bridge, 500))
     assert [event for batch in batches for event in batch] == events
     assert len(batches) < 100
 
@@ -83,7 +86,10 @@ async def test_a_screen_that_sleeps_is_told_what_it_missed(
         await client.news.join()
         return 30
 
-    await bridge.ask(happen)
+    def begin(client_: Backend) -> Maybe[int]:
+        return happen(client_)
+
+    await bridge.ask(begin)
     (batch,) = await heard(bridge, 11)
     assert len(batch) == 11
     assert isinstance(batch[-1], Notice)

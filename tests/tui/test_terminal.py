@@ -1,38 +1,21 @@
 """The full screen on a real terminal, with a real server: as a person has it."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import pytest
 
 from tests.cli.conftest import shell
 from tests.cli.shell import PASSWORD, Shell
 from tests.cli.terminal import Terminal
+from tests.tui.sequences import strange
 
 __all__ = ["shell"]
 
-HOSTILE = (
+HOSTILE: Final = (
     "\x1b]52;c;aGk=\x07\x1b[2Jgone\x9b31m\u202egnp.exe\x7f\x1b]0;title\x07[bold red]markup[/] https://a.b"
 )
-
-OURS = re.compile(
-    rb"\x1b\[(?:\?(?:1049|25|1004|2004|2026|2048|7)[hl]|\?20(?:26|48)\$p|[<>]\d*u|[\d;]*[mHJK])|\x1b\[c"
-    rb"|\x1b\]22;default\x07|[\x20-\x7e\r\n\x80-\xff]"
-)
-"""What the screen may send: modes, colours, places, text; one sequence at a time."""
-
-
-def strange(raw: bytes) -> list[bytes]:
-    """Return what is no sequence of ours, each with what follows it."""
-    raw = re.sub(rb"\x1b(\[[\d;?]*)?\Z", b"", raw)  # what was read may end inside of one
-    found, at = [], 0
-    while at < len(raw):
-        ours = OURS.match(raw, at)
-        if ours is None:
-            found.append(raw[at : at + 20])
-        at = ours.end() if ours is not None else at + 1
-    return found
 
 
 @contextmanager
@@ -77,6 +60,7 @@ def test_two_people_talk_and_nothing_hostile_reaches_the_terminal(shell: Shell) 
 
 @pytest.mark.parametrize(("signal_", "code"), [(15, 143)])
 def test_a_screen_that_is_ended_leaves_the_terminal_as_it_was(shell: Shell, signal_: int, code: int) -> None:
+    """U-06."""
     shell.register("alice")
     with screen_of(shell, "alice") as alice:
         alice.process.send_signal(signal_)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from inspect import isawaitable
 from typing import Any, cast
 
 from securechat.cli.accounts import address_of, trust_of
@@ -17,7 +16,6 @@ from securechat.client.client import Client
 from securechat.client.errors import NoHolder, ProfileBusy
 from securechat.client.face import Face, own_face
 from securechat.client.keystore import unlock
-from securechat.errors import SecureChatError
 from securechat.names import fold_user
 from securechat.tui.start import run
 
@@ -33,40 +31,6 @@ class _Answers:
 
     def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
         raise NotImplementedError(prompt)
-
-
-class _Whole:
-    """A client, and what it has for a verb that it does not know yet: nothing, or words."""
-
-    _LEFT_OUT = frozenset({"typing", "mark_read", "set_draft"})
-
-    def __init__(self, client: Any, face: Face) -> None:  # noqa: ANN401 - a client, or a face of one
-        self._client = client
-        self.face = face
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the client has
-        found = getattr(self._client, name, None)
-        if found is not None:
-            return found
-        return self._nothing if name in self._LEFT_OUT else self._cannot
-
-    async def timeline(self, name: str, *, before: int = 0, after: int = 0, limit: int = 100) -> Any:  # noqa: ANN401
-        paged = getattr(self._client, "timeline", None)
-        if paged is not None:
-            found = paged(name, before=before, after=after, limit=limit)
-            return await found if isawaitable(found) else found
-        found = [
-            one
-            for one in await self.face.messages(name, 1000 if before or after else limit)
-            if one.local_id > after and not 0 < before <= one.local_id
-        ]
-        return found[:limit] if after else found[-limit:]
-
-    def _nothing(self, *_: object, **__: object) -> None:
-        """Leave out what nobody asked for."""
-
-    def _cannot(self, *_: object, **__: object) -> None:
-        raise SecureChatError("this version cannot do that yet")
 
 
 def open_screen(account: Account) -> int:
@@ -86,21 +50,17 @@ def open_screen(account: Account) -> int:
                         home_of(account), account.user, password, trust=trust, server=address_of(account)
                     )
                 except ProfileBusy:
-                    await asyncio.to_thread(
-                        unlock, profile, password
-                    )  # it opens a locked screen, so it is checked
+                    # Another process serves it without a password; this one opens a locked screen.
+                    await asyncio.to_thread(unlock, profile, password)
                 else:
                     stack.push_async_callback(client.close)
-                    yield _Whole(client, own_face(client))
+                    yield own_face(client)
                     return
-            face = await stack.enter_async_context(held_face(account))
-            yield _Whole(face, face)
+            yield await stack.enter_async_context(held_face(account))
 
     return run(
         opened,
-        lambda client, tell: LineMode(
-            cast(_Whole, client).face, _Answers(tell), user=account.user, piped=False
-        ),
+        lambda face, tell: LineMode(cast(Face, face), _Answers(tell), user=account.user, piped=False),
         event_text,
         user=fold_user(account.user),
         password=password,

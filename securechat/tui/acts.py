@@ -27,6 +27,9 @@ from securechat.tui.wrap import clean, cut
 FOUND: Final = 50
 """Messages in a list of found ones."""
 
+LOOKED_THROUGH: Final = 500
+"""Messages with one's name in which mentions are looked for: a name may stand there without being one."""
+
 _GOTO: Final = "goto "
 
 
@@ -35,6 +38,7 @@ class Host(Protocol):
 
     bridge: Bridge
     keys: dict[str, str]
+    user: str
     talk: Talk
     editing: Message | None
     answering: Message | None
@@ -203,7 +207,9 @@ class Acts:
 
     def _mentions(self) -> None:
         async def find(wanted: str) -> Sequence[Choice]:
-            return _choices(await self._host.bridge.ask(lambda client: client.mentions(FOUND)), wanted)
+            name = self._host.user
+            found = await self._host.bridge.ask(lambda client: client.search(name, limit=LOOKED_THROUGH))
+            return _choices([one for one in found if one.mentions_me], wanted)
 
         self._choose_message(tr("Messages that mention you"), find)
 

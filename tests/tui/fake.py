@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import structs
@@ -179,14 +178,8 @@ class FakeClient:
     def bookmark(self, message: str, *, on: bool = True) -> None:
         self.did.append(("bookmark", message, on))
 
-    def mentions(self, limit: int) -> list[Message]:
-        return self.marked[:limit]
-
     def bookmarks(self) -> list[Message]:
         return self.marked
-
-    def send_file(self, to: str, path: Path, *, caption: str = "") -> None:
-        self.did.append(("file", to, path, caption))
 
     async def take(self, line: str, target: str) -> str:
         """As a commander."""

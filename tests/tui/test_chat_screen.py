@@ -289,6 +289,18 @@ async def test_a_search_leads_to_its_message() -> None:
         await screen.sees("▌ message 123")
 
 
+async def test_mentions_are_one_key_away() -> None:
+    client = talk_of_two()
+    client.said["#team"].append(message(9, "@alice look", conversation="#team", mentions_me=True))
+    client.said["#team"].append(message(10, "alice is not meant", conversation="#team"))
+    async with driven(client) as screen:
+        await screen.press("alt+m")
+        await screen.sees("> 12:09 #team @bob: @alice look")
+        assert "not meant" not in screen.text()
+        await screen.press("enter")
+        await screen.sees("▌ @alice look")
+
+
 async def test_a_date_leads_to_its_first_message() -> None:
     client = talk_of_two(3000)
     async with driven(client) as screen:

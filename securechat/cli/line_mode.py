@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
+from securechat.cli.line_files import LineFiles
 from securechat.cli.line_finding import FINDING
 from securechat.cli.show import (
     NOTHING_TO_EXPLAIN,
@@ -24,6 +25,7 @@ from securechat.client.events import (
     Connected,
     Disconnected,
     Event,
+    FileMoved,
     Joined,
     Message,
     MessageAcknowledged,
@@ -60,6 +62,7 @@ class LineMode:
         self._typed: set[int] = set()
         self._seen: dict[int, None] = {}
         self._connection = Connection()
+        self._files = LineFiles(face, surface, piped=piped)
         self._exit_code = 0
 
     async def run(self) -> int:
@@ -78,6 +81,7 @@ class LineMode:
                     break
             return await self._part()
         finally:
+            await self._files.close()
             printing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await printing
@@ -89,7 +93,10 @@ class LineMode:
         events = await self._face.events()
         await self._show_waiting()
         async for event in events:
-            await self._print_event(event)
+            if isinstance(event, FileMoved):
+                self._files.moved(event)
+            else:
+                await self._print_event(event)
 
     async def _print_event(self, event: Event) -> None:
         match event:
@@ -100,7 +107,7 @@ class LineMode:
                     self._show([message])
                 return
             case MessageAcknowledged(message=message):
-                if message.local_id not in self._typed:  # sent through another front end
+                if message.local_id not in self._typed | self._files.sent:  # sent through another front end
                     self._surface.show(message_text(message))
                 return
             case Undecryptable():
@@ -204,6 +211,18 @@ class LineMode:
             self._fail("usage: " + COMMANDS["msg"][0], exit_code=1)
             return
         await self._say(Say(target if target[0] in "@#" else "@" + target, text.strip()))
+
+    async def _file(self, command: Command) -> None:
+        if not command.rest or not self._target:
+            self._fail("usage: @user, then " + COMMANDS["file"][0], exit_code=1)
+            return
+        await self._files.send(self._target, command.rest)
+
+    async def _download(self, command: Command) -> None:
+        if not command.words:
+            self._fail("usage: " + COMMANDS["download"][0], exit_code=1)
+            return
+        await self._files.fetch(command.words[0], command.rest.partition(" ")[2].strip())
 
     async def _create(self, command: Command) -> None:
         if not command.words or not command.words[0].startswith("#"):
@@ -323,6 +342,8 @@ class LineMode:
     _commands: Final[dict[str, Callable[["LineMode", Command], Awaitable[None]]]] = {
         "help": _help,
         "msg": _msg,
+        "file": _file,
+        "download": _download,
         "create": _create,
         "invite": _invite,
         "join": _join,

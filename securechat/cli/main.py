@@ -29,6 +29,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "send": ("securechat.cli.messages", "Send one message and wait for the server's word."),
     "receive": ("securechat.cli.receive", "Print messages that were not printed yet."),
     "listen": ("securechat.cli.listen", "Print everything that happens, as it happens."),
+    "file": ("securechat.cli.files", "Send a file."),
+    "download": ("securechat.cli.files", "Fetch a file that somebody sent."),
     "rooms": ("securechat.cli.messages", "List conversations."),
     "search": ("securechat.cli.finding", "Find what was said."),
     "history": ("securechat.cli.finding", "Print what was said in a conversation."),

@@ -15,6 +15,7 @@ from securechat.client.events import (
     Disconnected,
     Event,
     Explanation,
+    FileMoved,
     Held,
     Invited,
     Joined,
@@ -57,6 +58,14 @@ def message_text(message: Message, *, zone: tzinfo | None = None) -> str:
     first, *rest = message.text.split("\n")
     head = f"{when} {_sender(message)}{_mark(message)}: {first}"
     return "\n".join([head, *(CONTINUATION + line for line in rest)])
+
+
+def moved_text(moved: FileMoved) -> str:
+    """How far a file is: ``sending notes.pdf: 40 %, 1.2 of 3.0 MiB``."""
+    unit = 1024 * 1024
+    share = 100 * moved.done // max(1, moved.total)
+    verb = "sending" if moved.sending else "fetching"
+    return f"{verb} {moved.name}: {share} %, {moved.done / unit:.1f} of {moved.total / unit:.1f} MiB"
 
 
 def clock(seconds: int, *, zone: tzinfo | None = None) -> str:

@@ -64,6 +64,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "leave": ("/leave [#room]", "leave a room"),
     "remove": ("/remove @user [#room]", "take someone out of a room"),
     "upgrade": ("/upgrade [@user|#room]", "move a conversation to a better cipher suite"),
+    "file": ("/file PATH [CAPTION]", "send a file to the last one addressed"),
+    "download": ("/download ID [FOLDER]", "save the file of a message; ID as its line shows it"),
     "rooms": ("/rooms", "your conversations"),
     "members": ("/members [#room]", "who is in it"),
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),

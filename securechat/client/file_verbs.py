@@ -1,15 +1,18 @@
 """The part of `Client` that sends files and fetches them."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 
+from securechat.client import transfers
 from securechat.client.attachments import Attachments
 from securechat.client.compose import conversation_for, fold_name
 from securechat.client.engine import Engine
-from securechat.client.errors import Forbidden
+from securechat.client.errors import ClientError, Forbidden, UnknownMessage
 from securechat.client.events import Message, Standing
 from securechat.client.file_message import check_may_send
 from securechat.client.records import ConversationRecord
-from securechat.client.verbs import Verbs
+from securechat.client.verbs import FIRST_LOOK_SECONDS, Verbs
 from securechat.membership.room import may_speak, room_of
 
 
@@ -44,6 +47,12 @@ class FileVerbs:
         :param to: the folder, the user's own for downloads if empty
         :raises UnknownMessage, NoFile, FileRefused, FileDamaged, RefusedByServer: it was not saved
         """
+        try:
+            transfers.attached(self._engine.store.db, id)
+        except UnknownMessage:  # it may be on its way, if we just opened
+            with contextlib.suppress(TimeoutError, ClientError):
+                async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                    await self._engine.caught_up()
         return str(await self._attachments.fetch(id, Path(to) if to else None))
 
     def _check_may_speak_in(self, record: ConversationRecord) -> None:

@@ -10,7 +10,7 @@ import mimetypes
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import platformdirs
 
@@ -63,14 +63,17 @@ class Attachments:
     def start(self) -> None:
         """Go on with what an earlier process had begun to send."""
         for sending in transfers.all_sending(self._engine.store.db):
-            self._begin(sending, awaited=False)
+            future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+            self._keep(future)
+            self._tasks.spawn(self._send(future, sending, awaited=False), "upload")
 
     async def close(self) -> None:
+        """Stop; whoever waits for a file is told. Uploads go on at the next start."""
         await self._tasks.close()
         for sent in tuple(self._sent):
-            sent.cancel()
+            _end(sent)
         for fetched in tuple(self._fetched.values()):
-            fetched.cancel()
+            _end(fetched)
 
     async def send(self, record: ConversationRecord, path: Path, *, caption: str = "") -> Message:
         """Upload a file; return its message once that is queued. Who stops waiting does not stop it.
@@ -79,10 +82,10 @@ class Attachments:
         """
         if len(caption.encode("utf-8", "replace")) > MAX_DESCRIPTION:
             raise FileRefused(f"the caption is too long: it has at most {MAX_DESCRIPTION // 1024} KiB")
-        sealed = await self._seal(record.id, _absolute(path), caption)
-        with self._engine.changes.change() as change:
-            sending = transfers.add_sending(change.db, sealed)
-        return await asyncio.shield(self._begin(sending, awaited=True))
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._keep(future)
+        self._tasks.spawn(self._begin(future, record.id, _absolute(path), caption), "upload")
+        return await asyncio.shield(future)
 
     async def fetch(self, which: str, to: Path | None = None) -> Path:
         """Fetch the file of a message; return where it lies. What was fetched before is not fetched again.
@@ -128,18 +131,30 @@ class Attachments:
             digest=first.digest,
         )
 
-    def _begin(self, sending: Sending, *, awaited: bool) -> "asyncio.Future[Message]":
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    def _keep(self, future: "asyncio.Future[Message]") -> None:
         self._sent.add(future)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         future.add_done_callback(self._sent.discard)
-        self._tasks.spawn(self._send(future, sending, awaited=awaited), "upload")
-        return future
+
+    async def _begin(
+        self, future: "asyncio.Future[Message]", conversation: int, path: Path, caption: str
+    ) -> None:
+        """Seal a file for the first time, store that, and send it."""
+        try:
+            sealed = await self._seal(conversation, path, caption)
+            with self._engine.changes.change() as change:
+                sending = transfers.add_sending(change.db, sealed)
+        except ClientError as error:
+            future.set_exception(error)
+        else:
+            await self._send(future, sending, awaited=True)
+        finally:
+            _end(future)
 
     async def _send(self, future: "asyncio.Future[Message]", sending: Sending, *, awaited: bool) -> None:
         anew = 0
-        while not future.done():
-            try:
+        try:
+            while not future.done():
                 try:
                     future.set_result(await self._upload(sending))
                 except FileChanged:
@@ -147,9 +162,11 @@ class Attachments:
                     if anew > MAX_ANEW:
                         raise
                     sending = await self._seal_anew(sending)
-            except ClientError as error:
-                self._give_up(sending, error, awaited=awaited)
-                future.set_exception(error)
+        except ClientError as error:
+            self._give_up(sending, error, awaited=awaited)
+            future.set_exception(error)
+        finally:
+            _end(future)
 
     async def _upload(self, sending: Sending) -> Message:
         upload = Upload(self._engine.ask, sending, self._teller(sending.path.name, sending=True))
@@ -213,6 +230,7 @@ class Attachments:
                 future.set_result(path)
         finally:
             self._fetched.pop(message, None)
+            _end(future)
 
     async def _download(self, message: int, file: SealedFile, folder: Path) -> Path:
         part = await self._part(message, folder)
@@ -272,6 +290,12 @@ class Attachments:
         text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
         if not isinstance(error, Disconnected):
             self._engine.tell(Notice("internal", sanitise(text)))
+
+
+def _end(future: "asyncio.Future[Any]") -> None:
+    """Whoever waits for what is over must not wait for ever."""
+    if not future.done():
+        future.set_exception(Disconnected("the account was closed here; what was stored of the file goes on"))
 
 
 def _absolute(path: Path) -> Path:

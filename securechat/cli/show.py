@@ -139,6 +139,10 @@ def _mark(message: Message) -> str:
     """What is to be known of a message stands between sender and text: no text can draw it away."""
     if message.own and message.code == EXPIRED_UNREAD:
         return f" ({UNREAD.format(it='it')})"
+    if message.file is not None and not message.own and message.local_id > 0:
+        # Six digits could be the beginning of an id.
+        which = message.local_id if message.local_id < 100_000 else message.id[:12]
+        return f" (/download {which})" + (" (keys changed)" if message.verified == "changed" else "")
     return " (keys changed)" if message.verified == "changed" else ""
 
 

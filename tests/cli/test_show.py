@@ -11,6 +11,7 @@ from securechat.client.events import (
     Connected,
     Disconnected,
     Event,
+    FileInfo,
     Held,
     Invited,
     Joined,
@@ -24,6 +25,7 @@ from securechat.client.events import (
     Undecryptable,
 )
 
+FILE = FileInfo(name="a.txt", size=1, state="offered")
 AT = int(datetime(2026, 3, 1, 14, 3, tzinfo=UTC).timestamp())
 
 
@@ -50,6 +52,15 @@ def message(text: str, *, conversation: str = "@bob", own: bool = False) -> Mess
         (message("hello", conversation="#team"), "2026-03-01 14:03 #team @bob: hello"),
         (message("hello", own=True), "2026-03-01 14:03 @alice to @bob: hello"),
         (message("a\nb"), "2026-03-01 14:03 @bob: a\n      | b"),
+        (structs.replace(message("(a file)"), file=FILE), "2026-03-01 14:03 @bob (/download 1): (a file)"),
+        (
+            structs.replace(message("(a file)"), file=FILE, local_id=123456, verified="changed"),
+            "2026-03-01 14:03 @bob (/download 000000000000) (keys changed): (a file)",
+        ),
+        (
+            structs.replace(message("(a file)", own=True), file=FILE),
+            "2026-03-01 14:03 @alice to @bob: (a file)",
+        ),
     ],
 )
 def test_a_message_is_a_time_a_sender_and_its_text(said: Message, line: str) -> None:

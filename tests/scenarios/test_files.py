@@ -21,7 +21,7 @@ from securechat.client.errors import (
     UnknownConversation,
     UnknownMessage,
 )
-from securechat.client.events import FileMoved, MessageChanged, MessageReceived, Notice
+from securechat.client.events import FileInfo, FileMoved, MessageChanged, MessageKind, MessageReceived, Notice
 from securechat.client.file_message import queue_file
 from securechat.content.sealed_file import PIECE, SEALED_PIECE, SealedFile, file_part, read_file_part
 from securechat.protocol.messages import FilePiece, FileStored, GetFile, PutFile
@@ -81,9 +81,12 @@ async def test_a_file_arrives_as_it_was_sent(world: World, tmp_path: Path, downl
         path = a_file(tmp_path, size, f"notes {size}.txt")
         await sent(alice, "@bob", path, f"read these {size}")
         event = await bob.sees(MessageReceived, lambda e: e.message.text.endswith(f"these {size}"))  # noqa: B023
+        info = FileInfo(name=path.name, content_type="text/plain", size=size, state="offered")
+        assert (event.message.kind, event.message.file) == (MessageKind.FILE, info)
         assert await fetched(bob, event.message.id) == path.read_bytes()
         assert mode_of(downloads / path.name) == 0o600
-        await bob.sees(MessageChanged, lambda e: e.message.id == event.message.id)  # noqa: B023
+        saved = await bob.sees(MessageChanged, lambda e: e.message.id == event.message.id)  # noqa: B023
+        assert saved.message.file == replace(info, state="saved", path=str(downloads / path.name))
     assert len(names(downloads)) == 5
 
 
@@ -362,6 +365,8 @@ async def test_a_download_goes_on_after_a_restart_where_it_stood(
     part = only(downloads)
     assert part.name.startswith(".securechat-")
     assert part.stat().st_size == 5 * PIECE
+    (begun,) = (message.file for message in bob.client.messages("@alice") if message.file)
+    assert begun.state == "partial"
     assert stat.S_IMODE(part.stat().st_mode) == 0o600
     await bob.close()
     await bob.open()

@@ -20,7 +20,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def message_json(message: Message, *, kind: str) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "type": kind,
         "id": message.id,
         "room": message.conversation,
@@ -33,6 +33,9 @@ def message_json(message: Message, *, kind: str) -> dict[str, Any]:
         "code": message.code,
         "local_id": message.local_id,
     }
+    if message.file is not None:
+        told["file"] = msgspec.to_builtins(message.file)
+    return told
 
 
 def conversation_json(conversation: Conversation) -> dict[str, Any]:

@@ -133,6 +133,8 @@ def test_a_file_goes_from_shell_to_shell(shell: Shell, tmp_path: Path) -> None:
     line = "(a file: two words.bin, 156.2 KiB)\n"
     assert texts == [f"{line}look", "and another", f"{line}again"]
 
+    assert json.loads(lines.stdout.splitlines()[0])["file"]["path"] == str(place)
+
     nothing = shell.account("download", "bob", "999")
     assert (nothing.returncode, nothing.stdout) == (1, "")
     assert "no message" in nothing.stderr

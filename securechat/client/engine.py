@@ -27,9 +27,11 @@ from securechat.client.holds import ask_again
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
 from securechat.client.listener import MAX_EVENTS, Listener
+from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
+from securechat.client.reentry import Reentry
 from securechat.client.restored import Met, meet
 from securechat.client.sentences import HOLDS
 from securechat.client.session import Session, SessionEvent, SessionLost, SessionReady
@@ -89,6 +91,7 @@ class Engine:
             planner=planner,
             work=Work(self.device, self.groups, planner, self.outbox, clock),
             anchor=Anchor(self.changes, session, self.outbox, self.groups, clock),
+            reentry=Reentry(self.changes, session, self.groups, Mover(self.device, self.groups, clock)),
             heads=self._heads,
             clock=clock,
             dates=self._dates,

@@ -25,7 +25,7 @@ from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.events import Notice, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, hold_for_keys, settle
+from securechat.client.holds import hold_for_keys, settle
 from securechat.client.intents import What
 from securechat.client.people import client_identity, credential_of
 from securechat.client.records import ConversationRecord
@@ -39,6 +39,7 @@ from securechat.mls.framing import Welcome, decode_message
 from securechat.mls.group import Group
 from securechat.mls.key_package import is_last_resort
 from securechat.mls.proposals import ReInit
+from securechat.mls.public_group import PublicGroup
 
 MISSED: Final = "upgrade_missed"
 """The hold of a conversation whose group goes on where only its keys, which are lost, let one in."""
@@ -66,8 +67,7 @@ class Mover:
         """Move by a Welcome that waits; whether one led into the new group."""
         group = self.groups.group(change.db, record.id)
         if group is None:
-            hold(change, record, MISSED)  # only who has the old group's keys gets in
-            return False
+            return False  # only who has the old group's keys gets in by one
         for waiting in successors.take_welcomes(change.db, record.id):
             try:
                 place, new = self._open(change, record, group, waiting)
@@ -112,7 +112,22 @@ class Mover:
         self, change: Change, record: ConversationRecord, group: Group, place: Place
     ) -> ConversationRecord:
         """Go on in the new group: what is queued is sealed there, what was intended is judged anew."""
-        db, old = change.db, record.group_id or b""
+        self._leave(change, record)
+        self.groups.keep(change, record.id, group)
+        return self._arrive(change, record, group.public, place)
+
+    def follow(
+        self, change: Change, record: ConversationRecord, public: PublicGroup, place: Place
+    ) -> ConversationRecord:
+        """Go over into the new group without its keys: our leaf there is replaced from outside."""
+        self._leave(change, record)
+        self.groups.follow(change, record.id, public)
+        record = self._arrive(change, record, public, place)
+        intents.add_once(change.db, record.id, What.RESYNC)
+        return record
+
+    def _leave(self, change: Change, record: ConversationRecord) -> None:
+        db = change.db
         for drop in (
             successors.clear,
             staged.drop,
@@ -124,17 +139,21 @@ class Mover:
         history.unseal_all(db, record.id)
         history.forget_places(db, record.id)
         self.groups.drop(change, record.id)
-        self.groups.keep(change, record.id, group)
-        log_chain.restart(db, record.id, group.public.context.confirmed_transcript_hash)
+
+    def _arrive(
+        self, change: Change, record: ConversationRecord, public: PublicGroup, place: Place
+    ) -> ConversationRecord:
+        db, context = change.db, public.context
+        log_chain.restart(db, record.id, context.confirmed_transcript_hash)
         record = records.update(
             db,
             record.id,
-            group_id=group.group_id,
-            predecessor=old,
+            group_id=context.group_id,
+            predecessor=record.group_id or b"",
             successor=b"",
             cursor=place.cursor,
             handshake_head=place.cursor,
-            epoch=group.epoch,
+            epoch=context.epoch,
             epoch_since=int(self.clock()),
             last_resort=int(place.last_resort),
             incarnation=records.counter(db, records.INCARNATION),
@@ -143,8 +162,8 @@ class Mover:
         record = settle(change, self.groups, record, {MISSED})  # it was not, after all
         self._settle_intents(change, record)
         change.wake(record.id)
-        change.tell(Notice("upgraded", MOVED.format(name=record.name, suite=group.suite.name)))
-        credentials = [credential_of(leaf) for _, leaf in group.public.tree.leaves()]
+        change.tell(Notice("upgraded", MOVED.format(name=record.name, suite=public.suite.name)))
+        credentials = [credential_of(leaf) for _, leaf in public.tree.leaves()]
         others = [each for each in credentials if each.user_uri != self.device.user_uri]
         changed = meet_all(db, others, now=int(self.clock()))
         return hold_for_keys(change, self.groups, record, changed) if changed else record

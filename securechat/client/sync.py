@@ -29,6 +29,7 @@ from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.recovery import matches
+from securechat.client.reentry import Reentry
 from securechat.client.sentences import REJOIN_WAITS, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
@@ -78,6 +79,7 @@ class Syncer:
     planner: Planner
     work: Work
     anchor: Anchor
+    reentry: Reentry
     heads: dict[int, int]
     """The last sequence the server told of, per conversation; shared with the answers."""
     clock: Clock
@@ -132,15 +134,15 @@ class Syncer:
         after = b""
         untold = {record.id: record.group_id for record in self._placed() if self._has_log(record)}
         while True:
-            # What is pushed while we ask may be ahead of the answer.
-            had = {record.id: record.cursor for record in self._placed()}
+            # What is pushed while we ask may be ahead of the answer; and we may move into another group.
+            had = {record.group_id: record.cursor for record in self._placed()}
             answer = await self.session.request(Sync(after))
             if not isinstance(answer, Synced):
                 return
             for status in answer.groups:
                 record = records.by_group(self.changes.db, status.group)
                 if record is not None and self.anchor.is_placed(record):
-                    self._take_status(record, status, had.get(record.id, 0))
+                    self._take_status(record, status, had.get(status.group, 0))
                     if not status.end or record.cursor < status.end:  # else it is an earlier stay of ours
                         untold.pop(record.id, None)
                 after = status.group
@@ -297,9 +299,10 @@ class Syncer:
         with self.changes.change() as change:
             before = records.by_id(change.db, conversation)
             outcome = self.work.act(change, before)
-            moved = records.by_id(change.db, conversation).group_id != before.group_id
-        if moved and before.closed:  # what was told was of the old group's log
-            self.heads.pop(conversation, None)
+        if outcome.left_behind:
+            self._wake_later(conversation, await self.reentry.enter(conversation))
+        if before.closed and records.by_id(self.changes.db, conversation).group_id != before.group_id:
+            self.heads.pop(conversation, None)  # what was told was of the old group's log
             self._pushed.pop(conversation, None)
         if outcome.resync is not None:
             await self._resync(conversation, outcome.resync)

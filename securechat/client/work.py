@@ -48,6 +48,8 @@ class Outcome:
     """What is left: an intent that needs the network, and when to look again (seconds; None: no need)."""
 
     resync: Intent | None = None
+    left_behind: bool = False
+    """The group goes on as another, and the keys that let one in are lost here."""
     again_in: float | None = None
 
 
@@ -67,8 +69,9 @@ class Work:
             if self._is_lost(change, record, own):
                 self.planner.commit_again(change, record, own)
             return Outcome()
-        if record.closed and self._moves_on(change, record):
-            return Outcome()
+        behind = self._is_left_behind(change, record)
+        if behind or (record.closed and self._moves_on(change, record)):
+            return Outcome(left_behind=behind)
         self._want_opening(change, record)
         due, later = self._next_intent(change, record)
         if due is not None and due.what is What.RESYNC:
@@ -98,6 +101,10 @@ class Work:
         if history.in_flight(change.db, record.id):
             return False
         return Mover(self.device, self.groups, self.clock).enter_by_welcome(change, record)
+
+    def _is_left_behind(self, change: Change, record: ConversationRecord) -> bool:
+        follows = record.closed and self.groups.follows(change.db, record.id)
+        return follows and record.state is Standing.JOINED and not history.in_flight(change.db, record.id)
 
     def _is_lost(self, change: Change, record: ConversationRecord, own: staged.Staged) -> bool:
         """Whether a commit of ours has no place in the log and is not on its way: the server lost it."""

@@ -18,7 +18,7 @@ from securechat.membership.identity import (
     succession_problem,
 )
 from securechat.membership.leaf_rules import account_problem, newest_problem, repeated_client
-from securechat.membership.reinit import Closed, successor_problem
+from securechat.membership.reinit import Closed, later_problem, successor_problem
 from securechat.membership.room import (
     Kind,
     Role,
@@ -129,6 +129,23 @@ def judge_successor(closed: Closed, new: PublicGroup, creator: LeafIndex) -> Ref
     except LeafRefused as refused:
         return Refusal("leaf", str(refused))
     problem = successor_problem(closed, new, room, before, after, by=after.user_of(creator))
+    return None if problem is None else Refusal("successor-group", problem)
+
+
+def judge_later_successor(closed: Closed, new: PublicGroup) -> Refusal | None:
+    """Return why a group that has gone on is not shown to be what a closed one goes on as, or None.
+
+    For a member who could not follow. Of a room only `judge_successor` can tell, for its policy and members
+    may change with each epoch; a conversation of two stays what it is.
+    """
+    room = _read_room(closed.public.context)
+    if isinstance(room, Refusal):
+        return room
+    try:
+        before, after = Roster.of_tree(closed.public.tree), Roster.of_tree(new.tree)
+    except LeafRefused as refused:
+        return Refusal("leaf", str(refused))
+    problem = later_problem(closed, new, room, before, after)
     return None if problem is None else Refusal("successor-group", problem)
 
 

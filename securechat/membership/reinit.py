@@ -84,11 +84,9 @@ def successor_problem(
     closed: Closed, new: PublicGroup, room: Room, before: Roster, after: Roster, *, by: str | None
 ) -> str | None:
     """Return why a group is not what a closed one goes on as: announced, by whom it may be, for all of it."""
-    asked, context = closed.reinit, new.context
-    announced = (asked.group_id, asked.version, asked.cipher_suite, asked.extensions)
-    if announced != (context.group_id, context.version, context.cipher_suite, context.extensions):
+    if not _is_announced(closed.reinit, new.context):
         return "It is not the group that was announced."
-    if context.epoch != 1:
+    if new.context.epoch != 1:
         return "It has gone on before everybody was there."
     if not may_reinit(room, by, before.users):
         return f"{at(by or 'an outsider')} may not make the group that the room goes on as."
@@ -97,6 +95,26 @@ def successor_problem(
         return "Its members are not those of the group that goes on as it."
     problems = (succession_problem(old[client], now[client]) for client in old)
     return next((problem for problem in problems if problem is not None), None)
+
+
+def later_problem(closed: Closed, new: PublicGroup, room: Room, before: Roster, after: Roster) -> str | None:
+    """Return why a later epoch of a group is not shown to be of what a closed one goes on as."""
+    if room.kind is not Kind.DIRECT:
+        return "It has gone on before it could be looked at."
+    if not _is_announced(closed.reinit, new.context):
+        return "It is not the group that was announced."
+    if after.users != before.users:
+        return "Its two users are not those of the group that goes on as it."
+    known = all(
+        any(now.descends_from(old.account_key) for old in before.of_user(now.user_uri))
+        for now in after.members.values()
+    )
+    return None if known else "A device in it is of another account than its user's was."
+
+
+def _is_announced(asked: ReInit, context: GroupContext) -> bool:
+    announced = (asked.group_id, asked.version, asked.cipher_suite, asked.extensions)
+    return announced == (context.group_id, context.version, context.cipher_suite, context.extensions)
 
 
 def _by_client(roster: Roster) -> dict[bytes, ClientCredential]:

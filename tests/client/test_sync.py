@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from securechat.client import intents
+from securechat.client import intents, records
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
 from securechat.client.errors import RefusedByServer
@@ -15,6 +15,7 @@ from securechat.client.holds import start_over
 from securechat.client.intents import Step, What
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
+from securechat.client.reentry import Reentry
 from securechat.client.session import Session
 from securechat.client.sync import MAX_BUFFERED, NO_ENTRANCE_WAIT, Syncer
 from securechat.client.tasks import Tasks
@@ -70,6 +71,7 @@ def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
         cast(Planner, None),
         cast(Work, None),
         Anchor(bob.changes, cast(Session, session), cast(Outbox, None), bob.groups, lambda: NOW),
+        cast(Reentry, None),
         heads,
         lambda: NOW,
         Dates(lambda: NOW),
@@ -175,3 +177,25 @@ async def test_m_10_a_group_that_we_are_not_in_as_the_server_says_is_held(
 
     assert bob.record.held_code == "server_older"
     assert bob.record.gone_back == 0
+
+
+async def test_a_conversation_that_moves_while_we_ask_is_not_one_whose_log_went_back(bob: MemberOf) -> None:
+    """N-03: the two logs have nothing to do with each other."""
+    following = b"n" * 32
+
+    class Moving(Repeating):
+        async def request(self, body: RequestBody) -> Answer:
+            assert isinstance(body, Sync)
+            with bob.changes.change() as change:
+                records.update(change.db, bob.record.id, group_id=following, cursor=1)
+            return Synced([GroupStatus(following, 1, 1, 1, 1, 1)])
+
+        def acknowledge(self, group: bytes, sequence: int) -> None:
+            pass
+
+    with bob.changes.change() as change:
+        records.update(change.db, bob.record.id, cursor=9)
+
+    await syncer(bob, Moving(), {}).look()
+
+    assert not bob.record.held

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from securechat.membership.judge import judge, judge_creation, judge_successor
+from securechat.membership.judge import judge, judge_creation, judge_later_successor, judge_successor
 from securechat.membership.reinit import Closed, may_reinit, reinit_problem, suites_to_go_on_in
 from securechat.membership.room import PRODUCT_SUITES, Role
 from securechat.membership.roster import Roster
@@ -195,3 +195,46 @@ def test_owners_may_and_admins_where_no_owner_is_left() -> None:
     assert may_reinit(room, bob, {bob, carol})
     assert not may_reinit(room, alice, {bob, carol})
     assert not may_reinit(roles_of(room, bob=Role.MEMBER), bob, {bob, carol})
+
+
+def test_two_who_went_on_are_known_in_any_epoch_by_the_announcement_and_their_accounts() -> None:
+    """D-06: for who has lost the keys that let one in."""
+    world = pair()
+    closed = close(world, "bob")
+    _, new = begun(world, "alice")
+    later = PublicGroup(changed(new.context, epoch=7), new.tree, b"", b"")
+
+    assert judge_later_successor(closed, later) is None
+    for context in (changed(later.context, group_id=b"o" * 32), changed(later.context, extensions=())):
+        refused = judge_later_successor(closed, PublicGroup(context, new.tree, b"", b""))
+        assert refused is not None
+        assert "announced" in refused.text
+
+
+def test_another_account_under_the_name_of_one_of_two_is_not_who_went_on() -> None:
+    """D-04."""
+    world = pair()
+    closed = close(world, "alice")
+    alice = world.of("alice")
+    taken_over = make_device("bob")
+    refused = judge_later_successor(closed, made_of(world, alice, (taken_over,)))
+    assert refused is not None
+    assert "another account" in refused.text
+
+
+def test_one_of_two_alone_is_not_who_went_on() -> None:
+    world = pair()
+    closed = close(world, "alice")
+    own = make_device("alice", world.of("alice").account_key)
+    refused = judge_later_successor(closed, made_of(world, world.of("alice"), (own,)))
+    assert refused is not None
+    assert "two users" in refused.text
+
+
+def test_what_a_room_has_gone_on_to_cannot_be_told_later() -> None:
+    world = team()
+    closed = close(world, "alice")
+    _, new = begun(world, "alice")
+    refused = judge_later_successor(closed, new)
+    assert refused is not None
+    assert "before it could be looked at" in refused.text

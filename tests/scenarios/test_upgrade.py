@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import os
+import shutil
 
 import pytest
 
 from securechat.client import answers, intents, planner, records, upgrading, verbs
 from securechat.client.change import Change
+from securechat.client.config import Home
 from securechat.client.errors import CannotUpgrade, Forbidden, KeysMissing, RefusedByServer
-from securechat.client.events import Invited, MessageState, Notice
+from securechat.client.events import Held, Invited, MessageState, Notice
 from securechat.client.intents import Intent
 from securechat.client.records import ConversationRecord
 from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
@@ -98,6 +100,72 @@ async def test_a_conversation_of_two_goes_on_in_the_better_suite(
     assert [m.text for m in bob.client.messages("@alice")] == ["from before", "after", "and back"]
     with pytest.raises(CannotUpgrade, match="already"):
         await alice.client.upgrade("@bob")
+
+
+async def copied_before_the_upgrade(world: World, person: Person, by: Person, name: str) -> None:
+    """Somebody is back with a copy of their profile that is older than the upgrade of a conversation."""
+    await person.close()
+    shutil.copytree(person.home.path, world.folder / "copy")
+    await person.open()
+    await person.says(name, "after the copy was taken")
+    await person.close()
+    await by.client.upgrade(name if name.startswith("#") else f"@{person.name}")
+    await moved(by)
+    person.home = Home(world.folder / "copy")
+    person.events.clear()
+
+
+def renews(person: Person, name: str) -> None:
+    engine = person.client._engine
+    record = records.by_name(engine.store.db, name)
+    assert record is not None
+    with engine.changes.change() as change:
+        intents.add_once(change.db, record.id, intents.What.UPDATE)
+        change.wake(record.id)
+
+
+async def epoch(person: Person, name: str, number: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while person.client.conversation(name).epoch != number:
+            await person.client.changed()
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_d_06_whose_keys_are_lost_when_two_go_on_enters_the_next_group_from_outside(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, later: bool
+) -> None:
+    alice, bob = await pair_in_the_older_suite(world, monkeypatch)
+    await copied_before_the_upgrade(world, alice, bob, "@bob")
+    if later:
+        renews(bob, "@alice")
+        await epoch(bob, "@alice", 2)
+
+    await alice.open()
+    await moved(alice)
+    await alice.says("@bob", "here I am")
+    await bob.hears("here I am")
+    await bob.says("@alice", "and back")
+    await alice.hears("and back")
+
+    assert alice.client.conversation("@bob").suite == SUITE_HYBRID.name
+    assert not alice.client.conversation("@bob").held_code
+    assert (names(alice), names(bob)) == (["@bob"], ["@alice"])
+
+
+async def test_d_06_whose_keys_are_lost_when_a_room_goes_on_enters_its_first_epoch_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a later epoch may have come to only those can tell who were there."""
+    alice, bob, carol = await team_in_the_older_suite(world, monkeypatch)
+    await copied_before_the_upgrade(world, carol, alice, "#team")
+    await moved(bob)
+    renews(alice, "#team")
+    await epoch(alice, "#team", 2)
+
+    await carol.open()
+    held = await carol.sees(Held)
+
+    assert (held.conversation, held.code) == ("#team", "upgrade_missed")
 
 
 async def test_a_room_of_three_goes_on_with_a_message_waiting(

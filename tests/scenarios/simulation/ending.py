@@ -144,7 +144,7 @@ def _check_messages(world: World, group: bytes, well: list[Stay]) -> None:
 def _texts(person: Person, record: ConversationRecord) -> dict[str, int]:
     return dict(
         person.store.db.execute(
-            "SELECT text, epoch FROM message WHERE conversation = ? AND state IN (?, ?)",
+            "SELECT text, epoch FROM message WHERE conversation = ? AND state IN (?, ?) AND text <> ''",
             (record.id, MessageState.SENT, MessageState.RECEIVED),
         )
     )

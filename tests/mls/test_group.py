@@ -13,7 +13,7 @@ from securechat.mls.group import Group
 from securechat.mls.key_package import Identity
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import Add, GroupContextExtensions, PreSharedKeyProposal, ReInit, Remove
-from securechat.mls.protection import padded_to
+from securechat.mls.protection import no_padding, padded_to
 from securechat.mls.psk import ExternalPsk, PreSharedKeyID, ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.staging import CommitPlan, StagedCommit
 from tests.mls.people import (
@@ -289,6 +289,13 @@ def test_padding_hides_how_long_a_message_is() -> None:
     short, longer = alice.encrypt(b"a", padding=sizes), alice.encrypt(bytes(170), padding=sizes)
     assert len(short) == len(longer) < len(alice.encrypt(bytes(1100), padding=sizes))
     assert (bob.decrypt(short).content, bob.decrypt(longer).content) == (b"a", bytes(170))
+
+
+def test_padding_fills_up_to_a_size_and_then_to_multiples_of_the_last() -> None:
+    sizes = padded_to((256, 1024))
+    lengths = (0, 1, 256, 257, 1024, 1025, 2048)
+    assert [length + sizes(length) for length in lengths] == [256, 256, 256, 1024, 1024, 2048, 2048]
+    assert [no_padding(length) for length in lengths] == [0] * len(lengths)
 
 
 def test_authenticated_data_comes_with_the_message() -> None:

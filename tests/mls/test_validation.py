@@ -20,6 +20,7 @@ from securechat.mls.nodes import (
     LeafIndex,
     LeafNode,
     Lifetime,
+    ParentNode,
     sign_leaf_node,
 )
 from securechat.mls.proposals import Add, GroupContextExtensions
@@ -283,6 +284,20 @@ def test_a_joiner_checks_every_parents_key() -> None:
     stage.group = replace(stage.group, tree=tree_of(slow))
     with refused("hpke-public-key"):
         rebuilt(stage, with_leaf_at(stage, 1, origin=FromCommit(parent_hash)))
+
+
+def test_a_joiner_checks_every_parent_hash() -> None:
+    """12.4.3.1, 7.9.2: a key that nobody below has vouched for is no parent's."""
+    stage = stage_of(4)
+    tree = stage.group.tree
+    rebuilt(stage, tree)
+    root = tree.parent(tree.root)
+    assert root is not None
+    draft = TreeDraft(tree)
+    unvouched = SUITE_3.kem.generate().public
+    draft.put(tree.root, ParentNode(unvouched, root.parent_hash, root.unmerged_leaves))
+    with refused("parent-hash"):
+        rebuilt(stage, draft.freeze())
 
 
 @pytest.mark.parametrize(

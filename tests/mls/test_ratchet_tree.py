@@ -230,6 +230,17 @@ def test_trees_are_equal_in_suite_and_in_every_node() -> None:
     assert (tree == tree.to_bytes()) is False
 
 
+def test_a_tree_can_be_a_key_and_says_how_large_it_is() -> None:
+    tree = warm_tree(3)
+    assert {tree: "known"}[RatchetTree.from_bytes(SUITE_3, tree.to_bytes())] == "known"
+    assert repr(tree) == "<RatchetTree of 3 members in 4 leaves>"
+
+
+def test_a_tree_of_one_leaf_is_read_from_its_row() -> None:
+    tree = warm_tree(1)
+    assert RatchetTree.from_rows(SUITE_3, tree.rows()) == tree
+
+
 def test_a_node_of_the_wrong_kind_is_refused() -> None:
     data = warm_tree(1).to_bytes()
     begin = data.index(b"\x01\x01")

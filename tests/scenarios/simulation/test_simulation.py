@@ -94,7 +94,7 @@ MISSED: Final[tuple[tuple[Disabled, str, str], ...]] = (
     (without_doubts_of_what_does_not_open, "flip", "sealed to #team after evidence"),
     (without_regard_to_holds, "false claims", "which is held"),
     (without_rejoining, "bad path", "has not come back"),
-    (without_a_second_look, "orphan Welcome", "nobody says why"),
+    (without_a_second_look, "orphan Welcome", "still wants in #team"),
 )
 
 

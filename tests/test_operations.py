@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = ROOT / "docs" / "operations"
 TOML: Final = (FOLDER / "server.toml").read_text()
 UNIT: Final = (FOLDER / "securechat.service").read_text()
+AGENT: Final = (FOLDER / "securechat-agent@.service").read_text()
 CONTAINER: Final = (FOLDER / "Containerfile").read_text()
 DOCUMENT: Final = (FOLDER / "README.md").read_text()
 
@@ -69,10 +70,12 @@ def test_every_security_event_is_listed_with_its_fields() -> None:
 
 def commands_in(text: str) -> set[str]:
     """Every `securechat COMMAND` that a file tells somebody to type."""
-    return set(re.findall(r"(?:bin/)?securechat[\"',]* [\"']?(server|admin \w+|register|cert \w+)\b", text))
+    return set(
+        re.findall(r"(?:bin/)?securechat[\"',]* [\"']?(server|agent|admin \w+|register|cert \w+)\b", text)
+    )
 
 
-@pytest.mark.parametrize("text", [UNIT, CONTAINER, DOCUMENT, TOML])
+@pytest.mark.parametrize("text", [UNIT, AGENT, CONTAINER, DOCUMENT, TOML])
 def test_the_commands_exist(text: str) -> None:
     for command in commands_in(text.replace('", "', " ")):
         name, *rest = command.split()
@@ -93,6 +96,15 @@ def test_their_options_exist(text: str) -> None:
     used = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
     assert used
     assert used <= known
+
+
+def test_the_options_of_the_agents_unit_exist() -> None:
+    agent = cli.get_command(None, "agent")  # type: ignore[arg-type]
+    assert agent is not None
+    (line,) = re.findall(r"^ExecStart=(.*)$", AGENT, re.MULTILINE)
+    known = {name for parameter in agent.params for name in parameter.opts}
+    assert set(re.findall(r"--[a-z-]+", line)) <= known
+    assert "RestartPreventExitStatus=1 4" in AGENT
 
 
 def test_the_container_copies_what_is_there_and_runs_as_nobody_special() -> None:
@@ -125,15 +137,16 @@ def test_the_unit_is_hardened() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "text"), [("securechat", UNIT), ("securechat-agent@", AGENT)])
+def test_systemd_takes_the_unit(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "securechat"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = tmp_path / "securechat.service"
-    unit.write_text(UNIT.replace("/opt/securechat/bin", str(program.parent)))
+    unit = tmp_path / f"{name}.service"
+    unit.write_text(text.replace("/opt/securechat/bin", str(program.parent)))
     run = subprocess.run(
         ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
     )
-    complaints = [line for line in run.stderr.splitlines() if "securechat.service" in line]
+    complaints = [line for line in run.stderr.splitlines() if f"{name}.service" in line]
     assert (run.returncode, complaints) == (0, [])

@@ -11,6 +11,7 @@ from securechat.cli.options import Account, can_ask, given_password, known_passw
 from securechat.client.client import Client
 from securechat.client.config import ServerAddress
 from securechat.client.keystore import unlock
+from securechat.client.policy import Policy
 from securechat.client.remembered import recalled, remember
 from securechat.client.store_key import StoreKey
 from securechat.client.trust import Trust
@@ -34,7 +35,11 @@ def trust_of(account: Account) -> Trust:
 
 @asynccontextmanager
 async def opened_client(
-    account: Account, password: str | StoreKey, *, offline: bool = False
+    account: Account,
+    password: str | StoreKey,
+    *,
+    offline: bool = False,
+    people: Policy = Policy.FIRST_USE,
 ) -> AsyncIterator[Client]:
     """The account's client, owner of its profile until the block ends."""
     keep_memory_to_itself()
@@ -45,6 +50,7 @@ async def opened_client(
         trust=trust_of(account),
         server=address_of(account),
         offline=offline,
+        people=people,
     )
     try:
         if account.remember and isinstance(password, str):

@@ -10,6 +10,7 @@ from securechat.client.events import (
     Event,
     Message,
     MessageAcknowledged,
+    MessageChanged,
     MessageReceived,
     MessageRefused,
 )
@@ -64,7 +65,11 @@ def event_json(event: Event) -> dict[str, Any]:
         case MessageRefused(message=message):
             refused = message_json(message, kind="refused")
             return refused | {"code": event.code, "reason": event.text}
-        case MessageReceived(message=message) | MessageAcknowledged(message=message):
+        case (
+            MessageReceived(message=message)
+            | MessageChanged(message=message)
+            | MessageAcknowledged(message=message)
+        ):
             return message_json(message, kind=told["type"])
         case _:
             return {"room" if name == "conversation" else name: value for name, value in told.items()}

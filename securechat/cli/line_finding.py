@@ -11,9 +11,9 @@ from securechat.cli.known import contact_text, device_text
 from securechat.cli.show import message_text
 from securechat.cli.surface import Surface
 from securechat.client.commands import COMMANDS, Command
-from securechat.client.events import Message
+from securechat.client.events import Message, Notify
 from securechat.client.face import Face
-from securechat.client.marks import NOTIFY, Notify
+from securechat.client.marks import NOTIFY
 
 FOUND: Final = 20
 """Messages that one search shows: a screen of them."""

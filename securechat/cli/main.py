@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "server": ("securechat.cli.server", "Start the server."),
     "register": ("securechat.cli.account", "Make an account and this device's keys."),
     "chat": ("securechat.cli.chat", "Open the conversation."),
+    "agent": ("securechat.cli.agent", "Hold an account without a screen, for all other commands."),
     "send": ("securechat.cli.messages", "Send one message and wait for the server's word."),
     "receive": ("securechat.cli.receive", "Print messages that were not printed yet."),
     "listen": ("securechat.cli.listen", "Print everything that happens, as it happens."),

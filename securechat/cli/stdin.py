@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -21,12 +21,14 @@ class StdinLines:
     """Each line without its end, until the input ends. One in a process, begun inside the loop.
 
     A thread of its own reads, because a regular file cannot be watched by an event loop and a
-    blocked read cannot be cancelled; as a daemon it ends with the process.
+    blocked read cannot be cancelled; as a daemon it ends with the process. It reads the raw file: a
+    process that ends while somebody waits in a buffered one is aborted by the interpreter.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[str | None] = asyncio.Queue(LINES_AHEAD)
+        self._file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def __aiter__(self) -> AsyncIterator[str]:
@@ -39,26 +41,47 @@ class StdinLines:
         return line
 
     def _read(self) -> None:
+        splitter = Splitter()
         with contextlib.suppress(RuntimeError):  # the loop has ended before the input did
-            while True:
-                data = sys.stdin.buffer.readline(MAX_LINE_BYTES)
-                line = _decoded(data) if data else None
-                while is_cut(data):  # the rest of a refused line is no line of its own
-                    data = sys.stdin.buffer.readline(MAX_LINE_BYTES)
-                asyncio.run_coroutine_threadsafe(self._queue.put(line), self._loop).result()
-                if line is None:
-                    return
+            while data := self._file.read(MAX_LINE_BYTES):
+                for line in splitter.feed(data):
+                    self._put(line)
+            for line in splitter.end():
+                self._put(line)
+            self._put(None)
+
+    def _put(self, line: str | None) -> None:
+        asyncio.run_coroutine_threadsafe(self._queue.put(line), self._loop).result()
 
 
-def is_cut(data: bytes) -> bool:
-    """Whether a read ended in the middle of a line that is longer than we take."""
-    return len(data) == MAX_LINE_BYTES and not data.endswith(b"\n")
+class Splitter:
+    """Bytes become lines; one that is too long becomes `NOT_TEXT`, and its rest no line of its own."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        *whole, rest = (self._begun + data).split(b"\n")
+        for line in whole:
+            if not self._skipping:
+                yield _decoded(line)
+            self._skipping = False
+        if len(rest) >= MAX_LINE_BYTES and not self._skipping:
+            self._skipping = True
+            yield NOT_TEXT
+        self._begun = b"" if self._skipping else rest
+
+    def end(self) -> Iterator[str]:
+        if self._begun:
+            yield _decoded(self._begun)
+        self._begun = b""
 
 
-def _decoded(data: bytes) -> str:
-    if is_cut(data):
+def _decoded(line: bytes) -> str:
+    if len(line) >= MAX_LINE_BYTES:
         return NOT_TEXT
     try:
-        return data.decode().rstrip("\r\n")
+        return line.decode().rstrip("\r")
     except UnicodeDecodeError:
         return NOT_TEXT

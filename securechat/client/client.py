@@ -24,6 +24,7 @@ from securechat.client.engine import Engine
 from securechat.client.errors import (
     IdentityChanged,
     Unfinished,
+    UnknownMessage,
     UnknownUser,
     refusal,
 )
@@ -48,6 +49,7 @@ from securechat.client.listener import Listener
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
 from securechat.client.marks import NOTHING, Marks, all_marks, marks
+from securechat.client.policy import Policy
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
@@ -77,7 +79,7 @@ class Client(Finder, Speaker, FileVerbs):
         self._served = AsyncExitStack()
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - what a caller may know, all but one beforehand
         cls,
         home: Home,
         user: str,
@@ -87,10 +89,13 @@ class Client(Finder, Speaker, FileVerbs):
         server: ServerAddress | None = None,
         clock: Clock = time.time,
         offline: bool = False,
+        people: Policy = Policy.FIRST_USE,
     ) -> Self:
         """Own the profile, open its store, serve its socket and begin to connect in the background.
 
+        :param trust: how far the server is trusted
         :param offline: only the store, for a moment: nothing is connected and no socket served
+        :param people: to whom we send
         :raises NoProfile, ProfileBusy, WrongPassword, StoreDamaged, Unfinished, UnsafeFile: it stays shut
         """
         profile = home.profile(user)
@@ -105,7 +110,7 @@ class Client(Finder, Speaker, FileVerbs):
                 if isinstance(password, str):  # what needs the account key is done where that is typed
                     keys = await asyncio.to_thread(with_all_suites, store, known, password)
                 session = Session(server or keys.server, trust, home, Credentials.of(keys))
-                engine = Engine(store, session, keys, clock)
+                engine = Engine(store, session, keys, clock, policy=people)
             except BaseException:
                 store.close()
                 raise
@@ -177,13 +182,17 @@ class Client(Finder, Speaker, FileVerbs):
     async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - the contract's name
         """Wait until the server has a message on its disk.
 
+        :raises UnknownMessage: there is none of this number
         :raises TimeoutError: it is still queued, and goes out later
         :raises RefusedByServer, IdentityChanged, UntrustedKeys: it was not, or is not to be, sent
         :raises ServerChanged, ServerUntrusted, Replaced: it is still queued, and the session ended for good
         """
 
         def settled() -> Message | None:
-            message = history.message(self._engine.store.db, local_id)
+            try:
+                message = history.message(self._engine.store.db, local_id)
+            except LookupError:
+                raise UnknownMessage(str(local_id)) from None
             if message.state is MessageState.REFUSED:
                 raise refusal(message.code)
             if message.state is not MessageState.QUEUED:
@@ -298,11 +307,13 @@ class Client(Finder, Speaker, FileVerbs):
         return history.unmarked(self._engine.store.db, Mark.SHOWN, limit)
 
     def mark_shown(self, local_ids: list[int]) -> None:
+        """Say that a chat has shown these."""
         with self._engine.changes.change() as change:
             history.set_mark(change.db, Mark.SHOWN, local_ids)
             receipts.read_each(change, local_ids, now=self._engine.clock())
 
     def mark_printed(self, local_ids: list[int]) -> None:
+        """Acknowledge these: a consumer has dealt with them, and `unprinted` has them no more."""
         with self._engine.changes.change() as change:
             history.set_mark(change.db, Mark.PRINTED, local_ids)
             timers.start(change.db, local_ids, now=change.now)
@@ -315,6 +326,7 @@ class Client(Finder, Speaker, FileVerbs):
         )
 
     def status(self) -> Status:
+        """Return how the account stands."""
         engine = self._engine
         connected = engine.connected
         return Status(

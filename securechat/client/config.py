@@ -18,8 +18,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from securechat.client.errors import BadAddress
 from securechat.client.private_files import make_folder
 from securechat.names import fold_user
@@ -137,6 +135,8 @@ class Home:
 
 def default_home() -> Home:
     """Return the folder that the system has for a user's data."""
+    import platformdirs  # noqa: PLC0415 - a tenth of a one-shot's time, where a folder is given
+
     return Home(Path(platformdirs.user_data_dir("securechat", appauthor=False)))
 
 

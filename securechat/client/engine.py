@@ -23,13 +23,14 @@ from securechat.client.events import (
     Notice,
 )
 from securechat.client.groups import Groups
-from securechat.client.holds import ask_again
+from securechat.client.holds import ask_again, settle_if_believed
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
 from securechat.client.listener import MAX_EVENTS, Listener
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
+from securechat.client.policy import Policy
 from securechat.client.reading import Reader
 from securechat.client.reentry import Reentry
 from securechat.client.restored import Met, meet
@@ -55,7 +56,16 @@ SOON: Final = 0.05
 class Engine:
     """Wiring. Start it, close it; in between it follows the session."""
 
-    def __init__(self, store: ClientStore, session: Session, keys: Keys, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        store: ClientStore,
+        session: Session,
+        keys: Keys,
+        clock: Clock = time.time,
+        *,
+        policy: Policy = Policy.FIRST_USE,
+    ) -> None:
+        self.policy = policy
         self.store = store
         self.keys = keys
         self.device = device_of(keys)
@@ -89,7 +99,7 @@ class Engine:
             reader=reader,
             joiner=Joiner(self.device, self.groups, clock),
             planner=planner,
-            work=Work(self.device, self.groups, planner, self.outbox, clock),
+            work=Work(self.device, self.groups, planner, self.outbox, clock, policy),
             anchor=Anchor(self.changes, session, self.outbox, self.groups, clock),
             reentry=Reentry(self.changes, session, self.groups, Mover(self.device, self.groups, clock)),
             heads=self._heads,
@@ -99,6 +109,8 @@ class Engine:
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""
+        with self.changes.change() as change:
+            settle_if_believed(change, self.groups, self.policy, own=self.keys.user)
         self._tasks.spawn(self._listen(), "engine")
         self._tasks.spawn(self._sweep(), "timers")
         self._session.start()

@@ -44,7 +44,6 @@ from enum import IntEnum
 from typing import ClassVar, Final
 
 from securechat.errors import SecureChatError
-from securechat.protocol.messages import REFUSALS
 from securechat.text import sanitise
 
 
@@ -214,6 +213,8 @@ class RefusedByServer(ClientError):
     def __init__(
         self, code: str, text: str = "", *, head: int = 0, detail: bytes = b"", retry_after: int = 0
     ) -> None:
+        from securechat.protocol.messages import REFUSALS  # noqa: PLC0415 - what only forwards needs no wire
+
         said = sanitise(text) or REFUSALS.get(code, f"the server refused: {sanitise(code)}")
         super().__init__(f"{said} (in {retry_after} seconds)" if retry_after and code == "limited" else said)
         self.code = sanitise(code)

@@ -6,6 +6,7 @@ is so; it holds no key and no handle, so that it may be printed, queued or sent 
 """
 
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -33,7 +34,13 @@ class Standing(StrEnum):
     HELD = "held"
 
 
+Notify = Literal["all", "mentions", "mute"]
+"""What of a conversation makes itself heard."""
+
+
 class MessageState(StrEnum):
+    """How far a message has come."""
+
     QUEUED = "queued"
     SENT = "sent"
     REFUSED = "refused"
@@ -61,6 +68,8 @@ class Reaction(Struct, frozen=True):
 
 
 class PollOption(Struct, frozen=True):
+    """What can be voted for, and who did, by name."""
+
     text: str
     voters: tuple[str, ...] = ()
 
@@ -127,6 +136,8 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 class Member(Struct, frozen=True):
+    """Somebody in a conversation; ``role`` is ``owner``, ``admin``, ``member`` or ``reader``."""
+
     user: str
     role: str
     devices: int
@@ -244,6 +255,8 @@ class Fingerprint(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
+    """How an account stands; ``fingerprint`` is the server's, the last four are counts."""
+
     user: str
     server: str
     domain: str
@@ -257,6 +270,8 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class Connected(Struct, frozen=True, tag="connected"):
+    """Logged in at a server of this fingerprint; new conversations are in the encryption named."""
+
     user: str
     server: str
     domain: str
@@ -272,6 +287,8 @@ class Disconnected(Struct, frozen=True, tag="disconnected"):
 
 
 class MessageReceived(Struct, frozen=True, tag="message"):
+    """Somebody said something, and it is stored here."""
+
     message: Message
 
 
@@ -296,21 +313,29 @@ class MessageAcknowledged(Struct, frozen=True, tag="acknowledged"):
 
 
 class MessageRefused(Struct, frozen=True, tag="refused"):
+    """The server does not take a message of ours, for good."""
+
     message: Message
     code: str
     text: str
 
 
 class Invited(Struct, frozen=True, tag="invited"):
+    """Somebody asks us in; nothing is shown of a room, or sent to it, before it is joined."""
+
     conversation: str
     by: str
 
 
 class Joined(Struct, frozen=True, tag="joined"):
+    """One is in a conversation now."""
+
     conversation: str
 
 
 class MembersChanged(Struct, frozen=True, tag="members"):
+    """Somebody added or removed people; who removed themselves has left."""
+
     conversation: str
     by: str
     added: tuple[str, ...]
@@ -325,6 +350,8 @@ class Removed(Struct, frozen=True, tag="removed"):
 
 
 class Undecryptable(Struct, frozen=True, tag="undecryptable"):
+    """A message cannot be read, for the reason of this code; its placeholder is among the messages."""
+
     conversation: str
     sender: str
     epoch: int
@@ -332,12 +359,16 @@ class Undecryptable(Struct, frozen=True, tag="undecryptable"):
 
 
 class Held(Struct, frozen=True, tag="held"):
+    """Nothing is sent to a conversation until the matter is settled."""
+
     conversation: str
     code: str
     text: str
 
 
 class Released(Struct, frozen=True, tag="released"):
+    """A conversation goes on."""
+
     conversation: str
 
 
@@ -351,6 +382,8 @@ class FileMoved(Struct, frozen=True, tag="file"):
 
 
 class Notice(Struct, frozen=True, tag="notice"):
+    """Something a person should know, by its code."""
+
     code: str
     text: str
 

@@ -25,10 +25,10 @@ from securechat.client.events import (
     Explanation,
     Fingerprint,
     Message,
+    Notify,
     Status,
 )
 from securechat.client.exported import Header, Said
-from securechat.client.marks import Notify
 
 MAX_WAIT: Final = 3600.0
 """Seconds that a call may wait for the server."""

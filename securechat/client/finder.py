@@ -11,10 +11,11 @@ from securechat.client.compose import fold_name
 from securechat.client.contacts import clear_verified, contact, every, set_verified, verified_users
 from securechat.client.engine import Engine
 from securechat.client.errors import Forbidden, IdentityChanged, UnknownUser
-from securechat.client.events import Contact, DeviceInfo, Message
+from securechat.client.events import Contact, DeviceInfo, Message, Notify
 from securechat.client.exported import Header, Said
+from securechat.client.holds import settle_if_believed
 from securechat.client.importing import bring_in
-from securechat.client.marks import NOTIFY, Notify
+from securechat.client.marks import NOTIFY
 from securechat.client.people import credential_of
 from securechat.client.verbs import Verbs
 from securechat.client.verification import begins_with, number_with
@@ -103,6 +104,8 @@ class Finder:
             if known.changed_to is not None or not begins_with(ours, number):
                 raise IdentityChanged(name)
             set_verified(change.db, name, known.account_key, now=change.now)
+            engine = self._engine
+            settle_if_believed(change, engine.groups, engine.policy, own=engine.keys.user)
 
     def clear_verified(self, user: str) -> None:
         """Take the mark back."""

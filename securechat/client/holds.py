@@ -19,12 +19,14 @@ from securechat.client.events import Held, Released, Standing
 from securechat.client.groups import Groups
 from securechat.client.intents import What
 from securechat.client.people import users_in
+from securechat.client.policy import Policy, not_believed
 from securechat.client.reasons import REASONS
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import BY_WEIGHT, HOLDS, UNOPENED
 from securechat.text import sanitise
 
 CHANGED: Final = "identity_changed"
+NOT_VERIFIED: Final = "not_verified"
 
 
 class Hold(Struct, frozen=True):
@@ -108,6 +110,14 @@ def settle_if_known(change: Change, groups: Groups, record: ConversationRecord) 
     if unsettled:
         return hold_for_keys(change, groups, record, unsettled)
     return _end(change, record, {CHANGED})
+
+
+def settle_if_believed(change: Change, groups: Groups, policy: Policy, *, own: str) -> None:
+    """End the holds for people whom the policy does not, or no longer, keep us from sending to."""
+    for record in records.every(change.db):
+        public = groups.public(change.db, record.id) if has(change.db, record, NOT_VERIFIED) else None
+        if public is not None and not not_believed(policy, change.db, public.tree, own=own):
+            settle(change, groups, record, {NOT_VERIFIED})
 
 
 def try_again(change: Change, record: ConversationRecord) -> ConversationRecord:

@@ -4,15 +4,13 @@ All of it at once is three queries, each answered by an index: their cost goes w
 conversations and of unread messages, not with all that was ever said.
 """
 
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import apsw
 from msgspec import Struct
 
+from securechat.client.events import Notify
 from securechat.text import sanitise
-
-Notify = Literal["all", "mentions", "mute"]
-"""What of a conversation makes itself heard."""
 
 NOTIFY: Final = get_args(Notify)
 

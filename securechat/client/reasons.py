@@ -34,6 +34,10 @@ REASONS: Final[dict[str, Reason]] = {
     "identity_changed": _hold(
         "identity_changed", "compare /fingerprint with them elsewhere, then /accept @user DIGITS"
     ),
+    "not_verified": _hold(
+        "not_verified",
+        "compare the number of /verify @user with each of them elsewhere, then /verify @user DIGITS",
+    ),
     "untrusted_keys": _hold(
         "untrusted_keys",
         "tell them and the server's operator; it is tried again when you write or connect",

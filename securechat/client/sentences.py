@@ -8,6 +8,7 @@ from typing import Final
 HOLDS: Final[dict[str, str]] = {
     "identity_changed": "the keys of {who} have changed; nothing is sent until you /accept them",
     "untrusted_keys": "the server offered keys that {who} did not sign; nothing is sent to them ({why})",
+    "not_verified": "nothing is sent here until a person has compared the safety numbers of {who}",
     "suite_withheld": "the server hands out only older keys of {who} than their devices have; "
     "nothing is sent to them ({why})",
     "suite_forbidden": "nothing can be sent to {who}: {why}",
@@ -41,6 +42,7 @@ BY_WEIGHT: Final = (
     "upgrade_missed",
     "log_altered",
     "identity_changed",
+    "not_verified",
     "suite_withheld",
     "suite_forbidden",
     "untrusted_keys",

@@ -13,11 +13,13 @@ from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
+from securechat.client.holds import NOT_VERIFIED, hold
 from securechat.client.intents import Intent, What
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, Purpose, is_waiting
 from securechat.client.people import credential_of, users_in
 from securechat.client.planner import Planner, ready
+from securechat.client.policy import Policy, not_believed
 from securechat.client.records import ConversationRecord
 from securechat.client.upgrading import upgrade
 from securechat.membership.reinit import suites_to_go_on_in
@@ -60,6 +62,7 @@ class Work:
     planner: Planner
     outbox: Outbox
     clock: Clock
+    policy: Policy = Policy.FIRST_USE
 
     def act(self, change: Change, record: ConversationRecord) -> Outcome:
         """Do the next thing; a change wakes the conversation again if there is more."""
@@ -176,6 +179,10 @@ class Work:
         if not may_speak(room_of(group.public.context), self.device.user_uri):
             text = f"only some may speak in {record.name}, and you are not among them"
             queued.refuse(change, record.id, "forbidden", text)
+            return
+        strangers = not_believed(self.policy, change.db, group.public.tree, own=self.device.user)
+        if strangers:
+            hold(change, record, NOT_VERIFIED, who=", ".join(strangers))
             return
         ends = log_ends.to_tell(change.db, record, group.public.tree)
         for message in waiting:

@@ -1,5 +1,6 @@
 """The real commands in real processes, each ended by its id."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -100,11 +101,30 @@ class Shell:
         finally:
             holder.kill()
 
+    @contextmanager
+    def agent(self, user: str) -> Iterator[str]:
+        """An agent that holds the account while the block runs; its socket's path."""
+        arguments = ("agent", user, "--log-format", "json", "--password-file", self.password_file())
+        holder = self.start(*arguments)
+        assert holder.stdout is not None
+        word, _, path = holder.stdout.readline().rstrip("\n").partition(" ")
+        assert word == "ready", holder.stderr and holder.stderr.read()
+        try:
+            yield path
+        finally:
+            if holder.poll() is None:
+                holder.send_signal(signal.SIGTERM)
+                holder.wait(timeout=SECONDS)
+
     def end(self) -> None:
         for child in self.children:
             if child.poll() is None:
                 child.send_signal(signal.SIGKILL)
-            child.communicate(timeout=SECONDS)
+            child.wait(timeout=SECONDS)
+            for pipe in (child.stdin, child.stdout, child.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):  # what it was not there to read
+                        pipe.close()
 
 
 @contextmanager

@@ -166,7 +166,9 @@ def profile(tmp_path: Path) -> ProfileFolder:
 async def raw(profile: ProfileFolder) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to the socket that speaks bytes."""
     reader, writer = await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
-    yield reader, writer
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()

@@ -127,7 +127,7 @@ BAD_LINES = [
     (b'{"jsonrpc": "2.0", "id": 1, "method": "send", "params": {"to": 1, "text": "x"}}', -32602),
     (b'{"jsonrpc": "2.0", "id": 1, "method": "send", "params": {"to":"a","text":"b","more":-1}}', -32602),
     (b'{"jsonrpc": "2.0", "id": 1, "method": "unprinted", "params": {"limit": 0}}', -32602),
-    (b'{"jsonrpc": "2.0", "id": 1, "method": "mark_printed", "params": {"local_ids": [-1]}}', -32602),
+    (b'{"jsonrpc": "2.0", "id": 1, "method": "mark_printed", "params": {"local_ids": ["1"]}}', -32602),
     (
         b'{"jsonrpc": "2.0", "id": 1, "method": "acknowledged", "params": {"local_id":1,"timeout":4000}}',
         -32602,

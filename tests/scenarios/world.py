@@ -11,6 +11,7 @@ from securechat.client.client import Client
 from securechat.client.config import Home, ServerAddress
 from securechat.client.device import Clock
 from securechat.client.events import Event, MessageReceived
+from securechat.client.policy import Policy
 from securechat.client.registration import register
 from securechat.client.trust import Trust
 from securechat.server.app import App, running
@@ -30,6 +31,7 @@ class Person:
         self.name = name
         self.home = Home(world.folder / f"home-{name}")
         self.clock: Clock = time.time
+        self.policy = Policy.FIRST_USE
         self.port: int | None = None
         """Where the server is for this person; none: where it is."""
         self.password = f"{name} has a long enough password"
@@ -59,6 +61,7 @@ class Person:
             trust=self.world.trust,
             server=self.address,
             clock=self.clock,
+            people=self.policy,
         )
         self._watching = asyncio.create_task(self._watch(self._client))
 

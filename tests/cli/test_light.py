@@ -1,0 +1,49 @@
+"""A command that only goes through the holder imports nothing of what the holder does: it is over at once."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from securechat.client.config import Home
+from securechat.client.local_socket import serving
+from tests.client.holder import ListHolder, a_message
+
+SCRIPT = """
+import sys
+from securechat.cli.main import run
+code = run(sys.argv[1:])
+heavy = {"apsw", "argon2", "cbor2", "cryptography", "platformdirs", "prompt_toolkit", "textual", "uvloop"}
+heavy |= {"securechat.client.client", "securechat.membership", "securechat.mls", "securechat.protocol"}
+found = sorted(heavy & set(sys.modules))
+sys.exit(", ".join(found) or code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (["send", "alice", "@bob", "héllo"], b""),
+        (["rooms", "alice"], b""),
+        (["receive", "alice"], b"hello"),
+        (["listen", "alice", "--count", "1"], b"* connected to"),
+        (["why", "alice"], b"nothing"),
+    ],
+)
+async def test_what_goes_through_the_holder_is_light(
+    tmp_path: Path, arguments: list[str], printed: bytes
+) -> None:
+    profile = Home(tmp_path).profile("alice")
+    profile.folder.mkdir(0o700)
+    holder = ListHolder()
+    holder.arrive(a_message(1))
+    async with serving(profile, holder):
+        command = [sys.executable, "-c", SCRIPT, *arguments, "--home", str(tmp_path)]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await process.communicate()
+
+    assert (process.returncode, err) == (0, b"")
+    assert printed in out

@@ -6,18 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from securechat.cli.accounts import address_of, trust_of
 from securechat.cli.faces import held_face
 from securechat.cli.home import home_of
-from securechat.cli.line_mode import LineMode
 from securechat.cli.options import Account, known_password
-from securechat.cli.show import event_text
-from securechat.client.client import Client
 from securechat.client.errors import NoHolder, ProfileBusy
-from securechat.client.face import Face, own_face
-from securechat.client.keystore import unlock
 from securechat.names import fold_user
-from securechat.tui.start import run
 
 Confirm = Callable[[str], Awaitable[bool]]
 
@@ -37,6 +30,14 @@ def open_screen(account: Account) -> int:
     """Open the account, or attach to the process that holds it, and draw it; return the exit code."""
     profile = home_of(account).profile(account.user)
     password = "" if asyncio.run(_is_held(account)) else known_password(account)
+    # The question stands before any of these: together they take longer than a person to begin to type.
+    from securechat.cli.accounts import address_of, trust_of  # noqa: PLC0415
+    from securechat.cli.line_mode import LineMode  # noqa: PLC0415
+    from securechat.cli.show import event_text  # noqa: PLC0415
+    from securechat.client.client import Client  # noqa: PLC0415
+    from securechat.client.face import Face, own_face  # noqa: PLC0415
+    from securechat.client.keystore import unlock  # noqa: PLC0415
+    from securechat.tui.start import run  # noqa: PLC0415
 
     @asynccontextmanager
     async def opened(password: str, confirm: Confirm) -> AsyncIterator[Any]:

@@ -27,9 +27,6 @@ from securechat.tui.wrap import clean, cut
 FOUND: Final = 50
 """Messages in a list of found ones."""
 
-LOOKED_THROUGH: Final = 500
-"""Messages with one's name in which mentions are looked for: a name may stand there without being one."""
-
 _GOTO: Final = "goto "
 
 
@@ -38,7 +35,6 @@ class Host(Protocol):
 
     bridge: Bridge
     keys: dict[str, str]
-    user: str
     talk: Talk
     editing: Message | None
     answering: Message | None
@@ -207,9 +203,8 @@ class Acts:
 
     def _mentions(self) -> None:
         async def find(wanted: str) -> Sequence[Choice]:
-            name = self._host.user
-            found = await self._host.bridge.ask(lambda client: client.search(name, limit=LOOKED_THROUGH))
-            return _choices([one for one in found if one.mentions_me], wanted)
+            found = await self._host.bridge.ask(lambda client: client.mentions())
+            return _choices(found, wanted)
 
         self._choose_message(tr("Messages that mention you"), find)
 

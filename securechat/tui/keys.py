@@ -6,8 +6,6 @@ of the pen is not a key that silently does nothing.
 
 from typing import Final, NamedTuple, cast
 
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
-
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import mark
 
@@ -105,6 +103,8 @@ def learn_alt_keys() -> None:
     Textual waits a tenth of a second for what may follow the ESC; a key that repeats faster than
     that would come out as text in the draft.
     """
+    from textual._ansi_sequences import ANSI_SEQUENCES_KEYS  # noqa: PLC0415 - settings are read before Textual is
+
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     table: dict[str, object] = {f"\x1b{one}": (_Legacy(f"alt+{one}"),) for one in letters}
     table |= {"\x1b\r": (_Legacy("alt+enter"),), "\x1b\x7f": (_Legacy("alt+backspace"),)}

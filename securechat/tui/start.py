@@ -5,10 +5,8 @@ from pathlib import Path
 
 from securechat.client.events import Event
 from securechat.locale import catalogue
-from securechat.tui.app import ChatApp
 from securechat.tui.backend import Commanded, Opened
 from securechat.tui.bridge import Bridge
-from securechat.tui.keys import learn_alt_keys
 from securechat.tui.settings import config_folder, load
 
 
@@ -27,10 +25,13 @@ def run(
     """
     chosen = load([config_folder(), profile])
     catalogue.use(catalogue.wanted())
-    learn_alt_keys()
     bridge = Bridge(opened, commanded, password)
-    bridge.start()
+    bridge.start()  # the password is stretched while Textual is imported
+    from securechat.tui.app import ChatApp  # noqa: PLC0415 - see above
+    from securechat.tui.keys import learn_alt_keys  # noqa: PLC0415
+
     try:
+        learn_alt_keys()
         bridge.wait_ready()
         app = ChatApp(
             bridge, chosen, user=user, profile=profile, opened=opened, commanded=commanded, words=words

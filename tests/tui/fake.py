@@ -178,6 +178,9 @@ class FakeClient:
     def bookmark(self, message: str, *, on: bool = True) -> None:
         self.did.append(("bookmark", message, on))
 
+    def mentions(self, limit: int = 100) -> list[Message]:
+        return [one for said in self.said.values() for one in said if one.mentions_me][:limit]
+
     def bookmarks(self) -> list[Message]:
         return self.marked
 

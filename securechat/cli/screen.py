@@ -1,6 +1,8 @@
 """`securechat chat` on a terminal: the full screen, given what it needs of the floors it does not see."""
 
 import asyncio
+import importlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -29,9 +31,9 @@ class _Answers:
 def open_screen(account: Account) -> int:
     """Open the account, or attach to the process that holds it, and draw it; return the exit code."""
     profile = home_of(account).profile(account.user)
+    threading.Thread(target=_load, name="imports", daemon=True).start()
     password = "" if asyncio.run(_is_held(account)) else known_password(account)
-    # The question stands before any of these: together they take longer than a person to begin to type.
-    from securechat.cli.accounts import address_of, trust_of  # noqa: PLC0415
+    from securechat.cli.accounts import address_of, trust_of  # noqa: PLC0415 - large, all of them: see `_load`
     from securechat.cli.line_mode import LineMode  # noqa: PLC0415
     from securechat.cli.show import event_text  # noqa: PLC0415
     from securechat.client.client import Client  # noqa: PLC0415
@@ -67,6 +69,12 @@ def open_screen(account: Account) -> int:
         password=password,
         profile=profile.folder,
     )
+
+
+def _load() -> None:
+    """Import what is large while the person types their password."""
+    for name in ("securechat.client.client", "securechat.tui.app"):
+        importlib.import_module(name)
 
 
 async def _is_held(account: Account) -> bool:

@@ -16,7 +16,7 @@ from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
 from securechat.client.errors import ClientError
-from securechat.client.events import Notice
+from securechat.client.events import Disconnected, Notice
 from securechat.errors import SecureChatError
 from securechat.tui.backend import Asked, Backend, Commanded, Commander, Maybe, News, Opened, Told
 
@@ -151,6 +151,7 @@ class Bridge:
                 self._ready.set_exception(problem)
             else:
                 told = str(problem) if isinstance(problem, SecureChatError) else type(problem).__name__
+                self._post(Disconnected(told, None))
                 self._post(Notice("internal", f"{told}; this chat shows nothing new any more"))
 
     async def _serve(self) -> None:

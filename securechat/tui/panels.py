@@ -79,7 +79,7 @@ def title_line(conversation: Conversation | None, name: str, user: str) -> Line:
     if conversation.kind is Kind.ANNOUNCEMENT:
         parts.append((f" [{tr('announcements')}]", Role.DIM))
     about = " - ".join(part for part in (clean(conversation.title), clean(conversation.topic)) if part)
-    if about and about != clean(conversation.name):
+    if about and about != clean(conversation.name).lstrip("@#"):
         parts.append((f"  {about}", Role.DIM))
     if conversation.expires_after:
         parts.append((f"  {tr('disappears after')} {span_words(conversation.expires_after)}", Role.NEWS))

@@ -71,6 +71,8 @@ class Talk:
         self.waiting = 0
         self._sending = asyncio.Lock()
         self._shown: set[int] = set()
+        self._late: list[Message] | None = None
+        """What was said in the conversation that is being opened, since its page was asked for."""
         self._read = ""
         self._typed_at = float("-inf")
         self._typing: dict[tuple[str, str], float] = {}
@@ -102,13 +104,21 @@ class Talk:
     async def open(self, name: str, *, at: int = 0) -> None:
         """Open a conversation at its end, or at one of its messages."""
         self.current, window = name, Window()
+        late: list[Message] = []
+        self._late = late
         known = self.found(name)
-        page = await self._before(name, at + 1 if at else 0) if known is not None else []
+        try:
+            page = await self._before(name, at + 1 if at else 0) if known is not None else []
+            newer = await self._after(name, at) if at else []
+        finally:
+            self._late = None if self._late is late else self._late
         if self.current != name:
             return
-        window.start(page, wanted=PAGE, at_end=True)
+        window.start(page, wanted=PAGE)
         if at:
-            window.add_after(await self._after(name, window.last), wanted=PAGE)
+            window.add_after(newer, wanted=PAGE)
+        for message in late:
+            window.put(message)
         window.unread_from = 0 if at else _first_unread(window.messages, known.unread if known else 0)
         self.window = window
         if known is None and name:
@@ -159,7 +169,7 @@ class Talk:
 
     def put(self, message: Message) -> None:
         """Show a message as it is now."""
-        if message.conversation == self.current and self.window.put(message):
+        if self._take_message(message):
             self._view.window_changed()
 
     def tell(self, text: str, role: Role = Role.DIM) -> None:
@@ -221,16 +231,21 @@ class Talk:
             if isinstance(event, Undecryptable | Joined):
                 tail = tail or event.conversation == self.current
             if isinstance(message := getattr(event, "message", None), Message):
-                changed = self._take_message(message, is_new=isinstance(event, MessageReceived)) or changed
+                if isinstance(event, MessageReceived):
+                    self._view.heard(message)
+                changed = self._take_message(message) or changed
             changed = self._take_other(event) or changed
         if changed:
             self._view.window_changed()
         return Due(rows=stale, tail=tail and self.window.at_end)
 
-    def _take_message(self, message: Message, *, is_new: bool) -> bool:
-        if is_new:
-            self._view.heard(message)
-        return message.conversation == self.current and self.window.put(message)
+    def _take_message(self, message: Message) -> bool:
+        if message.conversation != self.current:
+            return False
+        if self._late is not None:  # its page was asked for before this was said
+            self._late.append(message)
+            return False
+        return self.window.put(message)
 
     def _take_other(self, event: News) -> bool:
         """Take what is no message; return whether words of ours stand in the window now."""

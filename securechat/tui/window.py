@@ -64,11 +64,11 @@ class Window:
         placed += [(note.after, note.number, note) for note in notes]
         return [item for _, _, item in sorted(placed, key=lambda part: part[:2])]
 
-    def start(self, messages: list[Message], *, wanted: int, at_end: bool = True) -> None:
+    def start(self, messages: list[Message], *, wanted: int) -> None:
         """Begin with a page; ``wanted`` is how many were asked for."""
         self.messages = _ordered(messages)
         self.at_start = len(messages) < wanted
-        self.at_end = at_end
+        self.at_end = True
 
     def add_before(self, page: list[Message], *, wanted: int) -> None:
         """Put an older page in front."""

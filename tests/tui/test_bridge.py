@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from securechat.client.errors import Forbidden, WrongPassword
-from securechat.client.events import Event, MessageReceived, Notice
+from securechat.client.events import Disconnected, Event, MessageReceived, Notice
 from securechat.tui import bridge as module
 from securechat.tui.backend import Asked, Backend, Confirm, Maybe, News
 from securechat.tui.bridge import Bridge, Closed
@@ -123,7 +123,9 @@ async def test_the_end_of_the_events_is_told_and_the_account_closed(client: Fake
     client.events = broken  # type: ignore[assignment,method-assign]
     made = Bridge(client.opened, client.commanded, "right")
     made.start()
-    ((notice,),) = await heard(made, 1)
+    batches = await heard(made, 2)
+    lost, notice = (event for batch in batches for event in batch)
+    assert isinstance(lost, Disconnected)
     assert isinstance(notice, Notice)
     assert "somebody else took over" in notice.text
     await made.close()

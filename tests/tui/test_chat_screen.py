@@ -1,6 +1,9 @@
 """The screen as a person uses it, on a fake client."""
 
+import asyncio
 import re
+import threading
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -142,6 +145,29 @@ async def test_a_name_and_a_colon_say_to_whom_and_the_screen_says_so_too(
         await screen.until(lambda: sent(client))
         assert sent(client) == [(to, text)]
         await screen.until(lambda: screen.chat.talk.current == to)
+
+
+async def test_what_is_said_while_a_conversation_opens_is_in_it() -> None:
+    """Q-07: a slow page must not cover what was said since it was asked for."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        asked, answered = asyncio.Event(), threading.Event()
+        pages = client.timeline
+
+        async def slow(name: str, **where: int) -> Any:
+            page = pages(name, **where)
+            asked.set()
+            await asyncio.to_thread(answered.wait, 20)
+            return page
+
+        client.timeline = slow  # type: ignore[assignment,method-assign]
+        screen.chat.go("#team")
+        await screen.until(asked.is_set)
+        await screen.happen(MessageReceived(message(60, "meanwhile", conversation="#team")))
+        answered.set()
+        await screen.sees("lunch?")
+        await screen.sees("meanwhile")
 
 
 async def test_what_the_client_refuses_is_said_in_a_line() -> None:

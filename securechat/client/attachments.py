@@ -17,7 +17,7 @@ import platformdirs
 from securechat.client import history, records, transfers
 from securechat.client.downloading import Download, is_lost
 from securechat.client.engine import Engine
-from securechat.client.errors import ClientError, Disconnected, FileChanged, FileRefused
+from securechat.client.errors import ClientError, Disconnected, FileChanged, FileRefused, StoreError
 from securechat.client.events import FileMoved, Message, MessageChanged, Notice
 from securechat.client.file_message import queue_file
 from securechat.client.file_names import new_part, put_in_place, safe_name
@@ -162,6 +162,8 @@ class Attachments:
                     if anew > MAX_ANEW:
                         raise
                     sending = await self._seal_anew(sending)
+        except (Disconnected, StoreError) as error:  # it stays stored, and goes on at the next start
+            future.set_exception(error)
         except ClientError as error:
             self._give_up(sending, error, awaited=awaited)
             future.set_exception(error)
@@ -270,8 +272,12 @@ class Attachments:
     # Both.
 
     async def _connection(self) -> None:
-        while self._engine.connected is None:
-            await self._engine.changed()
+        """Wait for one; Disconnected, with the reason, if the session has ended for good."""
+        try:
+            while self._engine.connected is None:
+                await self._engine.changed()
+        except ClientError as over:
+            raise Disconnected(str(over)) from over
 
     def _teller(self, name: str, *, sending: bool) -> Progress:
         """Return what tells how far a file is, now and then and at its end."""

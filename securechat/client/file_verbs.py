@@ -11,6 +11,7 @@ from securechat.client.engine import Engine
 from securechat.client.errors import ClientError, Forbidden, UnknownMessage
 from securechat.client.events import Message, Standing
 from securechat.client.file_message import check_may_send
+from securechat.client.holds import try_again
 from securechat.client.records import ConversationRecord
 from securechat.client.verbs import FIRST_LOOK_SECONDS, Verbs
 from securechat.membership.room import may_speak, room_of
@@ -38,6 +39,7 @@ class FileVerbs:
             record = conversation_for(change, self._engine.device, name)
             check_may_send(record)
             self._check_may_speak_in(record)
+            record = try_again(change, record)
         return await self._attachments.send(record, Path(path), caption=caption)
 
     async def fetch_file(self, id: str, *, to: str = "") -> str:  # noqa: A002 - what it is called everywhere

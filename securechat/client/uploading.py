@@ -19,7 +19,7 @@ WINDOW: Final = 4
 """Pieces under way: 256 KiB, a quarter of a second of a line of a megabyte a second."""
 
 MAX_STANDSTILL: Final = 20
-"""Times that the server may say it has no more than before."""
+"""Times one after the other that the server may take none of the pieces it is sent."""
 
 Ask = Callable[[RequestBody], Awaitable[Answer]]
 Progress = Callable[[int, int], None]
@@ -55,7 +55,9 @@ class Upload:
                     await self._look()
                     if self.at == self._total:
                         return self._expires
+                    looked = self.at
                     await self._stream(source)
+                    self._check_standstill(moved=self.at > looked)
                 except ClientError as error:
                     if self.at > before:
                         patience.progressed()
@@ -66,10 +68,15 @@ class Upload:
     async def _look(self) -> None:
         """Ask where it stands, which may be less than before: the server has crashed, or lies."""
         stored = await self._put(0, b"")
-        self._standstill = self._standstill + 1 if stored.received <= self.at else 0
-        if self._standstill > MAX_STANDSTILL or stored.received > self._total:
-            raise FileRefused("the server takes no more of the file")
+        if stored.received > self._total:
+            raise FileRefused("the server says that it has more of the file than there is")
         self.at = stored.received
+
+    def _check_standstill(self, *, moved: bool) -> None:
+        """Give a server up that answers, and takes nothing; a line that breaks is another matter."""
+        self._standstill = 0 if moved else self._standstill + 1
+        if self._standstill > MAX_STANDSTILL:
+            raise FileRefused("the server takes no more of the file")
 
     async def _stream(self, source: Source) -> None:
         """Send piece after piece; return when all are there, or something is not as expected."""

@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from securechat.client import attachments, source_file, transfers
 from securechat.client.client import Client
 from securechat.client.errors import (
+    Disconnected,
     FileDamaged,
     FileRefused,
     NoFile,
     NotAMember,
     RefusedByServer,
+    Replaced,
     UnknownConversation,
     UnknownMessage,
 )
@@ -287,6 +289,24 @@ async def test_an_upload_goes_on_after_a_restart_of_the_client(
     await alice.open()
     assert await fetched(bob, await offered(bob)) == path.read_bytes()
     assert transfers.all_sending(alice.client._engine.store.db) == []
+
+
+async def test_a_session_that_ends_for_good_leaves_the_upload_for_the_next(
+    world: World, tmp_path: Path, downloads: Path
+) -> None:
+    alice, bob = await world.join("alice", "bob")
+    path = a_file(tmp_path, 9 * PIECE)
+
+    def replaced(_: object) -> object:
+        alice.client._engine._session._link.fail(Replaced("elsewhere"))  # type: ignore[union-attr]
+        raise Disconnected("elsewhere")
+
+    Line(alice.client, FileStored, 4, replaced)
+    with pytest.raises(Disconnected, match="elsewhere"):
+        await alice.client.send_file("@bob", str(path))
+    await alice.close()
+    await alice.open()
+    assert await fetched(bob, await offered(bob)) == path.read_bytes()
 
 
 async def test_a_file_that_changed_meanwhile_goes_under_a_new_key(

@@ -33,6 +33,17 @@ def message_json(message: Message, *, kind: str) -> dict[str, Any]:
         "verified": message.verified,
         "code": message.code,
         "local_id": message.local_id,
+        "kind": message.kind,
+        "reply_to": message.reply_to,
+        "thread": message.thread,
+        "edited": message.edited,
+        "deleted": message.deleted,
+        "mentions_me": message.mentions_me,
+        "reactions": msgspec.to_builtins(message.reactions),
+        "delivered_to": message.delivered_to,
+        "read_by": message.read_by,
+        "expires": message.expires,
+        "poll": msgspec.to_builtins(message.poll),
     }
     if message.file is not None:
         told["file"] = msgspec.to_builtins(message.file)

@@ -7,8 +7,10 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
+from securechat.cli.changes import changed_text
 from securechat.cli.line_files import LineFiles
 from securechat.cli.line_finding import FINDING
+from securechat.cli.line_talk import TALKING
 from securechat.cli.show import (
     NOTHING_TO_EXPLAIN,
     Connection,
@@ -29,6 +31,7 @@ from securechat.client.events import (
     Joined,
     Message,
     MessageAcknowledged,
+    MessageChanged,
     MessageReceived,
     Notice,
     Undecryptable,
@@ -49,6 +52,9 @@ SEEN: Final = 20_000
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
+_SPOKEN: Final = {**FINDING, **TALKING}
+"""Commands with a function of their own; the others are methods."""
+
 
 class LineMode:
     """One person's chat. ``piped`` input decides the exit code; a person's typing slips do not."""
@@ -60,7 +66,7 @@ class LineMode:
         self._piped = piped
         self._target = ""
         self._typed: set[int] = set()
-        self._seen: dict[int, None] = {}
+        self._seen: dict[int, Message] = {}
         self._connection = Connection()
         self._files = LineFiles(face, surface, piped=piped)
         self._exit_code = 0
@@ -112,14 +118,23 @@ class LineMode:
                 return
             case Undecryptable():
                 text = None if await self._show_waiting() else event_text(event)
-            case Connected() | Disconnected():
-                text = self._connection.text(event)
             case _:
-                text = event_text(event)
+                text = self._text_of(event)
         if text is not None:
             self._surface.tell(text)
         if isinstance(event, Joined) or (isinstance(event, Notice) and event.code == "events_dropped"):
             await self._show_waiting()
+
+    def _text_of(self, event: Event) -> str | None:
+        match event:
+            case MessageChanged(message=message):
+                before = self._seen.get(message.local_id)
+                self._remember(message)
+                return changed_text(before, message)
+            case Connected() | Disconnected():
+                return self._connection.text(event)
+            case _:
+                return event_text(event)
 
     async def _show_waiting(self) -> bool:
         """Show what no chat has shown yet, in the log's order, then mark it: at least once, should we die."""
@@ -133,7 +148,10 @@ class LineMode:
     def _show(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self._surface.show(message_text(message))
-            self._seen[message.local_id] = None
+            self._remember(message)
+
+    def _remember(self, message: Message) -> None:
+        self._seen[message.local_id] = message
         while len(self._seen) > SEEN:
             del self._seen[next(iter(self._seen))]
 
@@ -175,10 +193,10 @@ class LineMode:
         return True
 
     async def _do(self, command: Command) -> None:
-        if command.name not in FINDING:
+        if command.name not in _SPOKEN:
             await self._commands[command.name](self, command)
             return
-        mistake = await FINDING[command.name](self._face, self._surface, command, self._target)
+        mistake = await _SPOKEN[command.name](self._face, self._surface, command, self._target)
         if mistake is not None:
             self._fail(mistake, exit_code=1)
 

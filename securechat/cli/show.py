@@ -55,7 +55,7 @@ def message_text(message: Message, *, zone: tzinfo | None = None) -> str:
     when = clock(message.timestamp, zone=zone)
     if message.state is MessageState.UNREADABLE:
         return f"* {when} {_sender(message)}: {message.text} (epoch {message.epoch}, {message.code})"
-    first, *rest = message.text.split("\n")
+    first, *rest = _lines(message)
     head = f"{when} {_sender(message)}{_mark(message)}: {first}"
     return "\n".join([head, *(CONTINUATION + line for line in rest)])
 
@@ -135,15 +135,38 @@ def _sender(message: Message) -> str:
     return f"@{message.sender} to {message.conversation}" if message.own else f"@{message.sender}"
 
 
+def _lines(message: Message) -> list[str]:
+    """What is under the head: the text, or what stands in its place, and what was said of it."""
+    if message.deleted:
+        return ["(withdrawn)"]
+    lines = message.text.split("\n")
+    for number, option in enumerate(message.poll.options if message.poll is not None else (), 1):
+        lines.append(f"{number}. {option.text} ({len(option.voters)})")
+    if message.reactions:
+        lines.append(" ".join(f"{each.text} {len(each.users)}" for each in message.reactions))
+    return lines
+
+
 def _mark(message: Message) -> str:
     """What is to be known of a message stands between sender and text: no text can draw it away."""
-    if message.own and message.code == EXPIRED_UNREAD:
-        return f" ({UNREAD.format(it='it')})"
-    if message.file is not None and not message.own and message.local_id > 0:
-        # Six digits could be the beginning of an id.
-        which = message.local_id if message.local_id < 100_000 else message.id[:12]
-        return f" (/download {which})" + (" (keys changed)" if message.verified == "changed" else "")
-    return " (keys changed)" if message.verified == "changed" else ""
+    marks = [
+        UNREAD.format(it="it") if message.own and message.code == EXPIRED_UNREAD else "",
+        _download(message),
+        "keys changed" if message.verified == "changed" else "",
+        f"to {message.reply_to[:12]}" if message.reply_to else "",
+        f"on {message.thread}" if message.thread else "",
+        "changed" if message.edited and not message.deleted else "",
+        "read" if message.read_by else "delivered" if message.delivered_to else "",
+    ]
+    return "".join(f" ({mark})" for mark in marks if mark)
+
+
+def _download(message: Message) -> str:
+    """The command that fetches a file of somebody else."""
+    if message.file is None or message.own or message.local_id <= 0 or message.deleted:
+        return ""
+    # Six digits could be the beginning of an id.
+    return f"/download {message.local_id if message.local_id < 100_000 else message.id[:12]}"
 
 
 class Connection:

@@ -73,7 +73,7 @@ class Paper:
 
 
 def of(text: str, *, own: bool = False, number: int = 1, **more: object) -> Message:
-    return structs.replace(message(text, own=own), id=f"01{number:062x}", **more)  # type: ignore[arg-type]
+    return structs.replace(message(text, own=own), id=f"01{number:062x}", **more)
 
 
 async def asked_by(line: str, *page: Message) -> tuple[list[tuple[object, ...]], str | None]:
@@ -112,25 +112,9 @@ async def test_a_command_asks_for_what_it_says(line: str, asked: tuple[object, .
 @pytest.mark.parametrize(
     "line",
     [
-        "/reply",
-        "/edit",
-        "/delete x",
-        "/react",
-        "/react 👍 on",
-        "/poll Tea?",
-        "/poll | a | b",
-        "/vote",
-        "/vote two",
-    ]
-    + [
-        "/thread",
-        "/thread a |",
-        "/thread | b",
-        "/expire",
-        "/expire soon",
-        "/expire 0s",
-        "/receipts maybe",
-        "/typing x",
+        *("/reply", "/edit", "/delete x", "/react", "/react 👍 on", "/poll Tea?", "/poll | a | b", "/vote"),
+        *("/vote two", "/thread", "/thread a |", "/thread | b", "/expire", "/expire soon", "/expire 0s"),
+        *("/receipts maybe", "/typing x"),
     ],
 )
 async def test_what_a_command_does_not_take_is_a_usage_and_nothing_is_done(line: str) -> None:
@@ -174,7 +158,7 @@ def test_every_command_is_listed_and_every_alias_leads_to_one() -> None:
     ],
 )
 def test_what_was_said_of_a_message_is_shown_with_it(said: dict[str, object], line: str) -> None:
-    shown = structs.replace(message("hello"), **said)  # type: ignore[arg-type]
+    shown = structs.replace(message("hello"), **said)
     assert message_text(shown, zone=UTC) == line
 
 

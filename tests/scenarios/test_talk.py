@@ -2,7 +2,13 @@
 
 import time
 
-from securechat.client.events import Message, MessageChanged, MessageKind, Typing
+import pytest
+
+from securechat.client import history, records
+from securechat.client.compose import Written, frame_for, queue
+from securechat.client.errors import Forbidden, UnknownMessage
+from securechat.client.events import Invited, Message, MessageChanged, MessageKind, Typing
+from securechat.content.message import framed, text_part
 from tests.scenarios.world import PATIENCE, Person, World
 
 
@@ -132,3 +138,112 @@ async def test_what_was_read_disappears_on_both_sides(world: World) -> None:
         )
 
     assert "burn this" not in [m.text for m in alice.client.timeline("@bob") + bob.client.timeline("@alice")]
+
+
+async def test_a_members_words_for_another_are_kept_and_not_shown(world: World) -> None:
+    """A malicious client in the group: what it seals is authentic, and counts for itself only."""
+    alice, bob = await known_to_each_other(world)
+    mine = await said(alice, "@bob", "I owe nothing")
+    await bob.hears("I owe nothing")
+
+    engine = bob.client._engine
+    record = records.by_name(engine.store.db, "@alice")
+    assert record is not None
+    with engine.changes.change() as change:
+        frame = frame_for(engine.device, record)
+        content = framed(text_part("I owe bob 100"), frame, replaces=bytes.fromhex(mine.id))
+        queue(change, engine.device, record, Written(content=content, kind="text"), now=0)
+        change.wake(record.id)
+    await bob.says("@alice", "well?")
+    await alice.hears("well?")
+
+    assert [m.text for m in alice.client.timeline("@bob")][-2:] == ["I owe nothing", "well?"]
+    (explained,) = alice.client.why("@bob")
+    assert [each.code for each in explained.troubles] == ["not_author"]
+
+
+async def test_a_topic_and_a_name_reach_everybody_in_a_room(world: World) -> None:
+    alice, bob, carol = await world.join("alice", "bob", "carol")
+    await alice.client.create_room("#team")
+    for person in (bob, carol):
+        await alice.client.invite("#team", person.name)
+        await person.sees(Invited)
+        await person.client.join("#team")
+
+    await alice.client.send("#team", "who comes, @Bob?", thread="lunch")
+    heard = await bob.hears("who comes, @bob?")
+    other = await carol.hears("who comes, @bob?")
+    await bob.client.send("#team", "I do", reply_to=heard.message.id)
+    answer = await carol.hears("I do")
+
+    assert (heard.message.mentions_me, other.message.mentions_me) == (True, False)
+    assert (heard.message.thread, answer.message.thread) == ("lunch", "lunch")
+    assert bob.client.conversation("#team").mentions == 1
+    assert [m.text for m in carol.client.timeline("#team", thread="lunch")] == ["who comes, @bob?", "I do"]
+
+
+async def test_it_is_all_there_after_a_restart_and_what_was_unsent_can_be_taken_back(world: World) -> None:
+    alice, bob = await known_to_each_other(world)
+    asked = await said(alice, "@bob", "lnch?")
+    await bob.hears("lnch?")
+    await bob.client.react("@alice", asked.id, "👍")
+    await alice.sees(MessageChanged, lambda event: bool(event.message.reactions))
+    await world.stop_server()
+    await alice.client.edit("@bob", asked.id, "lunch?")
+    regretted = await alice.client.send("@bob", "you fool")
+    await alice.client.delete("@bob", regretted.id)
+    before = alice.client.timeline("@bob")
+    await alice.close()
+    await alice.open()
+    assert alice.client.timeline("@bob") == before
+
+    await world.start_server()
+    await bob.sees(MessageChanged, lambda event: event.message.text == "lunch?")
+    await alice.says("@bob", "last")
+    await bob.hears("last")
+    assert "you fool" not in bob.heard()
+
+
+async def test_who_is_not_to_know_is_not_told(world: World) -> None:
+    """Receipts and typing: not to a stranger, and not to anybody once they are off."""
+    alice, bob = await world.join("alice", "bob")
+    hello = await said(alice, "@bob", "hello bob")
+    await bob.hears("hello bob")
+    bob.client.mark_read("@alice", hello.id)
+    assert not await bob.client.typing("@alice", on=True)
+    await bob.says("@alice", "hello alice")  # from here on she may know
+    await alice.sees(MessageChanged, lambda event: bool(event.message.read_by))
+
+    bob.client.set_receipts(read=False, delivery=False, typing=False)
+    assert bob.client.receipts() == {"delivery": False, "read": False, "typing": False}
+    again = await said(alice, "@bob", "and now?")
+    await bob.hears("and now?")
+    bob.client.mark_read("@alice", again.id)
+    assert not await bob.client.typing("@alice", on=True)
+    assert bob.client._engine.store.value("SELECT count(*) FROM owed_receipt") == 0
+
+
+async def test_what_cannot_be_done_is_refused_and_nothing_is_sent(world: World) -> None:
+    alice, bob = await known_to_each_other(world)
+    theirs = alice.client.timeline("@bob")[-1]
+    mine = alice.client.timeline("@bob")[0]
+    refused = [
+        (Forbidden, alice.client.edit("@bob", theirs.id, "x")),
+        (Forbidden, alice.client.delete("@bob", theirs.id)),
+        (Forbidden, alice.client.edit("@bob", mine.id, " ")),
+        (Forbidden, alice.client.react("@bob", mine.id, "not a sign")),
+        (Forbidden, alice.client.vote("@bob", mine.id, [1])),
+        (Forbidden, alice.client.poll("@bob", "Tea?", ["green"])),
+        (Forbidden, alice.client.poll("@bob", "Tea?", ["x"] * 10_000)),
+        (Forbidden, alice.client.set_expiry("@bob", 1)),
+        (Forbidden, alice.client.send("@bob", "x", thread="x" * 60_000)),
+        (UnknownMessage, alice.client.react("@bob", "01" * 32, "👍")),
+        (UnknownMessage, alice.client.send("@bob", "x", reply_to="0123")),
+    ]
+    for kind, asked in refused:
+        with pytest.raises(kind):
+            await asked
+
+    assert len(alice.client.timeline("@bob")) == 2
+    assert not history.waiting(alice.client._engine.store.db, 1)
+    del bob

@@ -199,6 +199,11 @@ def test_no_quoted_text_begins_a_line_of_its_own() -> None:
 def test_json_has_every_field_of_a_message() -> None:
     told = message_json(structs.replace(message("hello"), poll=TEA), kind="message")
     assert told["poll"]["options"][0] == {"text": "green", "voters": ("bob",)}
-    assert set(structs.asdict(message(""))) - {"conversation", "sender", "own", "timestamp", "state"} <= set(
-        told
-    )
+    assert set(structs.asdict(message(""))) - {
+        "conversation",
+        "sender",
+        "own",
+        "timestamp",
+        "state",
+        "file",
+    } <= set(told)

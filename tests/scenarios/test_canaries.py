@@ -124,7 +124,7 @@ class Evening:
             await self._until(lambda: "writing a request failed" in self.ears.text)
         await robert.hears("canary-held-back")
         with patch.context() as place:
-            place.setattr("securechat.client.incoming.shown_text", broken)
+            place.setattr("securechat.client.incoming.said", broken)
             await alicia.says("@robert", "canary-not-shown")
             await self._until(lambda: "a background task failed" in self.ears.text)
 

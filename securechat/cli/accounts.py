@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 import click
 
 from securechat.cli.home import home_of
-from securechat.cli.options import Account, can_ask, given_password, known_password
+from securechat.cli.options import Account, can_ask
 from securechat.client.client import Client
 from securechat.client.config import ServerAddress
 from securechat.client.keystore import unlock
 from securechat.client.policy import Policy
-from securechat.client.remembered import recalled, remember
+from securechat.client.remembered import remember
 from securechat.client.store_key import StoreKey
 from securechat.client.trust import Trust
 from securechat.own_memory import keep_memory_to_itself
@@ -53,19 +53,16 @@ async def opened_client(
         people=people,
     )
     try:
-        if account.remember and isinstance(password, str):
-            await asyncio.to_thread(_remember, account, password)
+        await remember_if_asked(account, password)
         yield client
     finally:
         await client.close()
 
 
-def known_secret(account: Account) -> str | StoreKey:
-    """What opens the account: a password that was given, else the keyring's key, else what is typed now."""
-    password = given_password(account)
-    if password is not None:
-        return password
-    return recalled(home_of(account).profile(account.user)) or known_password(account)
+async def remember_if_asked(account: Account, secret: str | StoreKey) -> None:
+    """With `--remember`, keep what the password opened in the system's keyring."""
+    if account.remember and isinstance(secret, str):
+        await asyncio.to_thread(_remember, account, secret)
 
 
 def _remember(account: Account, password: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from securechat.cli.home import home_of
-from securechat.cli.options import Account
+from securechat.cli.options import Account, given_password, known_password
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import NoHolder, ProfileBusy
 from securechat.client.face import Face, own_face
@@ -45,9 +45,16 @@ async def face_of(
 
 def secret_of(account: Account) -> str | StoreKey:
     """What opens the account: a password that was given, the keyring's key, or what is typed now."""
-    from securechat.cli.accounts import known_secret  # noqa: PLC0415 - see above
+    password = given_password(account)
+    if password is not None:
+        return password
+    profile = _profile(account)
+    if profile.remembered.exists():
+        from securechat.client.remembered import recalled  # noqa: PLC0415 - see above
 
-    return known_secret(account)
+        if (key := recalled(profile)) is not None:
+            return key
+    return known_password(account)
 
 
 @asynccontextmanager

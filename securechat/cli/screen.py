@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from securechat.cli.faces import held_face
+from securechat.cli.faces import held_face, secret_of
 from securechat.cli.home import home_of
-from securechat.cli.options import Account, known_password
+from securechat.cli.options import Account
 from securechat.client.errors import NoHolder, ProfileBusy
+from securechat.client.store_key import StoreKey
 from securechat.names import fold_user
+from securechat.own_memory import keep_memory_to_itself
 
 Confirm = Callable[[str], Awaitable[bool]]
 
@@ -32,8 +34,12 @@ def open_screen(account: Account) -> int:
     """Open the account, or attach to the process that holds it, and draw it; return the exit code."""
     profile = home_of(account).profile(account.user)
     threading.Thread(target=_load, name="imports", daemon=True).start()
-    password = "" if asyncio.run(_is_held(account)) else known_password(account)
-    from securechat.cli.accounts import address_of, trust_of  # noqa: PLC0415 - large, all of them: see `_load`
+    secret = "" if asyncio.run(_is_held(account)) else secret_of(account)
+    kept = secret if isinstance(secret, StoreKey) else None
+    remembering = account
+    keep_memory_to_itself()
+    # Large, all of them: see `_load`.
+    from securechat.cli.accounts import address_of, remember_if_asked, trust_of  # noqa: PLC0415
     from securechat.cli.line_mode import LineMode  # noqa: PLC0415
     from securechat.cli.show import event_text  # noqa: PLC0415
     from securechat.client.client import Client  # noqa: PLC0415
@@ -43,20 +49,25 @@ def open_screen(account: Account) -> int:
 
     @asynccontextmanager
     async def opened(password: str, confirm: Confirm) -> AsyncIterator[Any]:
+        nonlocal kept, remembering
+        # What the keyring has opens it once: a locked screen asks; nor is that the time to remember.
+        given, kept = password or kept, None
+        asked, remembering = remembering, replace(account, remember=False)
         trust = trust_of(account)
         if trust.confirm is not None:
             trust = replace(trust, confirm=lambda fingerprint: confirm(_question(fingerprint)))
         async with AsyncExitStack() as stack:
-            if password:
+            if given:
                 try:
                     client = await Client.open(
-                        home_of(account), account.user, password, trust=trust, server=address_of(account)
+                        home_of(account), account.user, given, trust=trust, server=address_of(account)
                     )
                 except ProfileBusy:
                     # Another process serves it without a password; this one opens a locked screen.
-                    await asyncio.to_thread(unlock, profile, password)
+                    await asyncio.to_thread(unlock, profile, given)
                 else:
                     stack.push_async_callback(client.close)
+                    await remember_if_asked(asked, given)
                     yield own_face(client)
                     return
             yield await stack.enter_async_context(held_face(account))
@@ -66,7 +77,7 @@ def open_screen(account: Account) -> int:
         lambda face, tell: LineMode(cast(Face, face), _Answers(tell), user=account.user, piped=False),
         event_text,
         user=fold_user(account.user),
-        password=password,
+        password=secret if isinstance(secret, str) else "",
         profile=profile.folder,
     )
 

@@ -169,4 +169,4 @@ class Finder:
             return bring_in(change, self._engine.device, header, batch)
 
     def _messages(self, local_ids: list[int]) -> list[Message]:
-        return [history.message(self._engine.store.db, each) for each in local_ids]
+        return history.messages(self._engine.store.db, local_ids)

@@ -4,6 +4,7 @@ A message that cannot be decrypted has its row too (Q-06), and one that was show
 its MIMI id for good, so that it is shown once however often it comes (Q-03, M-11).
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -142,6 +143,15 @@ def message(db: apsw.Connection, local_id: int) -> Message:
     if row is None:
         raise LookupError(local_id)
     return _one(db, row)
+
+
+def messages(db: apsw.Connection, local_ids: Sequence[int]) -> list[Message]:
+    """Return these messages in this order, read at once; at most some thousands."""
+    marks = ", ".join("?" * len(local_ids))
+    rows: dict[int, Row] = {
+        row[0]: row for row in db.execute(f"{SELECT} WHERE m.id IN ({marks})", tuple(local_ids))
+    }
+    return messages_of(db, [rows[each] for each in local_ids])
 
 
 def by_key(db: apsw.Connection, key: str) -> Message | None:

@@ -53,6 +53,17 @@ def write(db: apsw.Connection, room: int, text: str, key: str | None = None) -> 
     return history.add_outgoing(db, room, draft)
 
 
+def test_several_messages_are_read_at_once_in_the_order_that_is_asked_for(
+    changes: Changes, room: int
+) -> None:
+    with changes.change() as change:
+        said = [write(change.db, room, text) for text in "abc"]
+
+    ids = [said[2].local_id, said[0].local_id]
+    assert history.messages(changes.db, ids) == [said[2], said[0]]
+    assert history.messages(changes.db, []) == []
+
+
 def test_a_message_of_a_known_id_is_not_kept_again(changes: Changes, room: int) -> None:
     """Q-03, M-11: also when an insider seals another's content anew."""
     with changes.change() as change:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 
 import click
 
-from securechat.cli.accounts import known_secret, opened_client
+from securechat.cli.accounts import opened_client
 from securechat.cli.agent_log import log, log_event
+from securechat.cli.faces import secret_of
 from securechat.cli.home import home_of, private_umask
 from securechat.cli.options import Account, account_options
 from securechat.client.client import Client
@@ -45,7 +46,7 @@ def agent(account: Account, people: str, log_format: Layout) -> None:
     and what became of every message that was not shown; it has no text of any message.
     """
     private_umask()
-    secret = known_secret(account)
+    secret = secret_of(account)
     log_to_stderr(logging.INFO, log_format)
     asyncio.run(_hold(account, secret, Policy(people)))
 

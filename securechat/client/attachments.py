@@ -106,6 +106,10 @@ class Attachments:
             self._tasks.spawn(self._fetch(begun, found.message, found.file, folder), "download")
         return await asyncio.shield(begun)
 
+    def let_go(self, file: bytes) -> None:
+        """Have the server delete a file of ours; if it is not there to hear that, the file goes in its time."""
+        self._tasks.spawn(self._delete(file), "deleting")
+
     # Sending.
 
     async def _seal(self, conversation: int, path: Path, caption: str) -> Sending:

@@ -144,6 +144,14 @@ class Client(Finder, Speaker, FileVerbs):
     async def __aexit__(self, *failure: object) -> None:
         await self.close()
 
+    async def delete(self, to: str, id: str) -> Message:  # noqa: A002 - the contract's name
+        """Withdraw a message of ours for everybody, and its file from the server. Raises as `edit`."""
+        file = self._file_in(id)
+        message = await super().delete(to, id)
+        if file is not None:
+            self._attachments.let_go(file)
+        return message
+
     def events(self, *, late: bool = False) -> Listener:
         """Return what happens from now on, in order; the first listener also hears what did since `open`.
 

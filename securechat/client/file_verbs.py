@@ -8,7 +8,7 @@ from securechat.client import transfers
 from securechat.client.attachments import Attachments
 from securechat.client.compose import conversation_for, fold_name
 from securechat.client.engine import Engine
-from securechat.client.errors import ClientError, Forbidden, UnknownMessage
+from securechat.client.errors import ClientError, Forbidden, NoFile, UnknownMessage
 from securechat.client.events import Message, Standing
 from securechat.client.file_message import check_may_send
 from securechat.client.holds import try_again
@@ -56,6 +56,12 @@ class FileVerbs:
                 async with asyncio.timeout(FIRST_LOOK_SECONDS):
                     await self._engine.caught_up()
         return str(await self._attachments.fetch(id, Path(to) if to else None))
+
+    def _file_in(self, which: str) -> bytes | None:
+        """The id of a message's file at the server; None if there is no such message or file."""
+        with contextlib.suppress(UnknownMessage, NoFile):
+            return transfers.attached(self._engine.store.db, which).file.id
+        return None
 
     def _check_may_speak_in(self, record: ConversationRecord) -> None:
         """Before a gigabyte goes: sealing asks again."""

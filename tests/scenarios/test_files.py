@@ -16,6 +16,7 @@ from securechat.client.errors import (
     Disconnected,
     FileDamaged,
     FileRefused,
+    Forbidden,
     NoFile,
     NotAMember,
     RefusedByServer,
@@ -268,6 +269,17 @@ async def gone_from_disk(world: World) -> None:
     async with asyncio.timeout(PATIENCE):
         while whole_files(world):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
+
+
+async def test_a_withdrawn_message_takes_its_file_from_the_server(world: World, tmp_path: Path) -> None:
+    alice, bob = await world.join("alice", "bob")
+    await sent(alice, "@bob", a_file(tmp_path, PIECE))
+    which = await offered(bob)
+    with pytest.raises(Forbidden):
+        await bob.client.delete("@alice", which)
+    assert len(whole_files(world)) == 1
+    await alice.client.delete("@bob", which)
+    await gone_from_disk(world)
 
 
 async def test_an_upload_goes_on_after_a_restart_of_the_client(

@@ -107,7 +107,7 @@ class Attachments:
         return await asyncio.shield(begun)
 
     def let_go(self, file: bytes) -> None:
-        """Have the server delete a file of ours; if it is not there to hear that, the file goes in its time."""
+        """Have the server delete a file of ours; if nobody hears that, the file goes in its time."""
         self._tasks.spawn(self._delete(file), "deleting")
 
     # Sending.

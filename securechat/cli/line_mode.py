@@ -167,6 +167,10 @@ class LineMode:
         await self._take(line)
         return self._target
 
+    async def close(self) -> None:
+        """End what still goes on of the lines that were taken."""
+        await self._files.close()
+
     async def _take(self, text: str) -> bool:
         """Do what a line says; False when the person leaves."""
         line: Line = Mistake("that is not text; nothing was sent") if NOT_TEXT in text else read_line(text)

@@ -50,6 +50,10 @@ class Commander(Protocol):
         """Do what a line says in this conversation; return the conversation to go on in."""
         ...
 
+    async def close(self) -> None:
+        """End what still goes on of it."""
+        ...
+
 
 class Told(Struct, frozen=True):
     """A line of a command's answer."""

@@ -170,6 +170,7 @@ class Bridge:
                     following.result()  # what ended the events ends the account, and is told
                     await stopping  # no more events come; what is stored can still be read
             finally:
+                await self._commander.close()
                 self._client = self._commander = None
                 for task in (stopping, following):
                     task.cancel()

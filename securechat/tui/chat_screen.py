@@ -352,6 +352,9 @@ class ChatScreen(Screen[None]):
                 parts.append((f" {tr('answering')} @{clean(self.answering.sender)}", Role.NEWS))
             if typing := self.talk.who_types():
                 parts.append((f"  {', '.join(f'@{clean(one)}' for one in typing)} {tr('types')}…", Role.DIM))
+            for (name, _), part in self.talk.moving.items():
+                bar = "█" * (part // 10) + "░" * (10 - part // 10)
+                parts.append((f"  {clean(name)} {bar} {part}%", Role.DIM))
             if not self.talk.window.at_end or not self.timeline.is_at_end:
                 parts.append((f"  {tr('there is more below (Alt+End)')}", Role.NEWS))
         self._rows("hint").put([line(*parts)])

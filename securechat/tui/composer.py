@@ -6,7 +6,9 @@ as when a terminal does not fence pastes or what is pasted ends its fence, is on
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 from textual import events
 from textual.message import Message as Posted
@@ -20,6 +22,9 @@ MAX_DRAFT: Final = 32_768
 PASTE_SECONDS: Final = 0.1
 """An Enter this soon after a paste belongs to it: no person is that fast."""
 
+MAX_PATH: Final = 4096
+"""A path is no longer (PATH_MAX)."""
+
 _KEPT: Final = frozenset("\n\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 """Not printable by themselves; emoji and some scripts need them."""
 
@@ -30,6 +35,23 @@ def pasted(text: str) -> str:
     """Return what a paste puts into a draft: its lines, without controls and what reorders or hides."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     return "".join(c for c in lines if c in _KEPT or c.isprintable())
+
+
+def dropped(text: str) -> Path | None:
+    """Return the file whose name a terminal pastes when it is dropped on it; None for any other text."""
+    name = text.strip()
+    if "\n" in name or len(name) > MAX_PATH:
+        return None
+    if name[:1] in {"'", '"'} and name[-1:] == name[:1]:
+        name = name[1:-1]
+    elif name.startswith("file://"):
+        name = unquote(name.removeprefix("file://"))
+    else:
+        name = name.replace("\\ ", " ")
+    if not name.startswith("/") or not name.isprintable():
+        return None
+    path = Path(name)
+    return path if path.is_file() else None
 
 
 class Composer(TextArea):
@@ -95,7 +117,8 @@ class Composer(TextArea):
         event.stop()
         event.prevent_default()
         self._last_paste = self._clock()
-        self.add(pasted(event.text[: 2 * MAX_DRAFT]))
+        file = dropped(event.text) if not self.text else None
+        self.add(f"/file {file}" if file is not None else pasted(event.text[: 2 * MAX_DRAFT]))
         if len(event.text) > 2 * MAX_DRAFT:
             self.post_message(self.TooLong())
 

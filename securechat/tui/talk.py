@@ -16,6 +16,7 @@ from securechat.client.events import (
     Conversation,
     Disconnected,
     Event,
+    FileMoved,
     Joined,
     Kind,
     Message,
@@ -71,6 +72,8 @@ class Talk:
         self.waiting = 0
         self._sending = asyncio.Lock()
         self._shown: set[int] = set()
+        self.moving: dict[tuple[str, bool], int] = {}
+        """Files on their way, by name and whether they are ours: how much of each, in per cent."""
         self._late: list[Message] | None = None
         """What was said in the conversation that is being opened, since its page was asked for."""
         self._read = ""
@@ -227,7 +230,7 @@ class Talk:
         """Take what happened; return what of the store has to be read anew."""
         stale = tail = changed = False
         for event in batch:
-            stale = stale or not isinstance(event, Asked | Told)
+            stale = stale or not isinstance(event, Asked | Told | FileMoved | Typing)
             if isinstance(event, Undecryptable | Joined):
                 tail = tail or event.conversation == self.current
             if isinstance(message := getattr(event, "message", None), Message):
@@ -260,6 +263,12 @@ class Talk:
             case Typing():
                 until = self._clock() + 2 * TYPING_SECONDS if event.on else 0.0
                 self._typing[event.conversation, event.user] = until
+                self._view.list_changed()
+            case FileMoved():
+                key = (event.name, event.sending)
+                self.moving[key] = 100 * event.done // max(event.total, 1)
+                if event.done >= event.total:
+                    del self.moving[key]
                 self._view.list_changed()
             case MessageReceived() | MessageAcknowledged() | MessageChanged() | Undecryptable():
                 pass

@@ -191,6 +191,9 @@ class FakeClient:
         self.tell(f"* did {line}")
         return "#team" if line.startswith("/join") else target
 
+    async def close(self) -> None:
+        self.did.append(("closed",))
+
     def _check(self) -> None:
         if self.fails is not None:
             raise self.fails

@@ -56,7 +56,7 @@ async def test_work_is_done_in_a_thread_of_its_own_and_its_errors_come_back(brid
         await bridge.ask(refuse)
 
 
-async def test_events_come_in_batches_in_their_order(bridge: Bridge, client: FakeClient) -> None:
+async def test_events_come_in_their_order(bridge: Bridge, client: FakeClient) -> None:
     events = [MessageReceived(message(100 + at, str(at))) for at in range(500)]
 
     async def happen(_: Backend) -> int:
@@ -70,7 +70,24 @@ async def test_events_come_in_batches_in_their_order(bridge: Bridge, client: Fak
 
     _, batches = await asyncio.gather(bridge.ask(begin), heard(bridge, 500))
     assert [event for batch in batches for event in batch] == events
-    assert len(batches) < 100
+
+
+async def test_what_waits_for_the_screen_comes_as_one_batch(bridge: Bridge, client: FakeClient) -> None:
+    events = [MessageReceived(message(100 + at, str(at))) for at in range(50)]
+
+    async def happen(_: Backend) -> int:
+        await client.followed.wait()
+        for event in events:
+            client.happen(event)
+        assert client.news is not None
+        await client.news.join()
+        return 50
+
+    def begin(client_: Backend) -> Maybe[int]:
+        return happen(client_)
+
+    await bridge.ask(begin)
+    assert await heard(bridge, 50) == [events]
 
 
 async def test_a_screen_that_sleeps_is_told_what_it_missed(

@@ -12,6 +12,7 @@ from textual import events
 from securechat.client.errors import Forbidden
 from securechat.client.events import (
     Disconnected,
+    FileMoved,
     MessageAcknowledged,
     MessageChanged,
     MessageReceived,
@@ -293,6 +294,16 @@ async def test_a_message_that_comes_does_not_move_what_one_reads() -> None:
         await screen.happen(MessageReceived(message(777, "later")))
         await screen.sees("there is more below")
         assert screen.rows()[1:20] == before
+
+
+async def test_a_file_on_its_way_shows_how_far_it_is() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.happen(FileMoved("plan.pdf", 45, 100, sending=True))
+        await screen.sees("plan.pdf ████░░░░░░ 45%")
+        await screen.happen(FileMoved("plan.pdf", 100, 100, sending=True))
+        await screen.until(lambda: "plan.pdf" not in screen.text())
+    assert client.did[-1] == ("closed",)
 
 
 async def test_a_few_letters_find_a_conversation() -> None:

@@ -6,7 +6,7 @@ import pytest
 from textual import events
 
 from securechat.tui.completion import complete, fuzzy
-from securechat.tui.composer import MAX_DRAFT, pasted
+from securechat.tui.composer import MAX_DRAFT, dropped, pasted
 from securechat.tui.editor import NoEditor, edited
 from securechat.tui.emoji import EMOJI, with_emoji
 from tests.tui.driving import driven
@@ -53,6 +53,33 @@ def test_a_paste_loses_what_acts_and_keeps_what_is_text() -> None:
     assert pasted("a\x1b[201~b\x00\x9b\u202e\ud800\u200bc") == "a[201~bc"
     assert pasted("one\r\ntwo\rthree\tx") == "one\ntwo\nthree    x"
     assert pasted("👨\u200d👩\u200d👧 שלום") == "👨\u200d👩\u200d👧 שלום"
+
+
+@pytest.mark.parametrize("spelled", ["{}", "'{}'", '"{}"', "{} ", "file://{}"])
+def test_a_file_that_is_dropped_on_the_terminal_is_known_by_its_path(spelled: str, tmp_path: Path) -> None:
+    file = tmp_path / "a picture.png"
+    file.touch()
+    assert dropped(spelled.format(file)) == file
+    assert dropped(str(file).replace(" ", "\\ ")) == file
+    for other in (
+        "words",
+        str(tmp_path),
+        f"{file}\n{file}",
+        f"{file}.none",
+        "/" + "x" * 9999,
+        "a.png",
+    ):
+        assert dropped(other) is None
+
+
+async def test_a_dropped_file_becomes_a_command_in_the_draft_and_is_not_sent(tmp_path: Path) -> None:
+    file = tmp_path / "plan.pdf"
+    file.touch()
+    client = talk_of_two()
+    async with driven(client) as screen:
+        screen.chat.composer.post_message(events.Paste(f"'{file}'"))
+        await screen.until(lambda: screen.chat.composer.text == f"/file {file}")
+        assert not [one for one in client.did if one[0] in {"send", "command"}]
 
 
 async def test_the_draft_obeys_the_keys_of_a_shell() -> None:

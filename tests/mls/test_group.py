@@ -9,6 +9,7 @@ from securechat.mls.credential import BasicCredential
 from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.examining import ExaminedApplication, ExaminedCommit
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
+from securechat.mls.framing import GroupInfo, decode_message
 from securechat.mls.group import Group
 from securechat.mls.key_package import Identity
 from securechat.mls.nodes import LeafIndex
@@ -52,6 +53,15 @@ def test_a_commit_that_adds_nobody_has_no_welcome() -> None:
     assert alice.stage_commit(CommitPlan(update=True)).welcome is None
     staged = Group.join_externally(alice.group_info(), alice.tree_bytes(), bob.identity, remove=bob.own_leaf)
     assert staged.welcome is None
+
+
+def test_what_is_published_of_an_epoch_is_without_its_tree() -> None:
+    alice, _ = group_of("alice", "bob")
+    staged = alice.stage_commit(CommitPlan(update=True))
+    for message in (staged.group_info, alice.group_info()):
+        info = decode_message(message)
+        assert isinstance(info, GroupInfo)
+        assert [extension.extension_type for extension in info.extensions] == [ExtensionType.EXTERNAL_PUB]
 
 
 def test_everybody_renews_its_keys_in_turn() -> None:

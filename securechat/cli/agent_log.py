@@ -15,11 +15,12 @@ from securechat.client.events import (
     MessageReceived,
     MessageRefused,
     Notice,
+    NotShown,
     Typing,
     Undecryptable,
 )
 
-WORTH_A_LOOK: Final = (Disconnected, Held, MessageRefused, Notice, Undecryptable)
+WORTH_A_LOOK: Final = (Disconnected, Held, MessageRefused, Notice, NotShown, Undecryptable)
 """What somebody may have to do something about; the rest is information."""
 
 MESSAGE_FIELDS: Final = ("local_id", "conversation", "sender", "epoch", "sequence", "verified", "code")

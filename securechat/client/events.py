@@ -358,6 +358,15 @@ class Undecryptable(Struct, frozen=True, tag="undecryptable"):
     code: str
 
 
+class NotShown(Struct, frozen=True, tag="not_shown"):
+    """A message was kept and is not shown, for the reason of this code: nothing goes without a trace."""
+
+    conversation: str
+    sender: str
+    epoch: int
+    code: str
+
+
 class Held(Struct, frozen=True, tag="held"):
     """Nothing is sent to a conversation until the matter is settled."""
 
@@ -401,6 +410,7 @@ Event = (
     | MembersChanged
     | Removed
     | Undecryptable
+    | NotShown
     | Held
     | Released
     | FileMoved

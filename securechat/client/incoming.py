@@ -16,6 +16,7 @@ from securechat.client.events import (
     MessageReceived,
     MessageState,
     Notice,
+    NotShown,
     Standing,
     Typing,
     Undecryptable,
@@ -192,7 +193,9 @@ def _keep(
     if code:
         text = sanitise(shown_text(content), multiline=True, limit=MAX_SHOWN)
         not_shown = structs.replace(arrival, state=MessageState.NOT_SHOWN, code=code, text=text)
-        history.add_received(change.db, record.id, not_shown)
+        kept = history.add_received(change.db, record.id, not_shown)
+        if kept is not None and record.state is Standing.JOINED:
+            change.tell(NotShown(record.name, sender, entry.epoch, code))
     elif isinstance(what, Words | Asks | Hands | SetsTimer):
         _show(change, device, record, content, what, arrival, has_few=_has_few(group))
 

@@ -14,7 +14,8 @@ SCRIPT = """
 import sys
 from securechat.cli.main import run
 code = run(sys.argv[1:])
-heavy = {"apsw", "argon2", "cbor2", "cryptography", "platformdirs", "prompt_toolkit", "textual", "uvloop"}
+heavy = {"apsw", "argon2", "cbor2", "cryptography", "platformdirs", "prompt_toolkit", "textual"}
+heavy |= {"typing_extensions", "uvloop"}
 heavy |= {"securechat.client.client", "securechat.membership", "securechat.mls", "securechat.protocol"}
 found = sorted(heavy & set(sys.modules))
 sys.exit(", ".join(found) or code)

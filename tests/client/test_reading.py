@@ -14,6 +14,7 @@ from securechat.client.events import (
     MessageReceived,
     MessageState,
     Notice,
+    NotShown,
     Removed,
     Standing,
     Undecryptable,
@@ -387,6 +388,9 @@ def test_what_someone_without_the_right_says_is_kept_and_not_shown(tmp_path: Pat
 
     assert texts(carol) == ["but I am not"]
     assert carol.store.value("SELECT code FROM message WHERE state = 'not_shown'") == "may_not_speak"
+    assert [event for event in carol.events if isinstance(event, NotShown)] == [
+        NotShown("#team", "bob", 1, "may_not_speak")
+    ]
 
 
 def test_a_failed_change_leaves_the_group_as_the_store_has_it(trio: Trio) -> None:

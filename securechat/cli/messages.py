@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -26,20 +26,37 @@ LINES_ON_THE_WAY: Final = 64
 """Lines sent and not yet acknowledged; then the next one waits."""
 
 
+class Said(NamedTuple):
+    """One message as it was asked for."""
+
+    text: str
+    key: str | None
+    reply_to: str
+    thread: str
+
+
 @click.command()
 @account_options
 @click.argument("to")
 @click.argument("text", required=False)
 @click.option("--lines", is_flag=True, help="Each line of stdin is a message, sent as it comes.")
 @click.option("--id", "key", metavar="KEY", help="Your own name for the message: repeated, it is sent once.")
+@click.option(
+    "--reply-to", metavar="ID", default="", help="The id of the message it answers, or its beginning."
+)
+@click.option(
+    "--thread", metavar="TOPIC", default="", help="What it belongs to; an answer stays in its topic."
+)
 @click.option("--timeout", "seconds", type=click.FloatRange(0, 3600), default=30.0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def send(
+def send(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passes them
     account: Account,
     to: str,
     text: str | None,
     lines: bool,
     key: str | None,
+    reply_to: str,
+    thread: str,
     seconds: float,
     as_json: bool,
 ) -> int:
@@ -50,10 +67,13 @@ def send(
     if to[:1] not in {"@", "#"}:
         raise click.UsageError(f"{to!r} is neither @user nor #room")
     if lines:
-        if text is not None or key is not None:
-            raise click.UsageError("--lines takes the messages from stdin: no TEXT, no --id")
+        if text is not None or key is not None or reply_to or thread:
+            raise click.UsageError(
+                "--lines takes the messages from stdin: no TEXT, --id, --reply-to or --thread"
+            )
         return asyncio.run(_send_lines(account, to, seconds, as_json=as_json))
-    message = asyncio.run(_send(account, to, _text(text), key=key, seconds=seconds))
+    said = Said(_text(text), key, reply_to, thread)
+    message = asyncio.run(_send(account, to, said, seconds=seconds))
     return _report(message, as_json=as_json)
 
 
@@ -80,9 +100,10 @@ def upgrade(account: Account, conversation: str) -> None:
     click.echo(f"{upgraded.name} is in {upgraded.suite} now", err=True)
 
 
-async def _send(account: Account, to: str, text: str, *, key: str | None, seconds: float) -> Message:
+async def _send(account: Account, to: str, said: Said, *, seconds: float) -> Message:
     async with face_of(account) as face:
-        return await _settled(face, await face.send(to, text, key=key), seconds)
+        sent = await face.send(to, said.text, key=said.key, reply_to=said.reply_to, thread=said.thread)
+        return await _settled(face, sent, seconds)
 
 
 async def _upgrade(account: Account, name: str) -> Conversation:

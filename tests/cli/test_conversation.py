@@ -223,3 +223,15 @@ def next_line(child: "subprocess.Popen[str]") -> str:
     """The next message a command prints, without its time."""
     assert child.stdout is not None
     return child.stdout.readline().rstrip("\n").split(" ", 1)[1]
+
+
+def test_an_answer_and_a_topic_are_sent_from_a_shell(shell: Shell) -> None:
+    shell.register("alice", "bob")
+    first = json.loads(shell.account("send", "alice", "@bob", "lunch?", "--thread", "food", "--json").stdout)
+    answer = shell.account("send", "alice", "@bob", "one", "--reply-to", first["id"][:12], "--json")
+    nowhere = shell.account("send", "alice", "@bob", "x", "--reply-to", "01" * 9)
+    lines = shell.account("send", "alice", "@bob", "--lines", "--thread", "food")
+
+    told = json.loads(answer.stdout)
+    assert (told["reply_to"], told["thread"]) == (first["id"], "food")
+    assert (nowhere.returncode, lines.returncode) == (1, 1)

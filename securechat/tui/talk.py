@@ -6,6 +6,7 @@ person may have gone elsewhere meanwhile. A message is bound to its conversation
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -33,7 +34,7 @@ from securechat.tui.backend import Asked, Backend, Maybe, News, Told
 from securechat.tui.bridge import Bridge
 from securechat.tui.paint import Role
 from securechat.tui.panels import in_order
-from securechat.tui.window import PAGE, Window
+from securechat.tui.window import MAX_NOTES, PAGE, Window
 
 TYPING_SECONDS: Final = 4.0
 """How often others hear that one is still typing."""
@@ -72,6 +73,8 @@ class Talk:
         self.waiting = 0
         self._sending = asyncio.Lock()
         self._shown: set[int] = set()
+        self._told: deque[str] = deque(maxlen=MAX_NOTES)
+        """What the last command said."""
         self.moving: dict[tuple[str, bool], int] = {}
         """Files on their way, by name and whether they are ours: how much of each, in per cent."""
         self._late: list[Message] | None = None
@@ -164,11 +167,15 @@ class Talk:
         self.put(await self._bridge.ask(work))
 
     async def command(self, line: str) -> None:
-        """Have a command done, and go where it leads."""
+        """Have a command done, and go where it leads; what it said goes along."""
+        self._told.clear()
         target = await self._bridge.command(line, self.current)
+        told = list(self._told)
         await self.read_list()
         if target and target != self.current:
             await self.open(target)
+            for text in told:
+                self.tell(text)
 
     def put(self, message: Message) -> None:
         """Show a message as it is now."""
@@ -257,6 +264,7 @@ class Talk:
                 self._view.asked(event.question)
             case Told():
                 self.window.tell(event.text)
+                self._told.append(event.text)
             case Connected() | Disconnected():
                 self.online = isinstance(event, Connected)
                 self.why = event.reason if isinstance(event, Disconnected) else ""

@@ -122,6 +122,7 @@ async def test_two_slashes_send_one_and_commands_go_to_the_line_mode() -> None:
         await screen.type("/join #team")
         await screen.press("enter")
         await screen.sees("anybody here?")
+        await screen.sees("* did /join #team")
         assert ("command", "/join #team", "@bob") in client.did
 
 

@@ -48,7 +48,8 @@ def test_c_03_without_full_synchronisation_a_client_forgets_what_it_said(
 
 def test_c_03_with_the_fsync_removed_a_client_forgets_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "sync_lies", True)
-    assert FORGOTTEN.search(played(LONG_ENOUGH).wrong[0])
+    wrong = played(LONG_ENOUGH).wrong[0]
+    assert FORGOTTEN.search(wrong) or "integrity_check" in wrong  # a disk that lies takes whole pages, too
 
 
 def test_d_06_a_ratchet_that_is_stored_after_sending_is_seen() -> None:

@@ -172,15 +172,18 @@ WALL_CLOCK = re.compile(r"time\.time\b|time_ns|datetime\.now|utcnow|dt\.datetime
 MAY_ASK_THE_DATE = {
     "cli/admin.py",
     "cli/show.py",
+    "cli/taking_out.py",
     "client/client.py",
     "client/engine.py",
     "client/registration.py",
     "server/app.py",
+    "server/attachment_disk.py",
     "server/certificate.py",
     "server/counters.py",
     "server/overview.py",
 }
-"""What shows dates, and the one place on each side that hands the clock to whoever needs a date."""
+"""What shows dates, what compares those of files, which are the wall clock's too, and the one place on
+each side that hands the clock to whoever needs a date."""
 
 
 def test_c_06_nothing_that_waits_asks_for_the_date() -> None:

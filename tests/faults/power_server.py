@@ -35,7 +35,7 @@ from tests.faults.camera import LOSSES, Camera, Picture, small_logs
 from tests.faults.command import Amount, Report, Wrong, command, play
 from tests.faults.disk import faulty_disk, well, write_files
 from tests.server.peer import Peer, Person, WasRefused, commit_request, open_room, registered
-from tests.server.running import running_server
+from tests.server.running import UNLIMITED, running_server
 
 PATIENCE: Final = 120
 AT_ONCE: Final = 24
@@ -107,14 +107,17 @@ class Actor:
 
 async def _begin(home: Path) -> list[Actor]:
     """A server with three people in a room; nothing can go wrong yet."""
-    async with running_server(home) as app, registered(app, "alice", "bob", "carol") as people:
+    async with (
+        running_server(home, rates=UNLIMITED) as app,
+        registered(app, "alice", "bob", "carol") as people,
+    ):
         groups = await open_room(*people)
     return [Actor(person, group) for (person, _), group in zip(people, groups, strict=True)]
 
 
 async def _live(home: Path, actors: list[Actor], chance: random.Random, camera: Camera) -> None:
     """Talk until the power is gone."""
-    async with running_server(home) as app:
+    async with running_server(home, rates=UNLIMITED) as app:
         peers = [await Peer.connect(app.port) for _ in actors]
         talking = asyncio.ensure_future(_go_about(actors, peers, chance))
         try:
@@ -124,7 +127,9 @@ async def _live(home: Path, actors: list[Actor], chance: random.Random, camera: 
             if camera.lost is None:
                 raise Wrong("the database failed before the power did") from None
         except TimeoutError:
-            raise Wrong(f"nothing failed in {PATIENCE} s" if talking.done() else "the server hangs") from None
+            if not talking.done():
+                raise Wrong("the server hangs") from None
+            raise Wrong("nothing failed, and nobody talks") from talking.exception()
         finally:
             talking.cancel()
             await asyncio.gather(talking, return_exceptions=True)
@@ -185,7 +190,7 @@ async def _go_on(where: Path, camera: Camera, actors: list[Actor], promises: lis
     home = where / "after"
     write_files(home, camera.lost.files)
     kept = {(each.client, each.name): each.answer for each in promises[: camera.lost.spoken]}
-    async with running_server(home) as app:
+    async with running_server(home, rates=UNLIMITED) as app:
         clients = clients_of(home / "data")
         for actor in actors:
             peer = await Peer.connect(app.port)

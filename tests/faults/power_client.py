@@ -53,9 +53,10 @@ NAMES: Final = {"alice": {"direct": "@bob", "room": "#team"}, "bob": {"direct": 
 ROWS: Final = (
     "SELECT m.id, c.name, m.own, m.sender, m.text, m.state FROM message m"
     " JOIN conversation c ON c.id = m.conversation"
-    " WHERE m.id > ? AND (m.mimi_id IS NOT NULL OR m.state <> 'not_shown') ORDER BY m.id"
+    " WHERE m.id > ? AND (m.mimi_id IS NOT NULL OR m.state <> 'not_shown')"
+    " AND (m.own = 0 OR m.hidden = 0) ORDER BY m.id"
 )
-"""All but notes, which nobody said."""
+"""All but notes, which nobody said, and our own receipts, which are formed at any time and may still wait."""
 
 _CHANGING: Final[msgspec.msgpack.Decoder[Changing]] = msgspec.msgpack.Decoder(Changing)
 

@@ -31,7 +31,7 @@ from securechat.client.events import (
     Trouble,
     Undecryptable,
 )
-from securechat.client.sentences import EXPIRED_UNREAD, UNREAD
+from securechat.client.sentences import OF_SENT
 
 CONTINUATION: Final = "      | "
 NOTHING_TO_EXPLAIN: Final = "nothing is on hold, and nothing went wrong that could be explained"
@@ -150,7 +150,7 @@ def _lines(message: Message) -> list[str]:
 def _mark(message: Message) -> str:
     """What is to be known of a message stands between sender and text: no text can draw it away."""
     marks = [
-        UNREAD.format(it="it") if message.own and message.code == EXPIRED_UNREAD else "",
+        OF_SENT.get(message.code, "") if message.own else "",
         _download(message),
         "keys changed" if message.verified == "changed" else "",
         f"to {message.reply_to[:12]}" if message.reply_to else "",

@@ -21,6 +21,7 @@ from securechat.client import (
     log_chain,
     log_ends,
     pending,
+    places,
     records,
     staged,
 )
@@ -38,6 +39,7 @@ from securechat.client.records import INCARNATION, ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.client.session import Session
 from securechat.client.stay import end_stay
+from securechat.client.unread import say_again
 from securechat.membership.chain import LogChain
 from securechat.mls.examining import ExaminedProposal
 from securechat.protocol.messages import Entries, Entry, Fetch, Gap, GroupStatus, OfferCommit, Sync, Synced
@@ -195,9 +197,11 @@ class Anchor:
             for intent in intents.of(change.db, conversation):
                 intents.remove(change.db, intent.id)
                 change.settle(intent.id)
-            history.queue_again(change.db, conversation, first=1, last=FOR_EVER)
+            # The two of it are the two of it: nobody comes in by opening it anew.
+            places.queue_again(change.db, conversation, first=1, last=FOR_EVER, newcomers=0)
             history.unseal_all(change.db, conversation)
-            record = self._placed(change, record, state=Standing.OPENING, group_id=None, cursor=0, epoch=0)
+            opening = {"state": Standing.OPENING, "group_id": None, "cursor": 0, "epoch": 0, "newcomers": 0}
+            record = self._placed(change, record, **opening)
             change.wake(conversation)
 
     def _wait(self, conversation: int, code: str, *, why: str = "") -> float:
@@ -343,14 +347,14 @@ class Anchor:
         staged.unplace(db, record.id, after=span.sure)
         since = int(self.clock()) - SENT_AGAIN
         if record.state is Standing.JOINED:
-            history.queue_again(db, record.id, first=span.sure + 1, last=span.began, since=since)
             # What is ours may be in the copy and not yet behind our cursor.
             lost = max(span.known, span.sure) + 1
-            history.queue_again(db, record.id, first=lost, last=FOR_EVER, since=since)
+            for first, last in ((span.sure + 1, span.began), (lost, FOR_EVER)):
+                say_again(change, record, first=first, last=last, since=since)
         elif record.state is Standing.LEFT:
             intents.add_once(db, record.id, What.LEAVE)  # what we asked for may be lost
         if by:
-            history.move_places(db, record.id, first=span.began + 1, last=span.known, by=by)
+            places.move_places(db, record.id, first=span.began + 1, last=span.known, by=by)
         incarnations.leave(db, record, span.known if span.place == span.began else min(span.sure, span.began))
         handshake_head = max(span.place, pending.last(db, record.id))
         self._placed(change, record, cursor=span.place + span.matched, handshake_head=handshake_head)

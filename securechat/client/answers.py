@@ -11,7 +11,17 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import history, intents, log_chain, log_ends, queued, records, staged, successors
+from securechat.client import (
+    history,
+    intents,
+    log_chain,
+    log_ends,
+    places,
+    queued,
+    records,
+    staged,
+    successors,
+)
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -24,7 +34,7 @@ from securechat.client.errors import (
 )
 from securechat.client.events import Joined, Notice, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import hold, start_over
+from securechat.client.holds import Doubt, hold, hold_for_doubt, start_over
 from securechat.client.intents import Intent, Step, What
 from securechat.client.moving import Mover, Place
 from securechat.client.outbox import Purpose, StoredRequest
@@ -221,7 +231,7 @@ class Answers:
             else:
                 self.groups.keep(change, record.id, group)
             log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
-            history.forget_places(change.db, record.id)
+            places.forget_places(change.db, record.id)
             record = records.update(
                 change.db,
                 record.id,
@@ -259,7 +269,7 @@ class Answers:
             return
         if isinstance(result, RefusedByServer) and _is_of_another_log(change, record, request, result):
             log_ends.doubt(change.db, record)
-            hold(change, record, "log_altered", who=self.device.user)
+            hold_for_doubt(change, record, Doubt(self.device.user, ((log_ends.present(record), b""),)))
         if not isinstance(result, RefusedByServer) or result.code in SEAL_AGAIN:
             # Also where it was taken, they say, and yet the log has gone on with another commit.
             intents.again(change.db, intent, now=self.clock())

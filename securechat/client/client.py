@@ -298,6 +298,7 @@ class Client(Finder, Speaker, FileVerbs):
         Another reason that holds it too is shown after it, and is a matter of its own.
 
         :raises UnknownConversation: there is none of this name
+        :raises IdentityChanged: it is held for keys that changed; `accept_identity` is for that
         """
         with self._engine.changes.change() as change:
             settle_on_purpose(change, self._engine.groups, self._verbs.record(name))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from securechat.client import (
-    history,
     incarnations,
     intents,
     kept_commits,
@@ -28,10 +27,11 @@ from securechat.client.events import MembersChanged, Notice, Removed, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import forget, hold_for_keys, settle_if_known
 from securechat.client.intents import What
-from securechat.client.people import credential_of, user_of, users_in
+from securechat.client.people import brings_newcomers, credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import CLOSED
 from securechat.client.stay import end_stay
+from securechat.client.unread import say_again
 from securechat.membership.judge import judge, judge_proposal
 from securechat.membership.verdict import UPDATE_NEEDED
 from securechat.mls.cipher_suite import cipher_suite
@@ -103,6 +103,9 @@ class Handshakes:
             self.groups.follow(change, record.id, public.apply(verified))
         else:
             group = self._process(change, record, group, verified, entry)
+        if brings_newcomers(public.tree, [each.leaf_node for each in verified.facts.added]):
+            epoch = verified.facts.new_context.epoch
+            record = records.update(change.db, record.id, newcomers=epoch)
         if entry.offered:
             self._say_again(change, record, entry)
         return self._entered(change, record, verified.facts, entry, group)
@@ -113,7 +116,7 @@ class Handshakes:
         They can't open it any more; who can drops the double by its id.
         """
         for _, sure in incarnations.left(change.db, record.id)[:1]:
-            history.queue_again(change.db, record.id, first=sure + 1, last=entry.sequence, epoch=entry.epoch)
+            say_again(change, record, first=sure + 1, last=entry.sequence, epoch=entry.epoch)
 
     def _public(self, change: Change, record: ConversationRecord) -> PublicGroup:
         public = self.groups.public(change.db, record.id)
@@ -233,7 +236,8 @@ class Handshakes:
         group: Group | None,
     ) -> ConversationRecord:
         """A new epoch has begun: the chain starts anew, pins are compared, the user is told."""
-        log_ends.close(change.db, record, facts.old_tree, sure=not entry.offered)
+        excused = entry.offered and self._was_restored(change, record)
+        log_ends.close(change.db, record, facts.old_tree, sure=not excused)
         log_chain.restart(change.db, record.id, facts.new_context.confirmed_transcript_hash)
         pending.clear(change.db, record.id)
         self._drop_passed_over(change, record)
@@ -254,6 +258,15 @@ class Handshakes:
             if isinstance(each.proposal, ReInit):
                 record = self._closed(change, record, facts, each.proposal)
         return record
+
+    def _was_restored(self, change: Change, record: ConversationRecord) -> bool:
+        """Whether we know of a restore after which commits can still be offered: the flag alone proves none.
+
+        A stay that began since has left no incarnation: then what the account has met counts.
+        """
+        met = records.counter(change.db, records.RESTORED_AT)
+        recently = met > 0 and self.clock() - met < kept_commits.KEPT_SECONDS
+        return recently or bool(incarnations.left(change.db, record.id))
 
     def _closed(
         self, change: Change, record: ConversationRecord, facts: CommitFacts, reinit: ReInit

@@ -283,55 +283,6 @@ def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int, now: int = 0
     return message(db, local_id) if db.changes() else None
 
 
-def queue_again(
-    db: apsw.Connection,
-    conversation: int,
-    *,
-    first: int,
-    last: int,
-    since: int = 0,
-    epoch: int | None = None,
-) -> None:
-    """Put back what the server had at these places of its log and has lost.
-
-    :param since: only what was said then or later (seconds since 1970)
-    :param epoch: only what was sealed in this one
-    """
-    db.execute(
-        "UPDATE message SET state = 'queued', sequence = 0, sealed = NULL, code = ''"
-        " WHERE conversation = ? AND own = 1 AND state = 'sent' AND content <> x'' AND kind <> 'typing'"
-        " AND sequence BETWEEN ? AND ? AND timestamp >= ? AND epoch = coalesce(?, epoch)",
-        (conversation, first, last, since, epoch),
-    )
-
-
-def move_places(db: apsw.Connection, conversation: int, *, first: int, last: int, by: int) -> None:
-    """Say where what we sent stands now, in a log that came to be another."""
-    db.execute(
-        "UPDATE message SET sequence = sequence + ? WHERE conversation = ? AND own = 1 AND state = 'sent'"
-        " AND sequence BETWEEN ? AND ?",
-        (by, conversation, first, last),
-    )
-
-
-def forget_places(db: apsw.Connection, conversation: int) -> None:
-    """What was sent has no place in the log that begins: the conversation has another group now."""
-    db.execute(
-        "UPDATE message SET sequence = 0 WHERE conversation = ? AND own = 1 AND state = 'sent'",
-        (conversation,),
-    )
-
-
-def mark_sent_between(db: apsw.Connection, conversation: int, code: str, *, first: int, last: int) -> int:
-    """Put a code on what the server had at these places of its log and bears none; return on how many."""
-    db.execute(
-        "UPDATE message SET code = ? WHERE conversation = ? AND own = 1 AND state = 'sent' AND code = ''"
-        " AND sequence BETWEEN max(?, 1) AND ?",
-        (code, conversation, first, last),
-    )
-    return db.changes()
-
-
 def is_hidden(db: apsw.Connection, local_id: int) -> bool:
     """Whether a message has no line of its own."""
     return db.execute("SELECT 1 FROM message WHERE id = ? AND hidden = 1", (local_id,)).fetchone() is not None

@@ -12,9 +12,10 @@ from typing import Any, Final
 import apsw
 from msgspec import Struct
 
-from securechat.client import intents, notes, records
+from securechat.client import intents, log_ends, notes, records
 from securechat.client.change import Change
 from securechat.client.contacts import changed_users
+from securechat.client.errors import IdentityChanged
 from securechat.client.events import Held, Released, Standing
 from securechat.client.groups import Groups
 from securechat.client.intents import What
@@ -27,6 +28,24 @@ from securechat.text import sanitise
 
 CHANGED: Final = "identity_changed"
 NOT_VERIFIED: Final = "not_verified"
+ALTERED: Final = "log_altered"
+
+MOST_NAMED: Final = 5
+"""Names in one sentence; how many more there are is said."""
+
+MOST_HELD: Final = 3
+"""How often the word of one member holds a conversation in one epoch, the user having let it pass."""
+
+MOST_DOUBTS: Final = 1024
+"""Claims of members about the log that are kept, to tell nothing twice."""
+
+
+class Doubt(Struct, frozen=True):
+    """What a member says of the log, and is not so here."""
+
+    who: str
+    claims: tuple[tuple[bytes, bytes], ...]
+    """Epochs (group id and number), each with how its log ended for them; x'' where it has not ended."""
 
 
 class Hold(Struct, frozen=True):
@@ -82,6 +101,58 @@ def hold_for_keys(
     return _shown(change.db, record)
 
 
+def hold_for_doubt(change: Change, record: ConversationRecord, doubt: Doubt) -> ConversationRecord:
+    """Hold for a log that is not the one that a member saw, naming all who say so.
+
+    Who lies first hides no other. Whom the user let pass is believed again, as the log may have been altered
+    again, but not for ever: who goes on lying stops nobody before the next commit. How an epoch ended is
+    told once, as all say the same of it.
+    """
+    if not _is_news(change.db, record, doubt):
+        return record
+    rows: list[Any] = change.db.execute(
+        "SELECT DISTINCT user FROM doubt WHERE conversation = ? AND open = 1 ORDER BY user", (record.id,)
+    ).fetchall()
+    named = [user for (user,) in rows]
+    if len(named) > MOST_NAMED:
+        named = [*named[:MOST_NAMED], f"{len(named) - MOST_NAMED} more"]
+    _drop(change.db, record, ALTERED)
+    _tell(change, record, ALTERED, sanitise(HOLDS[ALTERED].format(who=", ".join(named))), sender=doubt.who)
+    return _shown(change.db, record)
+
+
+def _is_news(db: apsw.Connection, record: ConversationRecord, doubt: Doubt) -> bool:
+    """Keep what a member says of the log; whether there is anything in it that was not told before."""
+    rows: list[Any] = db.execute(
+        "SELECT user, said_in, about, claimed, open FROM doubt WHERE conversation = ?", (record.id,)
+    ).fetchall()
+    now = log_ends.present(record)
+    told = {(about, claimed) for _, _, about, claimed, _ in rows if claimed}
+    said = {about for user, _, about, _, _ in rows if user == doubt.who}
+    spoke = any((user, said_in) == (doubt.who, now) and claimed for user, said_in, _, claimed, _ in rows)
+    earlier = [is_open for user, _, about, *_, is_open in rows if (user, about) == (doubt.who, now)]
+
+    def is_news(claim: tuple[bytes, bytes]) -> bool:
+        about, claimed = claim
+        if not claimed:
+            return not any(earlier) and len(earlier) < MOST_HELD
+        return not spoke and about not in said and claim not in told
+
+    news = [claim for claim in doubt.claims if is_news(claim)]
+    if not news:
+        return False
+    db.executemany(
+        "INSERT INTO doubt (conversation, user, said_in, about, claimed, open) VALUES (?, ?, ?, ?, ?, ?)",
+        [(record.id, doubt.who, now, *claim, claim in news) for claim in doubt.claims],
+    )
+    db.execute(
+        "DELETE FROM doubt WHERE conversation = ?1 AND id NOT IN"
+        " (SELECT id FROM doubt WHERE conversation = ?1 ORDER BY open DESC, id DESC LIMIT ?2)",
+        (record.id, MOST_DOUBTS),
+    )
+    return True
+
+
 def settle(
     change: Change, groups: Groups, record: ConversationRecord, codes: Collection[str]
 ) -> ConversationRecord:
@@ -98,7 +169,12 @@ def settle(
 
 
 def settle_on_purpose(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
-    """End the hold whose reason the user has seen, and no other."""
+    """End the hold whose reason the user has seen, and no other.
+
+    :raises IdentityChanged: it is for keys that changed, which are accepted by their digits and not otherwise
+    """
+    if record.held_code == CHANGED:
+        raise IdentityChanged(", ".join(sorted(_present(groups, change, record) & changed_users(change.db))))
     return settle(change, groups, record, {record.held_code}) if record.held else record
 
 
@@ -139,6 +215,7 @@ def ask_again(change: Change) -> None:
 def forget(change: Change, record: ConversationRecord) -> ConversationRecord:
     """A stay in the group is over, or a new one begins: what held the one before is past."""
     change.db.execute("DELETE FROM hold WHERE conversation = ?", (record.id,))
+    change.db.execute("DELETE FROM doubt WHERE conversation = ?", (record.id,))
     return _shown(change.db, record)
 
 
@@ -168,6 +245,8 @@ def _present(groups: Groups, change: Change, record: ConversationRecord) -> set[
 def _end(change: Change, record: ConversationRecord, codes: Collection[str]) -> ConversationRecord:
     for code in codes:
         _drop(change.db, record, code)
+    if ALTERED in codes:
+        change.db.execute("UPDATE doubt SET open = 0 WHERE conversation = ?", (record.id,))
     after = _shown(change.db, record)
     if record.held and not after.held:
         change.tell(Released(record.name))
@@ -177,9 +256,9 @@ def _end(change: Change, record: ConversationRecord, codes: Collection[str]) -> 
     return after
 
 
-def _tell(change: Change, record: ConversationRecord, code: str, text: str) -> None:
+def _tell(change: Change, record: ConversationRecord, code: str, text: str, *, sender: str = "") -> None:
     change.db.execute("INSERT INTO hold VALUES (?, ?, ?, ?)", (record.id, code, text, change.now))
-    notes.note(change, record, code, text)
+    notes.note(change, record, code, text, sender=sender)
     change.tell(Held(record.name, code, text))
 
 

@@ -71,6 +71,7 @@ class Inbox:
         self._pushed.clear()
         answer = await self.session.request(FetchInbox(cursor + 1))
         if not isinstance(answer, InboxEntries):
+            self._unread = False  # asked again on the next connection
             return
         for entry in answer.entries:
             if entry.sequence > records.counter(self.changes.db, INBOX):

@@ -22,6 +22,7 @@ from securechat.client.events import (
     Undecryptable,
 )
 from securechat.client.follow_ups import MAX_SHOWN, Verdict
+from securechat.client.holds import Doubt
 from securechat.client.people import credential_of, user_of, user_of_client
 from securechat.client.records import ConversationRecord
 from securechat.client.said_of import Told
@@ -113,17 +114,17 @@ def keep_gap(change: Change, record: ConversationRecord, count: int, *, sequence
 
 def receive(
     change: Change, device: Device, record: ConversationRecord, group: Group, entry: Entry
-) -> str | None:
+) -> Doubt | None:
     """Open a message of the present epoch; the group's secrets have moved on when this returns.
 
-    Returns the sender's name if its claim about the log does not hold (rules.md A), or if no honest
+    Returns what of its sender's claim about the log does not hold (rules.md A), also where no honest
     server would have put it there (rules.md D), else None.
     """
     who = named(group.public.tree, entry)
     if entry.epoch != group.epoch:
         keep_unreadable(change, record, entry, "wrong_epoch", sender=who)
-        log_ends.doubt(change.db, record)
-        return who
+        log_ends.keep_to_ourselves(change.db, record)
+        return Doubt(who, ((log_ends.present(record), b""),))
     try:
         opened = group.decrypt(entry.body)
     except MLSError as error:
@@ -131,14 +132,14 @@ def receive(
         keep_unreadable(change, record, entry, code, sender=who)
         if not _is_of_another_log(error):
             return None
-        log_ends.doubt(change.db, record)
-        return who
+        log_ends.keep_to_ourselves(change.db, record)
+        return Doubt(who, ((log_ends.present(record), b""),))
     _keep(change, device, record, group, entry, opened)
-    agrees = log_ends.agree(change.db, record, opened.authenticated_data)
+    claims = log_ends.differing(change.db, record, opened.authenticated_data)
     if not log_chain.agrees(change.db, record.id, opened.authenticated_data):
-        log_ends.doubt(change.db, record)
-        agrees = False
-    return None if agrees else user_of(opened.sender_leaf)
+        log_ends.keep_to_ourselves(change.db, record)
+        claims.append((log_ends.present(record), b""))
+    return Doubt(user_of(opened.sender_leaf), tuple(claims)) if claims else None
 
 
 def _is_of_another_log(error: MLSError) -> bool:

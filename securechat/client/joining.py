@@ -16,6 +16,7 @@ from securechat.client import (
     log_ends,
     notes,
     pending,
+    places,
     records,
     rooms,
     staged,
@@ -190,7 +191,7 @@ class Joiner:
         pending.clear(change.db, record.id)
         history.unseal_all(change.db, record.id)
         if record.group_id != entry.group or forked:
-            history.forget_places(change.db, record.id)
+            places.forget_places(change.db, record.id)
             kept_commits.drop_all(change.db, record.id)
             incarnations.forget(change.db, record.id)
         log_ends.forget(change.db, record.id)
@@ -203,6 +204,7 @@ class Joiner:
             cursor=entry.start - 1,
             handshake_head=entry.start - 1,
             epoch=group.epoch,
+            newcomers=group.epoch,  # who came between two stays of ours is not known
             epoch_since=int(self.clock()),
             last_resort=int(last_resort),
             incarnation=records.counter(change.db, records.INCARNATION),

@@ -31,7 +31,12 @@ def close(db: apsw.Connection, record: ConversationRecord, tree: RatchetTree, *,
     if history.own_between(db, record.id, record.cursor - chain.count, record.cursor):
         for row, _ in _to_tell(db, record, tree):
             db.execute("UPDATE log_end SET told = 1 WHERE id = ?", (row,))
-    _insert(db, record, chain.value if sure else b"")
+    value = chain.value if sure else b""
+    db.execute(
+        "INSERT INTO log_end (conversation, group_id, epoch, value, told) VALUES (?, ?, ?, ?, 0)"
+        " ON CONFLICT DO UPDATE SET value = excluded.value WHERE told = 1 AND log_end.value = x''",
+        (record.id, record.group_id, record.epoch, value),
+    )
     db.execute(
         "DELETE FROM log_end WHERE conversation = ?1 AND id NOT IN"
         " (SELECT id FROM log_end WHERE conversation = ?1 ORDER BY id DESC LIMIT ?2)",
@@ -41,7 +46,22 @@ def close(db: apsw.Connection, record: ConversationRecord, tree: RatchetTree, *,
 
 def doubt(db: apsw.Connection, record: ConversationRecord) -> None:
     """Have no opinion of how the present epoch's log ends: it is known to differ, or there is a gap in it."""
-    _insert(db, record, b"")
+    db.execute(
+        "INSERT OR REPLACE INTO log_end (conversation, group_id, epoch, value, told)"
+        " VALUES (?, ?, ?, x'', 0)",
+        (record.id, record.group_id, record.epoch),
+    )
+
+
+def keep_to_ourselves(db: apsw.Connection, record: ConversationRecord) -> None:
+    """Don't tell how the present epoch's log ends: a member says that it differs, and that is known by now.
+
+    What others say of it is compared all the same: one member's lie hides no truth of another.
+    """
+    db.execute(
+        "INSERT OR IGNORE INTO log_end (conversation, group_id, epoch, value, told) VALUES (?, ?, ?, x'', 1)",
+        (record.id, record.group_id, record.epoch),
+    )
 
 
 def forget(db: apsw.Connection, conversation: int) -> None:
@@ -54,19 +74,31 @@ def to_tell(db: apsw.Connection, record: ConversationRecord, tree: RatchetTree) 
     return tuple(end for _, end in _to_tell(db, record, tree))
 
 
-def agree(db: apsw.Connection, record: ConversationRecord, authenticated_data: bytes) -> bool:
-    """Whether earlier epochs ended for a sender as they did for us, as far as both know.
+def present(record: ConversationRecord) -> bytes:
+    """Return the present epoch, by the group's id and its number."""
+    return _epoch(record.group_id or b"", record.epoch)
 
-    One that did not is told once: from then on there is no opinion of it.
+
+def _epoch(group: bytes, number: int) -> bytes:
+    return group + number.to_bytes(8)
+
+
+def differing(
+    db: apsw.Connection, record: ConversationRecord, authenticated_data: bytes
+) -> list[tuple[bytes, bytes]]:
+    """Return the epochs that ended otherwise for a sender than for us, as far as both know, and how.
+
+    Of those we say nothing any more, so that two who have compared their logs do not hold each other again;
+    what further senders say of them is compared as before.
     """
     mark = read_mark(authenticated_data)
     differ = [each for each in mark.ends if not _agrees(db, record, each)] if mark is not None else []
     for each in differ:
         db.execute(
-            "UPDATE log_end SET value = x'' WHERE conversation = ? AND group_id = ? AND epoch = ?",
+            "UPDATE log_end SET told = 1 WHERE conversation = ? AND group_id = ? AND epoch = ?",
             (record.id, each.group or record.group_id, each.epoch),
         )
-    return not differ
+    return [(_epoch(each.group or record.group_id or b"", each.epoch), each.value) for each in differ]
 
 
 def _agrees(db: apsw.Connection, record: ConversationRecord, end: LogEnd) -> bool:
@@ -89,10 +121,3 @@ def _to_tell(db: apsw.Connection, record: ConversationRecord, tree: RatchetTree)
         (row, LogEnd(b"" if group == record.group_id else group, epoch, value))
         for row, group, epoch, value in rows
     ]
-
-
-def _insert(db: apsw.Connection, record: ConversationRecord, value: bytes) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO log_end (conversation, group_id, epoch, value, told) VALUES (?, ?, ?, ?, 0)",
-        (record.id, record.group_id, record.epoch, value),
-    )

@@ -16,6 +16,7 @@ from securechat.client import (
     log_chain,
     notes,
     pending,
+    places,
     records,
     staged,
     successors,
@@ -137,7 +138,7 @@ class Mover:
         ):
             drop(db, record.id)
         history.unseal_all(db, record.id)
-        history.forget_places(db, record.id)
+        places.forget_places(db, record.id)
         self.groups.drop(change, record.id)
 
     def _arrive(
@@ -154,6 +155,7 @@ class Mover:
             cursor=place.cursor,
             handshake_head=place.cursor,
             epoch=context.epoch,
+            newcomers=context.epoch,
             epoch_since=int(self.clock()),
             last_resort=int(place.last_resort),
             incarnation=records.counter(db, records.INCARNATION),

@@ -1,5 +1,7 @@
 """Who is in a tree: leaves as users and devices."""
 
+from collections.abc import Iterable
+
 from securechat.client.events import Member
 from securechat.membership.identity import ClientCredential, read_client_credential
 from securechat.membership.room import Room, role_of
@@ -38,6 +40,18 @@ def users_in(tree: RatchetTree) -> dict[str, int]:
         user = user_of(leaf)
         counts[user] = counts.get(user, 0) + 1
     return dict(sorted(counts.items()))
+
+
+def brings_newcomers(tree: RatchetTree, added: Iterable[LeafNode]) -> bool:
+    """Whether somebody is added who has no device in the tree; a name with other keys is somebody else."""
+    devices = [credential_of(leaf) for leaf in added]
+    if not devices:
+        return False
+    present: dict[bytes, set[bytes]] = {}
+    for _, leaf in tree.leaves():
+        credential = credential_of(leaf)
+        present.setdefault(credential.user, set()).add(credential.account_key)
+    return not all(any(map(each.descends_from, present.get(each.user, ()))) for each in devices)
 
 
 def user_of_client(tree: RatchetTree, client: str) -> str:

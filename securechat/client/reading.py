@@ -20,7 +20,7 @@ from securechat.client.device import Clock, Device
 from securechat.client.events import MessageAcknowledged
 from securechat.client.groups import Groups
 from securechat.client.handshakes import Handshakes, PubliclyInvalid
-from securechat.client.holds import hold
+from securechat.client.holds import hold, hold_for_doubt
 from securechat.client.intents import What
 from securechat.client.records import ConversationRecord
 from securechat.protocol.messages import Entry, Gap
@@ -118,9 +118,9 @@ class Reader:
             sender = incoming.named(public.tree, entry) if public is not None else "?"
             incoming.keep_unreadable(change, record, entry, "no_secrets", sender=sender)
             return record
-        doubter = incoming.receive(change, self.device, record, group, entry)
-        if doubter is not None:
-            return hold(change, record, "log_altered", who=doubter)
+        doubt = incoming.receive(change, self.device, record, group, entry)
+        if doubt is not None:
+            return hold_for_doubt(change, record, doubt)
         return record
 
     def _acknowledged(self, change: Change, local_id: int, sequence: int) -> None:

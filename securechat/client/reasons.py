@@ -7,7 +7,7 @@ source, and docs/cli.md lists this table. What the server refuses has words of i
 
 from typing import Final, NamedTuple
 
-from securechat.client.sentences import EXPIRED, EXPIRED_UNREAD, HOLDS
+from securechat.client.sentences import EXPIRED, EXPIRED_UNREAD, HOLDS, NOT_SAID_AGAIN
 
 
 class Reason(NamedTuple):
@@ -54,8 +54,8 @@ REASONS: Final[dict[str, Reason]] = {
     "missing_commit": _hold("missing_commit", "have somebody remove and invite you again"),
     "log_altered": _hold(
         "log_altered",
-        "compare the code of /fingerprint with a member elsewhere: if it is the same, /release; if not, "
-        "have somebody remove and invite you again",
+        "ask them elsewhere what was said last and for the code of /fingerprint: if nothing is missing here "
+        "and the code is the same, /release; if not, have somebody remove and invite you again",
     ),
     "server_older": _hold("server_older", "tell the server's operator"),
     "restored_gap": _hold("restored_gap", "ask another member to connect"),
@@ -131,6 +131,10 @@ REASONS: Final[dict[str, Reason]] = {
         "the server let go of it, as it says, before everybody had read it",
         "say it again if it matters still",
     ),
+    NOT_SAID_AGAIN: Reason(
+        "the server came back without it, as it says, and somebody is here now who was not when it was said",
+        "say it again if everybody who is here now may read it",
+    ),
     # What happened, and was mended or not.
     "refused_commit": Reason(
         "a change of the group could not be opened here: who made it sent us other secrets than the others, "
@@ -153,6 +157,10 @@ REASONS: Final[dict[str, Reason]] = {
     "welcome_refused": Reason(
         "an invitation was not taken: it is made for keys that are not here, or breaks a rule",
         "ask who invited you to do so again",
+    ),
+    "inbox_altered": Reason(
+        "the server had said that more invitations came than there are now; what is there is looked at again",
+        "nothing, unless it comes again: then tell the server's operator",
     ),
     "invitation_expired": Reason(
         "an invitation waited too long on the server and is gone", "ask who invited you to do so again"

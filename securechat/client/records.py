@@ -37,6 +37,7 @@ class ConversationRecord(Struct, frozen=True):
     successor: bytes
     predecessor: bytes
     expires_after: int
+    newcomers: int
 
     @property
     def closed(self) -> bool:

@@ -6,7 +6,7 @@ for its place in the log again (`anchor.py`). The incarnation is stored with all
 conversation keeps its own until it is done: a crash in the middle goes on where it was.
 
 A server that lies about it gains nothing: it gets public bytes again, and content that was sealed
-before is sealed anew under the same message id.
+before is sealed anew under the same message id, for nobody who was not there then (docs/decisions/0012).
 """
 
 from enum import Enum, auto
@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents, log_chain, records, successors
+from securechat.client import history, intents, log_chain, notes, records, successors
 from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
@@ -24,6 +24,7 @@ from securechat.client.intents import Step
 from securechat.client.joining import INBOX, INBOX_BEFORE
 from securechat.client.outbox import Purpose, answered, every, restart_names
 from securechat.client.records import INCARNATION, RESTORED_AT
+from securechat.client.sentences import INBOX_ALTERED
 from securechat.client.stay import end_stay
 from securechat.protocol.messages import LoggedIn
 
@@ -55,6 +56,7 @@ def meet(change: Change, logged_in: LoggedIn, groups: Groups, clock: Clock) -> M
         known = logged_in.incarnation
     if logged_in.incarnation == known:
         older = logged_in.high_water < answered(db)
+        _look_again(change, logged_in)
     else:
         older = _too_often(db, int(clock()))
         if not older:
@@ -66,6 +68,17 @@ def meet(change: Change, logged_in: LoggedIn, groups: Groups, clock: Clock) -> M
         elif not older and record.gone_back < 0:
             settle(change, groups, record, {"server_older"})
     return Met.OLDER if older else Met.SAME
+
+
+def _look_again(change: Change, logged_in: LoggedIn) -> None:
+    """Read the inbox again where it ends before what we have read of it.
+
+    An honest server that did not say more before would have it end there. Nothing that is there was taken
+    from a place behind its end, so it may all be new; what is not opens no second time.
+    """
+    if logged_in.inbox_head < records.counter(change.db, INBOX):
+        records.set_counter(change.db, INBOX, min(logged_in.inbox_cursor, logged_in.inbox_head))
+        notes.tell_account(change, "inbox_altered", INBOX_ALTERED)
 
 
 def _begin(change: Change, logged_in: LoggedIn, groups: Groups, *, now: int) -> None:

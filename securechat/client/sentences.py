@@ -74,6 +74,14 @@ EXPIRED_UNREAD: Final = "expired_unread"
 
 UNREAD: Final = "expired on the server before everybody had read {it}"
 
+NOT_SAID_AGAIN: Final = "not_said_again"
+"""The code of a message of ours that a restored server lost and that somebody is here now not to read."""
+
+LOST: Final = "lost by the server, and not said again: somebody has come in since"
+
+OF_SENT: Final[dict[str, str]] = {EXPIRED_UNREAD: UNREAD.format(it="it"), NOT_SAID_AGAIN: LOST}
+"""What is to be known of a message of ours that was sent, by its code."""
+
 UNREADABLE_ELSE: Final = "(cannot be decrypted: {code})"
 
 
@@ -83,6 +91,10 @@ def unreadable(code: str) -> str:
 
 INVITATION_GONE: Final = (
     "an invitation waited too long on the server and is gone; who invited you can do so again"
+)
+
+INBOX_ALTERED: Final = (
+    "the server had said that more invitations came than there are now; what is there is looked at again"
 )
 
 REJOIN_WAITS: Final = (
@@ -104,6 +116,12 @@ def gone(count: int) -> str:
     if count == 1:
         return "(1 message was kept too long on the server and is gone)"
     return f"({count} messages were kept too long on the server and are gone)"
+
+
+def lost(count: int) -> str:
+    """What is told of messages of ours that a restored server lost and that are not said again."""
+    them = "1 message of yours was" if count == 1 else f"{count} messages of yours were"
+    return f"{them} {LOST}; who was here then may have {'it' if count == 1 else 'them'}"
 
 
 def unread(count: int) -> str:

@@ -145,9 +145,10 @@ class Syncer:
                     self._take_status(record, status, had.get(status.group, 0))
                     if not status.end or record.cursor < status.end:  # else it is an earlier stay of ours
                         untold.pop(record.id, None)
-                after = status.group
-            if not answer.more:
-                break
+            last = max((status.group for status in answer.groups), default=after)
+            if not answer.more or last <= after:
+                break  # also of a server that goes on and on and tells nothing more
+            after = last
         for conversation, group in sorted(untold.items()):
             record = records.by_id(self.changes.db, conversation)
             # And not: we have read meanwhile that we are out, or moved into another group.

@@ -8,6 +8,7 @@ import pytest
 from securechat.client import records
 from securechat.client.anchor import Anchor
 from securechat.client.contacts import accept_change, meet
+from securechat.client.errors import IdentityChanged
 from securechat.client.events import Held, Released, Standing
 from securechat.client.holds import (
     hold,
@@ -196,10 +197,12 @@ def test_ending_one_hold_on_purpose_does_not_accept_keys_that_changed_behind_it(
     alice.reads(entry(2, "commit", bob.stages(CommitPlan(update=True)).message, epoch=1))
     assert alice.record.held_code == "log_altered"
 
-    for code in ("identity_changed", ""):
-        with alice.changes.change() as change:
-            settle_on_purpose(change, alice.groups, alice.record)
-        assert alice.record.held_code == code
+    with alice.changes.change() as change:
+        settle_on_purpose(change, alice.groups, alice.record)
+    assert alice.record.held_code == "identity_changed"
+    with pytest.raises(IdentityChanged, match="keys of bob"), alice.changes.change() as change:
+        settle_on_purpose(change, alice.groups, alice.record)
+    assert not alice.record.may_send
 
 
 @pytest.mark.parametrize("said", [True, False])

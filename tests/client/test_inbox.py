@@ -8,8 +8,10 @@ import pytest
 
 from securechat.client import records
 from securechat.client.errors import RefusedByServer
+from securechat.client.events import Notice
 from securechat.client.inbox import MAX_BUFFERED, Inbox
 from securechat.client.joining import INBOX
+from securechat.client.restored import meet
 from securechat.client.session import Session
 from securechat.protocol.messages import (
     Answer,
@@ -20,6 +22,7 @@ from securechat.protocol.messages import (
     GetTree,
     InboxEntries,
     InboxEntry,
+    LoggedIn,
     RequestBody,
 )
 from tests.client.members import MemberOf
@@ -40,11 +43,12 @@ class Repeating:
 
     def __init__(self) -> None:
         self.asked: list[type[RequestBody]] = []
+        self.answers = REPEATS
 
     async def request(self, body: RequestBody) -> Answer:
         self.asked.append(type(body))
         assert len(self.asked) < 50, "it asks for ever"
-        return REPEATS[type(body)]()
+        return self.answers[type(body)]()
 
 
 @pytest.fixture
@@ -117,3 +121,34 @@ def test_what_is_pushed_waits_in_bounded_number(bob: MemberOf) -> None:
     inbox = inbox_of(bob, Repeating())
     inbox.pushed([welcome(place) for place in range(2, MAX_BUFFERED + 10)])
     assert len(inbox._pushed) == MAX_BUFFERED
+
+
+def logged_in(head: int) -> LoggedIn:
+    return LoggedIn("bob", "b" * 26, 0, 1, head, 0, NOW)
+
+
+def test_a_false_end_of_the_inbox_keeps_no_later_invitation_out(bob: MemberOf) -> None:
+    """One lie would put the place out of reach for every honest server after it."""
+    with bob.changes.change() as change:
+        records.set_counter(change.db, records.INCARNATION, 1)
+        records.set_counter(change.db, INBOX, 1 << 62)
+        meet(change, logged_in(7), bob.groups, lambda: float(NOW))
+
+    assert records.counter(bob.store.db, INBOX) == 0
+    assert [event.code for event in bob.events if isinstance(event, Notice)] == ["inbox_altered"]
+
+    with bob.changes.change() as change:
+        records.set_counter(change.db, INBOX, 7)
+        bob.events.clear()
+        meet(change, logged_in(7), bob.groups, lambda: float(NOW))
+    assert records.counter(bob.store.db, INBOX) == 7
+    assert bob.events == []
+
+
+async def test_an_inbox_that_is_answered_with_something_else_is_not_asked_for_ever(bob: MemberOf) -> None:
+    session = Repeating()
+    session.answers = {FetchInbox: lambda: Chunk(0, 0, b"")}
+
+    await inbox_of(bob, session).read()
+
+    assert session.asked == [FetchInbox]

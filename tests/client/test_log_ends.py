@@ -8,10 +8,11 @@ from typing import cast
 import msgspec
 import pytest
 
-from securechat.client import log_ends, records, stay
+from securechat.client import incarnations, log_chain, log_ends, records, stay
 from securechat.client.anchor import Anchor, Span
 from securechat.client.compose import MAX_CONTENT
-from securechat.client.holds import settle_on_purpose
+from securechat.client.holds import MOST_HELD, MOST_NAMED, Doubt, hold_for_doubt, settle_on_purpose
+from securechat.client.kept_commits import KEPT_SECONDS
 from securechat.client.log_ends import MAX_KEPT
 from securechat.client.outbox import Outbox
 from securechat.client.session import Session
@@ -23,6 +24,7 @@ from securechat.mls.staging import CommitPlan
 from securechat.protocol.limits import MAX_BODY
 from securechat.protocol.messages import Gap
 from tests.client.members import GROUP, MemberOf, entry, message
+from tests.client.parts import NOW
 
 Trio = tuple[MemberOf, MemberOf, MemberOf]
 
@@ -169,7 +171,7 @@ def test_of_an_epoch_with_a_gap_without_hashes_there_is_no_opinion(trio: Trio) -
     alice.reads(message(2, said), entry(3, "commit", commit, epoch=1))
 
     with bob.changes.change() as change:
-        assert log_ends.agree(change.db, bob.record, claim(alice.seals("hello")).to_bytes())
+        assert log_ends.differing(change.db, bob.record, claim(alice.seals("hello")).to_bytes()) == []
 
 
 def test_n_03_how_an_epoch_ends_by_an_offered_commit_is_not_compared(trio: Trio) -> None:
@@ -177,12 +179,111 @@ def test_n_03_how_an_epoch_ends_by_an_offered_commit_is_not_compared(trio: Trio)
     alice, bob, carol = trio
     said, commit = alice.seals("lost by the server"), renews(carol)
     alice.reads(message(2, said), entry(3, "commit", commit, epoch=1))
+    with bob.changes.change() as change:
+        incarnations.leave(change.db, bob.record, 1)
     bob.reads(msgspec.structs.replace(entry(2, "commit", commit, epoch=1), offered=True))
 
     bob.reads(message(3, alice.seals("hello"), epoch=2))
 
     assert not bob.record.held
     assert ends(bob.seals("hello")) == []
+
+
+def test_n_03_so_it_is_in_a_stay_that_began_after_the_restore(trio: Trio) -> None:
+    alice, bob, carol = trio
+    said, commit = alice.seals("lost by the server"), renews(carol)
+    alice.reads(message(2, said), entry(3, "commit", commit, epoch=1))
+    with bob.changes.change() as change:
+        records.set_counter(change.db, records.RESTORED_AT, NOW - KEPT_SECONDS + 1)
+    bob.reads(msgspec.structs.replace(entry(2, "commit", commit, epoch=1), offered=True))
+
+    bob.reads(message(3, alice.seals("hello"), epoch=2))
+
+    assert not bob.record.held
+
+
+@pytest.mark.parametrize("restored_at", [0, NOW - KEPT_SECONDS])
+def test_a_server_that_calls_a_commit_offered_without_a_restore_hides_nothing(
+    trio: Trio, restored_at: int
+) -> None:
+    alice, bob, carol = trio
+    said, commit = alice.seals("that bob must not read"), renews(carol)
+    alice.reads(message(2, said), entry(3, "commit", commit, epoch=1))
+    with bob.changes.change() as change:
+        records.set_counter(change.db, records.RESTORED_AT, restored_at)
+    bob.reads(msgspec.structs.replace(entry(2, "commit", commit, epoch=1), offered=True))
+
+    bob.reads(message(3, alice.seals("did you read that?"), epoch=2))
+
+    assert bob.record.held_code == "log_altered"
+
+
+def lies(by: MemberOf, text: str, *, of: tuple[LogEnd, ...] = ()) -> bytes:
+    """Say something with a claim that holds for nobody: of this epoch, or of how others ended."""
+    with by.changes.change() as change:
+        honest = read_mark(log_chain.claim(change.db, by.record.id, ()))
+        assert honest is not None
+        told = LogMark(honest.count, honest.value, of).to_bytes() if of else b"nonsense"
+        sealed = by.group.encrypt(text.encode(), authenticated_data=told)
+        by.groups.keep_secrets(change, by.record.id, by.group)
+    return sealed
+
+
+def test_who_lies_first_hides_nobody_who_tells_the_truth(trio: Trio) -> None:
+    withheld_at_the_end(trio)
+    alice, bob, carol = trio
+
+    bob.reads(message(3, lies(carol, "it is well", of=(LogEnd(b"", 1, b"x" * VALUE_BYTES),)), epoch=2))
+    assert bob.record.held_text.startswith("the server's record differs from what carol saw")
+    bob.reads(message(4, alice.seals("did you read that?"), epoch=2))
+
+    assert bob.record.held_text.startswith("the server's record differs from what alice, carol saw")
+    with bob.changes.change() as change:
+        settle_on_purpose(change, bob.groups, bob.record)
+    bob.reads(message(5, alice.seals("did you?"), epoch=2))
+    assert not bob.record.held
+
+
+def test_a_lie_within_an_epoch_hides_nothing_of_how_it_ends(trio: Trio) -> None:
+    alice, bob, carol = trio
+    lie = lies(carol, "it is well")
+    bob.reads(message(2, lie))
+    with bob.changes.change() as change:
+        settle_on_purpose(change, bob.groups, bob.record)
+    said, commit = alice.seals("that bob must not read"), renews(carol)
+    alice.reads(message(2, lie), message(3, said), entry(4, "commit", commit, epoch=1))
+    bob.reads(entry(3, "commit", commit, epoch=1))
+    value = alice.store.value("SELECT value FROM log_end WHERE epoch = 1")
+    assert isinstance(value, bytes)
+
+    bob.reads(message(4, lies(alice, "did you read?", of=(LogEnd(b"", 1, value),)), epoch=2))
+
+    assert "what alice saw" in bob.record.held_text
+
+
+def test_who_goes_on_lying_stops_nobody_before_the_next_commit(trio: Trio) -> None:
+    _, bob, carol = trio
+    for place in range(2, MOST_HELD + 4):
+        bob.reads(message(place, lies(carol, "hello")))
+        assert bob.record.held == (place < MOST_HELD + 2)
+        with bob.changes.change() as change:
+            settle_on_purpose(change, bob.groups, bob.record)
+    codes = bob.store.rows("SELECT code FROM message WHERE state = 'not_shown'")
+    assert codes == [("log_altered",)] * MOST_HELD
+
+    place = MOST_HELD + 4
+    bob.reads(
+        entry(place, "commit", renews(carol), epoch=1), message(place + 1, lies(carol, "hello"), epoch=2)
+    )
+    assert bob.record.held
+
+
+def test_so_many_who_doubt_are_named(trio: Trio) -> None:
+    _, bob, _ = trio
+    for number in range(MOST_NAMED + 2):
+        with bob.changes.change() as change:
+            hold_for_doubt(change, bob.record, Doubt(f"u{number}", ((log_ends.present(bob.record), b""),)))
+    assert "what u0, u1, u2, u3, u4, 2 more saw" in bob.record.held_text
 
 
 @pytest.mark.parametrize(("began", "kept"), [(3, [1]), (4, [])])
@@ -230,10 +331,10 @@ def test_the_log_of_the_group_before_is_told_in_the_one_it_goes_on_as(trio: Trio
     assert (end.group, end.epoch) == (GROUP, 1)
 
     with bob.changes.change() as change:
-        assert not log_ends.agree(change.db, bob.record, LogMark(0, bytes(16), (end,)).to_bytes())
-        assert log_ends.agree(
-            change.db, bob.record, LogMark(0, bytes(16), (LogEnd(b"", 1, end.value),)).to_bytes()
-        )
+        of_before, of_now = (LogMark(0, bytes(16), (LogEnd(group, 1, end.value),)) for group in (GROUP, b""))
+        ((about, value),) = log_ends.differing(change.db, bob.record, of_before.to_bytes())
+        assert (about, value) == (GROUP + (1).to_bytes(8), end.value)
+        assert log_ends.differing(change.db, bob.record, of_now.to_bytes()) == []
 
 
 def test_a_stay_that_is_over_is_not_compared(trio: Trio) -> None:

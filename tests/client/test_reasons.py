@@ -78,7 +78,14 @@ def rules() -> set[str]:
 def test_every_code_that_the_client_tells_has_a_sentence() -> None:
     found = told()
 
-    assert {"log_altered", "restored_gap", "refused_commit", "no_secrets", "clock", "missing_commit"} <= found
+    assert {
+        "server_older",
+        "restored_gap",
+        "refused_commit",
+        "no_secrets",
+        "clock",
+        "missing_commit",
+    } <= found
     assert found - set(REASONS) == set()
 
 

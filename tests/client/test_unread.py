@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client import history
+from securechat.client import history, places
 from securechat.client.compose import queue_text
 from securechat.client.events import Message, MessageState, Notice
 from securechat.client.stay import end_stay
@@ -98,14 +98,14 @@ def test_what_is_sent_again_is_no_longer_marked(alice: MemberOf) -> None:
     hears(alice, ALL)
 
     with alice.changes.change() as change:
-        history.queue_again(change.db, alice.record.id, first=3, last=5)
+        places.queue_again(change.db, alice.record.id, first=3, last=5, newcomers=0)
 
     assert marked(alice) == ["at 2"]
 
 
 def test_what_was_sent_to_a_log_that_is_left_has_no_place_in_the_next(alice: MemberOf) -> None:
     with alice.changes.change() as change:
-        history.forget_places(change.db, alice.record.id)
+        places.forget_places(change.db, alice.record.id)
 
     hears(alice, ALL)
 

@@ -42,6 +42,8 @@ TOLD: Final = frozenset(
         "untrusted_keys",
         "refused_proposal",
         "expired",
+        "inbox_altered",
+        "not_said_again",
     }
 )
 """Notices by which somebody learns that something is not as it was."""

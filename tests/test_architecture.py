@@ -24,6 +24,7 @@ FLOORS: Final = {
             ("names", "text"),
             ("mls", "protocol", "content"),
             ("membership",),
+            ("transparency",),
             ("local_rpc", "private_files", "own_memory", "locale"),
             ("client", "server"),
             ("tui",),
@@ -35,7 +36,9 @@ FLOORS: Final = {
 }
 """docs/architecture.md: imports go down, never sideways."""
 
-PURE: Final = frozenset({"mls", "protocol", "content", "membership", "names", "text", "errors"})
+PURE: Final = frozenset(
+    {"mls", "protocol", "content", "membership", "transparency", "names", "text", "errors"}
+)
 NOT_PURE: Final = {
     *("asyncio", "select", "socket", "ssl", "urllib", "apsw", "sqlite3"),
     *("io", "os", "pathlib", "platformdirs", "shutil", "tempfile", "subprocess", "sys"),

@@ -11,7 +11,7 @@ be proven true, such as an answer without proofs, is refused as well, but accuse
     struct { TreeHead head;  Placed last; } WrongRoot;
     struct { TreeHead head;  uint64 position;  Placed placed; } Sighting;
     struct { Sighting first;  Sighting second; } TwoEntries;
-    struct { Sighting sighting;  TreeHead head;  PrefixProof prefix; } Withdrawn;
+    struct { Sighting sighting;  Sighting later;  PrefixProof prefix; } Withdrawn;
     struct { enum { two_heads(1), fork(2), wrong_root(3), two_entries(4), withdrawn(5) } kind;
              select (kind) ...; } Evidence;
 
@@ -28,12 +28,11 @@ from securechat.membership.verdict import Refusal
 from securechat.mls.codec import Enum8, Shape, Tagged, Uint64, WireStruct
 from securechat.mls.errors import DecodeError
 from securechat.transparency import prefix_tree
-from securechat.transparency.entries import LabelState, hash_of_change, hash_of_entry
+from securechat.transparency.entries import LabelState, hash_of_change
 from securechat.transparency.errors import Refused
-from securechat.transparency.heads import Extension, Judged, TreeHead, extends, is_signed
-from securechat.transparency.merkle import verify_inclusion
+from securechat.transparency.heads import Extension, Judged, Placed, TreeHead, TrustedHead, extends, is_signed
 from securechat.transparency.prefix_tree import PrefixProof
-from securechat.transparency.search import Found, Placed, SearchAnswer
+from securechat.transparency.search import Found, SearchAnswer
 
 MAX_EVIDENCE: Final = 32 * 1024
 """Bytes of encoded evidence: two entries with their paths take at most 4 kB, a prefix proof 9."""
@@ -85,10 +84,10 @@ class TwoEntries(WireStruct, frozen=True):
 
 
 class Withdrawn(WireStruct, frozen=True):
-    """An entry of a label, and a head over a log that holds it and a prefix tree that is behind it."""
+    """An entry of a label, and one at its place or later whose prefix tree is behind it."""
 
     sighting: Sighting
-    head: TreeHead
+    later: Sighting
     prefix: PrefixProof
 
 
@@ -180,22 +179,23 @@ def evidence_in_head(case: Judged) -> Evidence | None:
         if offer.extension is not None:
             candidates.append(Fork(case.known.head, offer.head, offer.extension))
     if offer.last is not None:
-        candidates.append(WrongRoot(offer.head, Placed(offer.last, offer.last_path)))
+        candidates.append(WrongRoot(offer.head, offer.last))
     return _first_proof(candidates, case.server_key)
 
 
 def evidence_in_answer(
-    head: TreeHead, answer: SearchAnswer, seen: Found, *, server_key: bytes
+    trusted: TrustedHead, answer: SearchAnswer, seen: Found, *, server_key: bytes
 ) -> Evidence | None:
     """Return what an answer proves against the server, beside what was found before; None if nothing.
 
     For answers that ``verify_search`` refuses with ``history-withdrawn`` or ``history-rewritten``.
 
-    :param head: the head that the answer is under
+    :param trusted: the head that the answer is under
     """
+    head, leaf, candidates = trusted.head, answer.prefix.leaf, list[Evidence]()
     before = Sighting(seen.head, seen.state.position, seen.placed)
-    candidates: list[Evidence] = [Withdrawn(before, head, answer.prefix)]
-    leaf = answer.prefix.leaf
+    if trusted.last is not None:
+        candidates.append(Withdrawn(before, Sighting(head, head.size - 1, trusted.last), answer.prefix))
     if answer.newest is not None and leaf is not None:
         candidates.append(TwoEntries(before, Sighting(head, leaf.state.position, answer.newest)))
     return _first_proof(candidates, server_key)
@@ -230,7 +230,7 @@ def _heads(evidence: Evidence) -> tuple[TreeHead, ...]:
         case TwoEntries():
             return evidence.first.head, evidence.second.head
         case Withdrawn():
-            return evidence.sighting.head, evidence.head
+            return evidence.sighting.head, evidence.later.head
 
 
 def _two_heads(evidence: TwoHeads) -> Refusal | None:
@@ -253,7 +253,7 @@ def _fork(evidence: Fork) -> Refusal | None:
 
 def _wrong_root(evidence: WrongRoot) -> Refusal | None:
     head, last = evidence.head, evidence.last
-    if not _stands(head, head.size - 1, last) or last.entry.prefix_root == head.prefix_root:
+    if not last.stands(head.size - 1, head) or last.entry.prefix_root == head.prefix_root:
         return None
     return Refusal("wrong-root", "The server has signed a prefix tree that its log does not have.")
 
@@ -271,13 +271,13 @@ def _two_entries(evidence: TwoEntries) -> Refusal | None:
 
 
 def _withdrawn(evidence: Withdrawn) -> Refusal | None:
-    sighting, head = evidence.sighting, evidence.head
-    # A log of more than ``position`` entries holds this one, or it is a fork, which is no better.
-    if not _is_seen(sighting) or head.size <= sighting.position:
+    sighting, later = evidence.sighting, evidence.later
+    # A log that goes on to ``later`` holds the first entry before it, or it is a fork, which is no better.
+    if not (_is_seen(sighting) and _is_seen(later)) or later.position < sighting.position:
         return None
     change = sighting.placed.entry.change
     try:
-        state = prefix_tree.verify(head.prefix_root, change.label, evidence.prefix)
+        state = prefix_tree.verify(later.placed.entry.prefix_root, change.label, evidence.prefix)
     except Refused:
         return None
     if state is not None and not _is_behind(state, change.revision, hash_of_change(change)):
@@ -290,12 +290,7 @@ def _is_behind(state: LabelState, revision: int, history: bytes) -> bool:
 
 
 def _is_seen(sighting: Sighting) -> bool:
-    return _stands(sighting.head, sighting.position, sighting.placed)
-
-
-def _stands(head: TreeHead, position: int, placed: Placed) -> bool:
-    leaf = hash_of_entry(placed.entry)
-    return verify_inclusion(leaf, position, head.size, placed.path, root=head.log_root)
+    return sighting.placed.stands(sighting.position, sighting.head)
 
 
 _JUDGES: Final[dict[type, Callable[[Any], Refusal | None]]] = {

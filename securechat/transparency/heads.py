@@ -7,8 +7,8 @@
       opaque prefix_root[32];  uint64 timestamp;  opaque signature<V>;
     } TreeHead;           /* signed by the server's identity key, L = "tree head", over the fields before */
     struct { uint64 size;  opaque root[32];  opaque path[32]<V>; } Extension;
-    struct { TreeHead head;  optional<LogEntry> last;  opaque last_path[32]<V>;
-             optional<Extension> extension; } HeadOffer;
+    struct { LogEntry entry;  opaque path[32]<V>; } Placed;
+    struct { TreeHead head;  optional<Placed> last;  optional<Extension> extension; } HeadOffer;
 
 The keys stand in it as in the draft's ``Configuration``: one log, one VRF key for ever, else a name could
 have two labels. ``prefix_root`` is also in the log's last entry, which comes along with its proof: the
@@ -81,12 +81,23 @@ class Extension(WireStruct, frozen=True):
     path: ConsistencyPath
 
 
+class Placed(WireStruct, frozen=True):
+    """An entry, and the path that proves its place in a log; the place itself is told beside it."""
+
+    entry: LogEntry
+    path: InclusionPath
+
+    def stands(self, position: int, head: TreeHead) -> bool:
+        """Whether the log of this head has the entry at this position."""
+        leaf = hash_of_entry(self.entry)
+        return verify_inclusion(leaf, position, head.size, self.path, root=head.log_root)
+
+
 class HeadOffer(WireStruct, frozen=True):
     """A head with what it takes to believe it: the log's last entry, and how it extends what one knows."""
 
     head: TreeHead
-    last: LogEntry | None
-    last_path: InclusionPath
+    last: Placed | None
     extension: Extension | None
 
 
@@ -95,8 +106,8 @@ class TrustedHead:
     """A head that ``accept_head`` has taken: what a client keeps, and what look-ups are verified against."""
 
     head: TreeHead
-    last_timestamp: int
-    """Of the log's last entry, seconds since 1970; 0 of an empty log."""
+    last: Placed | None
+    """The log's last entry, which names the same prefix tree; None of an empty log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +169,7 @@ def offer_head(nodes: LogNodes, head: TreeHead, last: LogEntry | None, known_siz
     """
     return HeadOffer(
         head=head,
-        last=last,
-        last_path=() if last is None else prove_inclusion(nodes, head.size - 1, head.size),
+        last=None if last is None else Placed(last, prove_inclusion(nodes, head.size - 1, head.size)),
         extension=extend(nodes, known_size, head)
         if known_size is not None and known_size < head.size
         else None,
@@ -207,8 +217,7 @@ def accept_head(case: Judged) -> TrustedHead:
     """
     if findings := judge_head(case):
         raise HeadRefused(findings)
-    last = case.offer.last
-    return TrustedHead(case.head, 0 if last is None else last.change.timestamp)
+    return TrustedHead(case.head, case.offer.last)
 
 
 def _unknown_version(case: Judged) -> str | None:
@@ -256,18 +265,16 @@ def _prefix_root(case: Judged) -> str | None:
         return None if last is None else "An empty log has no last entry."
     if last is None:
         return "The tree head comes without the log's last entry."
-    if not verify_inclusion(
-        hash_of_entry(last), head.size - 1, head.size, case.offer.last_path, root=head.log_root
-    ):
+    if not last.stands(head.size - 1, head):
         return "The entry that comes with the tree head is not the log's last one."
-    if last.prefix_root != head.prefix_root:
+    if last.entry.prefix_root != head.prefix_root:
         return "The tree head's prefix tree is not the one that the log's last entry names."
     return None
 
 
 def _entry_after_head(case: Judged) -> str | None:
     last = case.offer.last
-    if last is None or last.change.timestamp <= case.head.timestamp:
+    if last is None or last.entry.change.timestamp <= case.head.timestamp:
         return None
     return "The log's last entry is later than the tree head over it."
 
@@ -304,10 +311,10 @@ def _not_extended(case: Judged) -> str | None:
 def _back_in_time(case: Judged) -> str | None:
     if case.known is None:
         return None
-    last = case.offer.last
+    last, before = case.offer.last, case.known.last
     if case.head.timestamp < case.known.head.timestamp:
         return "The tree head is older than one that is known."
-    if last is not None and last.change.timestamp < case.known.last_timestamp:
+    if last and before and last.entry.change.timestamp < before.entry.change.timestamp:
         return "The log's last entry is older than one that stood there before it."
     return None
 

@@ -78,33 +78,67 @@ class PrefixUpdate:
     replaced: tuple[bytes, ...]
 
 
-def prove(nodes: PrefixNodes, root: bytes, label: bytes) -> PrefixProof:
-    """Search a label in the tree with this root; return the proof of what was found.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a label's search ended: what is proven by it, and what a change of it replaces."""
 
-    Reads one node a level.
+    label: bytes
+    proof: PrefixProof
+    names: tuple[bytes, ...]
+    """Of the nodes that were read, from the root down."""
+
+    @property
+    def state(self) -> LabelState | None:
+        """What the tree says of the label; None if it says nothing."""
+        leaf = self.proof.leaf
+        return leaf.state if leaf is not None and leaf.label == self.label else None
+
+
+def find(nodes: PrefixNodes, root: bytes, label: bytes) -> Place:
+    """Search a label in the tree with this root. Reads one node a level.
 
     :raises MissingNode: the store lacks a node, or has another than its name says
     :raises MisusedTree: the label is none
     """
-    leaf, siblings, _ = _search(nodes, root, label)
-    return PrefixProof(leaf=leaf, siblings=tuple(siblings))
+    if len(label) != LABEL:
+        raise MisusedTree(f"A label has {LABEL} bytes, not {len(label)}.")
+    name, leaf = root, None
+    siblings: list[bytes] = []
+    names: list[bytes] = []
+    while name != NOTHING and leaf is None:
+        content = nodes.prefix_node(name)
+        if _name(content) != name:
+            raise MissingNode(f"The store has another node under the name {name.hex()}.")
+        names.append(name)
+        if content[:1] == _LEAF:
+            leaf = _read_leaf(content)
+            continue
+        if len(content) != _PARENT_LENGTH or content[:1] != _PARENT:
+            raise MissingNode(f"What the store has as {name.hex()} is no node of a prefix tree.")
+        pair = content[1:33], content[33:]
+        bit = _bit(label, len(siblings))
+        siblings.append(pair[1 - bit])
+        name = pair[bit]
+    return Place(label, PrefixProof(leaf=leaf, siblings=tuple(reversed(siblings))), tuple(names))
 
 
-def put(nodes: PrefixNodes, root: bytes, leaf: PrefixLeaf) -> PrefixUpdate:
-    """Return the tree with this leaf in it, in the place of what it said of the label so far.
+def prove(nodes: PrefixNodes, root: bytes, label: bytes) -> PrefixProof:
+    """Return the proof of what the tree with this root says of a label; errors as in ``find``."""
+    return find(nodes, root, label).proof
 
-    Reads one node a level, adds one a level and, if labels begin alike, one for each bit that they share.
 
-    :raises MissingNode: as ``prove``
+def put(place: Place, state: LabelState) -> PrefixUpdate:
+    """Return the tree in which the label that was searched has this state, instead of what was found.
+
+    Reads nothing, adds one node a level and, if labels begin alike, one for each bit that they share.
     """
-    found, siblings, names = _search(nodes, root, leaf.label)
-    if found == leaf:
+    root = place.names[0] if place.names else NOTHING
+    if place.state == state:
         return PrefixUpdate(root, (), ())
-    if found is not None and found.label != leaf.label:
-        names.pop()  # the other label's leaf stays, further down
-    contents = _grown(PrefixProof(leaf=found, siblings=tuple(siblings)), leaf)
+    contents = _grown(place.proof, PrefixLeaf(place.label, state))
     added = tuple((_name(content), content) for content in contents)
-    return PrefixUpdate(added[-1][0], added, tuple(names))
+    stays = place.proof.leaf is not None and place.state is None  # another label's leaf, further down
+    return PrefixUpdate(added[-1][0], added, place.names[:-1] if stays else place.names)
 
 
 def verify(root: bytes, label: bytes, proof: PrefixProof) -> LabelState | None:
@@ -129,31 +163,6 @@ def root_after(proof: PrefixProof, leaf: PrefixLeaf) -> bytes:
     The proof must be of the leaf's label, and verified: who follows the log needs nothing else of the tree.
     """
     return _name(_grown(proof, leaf)[-1])
-
-
-def _search(
-    nodes: PrefixNodes, root: bytes, label: bytes
-) -> tuple[PrefixLeaf | None, list[bytes], list[bytes]]:
-    """Return where the search ended, the siblings from there up, and the names read from the root down."""
-    if len(label) != LABEL:
-        raise MisusedTree(f"A label has {LABEL} bytes, not {len(label)}.")
-    name = root
-    siblings: list[bytes] = []
-    names: list[bytes] = []
-    while name != NOTHING:
-        content = nodes.prefix_node(name)
-        if _name(content) != name:
-            raise MissingNode(f"The store has another node under the name {name.hex()}.")
-        names.append(name)
-        if content[:1] == _LEAF:
-            return _read_leaf(content), siblings[::-1], names
-        if len(content) != _PARENT_LENGTH or content[:1] != _PARENT:
-            raise MissingNode(f"What the store has as {name.hex()} is no node of a prefix tree.")
-        pair = content[1:33], content[33:]
-        bit = _bit(label, len(siblings))
-        siblings.append(pair[1 - bit])
-        name = pair[bit]
-    return None, siblings[::-1], names
 
 
 def _grown(proof: PrefixProof, leaf: PrefixLeaf) -> list[bytes]:

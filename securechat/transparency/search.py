@@ -2,7 +2,6 @@
 
 ::
 
-    struct { LogEntry entry;  opaque path[32]<V>; } Placed;
     struct { opaque vrf_proof<V>;  PrefixProof prefix;  optional<Placed> newest;
              LabelChange since<V>; } SearchAnswer;
 
@@ -19,7 +18,7 @@ then took it back can't chain its next answer to it. The head itself was believe
 
 import hmac
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from securechat.mls.codec import AtMost, Opaque, WireStruct, decode
 from securechat.mls.errors import DecodeError
@@ -30,14 +29,13 @@ from securechat.transparency.entries import (
     LogEntry,
     flaw_of_change,
     flaw_of_step,
-    hash_of_entry,
     hash_of_statement,
     state_after,
     verify_label,
 )
 from securechat.transparency.errors import Refused, VrfRefused
-from securechat.transparency.heads import TreeHead, TrustedHead
-from securechat.transparency.merkle import InclusionPath, LogNodes, prove_inclusion, verify_inclusion
+from securechat.transparency.heads import Placed, TreeHead, TrustedHead
+from securechat.transparency.merkle import LogNodes, prove_inclusion
 from securechat.transparency.prefix_tree import PrefixNodes, PrefixProof
 
 MAX_SINCE: Final = 256
@@ -46,13 +44,6 @@ MAX_SINCE: Final = 256
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer: ``MAX_SINCE`` changes take 36 kB, everything else at most 10."""
-
-
-class Placed(WireStruct, frozen=True):
-    """An entry, and the path that proves its place in a log; the place itself is told beside it."""
-
-    entry: LogEntry
-    path: InclusionPath
 
 
 class SearchAnswer(WireStruct, frozen=True):
@@ -109,27 +100,34 @@ class Absent:
     prefix: PrefixProof
 
 
+class DirectoryNodes(LogNodes, PrefixNodes, Protocol):
+    """Where a directory is kept: both trees' nodes, and the log's entries by their place."""
+
+    def log_entry(self, position: int) -> LogEntry:
+        """Return a stored entry; MissingNode if it was never stored."""
+
+
 def answer_search(
-    log: LogNodes,
-    prefix: PrefixNodes,
+    nodes: DirectoryNodes,
     head: TreeHead,
-    *,
     label: bytes,
+    *,
     vrf_proof: bytes,
-    newest: LogEntry | None,
     since: tuple[LabelChange, ...] = (),
 ) -> SearchAnswer:
     """Return the server's answer under a head it has signed. Reads O(log n) nodes of both trees.
 
     :param vrf_proof: the label's stored proof, see ``entries.prove_label``
-    :param newest: the label's newest entry at that head; None if it has none
-    :param since: the label's changes after the revision that the client says it has seen, oldest first
+    :param since: the label's changes after the revision that the client says it has seen, up to the newest
+        under this head, oldest first
+    :raises MissingNode: the store lacks a node or an entry
     """
-    proof = prefix_tree.prove(prefix, head.prefix_root, label)
-    if newest is None or proof.leaf is None or proof.leaf.label != label:
-        return SearchAnswer(vrf_proof=vrf_proof, prefix=proof, newest=None, since=())
-    path = prove_inclusion(log, proof.leaf.state.position, head.size)
-    return SearchAnswer(vrf_proof=vrf_proof, prefix=proof, newest=Placed(newest, path), since=since)
+    place = prefix_tree.find(nodes, head.prefix_root, label)
+    if place.state is None:
+        return SearchAnswer(vrf_proof=vrf_proof, prefix=place.proof, newest=None, since=())
+    position = place.state.position
+    newest = Placed(nodes.log_entry(position), prove_inclusion(nodes, position, head.size))
+    return SearchAnswer(vrf_proof=vrf_proof, prefix=place.proof, newest=newest, since=since)
 
 
 def read_answer(data: bytes) -> SearchAnswer:
@@ -179,9 +177,7 @@ def verify_search(
 def _check_entry(head: TreeHead, label: bytes, state: LabelState, placed: Placed) -> None:
     """Link 3: the entry stands where the state says, and makes this state of this label."""
     change = placed.entry.change
-    if not verify_inclusion(
-        hash_of_entry(placed.entry), state.position, head.size, placed.path, root=head.log_root
-    ):
+    if not placed.stands(state.position, head):
         raise Refused("entry-place", "The entry does not stand in the log where the directory says.")
     if (flaw := flaw_of_change(change)) is not None:
         raise Refused("entry-flaw", flaw)

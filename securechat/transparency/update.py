@@ -75,8 +75,8 @@ def record(
     :raises MisusedTree: the statement is not the next one, ``changes`` are not in order, or the log is full
     :raises MissingNode: the store lacks a node
     """
-    proof = prefix_tree.prove(nodes, state.prefix_root, label)
-    before = proof.leaf.state if proof.leaf is not None and proof.leaf.label == label else None
+    place = prefix_tree.find(nodes, state.prefix_root, label)
+    before = place.state
     if before is not None and before.revision >= MAX_REVISION:
         raise MisusedTree("A label has no more revisions.")
     change = next_change(
@@ -89,8 +89,7 @@ def record(
     )
     if (flaw := flaw_of_step(change, before)) is not None:
         raise MisusedTree(flaw)
-    leaf = PrefixLeaf(label, state_after(change, state.frontier.size))
-    update = prefix_tree.put(nodes, state.prefix_root, leaf)
+    update = prefix_tree.put(place, state_after(change, state.frontier.size))
     entry = LogEntry(change, update.root)
     frontier, log_nodes = append(state.frontier, hash_of_entry(entry))
     return Recorded(DirectoryState(frontier, update.root, change.timestamp), entry, log_nodes, update)

@@ -30,9 +30,9 @@ from securechat.transparency.evidence import (
     judge_evidence,
     read_evidence,
 )
-from securechat.transparency.heads import TreeHead, extend
+from securechat.transparency.heads import Placed, TreeHead, extend
 from securechat.transparency.merkle import prove_inclusion
-from securechat.transparency.search import Found, Placed, verify_search
+from securechat.transparency.search import Found, verify_search
 from tests.transparency.world import (
     ALICE,
     BOB,
@@ -113,28 +113,27 @@ def two_entries_in_one_log() -> Evidence:
 
 
 def an_account_taken_back() -> Evidence:
-    """The log still has bob's entry; the prefix tree is one without bob."""
-    directory = with_people()
-    bobs = [entry.change.label for entry in directory.entries].index(label_of(BOB)[0])
-    sighting = Sighting(directory.head(), bobs, placed(directory, bobs))
-    without = with_people(names=(ALICE,))
-    head = directory.head(prefix_root=without.state.prefix_root)
+    """The log still has bob's entry; a later one names a prefix tree without bob."""
+    directory, without = with_people(), with_people(names=(ALICE,))
+    at = [entry.change.label for entry in directory.entries].index(label_of(BOB)[0])
+    sighting = Sighting(directory.head(), at, placed(directory, at))
+    directory.force(directory.copied().publish(ALICE, b"alice 2").change, root=without.state.prefix_root)
     prefix = prefix_tree.prove(without.prefix, without.state.prefix_root, label_of(BOB)[0])
-    return Withdrawn(sighting, head, prefix)
+    return Withdrawn(sighting, newest(directory), prefix)
 
 
 def a_revision_taken_back() -> Evidence:
-    alices, _ = two_views()
-    sighting = newest(alices)
-    old = with_people()
-    head = alices.head(prefix_root=old.state.prefix_root)
-    return Withdrawn(sighting, head, prefix_tree.prove(old.prefix, head.prefix_root, label_of(BOB)[0]))
+    directory, old = two_views()[0], with_people()
+    sighting = newest(directory)
+    directory.force(directory.copied().publish(ALICE, b"alice 2").change, root=old.state.prefix_root)
+    prefix = prefix_tree.prove(old.prefix, old.state.prefix_root, label_of(BOB)[0])
+    return Withdrawn(sighting, newest(directory), prefix)
 
 
 def a_revision_exchanged() -> Evidence:
     alices, bobs = two_views()
     prefix = prefix_tree.prove(bobs.prefix, bobs.state.prefix_root, label_of(BOB)[0])
-    return Withdrawn(newest(alices), bobs.head(), prefix)
+    return Withdrawn(newest(alices), newest(bobs), prefix)
 
 
 PROOFS: Final[dict[Callable[[], Evidence], str]] = {
@@ -196,7 +195,8 @@ def test_an_honest_server_is_never_accused(data: st.DataObject) -> None:
         for view in (one, other)
         for at in [data.draw(st.integers(0, view[0].size - 1))]
     )
-    prefix = prefix_tree.prove(directory.prefix, other[0].prefix_root, mine.placed.entry.change.label)
+    root = theirs.placed.entry.prefix_root
+    prefix = prefix_tree.prove(directory.prefix, root, mine.placed.entry.change.label)
     size = data.draw(st.integers(0, second.size))
     for evidence in (
         TwoHeads(first, second),
@@ -206,7 +206,7 @@ def test_an_honest_server_is_never_accused(data: st.DataObject) -> None:
         WrongRoot(one[0], one[1][-1]),
         WrongRoot(one[0], data.draw(st.sampled_from(other[1]))),
         TwoEntries(mine, theirs),
-        Withdrawn(mine, other[0], prefix),
+        Withdrawn(mine, theirs, prefix),
     ):
         assert judge_evidence(evidence, SERVER) is None
 
@@ -292,13 +292,13 @@ def test_a_refused_answer_is_evidence() -> None:
     alices, bobs = two_views()
     seen = verify_search(trusted(alices), BOB, alices.answer(BOB))
     assert isinstance(seen, Found)
-    head, answer = bobs.head(), bobs.answer(BOB, after=2)
-    evidence = evidence_in_answer(head, answer, seen, server_key=SERVER)
+    answer = bobs.answer(BOB, after=2)
+    evidence = evidence_in_answer(trusted(bobs), answer, seen, server_key=SERVER)
     assert evidence is not None
     assert judge_evidence(evidence, SERVER) is not None
 
     honest = alices.answer(BOB, after=2)
-    assert evidence_in_answer(alices.head(), honest, seen, server_key=SERVER) is None
+    assert evidence_in_answer(trusted(alices), honest, seen, server_key=SERVER) is None
 
 
 def test_a_flip_in_one_log_is_evidence_too() -> None:
@@ -315,7 +315,7 @@ def test_a_flip_in_one_log_is_evidence_too() -> None:
 
     with pytest.raises(Refused, match="history-rewritten"):
         verify_search(head, BOB, answer, seen=seen.seen)
-    evidence = evidence_in_answer(head.head, answer, seen, server_key=SERVER)
+    evidence = evidence_in_answer(head, answer, seen, server_key=SERVER)
     assert evidence is not None
     verdict = judge_evidence(evidence, SERVER)
     assert verdict is not None

@@ -121,7 +121,9 @@ def a_prefix_tree_of_its_own() -> Judged:
 def another_last_entry() -> Judged:
     known, directory = before_and_after()
     offer = directory.offer(known)
-    return judged(replace(offer, last=directory.entries[0]), known, now=directory.now)
+    assert offer.last is not None
+    other = replace(offer.last, entry=directory.entries[0])
+    return judged(replace(offer, last=other), known, now=directory.now)
 
 
 def no_last_entry() -> Judged:
@@ -130,7 +132,7 @@ def no_last_entry() -> Judged:
 
 
 def a_last_entry_of_nothing() -> Judged:
-    offer = replace(Directory().offer(), last=with_people().entries[0])
+    offer = replace(Directory().offer(), last=with_people().offer().last)
     return judged(offer)
 
 
@@ -181,7 +183,9 @@ def signed_earlier_than_before() -> Judged:
 
 def an_entry_earlier_than_before() -> Judged:
     known, directory = before_and_after()
-    late = TrustedHead(known.head, directory.now + 1)
+    assert known.last is not None
+    change = replace(known.last.entry.change, timestamp=directory.now + 1)
+    late = TrustedHead(known.head, replace(known.last, entry=replace(known.last.entry, change=change)))
     return judged(directory.offer(late), late, now=directory.now)
 
 
@@ -249,7 +253,8 @@ def test_a_first_head_a_newer_one_and_the_same_one_again_are_believed() -> None:
     again = trusted(directory, newer)
     assert again == newer
     assert newer.head.size == known.head.size + 3
-    assert newer.last_timestamp == directory.now
+    assert newer.last is not None
+    assert newer.last.entry == directory.entries[-1]
 
 
 def test_a_quiet_server_signs_anew() -> None:

@@ -16,6 +16,7 @@ from securechat.transparency.prefix_tree import (
     NOTHING,
     PrefixLeaf,
     PrefixProof,
+    find,
     prove,
     put,
     root_after,
@@ -43,7 +44,7 @@ def grown(labels: list[bytes]) -> tuple[MemoryPrefix, bytes, dict[bytes, LabelSt
     nodes, root, states = MemoryPrefix(), NOTHING, dict[bytes, LabelState]()
     for number, label in enumerate(labels):
         states[label] = state(number)
-        update = put(nodes, root, PrefixLeaf(label, states[label]))
+        update = put(find(nodes, root, label), states[label])
         for name in update.replaced:
             del nodes.nodes[name]
         nodes.nodes |= dict(update.added)
@@ -73,7 +74,7 @@ def test_one_map_has_one_tree_in_whatever_order_it_grew(labels: list[bytes]) -> 
     for order in (labels, labels[::-1], sorted(labels)):
         nodes, root = MemoryPrefix(), NOTHING
         for label in order:
-            update = put(nodes, root, PrefixLeaf(label, states[label]))
+            update = put(find(nodes, root, label), states[label])
             nodes.nodes |= dict(update.added)
             root = update.root
         roots.add(root)
@@ -85,8 +86,9 @@ def test_one_map_has_one_tree_in_whatever_order_it_grew(labels: list[bytes]) -> 
 def test_a_proof_alone_tells_the_next_root(labels: list[bytes], label: bytes) -> None:
     nodes, root, states = grown(labels)
     leaf = PrefixLeaf(label, state(99))
-    assert root_after(prove(nodes, root, label), leaf) == put(nodes, root, leaf).root
-    assert put(nodes, root, leaf).root == slow_trees.prefix_root(states | {label: leaf.state})
+    after = put(find(nodes, root, label), leaf.state).root
+    assert root_after(prove(nodes, root, label), leaf) == after
+    assert after == slow_trees.prefix_root(states | {label: leaf.state})
 
 
 def test_what_is_kept_is_what_the_newest_root_reaches() -> None:
@@ -105,7 +107,7 @@ def test_what_is_kept_is_what_the_newest_root_reaches() -> None:
 def test_old_roots_stay_readable_where_nothing_is_dropped() -> None:
     nodes, root, roots = MemoryPrefix(), NOTHING, [NOTHING]
     for number, label in enumerate(MANY[:30]):
-        update = put(nodes, root, PrefixLeaf(label, state(number)))
+        update = put(find(nodes, root, label), state(number))
         nodes.nodes |= dict(update.added)
         root = update.root
         roots.append(root)
@@ -118,14 +120,14 @@ def test_old_roots_stay_readable_where_nothing_is_dropped() -> None:
 def test_an_update_reads_and_adds_one_path() -> None:
     nodes, root, _ = grown(MANY)
     nodes.reads = 0
-    update = put(nodes, root, PrefixLeaf(MANY[7], state(1000)))
+    update = put(find(nodes, root, MANY[7]), state(1000))
     assert nodes.reads == len(update.added) == len(update.replaced) <= 3 * math.log2(len(MANY))
     assert all(hashlib.sha256(content).digest() == name for name, content in update.added)
 
 
 def test_putting_what_is_there_changes_nothing() -> None:
     nodes, root, states = grown(MANY)
-    update = put(nodes, root, PrefixLeaf(MANY[3], states[MANY[3]]))
+    update = put(find(nodes, root, MANY[3]), states[MANY[3]])
     assert (update.root, update.added, update.replaced) == (root, (), ())
 
 
@@ -231,6 +233,6 @@ def test_a_store_that_lost_or_changed_a_node_is_found_before_it_proves_anything(
             prove(nodes, name, MANY[0])
     del nodes.nodes[root]
     with pytest.raises(MissingNode):
-        put(nodes, root, PrefixLeaf(MANY[0], state(0)))
+        find(nodes, root, MANY[0])
     with pytest.raises(MisusedTree):
         prove(nodes, root, b"short")

@@ -132,13 +132,11 @@ def changes_two_labels(directory: Directory) -> None:
     other = directory.copied()
     hidden = other.publish(ALICE, b"alice 2, by the server").change
     change = directory.copied().publish(BOB, b"bob 2").change
-    leaf = prefix_tree.PrefixLeaf(hidden.label, state_after(hidden, 0))
-    hiding = prefix_tree.put(directory.prefix, directory.state.prefix_root, leaf)
+    alices = prefix_tree.find(directory.prefix, directory.state.prefix_root, hidden.label)
+    hiding = prefix_tree.put(alices, state_after(hidden, 0))
     directory.prefix.nodes |= dict(hiding.added)
-    place = directory.state.frontier.size
-    both = prefix_tree.put(
-        directory.prefix, hiding.root, prefix_tree.PrefixLeaf(change.label, state_after(change, place))
-    )
+    bobs = prefix_tree.find(directory.prefix, hiding.root, change.label)
+    both = prefix_tree.put(bobs, state_after(change, directory.state.frontier.size))
     directory.force(change, root=both.root)
 
 

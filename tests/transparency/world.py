@@ -30,7 +30,6 @@ from securechat.transparency.heads import (
     sign_head,
 )
 from securechat.transparency.merkle import append
-from securechat.transparency.prefix_tree import PrefixLeaf
 from securechat.transparency.search import SearchAnswer, answer_search
 from securechat.transparency.update import EMPTY_DIRECTORY, DirectoryState, record
 from securechat.transparency.vrf import VrfKey
@@ -93,8 +92,8 @@ class Directory:
 
     def force(self, change: LabelChange, state: LabelState | None = None, root: bytes = b"") -> LogEntry:
         """Log whatever a lying server likes: this change, this state for it, this root."""
-        leaf = PrefixLeaf(change.label, state or state_after(change, self.state.frontier.size))
-        update = prefix_tree.put(self.prefix, self.state.prefix_root, leaf)
+        place = prefix_tree.find(self.prefix, self.state.prefix_root, change.label)
+        update = prefix_tree.put(place, state or state_after(change, self.state.frontier.size))
         self.prefix.nodes |= dict(update.added)
         entry = LogEntry(change, root or update.root)
         frontier, nodes = append(self.state.frontier, hash_of_entry(entry))
@@ -123,13 +122,19 @@ class Directory:
         """Answer a search; ``after`` is the revision that the client has seen last, None for no history."""
         head = head or self.head()
         label, proof = label_of(user)
-        leaf = prefix_tree.prove(self.prefix, head.prefix_root, label).leaf
-        newest = None if leaf is None or leaf.label != label else self.entries[leaf.state.position]
-        until = 0 if newest is None else newest.change.revision
+        state = prefix_tree.find(self.prefix, head.prefix_root, label).state
+        until = 0 if state is None else state.revision
         since = () if after is None else tuple(self.changes_of(user)[after:until])
-        return answer_search(
-            self.log, self.prefix, head, label=label, vrf_proof=proof, newest=newest, since=since
-        )
+        return answer_search(self, head, label, vrf_proof=proof, since=since)
+
+    def log_node(self, level: int, index: int) -> bytes:
+        return self.log.log_node(level, index)
+
+    def prefix_node(self, name: bytes) -> bytes:
+        return self.prefix.prefix_node(name)
+
+    def log_entry(self, position: int) -> LogEntry:
+        return self.entries[position]
 
 
 def signed(head: TreeHead, **changes: Any) -> TreeHead:

@@ -4,7 +4,7 @@
 
     struct {
       uint16 version = 1;  opaque server_key[32];  opaque vrf_key[32];  uint64 size;  opaque log_root[32];
-      opaque prefix_root[32];  uint64 timestamp;  opaque signature<V>;
+      opaque prefix_root[32];  uint64 timestamp;  opaque signature[64];
     } TreeHead;           /* signed by the server's identity key, L = "tree head", over the fields before */
     struct { uint64 size;  opaque root[32];  opaque path[32]<V>; } Extension;
     struct { LogEntry entry;  opaque path[32]<V>; } Placed;
@@ -25,14 +25,15 @@ knows alone may stop it from sending; it never stops it from applying a commit (
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.membership.signing import public_of, sign, verify
 from securechat.membership.verdict import Refusal
-from securechat.mls.codec import Bytes32, Opaque, Uint16, Uint64, WireStruct, encode_before
+from securechat.mls.codec import Bytes32, FixedBytes, Uint16, Uint64, WireStruct, decode, encode_before
+from securechat.mls.errors import DecodeError
 from securechat.transparency.entries import LogEntry, hash_of_entry
 from securechat.transparency.errors import Refused, VrfRefused
 from securechat.transparency.merkle import (
@@ -60,6 +61,10 @@ MAX_BEHIND: Final = 24 * 60 * 60
 by minutes, and a server signs anew more often than once a day. (max_ahead, max_behind of the draft.)"""
 
 
+MAX_OFFER: Final = 4 * 1024
+"""Bytes of an encoded offer: a head, an entry and two paths of at most 41 hashes take 3.2 kB."""
+
+
 class TreeHead(WireStruct, frozen=True):
     """A head as it travels; nothing is known of it yet. ``timestamp`` is seconds since 1970."""
 
@@ -70,7 +75,7 @@ class TreeHead(WireStruct, frozen=True):
     log_root: Bytes32
     prefix_root: Bytes32
     timestamp: Uint64
-    signature: Opaque
+    signature: Annotated[bytes, FixedBytes(64)]
 
 
 class Extension(WireStruct, frozen=True):
@@ -174,6 +179,24 @@ def offer_head(nodes: LogNodes, head: TreeHead, last: LogEntry | None, known_siz
         if known_size is not None and known_size < head.size
         else None,
     )
+
+
+def read_offer(data: bytes) -> HeadOffer:
+    """Decode an offer from the wire; Refused (``head-encoding``) if it is none or too large."""
+    if len(data) > MAX_OFFER:
+        raise Refused("head-encoding", f"The offer of a tree head has at most {MAX_OFFER} bytes.")
+    try:
+        return decode(HeadOffer, data)
+    except DecodeError:
+        raise Refused("head-encoding", "The offer of a tree head does not decode.") from None
+
+
+def read_head(data: bytes) -> TreeHead:
+    """Decode a head that somebody passes on (210 bytes); Refused (``head-encoding``) if it is none."""
+    try:
+        return decode(TreeHead, data)
+    except DecodeError:
+        raise Refused("head-encoding", "A tree head that was passed on does not decode.") from None
 
 
 def is_signed(head: TreeHead, server_key: bytes) -> bool:

@@ -5,8 +5,9 @@ statement that nobody of the owner's devices made has a change there that the ow
 hides a revocation lacks one that the owner made. Both are found the next time the owner looks, if it is shown
 the same head as the others, which is what comparing heads is for (``evidence.compare_heads``).
 
-What this can't see is a change that stood there between two looks and is denied now: it is in the
-log, so whoever was shown it keeps the proof (``search.Found``), and a witness finds it (``update.audit``).
+What this alone can't see is a change that stood there between two looks and is denied now. It is in the log
+for good; who was shown it keeps the proof (``search.Found``), a witness finds it (``update.audit``), and so
+do the distinguished sizes at which owner and others look at one tree (``distinguished.py``).
 """
 
 from collections.abc import Sequence

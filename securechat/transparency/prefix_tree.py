@@ -69,8 +69,8 @@ class PrefixProof(WireStruct, frozen=True):
 class PrefixUpdate:
     """A new root, the nodes to be stored for it by name, and the names that it needs no more.
 
-    What is not needed by the new root may still be needed by older ones; a store that serves only the newest
-    may drop it in the same transaction.
+    What is not needed by the new root may still be needed by older ones (``distinguished.must_stay``); what
+    is not may be dropped in the same transaction.
     """
 
     root: bytes

@@ -2,7 +2,7 @@
 
 ::
 
-    struct { opaque vrf_proof<V>;  PrefixProof prefix;  optional<Placed> newest;
+    struct { opaque vrf_proof[80];  PrefixProof prefix;  optional<Placed> newest;
              LabelChange since<V>; } SearchAnswer;
 
 Four links, each of which is verified, from the name to the statement (``verify_search``):
@@ -20,7 +20,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol
 
-from securechat.mls.codec import AtMost, Opaque, WireStruct, decode
+from securechat.mls.codec import AtMost, FixedBytes, WireStruct, decode
 from securechat.mls.errors import DecodeError
 from securechat.transparency import prefix_tree
 from securechat.transparency.entries import (
@@ -37,6 +37,7 @@ from securechat.transparency.errors import Refused, VrfRefused
 from securechat.transparency.heads import Placed, TreeHead, TrustedHead
 from securechat.transparency.merkle import LogNodes, prove_inclusion
 from securechat.transparency.prefix_tree import PrefixNodes, PrefixProof
+from securechat.transparency.vrf import PROOF
 
 MAX_SINCE: Final = 256
 """Changes of one label in one answer: ten devices that come and go for years. Longer histories come in parts
@@ -49,7 +50,7 @@ MAX_ANSWER: Final = 64 * 1024
 class SearchAnswer(WireStruct, frozen=True):
     """What a server answers to the search of a label, under a head that the client has taken."""
 
-    vrf_proof: Opaque
+    vrf_proof: Annotated[bytes, FixedBytes(PROOF)]
     prefix: PrefixProof
     newest: Placed | None
     since: Annotated[tuple[LabelChange, ...], AtMost(MAX_SINCE)]

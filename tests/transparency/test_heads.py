@@ -9,15 +9,18 @@ import pytest
 from securechat.mls.codec import decode, encode
 from securechat.mls.errors import DecodeError
 from securechat.transparency.entries import Change
+from securechat.transparency.errors import Refused
 from securechat.transparency.heads import (
     FATAL,
     MAX_AHEAD,
     MAX_BEHIND,
+    MAX_OFFER,
     RULES,
     Extension,
     HeadOffer,
     HeadRefused,
     Judged,
+    Placed,
     TreeHead,
     TrustedHead,
     accept_head,
@@ -25,9 +28,11 @@ from securechat.transparency.heads import (
     extends,
     is_signed,
     judge_head,
+    read_head,
+    read_offer,
     sign_head,
 )
-from securechat.transparency.merkle import EMPTY_ROOT, MAX_SIZE
+from securechat.transparency.merkle import EMPTY_ROOT, MAX_CONSISTENCY, MAX_INCLUSION, MAX_SIZE
 from securechat.transparency.prefix_tree import NOTHING
 from tests.transparency.points import LOW_ORDER
 from tests.transparency.world import (
@@ -317,15 +322,32 @@ def test_a_heads_bytes_are_what_they_were() -> None:
         KEY, vrf_key=VRF.public, frontier=Directory().state.frontier, prefix_root=NOTHING, now=NOW
     )
     data = encode(head)
-    assert len(data) == 212
+    assert len(data) == 210
     assert data[:34].hex() == "0001" + SERVER.hex()
     assert data[34:66] == VRF.public
     assert data[66:74] == bytes(8)
     assert data[74:106] == EMPTY_ROOT
     assert data[106:138] == NOTHING
     assert data[138:146] == NOW.to_bytes(8, "big")
-    assert data[146:148].hex() == "4040"
     assert decode(TreeHead, data) == head
+
+
+def test_what_comes_from_the_wire_has_limits() -> None:
+    known, directory = before_and_after()
+    offer = directory.offer(known)
+    assert read_offer(encode(offer)) == offer
+    assert read_head(encode(offer.head)) == offer.head
+    largest = HeadOffer(
+        offer.head,
+        Placed(directory.entries[-1], (bytes(32),) * MAX_INCLUSION),
+        Extension(1, bytes(32), (bytes(32),) * MAX_CONSISTENCY),
+    )
+    assert len(encode(largest)) <= MAX_OFFER
+    for data in (b"", encode(offer)[:-1], encode(offer) + b"\x00", bytes(MAX_OFFER + 1)):
+        with pytest.raises(Refused, match="head-encoding"):
+            read_offer(data)
+    with pytest.raises(Refused, match="head-encoding"):
+        read_head(encode(offer.head) + b"\x00")
 
 
 def test_an_extension_says_its_own_root() -> None:

@@ -254,7 +254,7 @@ def test_every_bit_of_an_answer_counts() -> None:
     head = trusted(directory)
     answer = directory.answer(BOB, after=1)
     assert len(found(head, answer, seen=seen).since) == 2
-    without_vrf = 8 * (len(encode(answer)) - 2 - 80)  # test_vrf.py has those
+    without_vrf = 8 * (len(encode(answer)) - 80)  # test_vrf.py has those
     for data in flipped(answer)[:without_vrf]:
         try:
             read = read_answer(data)

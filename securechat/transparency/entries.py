@@ -12,10 +12,10 @@ changes in words, and which change of this label came before it. So a label's ch
     struct {
       uint16 version = 1;  uint64 timestamp;  Change changes<V>;  opaque label[32];  uint32 revision;
       uint64 serial;  opaque statement_hash[32];  opaque previous[32];
-    } LabelChange;                 /* previous = SHA-256 of the label's last LabelChange, zeros at first */
+    } LabelChange;                 /* previous = history of the label's last LabelChange, zeros at first */
     struct { LabelChange change;  opaque prefix_root[32]; } LogEntry;
     struct { uint64 serial;  opaque statement_hash[32];  uint32 revision;  uint64 position;
-             opaque history[32]; } LabelState;      /* history = SHA-256 of the label's newest LabelChange */
+             opaque history[32]; } LabelState;   /* history = SHA-256(0x04 || the label's newest change) */
 
 ``prefix_root`` is the root of the prefix tree with this change in it: a log that is only ever added to fixes
 all states the prefix tree ever had, and how each came of the one before. A statement may change several
@@ -39,6 +39,7 @@ from securechat.mls.codec import (
     encode,
     encode_opaque,
 )
+from securechat.names import parse_user_uri
 from securechat.transparency.merkle import hash_leaf
 from securechat.transparency.vrf import VrfKey, proof_to_hash, verify
 
@@ -96,7 +97,11 @@ class LabelState(WireStruct, frozen=True):
 
 
 def vrf_input(user: str) -> bytes:
-    """Return alpha for a user (URI): ``opaque "securechat/1 directory label"<V>, user<V>``."""
+    """Return alpha for a user (URI): ``opaque "securechat/1 directory label"<V>, user<V>``.
+
+    :raises NameRefused: it is not a user's URI in its one spelling; another would have another label
+    """
+    parse_user_uri(user)
     return encode_opaque(b"securechat/1 directory label") + encode_opaque(user.encode())
 
 
@@ -104,7 +109,7 @@ def prove_label(key: VrfKey, user: str) -> tuple[bytes, bytes]:
     """Return a user's label and the proof of it: made once and stored (see ``vrf.py``).
 
     :param user: the user's URI
-    :raises MisusedTree: the URI is longer than the VRF takes
+    :raises NameRefused: it is none
     """
     proof = key.prove(vrf_input(user))
     return proof_to_hash(proof)[:LABEL], proof
@@ -117,8 +122,11 @@ def verify_label(public: bytes, user: str, proof: bytes) -> bytes:
 
 
 def hash_of_change(change: LabelChange) -> bytes:
-    """Return SHA-256 of a change: what the label's next change names as ``previous``."""
-    return hashlib.sha256(encode(change)).digest()
+    """Return SHA-256(0x04 || LabelChange): what the label's next change names as ``previous``.
+
+    The tag keeps it apart from the hashes of the log (0x00, 0x01) and of the prefix tree (0x02, 0x03).
+    """
+    return hashlib.sha256(b"\x04" + encode(change)).digest()
 
 
 def hash_of_entry(entry: LogEntry) -> bytes:

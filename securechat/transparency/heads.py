@@ -370,8 +370,7 @@ RULES: Final[tuple[tuple[str, Callable[[Judged], str | None]], ...]] = (
     ("head-ahead", _ahead),
     ("head-stale", _stale),
 )
-"""What a head must not do, the gravest first: only ``head-fork`` and what follows it tell of the server
-itself."""
+"""What a head must not do, the gravest first."""
 
 FATAL: Final = frozenset({"head-version", "head-server", "head-signature"})
 """Rules after which nothing else is looked at: the bytes are not the server's word."""

@@ -72,7 +72,7 @@ class Seen:
 class Found:
     """What a directory proves of a user: kept by the client, as what it has seen of this label.
 
-    ``head``, ``entry`` and ``path`` are what it takes to accuse the server should it ever say otherwise.
+    The head, the entry and its path are what it takes to accuse the server should it ever say otherwise.
     """
 
     head: TreeHead
@@ -80,8 +80,7 @@ class Found:
     state: LabelState
     placed: Placed
     since: tuple[LabelChange, ...]
-    """The changes after what was seen before, the newest last; empty if nothing was, or nothing has
-    changed."""
+    """The changes after what was seen before, the newest last: none if nothing was, or nothing changed."""
 
     @property
     def seen(self) -> Seen:

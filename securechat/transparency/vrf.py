@@ -19,6 +19,7 @@ No library offers it (``cryptography`` 48 has no VRF); it is checked by the vect
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from securechat.transparency.edwards25519 import (
@@ -171,6 +172,7 @@ def _read(proof: bytes) -> _Proof:
     return _Proof(decode(proof[:LENGTH]), proof[LENGTH : LENGTH + CHALLENGE], s)
 
 
+@lru_cache(maxsize=64)  # a server has one key, and each proof is verified under it
 def _validated(public: bytes) -> Point:
     key = decode(public)
     if is_identity(times_cofactor(key)):

@@ -134,7 +134,7 @@ def test_what_no_distinguished_root_reaches_may_go() -> None:
 
 
 def test_every_bit_of_a_standing_counts() -> None:
-    directory = with_people()
+    directory = with_people(others=20)
     filled_to(directory, 40)
     head = directory.head()
     for data in flipped(prove_standing(directory, head, 32, BOBS)):
@@ -147,7 +147,7 @@ def test_every_bit_of_a_standing_counts() -> None:
 
 
 def test_a_standing_is_of_its_own_size() -> None:
-    directory = with_people()
+    directory = with_people(others=20)
     head, standing = directory.head(), prove_standing(directory, directory.head(), 16, BOBS)
     for size in (0, 15, 17, head.size + 1):
         with pytest.raises(Refused, match="standing-place"):
@@ -244,6 +244,6 @@ def test_a_revocation_that_is_left_out_is_found() -> None:
 
 
 def test_a_standing_is_bytes() -> None:
-    directory = with_people()
+    directory = with_people(others=20)
     standing = prove_standing(directory, directory.head(), 16, BOBS)
     assert decode(Standing, encode(standing)) == standing

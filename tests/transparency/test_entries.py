@@ -1,5 +1,6 @@
 """The log's entries: their bytes, what they must not be, and what a statement changes."""
 
+import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from securechat.membership.statement import (
 )
 from securechat.mls.codec import decode, encode
 from securechat.mls.errors import DecodeError
+from securechat.names import NameRefused
 from securechat.transparency.entries import (
     NOTHING_BEFORE,
     Change,
@@ -75,6 +77,7 @@ def test_an_entrys_bytes_are_what_they_were() -> None:
     )
     assert hash_of_entry(entry) == hash_leaf(data)
     assert decode(LogEntry, data) == entry
+    assert hash_of_change(FIRST) == hashlib.sha256(b"\x04" + data[:-32]).digest()
 
 
 def test_a_label_is_proven_for_one_user_only_and_says_nothing_of_the_name() -> None:
@@ -85,6 +88,9 @@ def test_a_label_is_proven_for_one_user_only_and_says_nothing_of_the_name() -> N
         verify_label(VRF.public, BOB, proof)
     assert vrf_input(ALICE) == b"\x1csecurechat/1 directory label\x1b" + ALICE.encode()
     assert ALICE.encode() not in encode(replace(FIRST, label=label))
+    for spelling in (ALICE.upper(), ALICE + "/", "alice", ""):
+        with pytest.raises(NameRefused):
+            vrf_input(spelling)
 
 
 def test_an_honest_label_begins_and_goes_on() -> None:

@@ -73,12 +73,13 @@ class Directory:
         self, user: str, statement: bytes, *changes: Change, serial: int | None = None, label: bytes = b""
     ) -> LogEntry:
         """Log a statement, as the next of the user's."""
-        before = self.changes_of(user)
+        label = label or label_of(user)[0]
+        before = [entry.change for entry in self.entries if entry.change.label == label]
         default = Change.DEVICE_ADDED if before else Change.ACCOUNT_REGISTERED
         recorded = record(
             self.state,
             self.prefix,
-            label or label_of(user)[0],
+            label,
             changes=changes or (default,),
             serial=serial if serial is not None else before[-1].serial + 1 if before else 1,
             statement_hash=hash_of_statement(statement),
@@ -154,7 +155,7 @@ def trusted(directory: Directory, known: TrustedHead | None = None) -> TrustedHe
     return accept_head(judged(directory.offer(known), known, now=directory.now))
 
 
-def with_people(names: Sequence[str] = (ALICE, BOB, CAROL), others: int = 20) -> Directory:
+def with_people(names: Sequence[str] = (ALICE, BOB, CAROL), others: int = 6) -> Directory:
     """A directory with these accounts and some more."""
     directory = Directory()
     for number in range(others):

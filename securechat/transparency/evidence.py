@@ -28,6 +28,7 @@ from securechat.membership.verdict import Refusal
 from securechat.mls.codec import Enum8, Shape, Tagged, Uint64, WireStruct
 from securechat.mls.errors import DecodeError
 from securechat.transparency import prefix_tree
+from securechat.transparency.distinguished import Standing
 from securechat.transparency.entries import LabelState, hash_of_change
 from securechat.transparency.errors import Refused
 from securechat.transparency.heads import Extension, Judged, Placed, TreeHead, TrustedHead, extends, is_signed
@@ -199,6 +200,20 @@ def evidence_in_answer(
     if answer.newest is not None and leaf is not None:
         candidates.append(TwoEntries(before, Sighting(head, leaf.state.position, answer.newest)))
     return _first_proof(candidates, server_key)
+
+
+def evidence_in_standing(
+    head: TreeHead, size: int, standing: Standing, seen: Found, *, server_key: bytes
+) -> Evidence | None:
+    """Return what a standing proves against the server, beside what was found before; None if nothing.
+
+    For standings that ``check_standing`` refuses to somebody who was shown the label. The owner who finds an
+    entry that is not its own has no evidence by that alone: it is one word against another until the server
+    shows a statement that the account key has signed, which it can't.
+    """
+    before = Sighting(seen.head, seen.state.position, seen.placed)
+    later = Sighting(head, size - 1, standing.last)
+    return _first_proof([Withdrawn(before, later, standing.prefix)], server_key)
 
 
 def encode_evidence(evidence: Evidence) -> bytes:

@@ -22,6 +22,7 @@ import apsw
 from securechat.membership import signing
 from securechat.mls.codec import decode, encode
 from securechat.transparency import prefix_tree
+from securechat.transparency.distinguished import distance, prove_standing
 from securechat.transparency.entries import Change, LogEntry, prove_label, verify_label
 from securechat.transparency.errors import MissingNode
 from securechat.transparency.heads import (
@@ -211,6 +212,17 @@ def measure_heads(disk: Disk, head: TreeHead, source: random.Random) -> None:
     Row("head: consistency verified", checked, "ms").show()
 
 
+def measure_standings(disk: Disk, head: TreeHead, proofs: dict[bytes, bytes]) -> None:
+    """At the newest size: what older roots alone reach was not kept."""
+    sizes, made = list[float](), list[float]()
+    for label in proofs:
+        standing, cost = timed(lambda label=label: prove_standing(disk, head, head.size, label))  # type: ignore[misc]
+        made.append(cost)
+        sizes.append(float(len(encode(standing))))
+    Row(f"standing: one of every {distance(head.size)} entries", sizes, "B").show()
+    Row("standing: made, from the file", made, "ms").show()
+
+
 def measure_updates(disk: Disk, source: random.Random) -> None:
     """From one and the same state, so that nothing has to be written."""
     state, made, followed, rows = disk.state(), [], [], []
@@ -262,6 +274,7 @@ def main() -> None:
         Row("start: file opened, head signed", [start], "ms", "goal: below 2,000").show()
         measure_searches(disk, head, people, proofs)
         measure_heads(disk, head, source)
+        measure_standings(disk, head, proofs)
         measure_updates(disk, source)
         measure_labels(people, proofs)
 

@@ -21,7 +21,7 @@ from securechat.transparency.distinguished import (
 )
 from securechat.transparency.entries import Change, LabelChange, state_after
 from securechat.transparency.errors import MissingNode, MisusedTree, Refused
-from securechat.transparency.evidence import Verdict, compare_heads
+from securechat.transparency.evidence import Verdict, compare_heads, evidence_in_standing, judge_evidence
 from securechat.transparency.heads import TreeHead, extend
 from securechat.transparency.prefix_tree import find, put
 from securechat.transparency.search import Found, verify_search
@@ -219,6 +219,28 @@ def test_at_the_next_distinguished_size_one_of_the_two_finds_it(story_at_the_siz
         except Refused as error:
             refused.append((who, error.rule))
     assert refused == [("alice" if story_at_the_size == "true" else "bob", "standing-unknown")]
+
+
+def test_what_alice_misses_at_the_size_is_evidence() -> None:
+    directory, true, false = swinging()
+    directory.swing(false)
+    seen = verify_search(trusted(directory), BOB, directory.answer(BOB))
+    assert isinstance(seen, Found)
+    directory.swing(true)
+    filled_to(directory, 16)
+    head = directory.head()
+    evidence = evidence_in_standing(
+        head, 16, prove_standing(directory, head, 16, BOBS), seen, server_key=SERVER
+    )
+    assert evidence is not None
+    verdict = judge_evidence(evidence, SERVER)
+    assert verdict is not None
+    assert verdict.rule == "withdrawn"
+
+    directory.swing(false)
+    honest = prove_standing(directory, directory.head(), directory.head().size, BOBS)
+    size = directory.head().size
+    assert evidence_in_standing(directory.head(), size, honest, seen, server_key=SERVER) is None
 
 
 def test_a_tree_that_forgets_what_was_shown_is_found() -> None:

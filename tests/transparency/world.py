@@ -15,6 +15,7 @@ from securechat.transparency.entries import (
     LabelChange,
     LabelState,
     LogEntry,
+    hash_of_change,
     hash_of_entry,
     hash_of_statement,
     prove_label,
@@ -124,9 +125,17 @@ class Directory:
         head = head or self.head()
         label, proof = label_of(user)
         state = prefix_tree.find(self.prefix, head.prefix_root, label).state
-        until = 0 if state is None else state.revision
-        since = () if after is None else tuple(self.changes_of(user)[after:until])
+        since = () if after is None or state is None else self._told(state, after)
         return answer_search(self, head, label, vrf_proof=proof, since=since)
+
+    def _told(self, state: LabelState, after: int) -> tuple[LabelChange, ...]:
+        """The changes that lead to a state, by what each names before it, also where a lie stands beside."""
+        changes = {hash_of_change(entry.change): entry.change for entry in self.entries}
+        found, name = list[LabelChange](), state.history
+        while (change := changes.get(name)) is not None and change.revision > after:
+            found.append(change)
+            name = change.previous
+        return tuple(reversed(found))
 
     def log_node(self, level: int, index: int) -> bytes:
         return self.log.log_node(level, index)

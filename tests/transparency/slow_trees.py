@@ -63,15 +63,17 @@ def subproof(m: int, d: tuple[bytes, ...], *, is_whole: bool) -> list[bytes]:
 # -- the prefix tree -------------------------------------------------------------
 
 
+@cache
 def bits(label: bytes) -> str:
     return "".join(f"{byte:08b}" for byte in label)
 
 
 def prefix_root(states: dict[bytes, LabelState], begin: str = "") -> bytes:
     """The value of the node for all labels whose bits begin so."""
-    here = [label for label in states if bits(label).startswith(begin)]
+    here = {label: state for label, state in states.items() if bits(label).startswith(begin)}
     if not here:
         return bytes(32)
     if len(here) == 1:
-        return sha256(b"\x02" + here[0] + encode(states[here[0]]))
-    return sha256(b"\x03" + prefix_root(states, begin + "0") + prefix_root(states, begin + "1"))
+        ((label, state),) = here.items()
+        return sha256(b"\x02" + label + encode(state))
+    return sha256(b"\x03" + prefix_root(here, begin + "0") + prefix_root(here, begin + "1"))

@@ -26,6 +26,7 @@ FLOORS: Final = {
             ("membership",),
             ("transparency",),
             ("local_rpc", "private_files", "own_memory", "locale"),
+            ("pictures",),
             ("client", "server"),
             ("tui",),
             ("cli",),
@@ -55,7 +56,7 @@ GAMBLERS: Final = {
 
 DEPENDENCIES: Final = {
     *("apsw", "argon2", "cbor2", "click", "cryptography", "msgspec", "platformdirs", "prompt_toolkit"),
-    *("desktop_notifier", "prometheus_client", "rich", "textual", "uvloop"),
+    *("desktop_notifier", "PIL", "prometheus_client", "rich", "textual", "uvloop"),
 }
 """S-03: nothing else is imported, so cryptography comes from pyca and argon2-cffi only."""
 
@@ -73,6 +74,7 @@ TASK_ROOTS: Final = {
     "client/local_line.py:_tell": "a task's root: as above",
     "client/session.py:_run": "a task's root: the owner is told that the session is over",
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
+    "pictures/decoder.py:main": "a process's root: whatever a decoder raises, the picture is damaged",
     "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",
     "server/session.py:_answer": "a request's root: a mistake of ours ends it, not the server",
     "server/listener.py:_accept": "a task's root: a mistake of ours does not shut the port",

@@ -37,6 +37,7 @@ from securechat.content.sealed_file import (
     PieceCipher,
     SealedFile,
 )
+from securechat.pictures.thumbnail import thumbnail_of
 from securechat.protocol.messages import DeleteFile
 from securechat.text import sanitise
 
@@ -75,16 +76,21 @@ class Attachments:
         for fetched in tuple(self._fetched.values()):
             _end(fetched)
 
-    async def send(self, record: ConversationRecord, path: Path, *, caption: str = "") -> Message:
+    async def send(
+        self, record: ConversationRecord, path: Path, *, caption: str = "", thumbnail: bool = True
+    ) -> Message:
         """Upload a file; return its message once that is queued. Who stops waiting does not stop it.
 
+        :param thumbnail: whether one goes with it, if it is a picture
         :raises FileRefused, RefusedByServer: it was not sent
         """
         if len(caption.encode("utf-8", "replace")) > MAX_DESCRIPTION:
             raise FileRefused(f"the caption is too long: it has at most {MAX_DESCRIPTION // 1024} KiB")
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._keep(future)
-        self._tasks.spawn(self._begin(future, record.id, _absolute(path), caption), "upload")
+        self._tasks.spawn(
+            self._begin(future, record.id, _absolute(path), caption, thumbnail=thumbnail), "upload"
+        )
         return await asyncio.shield(future)
 
     async def fetch(self, which: str, to: Path | None = None) -> Path:
@@ -112,14 +118,15 @@ class Attachments:
 
     # Sending.
 
-    async def _seal(self, conversation: int, path: Path, caption: str) -> Sending:
-        """Go through a file once, under a new key."""
+    async def _seal(self, conversation: int, path: Path, caption: str, *, thumbnail: bool) -> Sending:
+        """Go through a file once, under a new key; and, if it is a picture, make a small one of it."""
         source = await asyncio.to_thread(Source.open, path)
         try:
             key, prefix = secrets.token_bytes(KEY_SIZE), secrets.token_bytes(PREFIX_SIZE)
             first = FirstSealing(source, PieceCipher(key, prefix, source.size))
             while await asyncio.to_thread(first.step):
                 pass
+            small = await asyncio.to_thread(thumbnail_of, source.descriptor) if thumbnail else b""
         finally:
             await asyncio.to_thread(source.close)
         return Sending(
@@ -133,6 +140,7 @@ class Attachments:
             size=source.size,
             tags=first.tags,
             digest=first.digest,
+            thumbnail=small,
         )
 
     def _keep(self, future: "asyncio.Future[Message]") -> None:
@@ -141,11 +149,17 @@ class Attachments:
         future.add_done_callback(self._sent.discard)
 
     async def _begin(
-        self, future: "asyncio.Future[Message]", conversation: int, path: Path, caption: str
+        self,
+        future: "asyncio.Future[Message]",
+        conversation: int,
+        path: Path,
+        caption: str,
+        *,
+        thumbnail: bool,
     ) -> None:
         """Seal a file for the first time, store that, and send it."""
         try:
-            sealed = await self._seal(conversation, path, caption)
+            sealed = await self._seal(conversation, path, caption, thumbnail=thumbnail)
             with self._engine.changes.change() as change:
                 sending = transfers.add_sending(change.db, sealed)
         except ClientError as error:
@@ -180,7 +194,8 @@ class Attachments:
 
     async def _seal_anew(self, old: Sending) -> Sending:
         """The file has changed: nothing of it ever goes under the old key again."""
-        sealed = await self._seal(old.conversation, old.path, old.caption)
+        pictured = bool(old.thumbnail)
+        sealed = await self._seal(old.conversation, old.path, old.caption, thumbnail=pictured)
         with self._engine.changes.change() as change:
             new = transfers.add_sending(change.db, sealed)
             transfers.forget_sending(change.db, old.id)
@@ -204,7 +219,14 @@ class Attachments:
         )
         with engine.changes.change() as change:
             record = records.by_id(change.db, sending.conversation)
-            message = queue_file(change, engine.device, record, file, now=int(engine.clock()))
+            message = queue_file(
+                change,
+                engine.device,
+                record,
+                file,
+                now=int(engine.clock()),
+                thumbnail=sending.thumbnail,
+            )
             transfers.forget_sending(change.db, sending.id)
             change.wake(record.id)
         return message

@@ -86,7 +86,8 @@ class FileInfo(Struct, frozen=True, kw_only=True):
     """A file in a message: ``size`` in bytes, ``path`` where it lies here, empty until it was fetched.
 
     ``name`` is ours for it (U-05). ``state`` is ``offered``, ``partial`` (some of it was fetched), ``saved``,
-    or ``foreign`` (sealed in a way that we cannot open). ``thumbnail`` is empty: none are made yet.
+    or ``foreign`` (sealed in a way that we cannot open). ``thumbnail`` is a small PNG file
+    of at most 4 KiB that its sender says is what a picture looks like; empty if there is none.
     """
 
     name: str

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from securechat.client.events import FileInfo
 from securechat.client.file_names import safe_name
+from securechat.content.attached import attached_file
 from securechat.content.errors import ContentError
-from securechat.content.mimi import ExternalPart, decode
+from securechat.content.mimi import decode
 from securechat.content.sealed_file import read_file_part
 from securechat.text import sanitise
 
@@ -20,11 +21,12 @@ def file_info(content: bytes, part: bytes | None, path: bytes | None) -> FileInf
     :param path: where it lies, if all of it was
     """
     try:
-        external = decode(content).part if content else None
+        found = attached_file(decode(content).part) if content else None
     except ContentError:
         return None
-    if not isinstance(external, ExternalPart):
+    if found is None:
         return None
+    external = found.part
     state = SAVED if path else PARTIAL if part else OFFERED
     try:
         size = read_file_part(external).size
@@ -36,4 +38,5 @@ def file_info(content: bytes, part: bytes | None, path: bytes | None) -> FileInf
         size=size,
         state=state,
         path=sanitise(str(Path(os.fsdecode(path)))) if path else "",
+        thumbnail=found.thumbnail,
     )

@@ -8,6 +8,7 @@ from securechat.client.device import Device
 from securechat.client.errors import NotAMember
 from securechat.client.events import Message, MessageKind, Standing
 from securechat.client.records import ConversationRecord
+from securechat.content.attached import with_thumbnail
 from securechat.content.message import file_text, framed
 from securechat.content.sealed_file import SealedFile, file_part
 from securechat.text import sanitise
@@ -25,16 +26,23 @@ def check_may_send(record: ConversationRecord) -> None:
 
 
 def queue_file(
-    change: Change, device: Device, record: ConversationRecord, file: SealedFile, *, now: int
+    change: Change,
+    device: Device,
+    record: ConversationRecord,
+    file: SealedFile,
+    *,
+    now: int,
+    thumbnail: bytes = b"",
 ) -> Message:
     """Store the message of a file that the server has.
 
+    :param thumbnail: empty for none
     :raises NotAMember: one is no longer in the conversation
     """
     check_may_send(record)
     part = file_part(file)
     written = Written(
-        content=framed(part, frame_for(device, record)),
+        content=framed(with_thumbnail(part, thumbnail), frame_for(device, record)),
         kind=MessageKind.FILE,
         text=sanitise(file_text(part), multiline=True, limit=MAX_SHOWN),
     )

@@ -13,6 +13,7 @@ from securechat.client.events import Message, Standing
 from securechat.client.file_message import check_may_send
 from securechat.client.holds import try_again
 from securechat.client.records import ConversationRecord
+from securechat.client.settings import Setting, is_on, turn
 from securechat.client.verbs import FIRST_LOOK_SECONDS, Verbs
 from securechat.membership.room import may_speak, room_of
 
@@ -24,11 +25,14 @@ class FileVerbs:
     _verbs: Verbs
     _attachments: Attachments
 
-    async def send_file(self, to: str, path: str, *, caption: str = "") -> Message:
+    async def send_file(
+        self, to: str, path: str, *, caption: str = "", thumbnail: bool | None = None
+    ) -> Message:
         """Upload a file, then queue its message; `FileMoved` tells how far it is. It goes on after a restart.
 
         :param to: as `send`
         :param path: on the machine of the process that holds the account
+        :param thumbnail: whether a small picture goes with a picture; None: as `thumbnails` says
         :raises UnknownConversation, NotAMember, Forbidden, NameRefused: nothing was uploaded
         :raises FileRefused, FileChanged, RefusedByServer: it was not sent
         """
@@ -40,7 +44,15 @@ class FileVerbs:
             check_may_send(record)
             self._check_may_speak_in(record)
             record = try_again(change, record)
-        return await self._attachments.send(record, Path(path), caption=caption)
+        made = self.thumbnails() if thumbnail is None else thumbnail
+        return await self._attachments.send(record, Path(path), caption=caption, thumbnail=made)
+
+    def thumbnails(self, *, on: bool | None = None) -> bool:
+        """Return whether small pictures go with the pictures we send; turned on or off before, if asked."""
+        if on is not None:
+            with self._engine.changes.change() as change:
+                turn(change.db, Setting.THUMBNAILS, on=on)
+        return is_on(self._engine.store.db, Setting.THUMBNAILS)
 
     async def fetch_file(self, id: str, *, to: str = "") -> str:  # noqa: A002 - what it is called everywhere
         """Fetch the file of a message; return where it lies. Fetched again it is where it was.

@@ -1,16 +1,23 @@
 """Options of the account, kept in its store: each is on until it is turned off."""
 
 from enum import StrEnum
+from typing import Final
 
 import apsw
 
 
 class Setting(StrEnum):
-    """What others are told of us."""
+    """Each by the name of its row."""
 
     DELIVERY = "delivery"
     READ = "read"
     TYPING = "typing"
+    THUMBNAILS = "thumbnails"
+    """Whether small pictures go with the pictures we send."""
+
+
+SIGNALS: Final = (Setting.DELIVERY, Setting.READ, Setting.TYPING)
+"""What others are told of us."""
 
 
 def is_on(db: apsw.Connection, setting: Setting) -> bool:

@@ -6,7 +6,7 @@ from securechat.client import timeline
 from securechat.client.compose import fold_name
 from securechat.client.engine import Engine
 from securechat.client.events import Message
-from securechat.client.settings import Setting, is_on
+from securechat.client.settings import SIGNALS, Setting, is_on
 from securechat.client.talk import Talk
 from securechat.client.verbs import Verbs
 
@@ -88,7 +88,7 @@ class Speaker:
 
     def receipts(self) -> dict[str, bool]:
         """Return what others are told of us: ``read``, ``typing``, ``delivery``."""
-        return {setting.value: is_on(self._engine.store.db, setting) for setting in Setting}
+        return {setting.value: is_on(self._engine.store.db, setting) for setting in SIGNALS}
 
     async def set_expiry(self, to: str, seconds: int) -> Message:
         """Have messages of a conversation disappear so long after they are read; 0: they stay.

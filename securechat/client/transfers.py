@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from securechat.client.errors import NoFile
 from securechat.client.finding import MIN_ID, local_id
+from securechat.content.attached import attached_file
 from securechat.content.errors import ContentError
-from securechat.content.mimi import ExternalPart, decode
+from securechat.content.mimi import decode
 from securechat.content.sealed_file import SealedFile, read_file_part
 
-_COLUMNS: Final = "id, conversation, path, caption, file, key, prefix, size, tags, digest"
+_COLUMNS: Final = "id, conversation, path, caption, file, key, prefix, size, tags, digest, thumbnail"
 
 
 class Sending(Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     tags: bytes
     """Of all its sealed pieces: what has other tags is not what was sealed first, and is never sent."""
     digest: bytes
+    thumbnail: bytes = b""
 
     def __repr__(self) -> str:
         return f"<Sending {self.id} of {self.size} bytes>"
@@ -53,8 +55,8 @@ class Attached(Struct, frozen=True):
 def add_sending(db: apsw.Connection, sending: Sending) -> Sending:
     """Store one; its ``id`` is the row's then."""
     db.execute(
-        "INSERT INTO sending_file (conversation, path, caption, file, key, prefix, size, tags, digest)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sending_file (conversation, path, caption, file, key, prefix, size, tags, digest,"
+        " thumbnail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             sending.conversation,
             os.fsencode(sending.path),
@@ -65,6 +67,7 @@ def add_sending(db: apsw.Connection, sending: Sending) -> Sending:
             sending.size,
             sending.tags,
             sending.digest,
+            sending.thumbnail,
         ),
     )
     return _sending(db, "id = ?", db.last_insert_rowid())[0]
@@ -112,9 +115,9 @@ def file_in(content: bytes) -> SealedFile:
     :raises NoFile: it has none, or none that we can open
     """
     try:
-        part = decode(content).part if content else None
-        if isinstance(part, ExternalPart):
-            return read_file_part(part)
+        found = attached_file(decode(content).part) if content else None
+        if found is not None:
+            return read_file_part(found.part)
     except ContentError as problem:
         raise NoFile(f"the file in this message cannot be opened: {problem}") from None
     raise NoFile("there is no file in this message")

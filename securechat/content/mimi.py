@@ -37,6 +37,7 @@ _SHA_256: Final = 1
 RENDER: Final = 1
 REACTION: Final = 2
 ATTACHMENT: Final = 6
+PREVIEW: Final = 8
 CHOOSE_ONE: Final = 0
 SINGLE_UNIT: Final = 1
 PROCESS_ALL: Final = 2

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from securechat.content.attached import attached_file
 from securechat.content.errors import ContentError
 from securechat.content.mentions import without_links
 from securechat.content.message import plain_type, shown_part
@@ -135,8 +136,8 @@ def said(content: MimiContent, *, domain: str) -> Said:
             return found
     if content.replaces is not None:
         return Changes(content.replaces, _words(content.part, domain))
-    if isinstance(content.part, ExternalPart):
-        return Hands(content.part, shown_part(content.part))
+    if (file := attached_file(content.part)) is not None:
+        return Hands(file.part, shown_part(file.part))
     return _words(content.part, domain)
 
 

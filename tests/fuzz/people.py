@@ -12,6 +12,7 @@ from securechat.client.errors import BadAddress, StoreDamaged, StoreTooNew
 from securechat.client.keystore import AccountFile, read_account
 from securechat.client.trust import Pins
 from securechat.content import mimi
+from securechat.content.attached import with_thumbnail
 from securechat.content.errors import ContentError
 from securechat.content.message import shown_text, text_message
 from securechat.membership import chain, identity, invite, login, room, statement
@@ -21,6 +22,8 @@ from securechat.membership.room import Profile, Role, RoomRefused, SaltedProfile
 from securechat.membership.statement import StatementRefused, make_statement
 from securechat.mls.codec import encode
 from securechat.names import NameRefused, fold_domain, fold_user, parse_uri
+from securechat.pictures import small_png
+from securechat.pictures.pixels import Pixels
 from securechat.private_files import MAX_SMALL_FILE
 from securechat.server.config import resolve_config
 from securechat.server.errors import ConfigError
@@ -146,6 +149,7 @@ def _contents() -> tuple[bytes, ...]:
     parts: tuple[mimi.Part, ...] = (
         mimi.NullPart(),
         external,
+        with_thumbnail(external, b"\x89PNG"),
         mimi.MultiPart(0, (single, mimi.MultiPart(2, (single, mimi.NullPart())))),
         mimi.UnknownPart(9, (b"\xa1\x01\x82\x01\xf6",)),
     )
@@ -162,6 +166,11 @@ def _contents() -> tuple[bytes, ...]:
         for part in parts
     )
     return tuple(map(mimi.encode, (text, *others)))
+
+
+def _thumbnails() -> tuple[bytes, ...]:
+    colours = bytes(range(90))
+    return (small_png.write(Pixels(6, 5, colours)), small_png.write(Pixels(1, 1, bytes(3))))
 
 
 @cache
@@ -227,6 +236,7 @@ TARGETS: Final = (
     Target("address", ServerAddress.parse, (BadAddress,), _addresses, craft=_text),
     Target("shown-text", _shown, (), _texts, craft=_text),
     Target("content", _content, (ContentError,), _contents, mimi.encode),
+    Target("thumbnail", small_png.read, (), _thumbnails),
     Target(
         "account-file",
         _account,

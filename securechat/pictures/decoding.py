@@ -1,0 +1,94 @@
+"""Has a picture decoded by a process of its own, and believes nothing that comes back."""
+
+import os
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+from typing import Final
+
+from securechat.errors import SecureChatError
+from securechat.locale.catalogue import mark, tr
+from securechat.pictures.decoder import MAX_DRAWN, NO_PICTURE, SIZE, TOO_LARGE
+from securechat.pictures.pixels import CHANNELS, Pixels, is_whole
+
+SECONDS: Final = 10.0
+"""After that the process is killed. Its own limit is 5 s of computing; a slow disk may take the rest."""
+
+_PASSED_ON: Final = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""All of the environment that a Python may need to start. Passwords may stand in the rest."""
+
+_ONE: Final = threading.Lock()
+"""One picture at a time: its memory is bounded, and so that of all."""
+
+_WHY: Final = {
+    NO_PICTURE: mark("it is no picture of a kind that is shown here: PNG, JPEG, GIF, WebP"),
+    TOO_LARGE: mark("the picture is too large to be shown"),
+}
+_DAMAGED: Final = mark("the picture is damaged, or took too long to be decoded")
+_NEEDS: Final = mark('pictures need an extra: pip install "securechat[pictures]"')
+
+
+class NotDrawable(SecureChatError):
+    """A picture that cannot be shown; the text says why."""
+
+
+def can_decode() -> bool:
+    """Whether there is something to decode pictures with."""
+    return bool(sys.executable) and find_spec("PIL") is not None
+
+
+def decoded(descriptor: int, *, box: tuple[int, int], colours: int = 0, seconds: float = SECONDS) -> Pixels:
+    """Return the picture in an open file, at most as large as the box. Blocks: for threads.
+
+    :param descriptor: a plain file; it is read from its beginning
+    :param colours: at most so many different ones; 0 for all
+    :raises NotDrawable: it is no picture, too large, or damaged
+    """
+    if not can_decode():
+        raise NotDrawable(tr(_NEEDS))
+    width, height = (min(side, MAX_DRAWN) for side in box)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with _ONE:
+        code, answer = _asked(descriptor, (width, height, colours), seconds, most=_size(width, height))
+    pixels = _read(answer)
+    if code or pixels is None or pixels.width > width or pixels.height > height:
+        raise NotDrawable(tr(_WHY.get(code, _DAMAGED)))
+    return pixels
+
+
+def _asked(descriptor: int, asked: tuple[int, int, int], seconds: float, *, most: int) -> tuple[int, bytes]:
+    """Run the process; return what it ended with and at most ``most`` bytes of what it said."""
+    command = [sys.executable, "-I", "-B", "-W", "ignore", "-m", "securechat.pictures.decoder"]
+    with subprocess.Popen(  # noqa: S603 - our own program; nothing of the picture is in its arguments
+        [*command, *map(str, asked)],
+        stdin=descriptor,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        cwd=os.path.abspath(os.sep),  # noqa: PTH100 - a root, on any system
+        start_new_session=True,
+    ) as process:
+        late = threading.Timer(seconds, process.kill)
+        late.start()
+        try:
+            answer = process.stdout.read(most + 1) if process.stdout is not None else b""
+            if len(answer) > most:
+                process.kill()
+            code = process.wait()
+        finally:
+            process.kill()
+            late.cancel()
+            late.join()
+    return code, answer[:most]
+
+
+def _size(width: int, height: int) -> int:
+    return SIZE.size + width * height * CHANNELS
+
+
+def _read(answer: bytes) -> Pixels | None:
+    if len(answer) < SIZE.size:
+        return None
+    pixels = Pixels(*SIZE.unpack(answer[: SIZE.size]), answer[SIZE.size :])
+    return pixels if is_whole(pixels) else None

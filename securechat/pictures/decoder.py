@@ -98,7 +98,7 @@ def _limit(resource: Any, kind: int, most: int) -> None:  # noqa: ANN401 - a mod
 
 def _library() -> Any:  # noqa: ANN401 - an extra, for those who have it
     """Return PIL's module, with everything imported that it imports when it is needed."""
-    library = importlib.import_module("PIL.Image")
+    library: Any = importlib.import_module("PIL.Image")
     for name in _PLUGINS:
         importlib.import_module(f"PIL.{name}ImagePlugin")
     library.preinit()

@@ -1,10 +1,12 @@
 """Has a picture decoded by a process of its own, and believes nothing that comes back."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from securechat.errors import SecureChatError
@@ -26,6 +28,7 @@ _WHY: Final = {
     TOO_LARGE: mark("the picture is too large to be shown"),
 }
 _DAMAGED: Final = mark("the picture is damaged, or took too long to be decoded")
+_GONE: Final = mark("the picture is not where it was saved")
 _NEEDS: Final = mark('pictures need an extra: pip install "securechat[pictures]"')
 
 
@@ -55,6 +58,22 @@ def decoded(descriptor: int, *, box: tuple[int, int], colours: int = 0, seconds:
     if code or pixels is None or pixels.width > width or pixels.height > height:
         raise NotDrawable(tr(_WHY.get(code, _DAMAGED)))
     return pixels
+
+
+def decoded_file(path: Path, *, box: tuple[int, int], colours: int = 0) -> Pixels:
+    """Return the picture in a file of the user's; as `decoded`."""
+    # Without O_NONBLOCK a pipe would keep us here until somebody writes to it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as problem:
+        raise NotDrawable(tr(_GONE)) from problem
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotDrawable(tr(_GONE))
+        return decoded(descriptor, box=box, colours=colours)
+    finally:
+        os.close(descriptor)
 
 
 def _asked(descriptor: int, asked: tuple[int, int, int], seconds: float, *, most: int) -> tuple[int, bytes]:
@@ -90,5 +109,6 @@ def _size(width: int, height: int) -> int:
 def _read(answer: bytes) -> Pixels | None:
     if len(answer) < SIZE.size:
         return None
-    pixels = Pixels(*SIZE.unpack(answer[: SIZE.size]), answer[SIZE.size :])
+    width, height = SIZE.unpack(answer[: SIZE.size])
+    pixels = Pixels(width, height, answer[SIZE.size :])
     return pixels if is_whole(pixels) else None

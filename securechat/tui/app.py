@@ -145,6 +145,7 @@ class ChatApp(App[int], inherit_bindings=False):
             profile=self._profile,
             words=self._words,
             hear=self.hear,
+            write=self.written,
             first=first,
             zone=self._zone,
         )

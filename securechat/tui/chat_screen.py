@@ -33,8 +33,9 @@ from securechat.tui.panels import (
     status_line,
     title_line,
 )
+from securechat.tui.picture_view import Write
 from securechat.tui.rows import Rows
-from securechat.tui.settings import Chosen, Settings
+from securechat.tui.settings import Chosen, Settings, shows_thumbnails
 from securechat.tui.talk import Talk, kind_of, others_of
 from securechat.tui.timeline import Timeline
 from securechat.tui.wrap import clean
@@ -72,6 +73,7 @@ class ChatScreen(Screen[None]):
         profile: Path,
         words: Words,
         hear: Hear,
+        write: Write,
         first: str = "",
         zone: tzinfo | None = None,
     ) -> None:
@@ -87,6 +89,7 @@ class ChatScreen(Screen[None]):
         self.folded = {"rooms": True, "people": True}
         self._words = words
         self._hear = hear
+        self.write = write
         self._first = first
         self._zone = zone
         self._hint = ""
@@ -98,7 +101,7 @@ class ChatScreen(Screen[None]):
             yield Rows(id="rooms")
             with Vertical(id="middle"):
                 yield Rows(id="title")
-                yield Timeline(id="timeline", zone=self._zone)
+                yield Timeline(id="timeline", zone=self._zone, pictures=shows_thumbnails(self.settings))
             yield Rows(id="people")
         yield Rows(id="status")
         yield Rows(id="hint")

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from securechat.client.events import FileInfo, Kind, Message, MessageState, Poll
 from securechat.locale.catalogue import mark, tr
 from securechat.tui.paint import Line, Piece, Role, line
+from securechat.tui.picture_lines import thumbnail_lines
 from securechat.tui.wrap import clean, clean_block, cut, rows
 
 INDENT: Final = "  "
@@ -44,6 +45,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     kind: Kind = Kind.DIRECT
     others: int = 1
     zone: tzinfo | None = None
+    pictures: bool = False
+    """Whether thumbnails are drawn."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -184,7 +187,8 @@ def _content(message: Message, inner: int, setting: Setting) -> list[Line]:
     else:
         drawn = [line(row) for row in rows(clean_block(message.text), inner)] if message.text else []
         if message.file is not None:
-            drawn = _file(message.file, inner) + drawn
+            small = thumbnail_lines(message.file.thumbnail, inner) if setting.pictures else []
+            drawn = [*_file(message.file, inner), *small, *drawn]
     for words, role in _after(message, setting):
         drawn = _appended(drawn or [()], words, role, inner)
     return drawn

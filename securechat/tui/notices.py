@@ -7,10 +7,12 @@ in the first characters of one (some read numbers there as commands).
 
 import os
 import re
+from base64 import b64encode
 from typing import Final
 
 from securechat.client.events import Conversation, Message, MessageState
 from securechat.locale.catalogue import tr
+from securechat.pictures.terminal import through
 from securechat.tui.message_lines import summary
 from securechat.tui.settings import Settings
 from securechat.tui.wrap import clean, cut
@@ -18,6 +20,9 @@ from securechat.tui.wrap import clean, cut
 BELL: Final = "\a"
 MAX_TEXT: Final = 120
 """Cells of a notification: what a desktop shows of one."""
+
+MAX_BYTES: Final = 2048
+"""Of a part of kitty's sequence, before it is base64."""
 
 _NOT_TOLD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f;]")
 """What may stand in no sequence of ours: controls, and the sign that parts its fields."""
@@ -53,14 +58,23 @@ def sequence(text: str, settings: Settings, *, tmux: bool = "TMUX" in os.environ
         case "bell":
             return BELL
         case "osc9":
-            return _through(f"\x1b]9;{told}\x1b\\", tmux=tmux)
+            return through(f"\x1b]9;{told}\x1b\\", tmux=tmux)
+        case "osc99":
+            return "".join(through(part, tmux=tmux) for part in _of_kitty(told))
         case "osc777":
-            return _through(f"\x1b]777;notify;securechat;{told}\x1b\\", tmux=tmux)
+            return through(f"\x1b]777;notify;securechat;{told}\x1b\\", tmux=tmux)
         case _:
             return ""
 
 
-def _through(sent: str, *, tmux: bool) -> str:
-    """Have tmux hand a sequence on to the terminal outside; the bell it hands on by itself."""
-    doubled = sent.replace("\x1b", "\x1b\x1b")
-    return f"\x1bPtmux;{doubled}\x1b\\" if tmux else sent
+def _of_kitty(told: str) -> tuple[str, str]:
+    """A title of ours and the words below it, for terminals that know kitty's sequence.
+
+    The words are in base64, so that nothing of them is part of the sequence; one notification takes the
+    place of the one before, and no answer is asked for.
+    """
+    words = b64encode(told.encode()[:MAX_BYTES].decode("utf-8", "ignore").encode()).decode()
+    return (
+        "\x1b]99;i=securechat:d=0:p=title;securechat\x1b\\",
+        f"\x1b]99;i=securechat:d=1:e=1:p=body;{words}\x1b\\",
+    )

@@ -6,9 +6,11 @@ theme (`screen.tcss`); whatever a role means is said by the text as well, so tha
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
 
 from rich.cells import cell_len
+from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -29,11 +31,22 @@ class Role(StrEnum):
     CHOSEN = "chosen"
 
 
+class Ink(NamedTuple):
+    """Colours of a picture's cells, three bytes each; behind them is the theme's where it is None."""
+
+    front: bytes
+    behind: bytes | None = None
+
+
 class Piece(NamedTuple):
-    """Some text in one role. Remote text in it has passed the sanitiser."""
+    """Some text in one role. Remote text in it has passed the sanitiser.
+
+    Only what shows a picture has an ink.
+    """
 
     text: str
     role: Role = Role.TEXT
+    ink: Ink | None = None
 
 
 Line = tuple[Piece, ...]
@@ -59,11 +72,19 @@ def fitted(drawn: Line, width: int) -> Line:
         size = cell_len(piece.text)
         if size > left:
             if left > 0:
-                found.append(Piece(cut(piece.text, left), piece.role))
+                found.append(
+                    piece._replace(text=cut(piece.text, left) if piece.ink is None else piece.text[:left])
+                )
             break
         found.append(piece)
         left -= size
     return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _inked(ink: Ink) -> Style:
+    behind = None if ink.behind is None else Color.from_rgb(*ink.behind)
+    return Style(color=Color.from_rgb(*ink.front), bgcolor=behind)
 
 
 class Painted(Widget):
@@ -85,7 +106,8 @@ class Painted(Widget):
         chosen = any(piece.role is Role.CHOSEN for piece in drawn)
         under = self._style(Role.CHOSEN) if chosen else Style()
         for piece in drawn:
-            yield Segment(piece.text, self._style(piece.role) + under)
+            style = self._style(piece.role) + under if piece.ink is None else _inked(piece.ink)
+            yield Segment(piece.text, style)
 
     def _style(self, role: Role) -> Style:
         return self.get_component_rich_style(f"paint--{role}")

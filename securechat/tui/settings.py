@@ -2,18 +2,20 @@
 
 [screen]
 theme = "dark"            # dark, light, contrast
-notify = "bell"           # bell, osc9, osc777, desktop, off
+notify = "bell"           # bell, osc9, osc99, osc777, desktop, off
 hide_text = false         # notifications without words
 do_not_disturb = false
 lock_after = 0            # idle minutes; 0 never
 mouse = false             # true takes the mouse away from the terminal's own selecting
+pictures = "auto"         # auto, blocks, kitty, sixel, off; auto draws thumbnails unless the line is ssh's
 
 [keys]
 switch = "ctrl+k"         # or a list; the names are in F1
 """
 
+import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -33,11 +35,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The table ``[screen]``."""
 
     theme: Literal["dark", "light", "contrast"] = "dark"
-    notify: Literal["bell", "osc9", "osc777", "desktop", "off"] = "bell"
+    notify: Literal["bell", "osc9", "osc99", "osc777", "desktop", "off"] = "bell"
     hide_text: bool = False
     do_not_disturb: bool = False
     lock_after: float = 0
     mouse: bool = False
+    pictures: Literal["auto", "blocks", "kitty", "sixel", "off"] = "auto"
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -45,6 +48,13 @@ class Chosen(msgspec.Struct, frozen=True):
 
     settings: Settings
     keys: dict[str, str]
+
+
+def shows_thumbnails(settings: Settings, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether thumbnails stand among the messages; if nobody says, not over a line that may be slow."""
+    if settings.pictures == "auto":
+        return not {"SSH_CONNECTION", "SSH_TTY"} & environment.keys()
+    return settings.pictures != "off"
 
 
 def config_folder() -> Path:

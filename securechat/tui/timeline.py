@@ -39,8 +39,15 @@ class Timeline(Painted):
             super().__init__()
             self.older = older
 
-    def __init__(self, *, id: str | None = None, zone: tzinfo | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+        zone: tzinfo | None = None,
+        pictures: bool = False,
+    ) -> None:
         super().__init__(id=id)
+        self._pictures = pictures
         self.window = Window()
         self.chosen = 0
         """The number of the message that is chosen; 0 for none."""
@@ -134,7 +141,13 @@ class Timeline(Painted):
         """Make every block anew, from the cache where it is the same, and keep the line in view."""
         held = self._held()
         self._items = self.window.items()
-        setting = Setting(width=self.size.width, kind=self._kind, others=self._others, zone=self._zone)
+        setting = Setting(
+            width=self.size.width,
+            kind=self._kind,
+            others=self._others,
+            zone=self._zone,
+            pictures=self._pictures,
+        )
         known, self._cache = self._cache, {}
         self._blocks = []
         before: Message | None = None

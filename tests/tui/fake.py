@@ -76,6 +76,7 @@ class FakeClient:
     said: dict[str, list[Message]] = field(default_factory=dict)
     did: list[tuple[Any, ...]] = field(default_factory=list)
     marked: list[Message] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
     news: "asyncio.Queue[Event] | None" = None
     followed: asyncio.Event = field(default_factory=asyncio.Event)
     fails: Exception | None = None
@@ -177,6 +178,11 @@ class FakeClient:
 
     def bookmark(self, message: str, *, on: bool = True) -> None:
         self.did.append(("bookmark", message, on))
+
+    def fetch_file(self, id: str, *, to: str = "") -> str:  # noqa: A002 - the client's name
+        self.did.append(("fetch", id))
+        self._check()
+        return self.files[id]
 
     def mentions(self, limit: int = 100) -> list[Message]:
         return [one for said in self.said.values() for one in said if one.mentions_me][:limit]

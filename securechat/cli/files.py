@@ -30,6 +30,7 @@ _START_OF_LINE: Final = "\r\x1b[2K"
 @click.argument("to")
 @click.argument("path", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--caption", default="", help="Some words to go with it.")
+@click.option("--no-thumbnail", "bare", is_flag=True, help="If it is a picture, send no small one with it.")
 @click.option(
     "--timeout",
     "seconds",
@@ -37,14 +38,22 @@ _START_OF_LINE: Final = "\r\x1b[2K"
     help="Seconds to wait (default: until it is sent).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def file(account: Account, to: str, path: Path, caption: str, seconds: float | None, as_json: bool) -> int:
+def file(
+    account: Account,
+    to: str,
+    path: Path,
+    caption: str,
+    bare: bool,
+    seconds: float | None,
+    as_json: bool,
+) -> int:
     """Send the file PATH to TO: @user or #room. Ends with 0 once the server has it and its message on disk.
 
     What is interrupted goes on the next time that the account is open.
     """
     if to[:1] not in {"@", "#"}:
         raise click.UsageError(f"{to!r} is neither @user nor #room")
-    message = asyncio.run(_send(account, to, path.absolute(), caption=caption, seconds=seconds))
+    message = asyncio.run(_send(account, to, path.absolute(), caption=caption, bare=bare, seconds=seconds))
     sent = message is not None and message.state is MessageState.SENT
     if as_json and message is not None:
         print_json(message_json(message, kind="sent" if sent else "queued"))
@@ -78,12 +87,14 @@ def download(account: Account, message: str, folder: Path | None, as_json: bool)
 
 
 async def _send(
-    account: Account, to: str, path: Path, *, caption: str, seconds: float | None
+    account: Account, to: str, path: Path, *, caption: str, bare: bool, seconds: float | None
 ) -> Message | None:
     async with face_of(account) as face, _shown_progress(face, sending=True):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                message = await face.send_file(to, str(path), caption=caption)
+                message = await face.send_file(
+                    to, str(path), caption=caption, thumbnail=False if bare else None
+                )
                 while message.state is MessageState.QUEUED:
                     with contextlib.suppress(TimeoutError):
                         message = await face.acknowledged(message.local_id, ONE_WAIT)

@@ -10,6 +10,7 @@ from msgspec import structs
 from securechat.cli.changes import changed_text
 from securechat.cli.line_files import LineFiles
 from securechat.cli.line_finding import FINDING
+from securechat.cli.line_pictures import PICTURES
 from securechat.cli.line_talk import TALKING
 from securechat.cli.show import (
     NOTHING_TO_EXPLAIN,
@@ -52,7 +53,7 @@ SEEN: Final = 20_000
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
-_SPOKEN: Final = {**FINDING, **TALKING}
+_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES}
 """Commands with a function of their own; the others are methods."""
 
 

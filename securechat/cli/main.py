@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "listen": ("securechat.cli.listen", "Print everything that happens, as it happens."),
     "file": ("securechat.cli.files", "Send a file."),
     "download": ("securechat.cli.files", "Fetch a file that somebody sent."),
+    "picture": ("securechat.cli.pictures", "Draw a picture that somebody sent on the terminal."),
     "rooms": ("securechat.cli.messages", "List conversations."),
     "search": ("securechat.cli.finding", "Find what was said."),
     "history": ("securechat.cli.finding", "Print what was said in a conversation."),

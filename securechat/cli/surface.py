@@ -23,6 +23,10 @@ class Surface(Protocol):
         """Print words about what goes on."""
         ...
 
+    async def aside(self, work: Callable[[], None]) -> bool:
+        """Do something that has the terminal for itself; False, and nothing done, if there is none."""
+        ...
+
 
 class PlainSurface:
     """Stdin, stdout and stderr, nothing redrawn: pipes, `TERM=dumb`, screen readers."""
@@ -37,3 +41,7 @@ class PlainSurface:
 
     def tell(self, text: str) -> None:
         click.echo(text, err=True)
+
+    async def aside(self, work: Callable[[], None]) -> bool:
+        del work
+        return False

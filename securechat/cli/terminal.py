@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -26,3 +27,7 @@ class TerminalSurface:
 
     def tell(self, text: str) -> None:
         print(text)  # noqa: T201
+
+    async def aside(self, work: Callable[[], None]) -> bool:
+        await run_in_terminal(work, in_executor=True)
+        return True

@@ -66,6 +66,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "upgrade": ("/upgrade [@user|#room]", "move a conversation to a better cipher suite"),
     "file": ("/file PATH [CAPTION]", "send a file to the last one addressed"),
     "download": ("/download ID [FOLDER]", "save the file of a message; ID as its line shows it"),
+    "picture": ("/picture [ID]", "look at a picture; it is fetched if it is not here yet"),
+    "thumbnails": ("/thumbnails [on|off]", "whether small pictures go with the pictures you send"),
     "rooms": ("/rooms", "your conversations"),
     "members": ("/members [#room]", "who is in it"),
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),

@@ -14,7 +14,6 @@ SCREEN: Final = {
     "date": ("/date 2026-11-22", mark("go to a date")),
     "mentions": ("/mentions", mark("messages that mention you")),
     "bookmarks": ("/bookmarks", mark("bookmarked messages")),
-    "picture": ("/picture [ID]", mark("look at a picture; it is fetched if it is not here yet")),
     "bare": ("/bare", mark("messages only, to select them with the mouse")),
     "theme": ("/theme", mark("next theme")),
     "lock": ("/lock", mark("lock the screen")),

@@ -73,7 +73,7 @@ def _of_kitty(told: str) -> tuple[str, str]:
     The words are in base64, so that nothing of them is part of the sequence; one notification takes the
     place of the one before, and no answer is asked for.
     """
-    words = b64encode(told.encode()[:MAX_BYTES].decode("utf-8", "ignore").encode()).decode()
+    words = b64encode(told.encode("utf-8", "replace")[:MAX_BYTES].decode("utf-8", "ignore").encode()).decode()
     return (
         "\x1b]99;i=securechat:d=0:p=title;securechat\x1b\\",
         f"\x1b]99;i=securechat:d=1:e=1:p=body;{words}\x1b\\",

@@ -13,6 +13,7 @@ from securechat.client.events import (
     Member,
     Message,
     MessageKind,
+    MessageReceived,
     MessageState,
     Poll,
     PollOption,
@@ -20,6 +21,8 @@ from securechat.client.events import (
     Standing,
     Typing,
 )
+from securechat.pictures import small_png
+from securechat.pictures.pixels import Pixels
 from securechat.tui.settings import Settings
 from tests.tui.driving import Driven
 from tests.tui.fake import DAY, NOON, FakeClient, conversation, message
@@ -131,6 +134,35 @@ async def types(screen: Driven) -> None:
     await screen.sees("answering")
 
 
+def a_garden() -> bytes:
+    """The thumbnail of a photograph that nobody took: sky, sun, a hill, beds."""
+
+    def colour(x: int, y: int) -> tuple[int, int, int]:
+        if (x - 36) ** 2 + (y - 7) ** 2 < 16:
+            return (255, 214, 90)
+        hill = 14 + (x - 20) ** 2 // 90
+        if y < hill:
+            return (90 + 5 * (y // 2), 150 + 4 * (y // 2), 235)
+        bed = y > 20 and (x + y // 3) % 12 < 5
+        return (120, 84, 56) if bed else (66, 140 - 10 * (y % 3), 62)
+
+    pixels = b"".join(bytes(colour(x, y)) for y in range(32) for x in range(48))
+    return small_png.write(Pixels(48, 32, pixels))
+
+
+async def pictured(screen: Driven) -> None:
+    await begin(screen)
+    file = FileInfo(
+        name="beds.jpg", content_type="image/jpeg", size=1_840_000, state="offered", thumbnail=a_garden()
+    )
+    await screen.happen(
+        MessageReceived(
+            in_the_room(14, "dan", "from the gate", kind=MessageKind.FILE, timestamp=NOON + 1000, file=file)
+        )
+    )
+    await screen.sees("from the gate")
+
+
 async def unread(screen: Driven) -> None:
     await begin(screen)
     await screen.press("alt+a", "alt+a")
@@ -197,6 +229,13 @@ SCENES: Final = (
         "answer",
         "A message is chosen with Alt+K; Alt+R answers it. The row above the draft says to whom it goes.",
         types,
+    ),
+    Scene(
+        "picture",
+        "A picture and its thumbnail, which came inside the message; Alt+I fetches it and shows it large.",
+        pictured,
+        (100, 30),
+        Settings(pictures="blocks"),
     ),
     Scene("unread", "Alt+A goes to what is new; a line says where it begins.", unread),
     Scene("held", "Keys that changed: nothing goes out, and the title says what to do.", held),

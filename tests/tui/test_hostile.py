@@ -42,7 +42,11 @@ PLACES: Final[dict[str, Any]] = {
     "unreadable": lambda evil: {"code": evil, "sender": evil, "state": MessageState.UNREADABLE},
     "reaction": lambda evil: {"reactions": (Reaction(evil, (evil,)), Reaction(evil, ("a", "b")))},
     "question": lambda evil: {"kind": MessageKind.POLL, "poll": Poll(evil, (PollOption(evil, (evil,)),))},
-    "file": lambda evil: {"file": FileInfo(name=evil, content_type=evil, path=evil, state=evil)},
+    "file": lambda evil: {
+        "file": FileInfo(
+            name=evil, content_type=evil, path=evil, state=evil, thumbnail=evil.encode("utf-8", "replace")
+        )
+    },
     "mention": lambda evil: {"text": evil, "mentions_me": True, "edited": 1, "expires": 2},
 }
 """Every field of a message that somebody else writes."""
@@ -111,6 +115,11 @@ def test_no_text_ends_the_sequence_of_a_notification() -> None:
             assert sent.startswith(("\x1b]9;securechat: ", "\x1b]777;notify;securechat;securechat: "))
             assert sent.count("\x1b") == 2
             assert sent.endswith("\x1b\\")
+    for _ in range(100):
+        sent = sequence(harm(made), Settings(notify="osc99"), tmux=False)
+        assert sent.startswith("\x1b]99;i=securechat:d=0:p=title;securechat\x1b\\\x1b]99;")
+        assert sent.isascii()
+        assert sent.count("\x1b") == 4
 
 
 async def test_fifty_hostile_strings_through_every_place_of_every_screen() -> None:

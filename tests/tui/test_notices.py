@@ -1,5 +1,7 @@
 """What makes itself heard, and what of it is told."""
 
+import re
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
@@ -54,6 +56,24 @@ def test_each_way_has_its_sequence_and_tmux_hands_it_on() -> None:
         "\x1bPtmux;\x1b\x1b]9;securechat: hi\x1b\x1b\\\x1b\\"
     )
     assert sequence("hi", Settings(notify="desktop")) == ""
+
+
+def test_kitty_gets_a_title_of_ours_and_words_that_are_part_of_no_sequence() -> None:
+    """U-01: whatever is said, it is base64 of at most 2 KiB."""
+    title = "\x1b]99;i=securechat:d=0:p=title;securechat\x1b\\"
+    body = "\x1b]99;i=securechat:d=1:e=1:p=body;{}\x1b\\"
+    osc99 = Settings(notify="osc99")
+    assert sequence("hi; é", osc99, tmux=False) == title + body.format(
+        b64encode("securechat: hi  é".encode()).decode()
+    )
+    long = sequence("\N{GRINNING FACE}\x1b]" * 5000, osc99, tmux=False)
+    words = re.fullmatch(re.escape(title) + re.escape(body).replace("\\{\\}", "([A-Za-z0-9+/=]+)"), long)
+    assert words is not None
+    assert len(b64decode(words[1])) <= 2048
+    assert b64decode(words[1]).decode().startswith("securechat: \N{GRINNING FACE}")
+    through = sequence("hi", osc99, tmux=True)
+    assert through.count("\x1bPtmux;") == 2
+    assert through.replace("\x1bPtmux;", "").replace("\x1b\x1b", "\x1b").count("\x1b]99;") == 2
 
 
 async def test_what_is_not_in_view_is_heard_and_what_is_is_not() -> None:

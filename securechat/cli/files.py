@@ -89,12 +89,11 @@ def download(account: Account, message: str, folder: Path | None, as_json: bool)
 async def _send(
     account: Account, to: str, path: Path, *, caption: str, bare: bool, seconds: float | None
 ) -> Message | None:
+    more = {"thumbnail": False} if bare else {}
     async with face_of(account) as face, _shown_progress(face, sending=True):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                message = await face.send_file(
-                    to, str(path), caption=caption, thumbnail=False if bare else None
-                )
+                message = await face.send_file(to, str(path), caption=caption, **more)
                 while message.state is MessageState.QUEUED:
                     with contextlib.suppress(TimeoutError):
                         message = await face.acknowledged(message.local_id, ONE_WAIT)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -134,11 +135,6 @@ def test_u_05_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
             decoded(descriptor, box=(9, 9))
 
 
-def test_u_05_a_process_that_takes_too_long_is_killed(tmp_path: Path) -> None:
-    with opened(tmp_path, a_picture("PNG")) as descriptor, pytest.raises(NotDrawable, match="too long"):
-        decoded(descriptor, box=(9, 9), seconds=0)
-
-
 ATTEMPTS = """
 import os, socket, resource
 from securechat.pictures.decoder import limit_itself
@@ -170,7 +166,15 @@ def acting(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     program = folder / "python"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(decoding.sys, "executable", str(program))
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def test_u_05_a_process_that_takes_too_long_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acting(tmp_path, monkeypatch, "exec sleep 1000")
+    with opened(tmp_path, a_picture("PNG")) as descriptor, pytest.raises(NotDrawable, match="too long"):
+        decoded(descriptor, box=(9, 9), seconds=0.01)
 
 
 LIES = {
@@ -215,7 +219,7 @@ def test_without_the_extra_a_file_goes_without_and_a_person_is_told(
             decoded(descriptor, box=(9, 9))
 
 
-MODES = {
+MODES: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     "sixteen bits of grey": ("PNG", "I;16", {}),
     "grey that can be seen through": ("PNG", "LA", {}),
     "one bit": ("PNG", "1", {}),

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.scenarios.test_files import offered, sent
 from tests.scenarios.world import World
 
 
-async def shown(world: World, folder: Path, data: bytes, name: str, **how: bool) -> FileInfo:
+async def shown(world: World, folder: Path, data: bytes, name: str, **how: Any) -> FileInfo:
     """Send a file from alice to bob; return what bob is shown of it."""
     (alice, bob) = (world.people[each] for each in ("alice", "bob"))
     await asyncio.to_thread((folder / name).write_bytes, data)

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from securechat.pictures.blocks import blocks, coloured, shaded
-from securechat.pictures.kitty import placed
+from securechat.pictures.kitty import MAX_CELLS, cells, colour_of, placed, virtual
 from securechat.pictures.pixels import Pixels
 from securechat.pictures.sixel import MAX_COLOURS, MAX_SIZE, sixel
 from securechat.pictures.terminal import Drawing, Way, has_true_colour, through
+
+NUMBER: Final = 0x5EC4A7
+"""Of a virtual picture: the next one takes its place."""
 
 LARGEST: Final = (1600, 1200)
 """Pixels that a terminal is sent: a megabyte or two."""
@@ -41,9 +44,19 @@ def shown(
     if drawing.way is Way.SIXEL:
         return sixel(pixels) + "\n"
     if drawing.way is Way.KITTY:
-        across, down = cells_of(pixels, drawing)
-        return through(placed(pixels, columns=across, rows=down), tmux="TMUX" in environment) + "\n"
+        return _by_kitty(pixels, drawing, tmux="TMUX" in environment)
     drawn = blocks(pixels, columns=columns, rows=rows)
     if environment.get("NO_COLOR"):
         return shaded(drawn) + "\n"
     return coloured(drawn, true_colour=has_true_colour(environment)) + "\n"
+
+
+def _by_kitty(pixels: Pixels, drawing: Drawing, *, tmux: bool) -> str:
+    """In tmux, which does not know where the terminal outside draws, it is cells that show the picture."""
+    across, down = cells_of(pixels, drawing)
+    if not tmux:
+        return placed(pixels, columns=across, rows=down) + "\n"
+    down = min(down, MAX_CELLS)
+    sent = through(virtual(pixels, NUMBER, columns=across, rows=down), tmux=True)
+    colour = ";".join(map(str, colour_of(NUMBER)))
+    return sent + "".join(f"\x1b[38;2;{colour}m{cells(row, across)}\x1b[0m\n" for row in range(down))

@@ -17,8 +17,9 @@ SECONDS: Final = 0.5
 
 MAX_ANSWER: Final = 1024
 
-QUESTION: Final = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
-"""Whether it knows kitty's protocol, how large a cell is, what it is: the last has an answer everywhere."""
+OF_KITTY: Final = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
+QUESTION: Final = "\x1b[16t\x1b[c"
+"""Whether it knows kitty's protocol; how large a cell is, what it is: the last has an answer everywhere."""
 
 _KITTY: Final = re.compile(rb"\x1b_Gi=31;OK")
 _CELL: Final = re.compile(rb"\x1b\[6;(\d{1,3});(\d{1,3})t")
@@ -56,12 +57,16 @@ def understood(answer: bytes) -> Drawing:
 
 
 def asked(
-    descriptor: int, *, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic
+    descriptor: int,
+    *,
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+    tmux: bool = "TMUX" in os.environ,
 ) -> Drawing:
     """Ask the terminal that this descriptor reads and writes; what it types meanwhile is lost.
 
-    tmux is asked like any other: it draws sixels itself where it can, and hands kitty's on only to who
-    says so (``allow-passthrough``), hence not by itself.
+    tmux draws sixels itself, where it can. It takes kitty's question for a title, and hands its pictures
+    on only if it is told to (``allow-passthrough``): so it is not asked for them.
     """
     if importlib.util.find_spec("termios") is None:
         return Drawing()
@@ -70,7 +75,7 @@ def asked(
     answer = b""
     try:
         tty.setraw(descriptor, termios.TCSANOW)
-        os.write(descriptor, QUESTION.encode())
+        os.write(descriptor, (QUESTION if tmux else OF_KITTY + QUESTION).encode())
         end = clock() + seconds
         while not _ABOUT.search(answer) and len(answer) < MAX_ANSWER:
             ready, _, _ = select.select([descriptor], [], [], max(end - clock(), 0))

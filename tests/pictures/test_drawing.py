@@ -169,13 +169,14 @@ def test_u_01_whatever_the_pixels_nothing_but_our_sequences_is_written(
 ) -> None:
     pixels = scaled(Pixels(pixels.width, pixels.height, bytes(each & 0xC0 for each in pixels.rgb)), 12, 9)
     sent = shown(pixels, Drawing(way), columns=20, rows=9, environment=environment)
+    virtual_cells = rf"(\x1b\[38;2;94;196;167m({PLACEHOLDER}\u0305[\u0300-\u036f])+\x1b\[0m\n)+"
     kitty = r"\x1b_G[a-zA-Z0-9=,]*;[A-Za-z0-9+/=]*\x1b\\"
     whole = {
         Way.BLOCKS: r"((\x1b\[[\d;]+m)|▀|\n)+",
         Way.SIXEL: r'\x1bP0;1q["#$\-!?-~\d;]*\x1b\\\n',
         Way.KITTY: rf"({kitty})+\n"
         if not environment
-        else r"\x1bPtmux;(\x1b\x1b_G[^\x1b]*\x1b\x1b\\)+\x1b\\\n",
+        else rf"\x1bPtmux;(\x1b\x1b_G[^\x1b]*\x1b\x1b\\)+\x1b\\{virtual_cells}",
     }
     assert re.fullmatch(whole[way], sent)
 

@@ -34,20 +34,20 @@ def test_each_answer_means_one_way(answer: bytes, means: Drawing) -> None:
 
 
 @contextmanager
-def a_terminal(answer: bytes) -> Iterator[int]:
-    """A terminal that says this once it has read the question."""
+def a_terminal(answer: bytes) -> Iterator[tuple[int, bytearray]]:
+    """A terminal that says this once it has read the question; and what it read."""
     ours, theirs = pty.openpty()
+    heard = bytearray()
 
     def answering() -> None:
-        read = b""
-        while not read.endswith(QUESTION[-3:].encode()):
-            read += os.read(ours, 1024)
+        while not heard.endswith(QUESTION[-3:].encode()):
+            heard.extend(os.read(ours, 1024))
         os.write(ours, answer)
 
     thread = threading.Thread(target=answering, daemon=True)
     thread.start()
     try:
-        yield theirs
+        yield theirs, heard
         thread.join(10)
     finally:
         os.close(ours)
@@ -55,19 +55,26 @@ def a_terminal(answer: bytes) -> Iterator[int]:
 
 
 def test_a_terminal_is_asked_and_left_as_it_was() -> None:
-    with a_terminal(b"\x1b[6;20;10t\x1b[?62;4c") as descriptor:
+    with a_terminal(b"\x1b[6;20;10t\x1b[?62;4c") as (descriptor, heard):
         before = termios.tcgetattr(descriptor)
-        assert asked(descriptor, seconds=60) == Drawing(Way.SIXEL, (10, 20))
+        assert asked(descriptor, seconds=60, tmux=False) == Drawing(Way.SIXEL, (10, 20))
         assert termios.tcgetattr(descriptor) == before
+    assert bytes(heard).startswith(b"\x1b_G")
+
+
+def test_tmux_is_not_asked_what_it_takes_for_a_title() -> None:
+    with a_terminal(b"\x1b[?62;4c") as (descriptor, heard):
+        assert asked(descriptor, seconds=60, tmux=True).way is Way.SIXEL
+    assert bytes(heard) == QUESTION.encode()
 
 
 def test_a_terminal_that_says_nothing_draws_blocks() -> None:
-    with a_terminal(b"") as descriptor:
+    with a_terminal(b"") as (descriptor, _):
         assert asked(descriptor, seconds=0) == Drawing()
 
 
 def test_a_terminal_that_never_comes_to_an_end_is_not_read_for_ever() -> None:
-    with a_terminal(b"x" * 3000) as descriptor:
+    with a_terminal(b"x" * 3000) as (descriptor, _):
         assert asked(descriptor, seconds=60) == Drawing()
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from securechat.client import attachments
+from securechat.client import attachments, transfers
 from securechat.client.events import FileInfo, MessageReceived
 from securechat.pictures import small_png
+from securechat.protocol.messages import FileStored
 from tests.pictures.made import Image, a_picture
-from tests.scenarios.test_files import offered, sent
+from tests.scenarios.test_files import Line, offered, sent
 from tests.scenarios.world import World
 
 
@@ -60,3 +61,28 @@ async def test_the_file_itself_can_be_fetched_beside_it(
     place = await bob.client.fetch_file(await offered(bob))
     with Image.open(place) as picture:
         assert picture.size == (300, 200)
+
+
+async def test_it_waits_with_the_upload_and_is_never_made_of_another_file(
+    world: World, tmp_path: Path
+) -> None:
+    """After a restart the message has what was made of the bytes that were sealed."""
+    alice, bob = await world.join("alice", "bob")
+    path = tmp_path / "cat.png"
+    await asyncio.to_thread(path.write_bytes, a_picture("PNG"))
+    stuck = asyncio.Event()
+
+    def stop(answer: object) -> object:
+        stuck.set()
+        raise asyncio.CancelledError
+
+    Line(alice.client, FileStored, 1, stop)
+    sending = asyncio.create_task(alice.client.send_file("@bob", str(path)))
+    await stuck.wait()
+    (waiting,) = transfers.all_sending(alice.client._engine.store.db)
+    await alice.close()
+    await asyncio.gather(sending, return_exceptions=True)
+    await alice.open()
+    event = await bob.sees(MessageReceived, lambda event: event.message.file is not None)
+    assert event.message.file is not None
+    assert event.message.file.thumbnail == waiting.thumbnail != b""

@@ -11,6 +11,7 @@ from securechat.pictures.decoding import NotDrawable
 from securechat.pictures.kitty import PLACEHOLDER
 from securechat.pictures.pixels import Pixels, scaled
 from securechat.tui import acts
+from securechat.tui.locked import Locked
 from securechat.tui.message_lines import Place, Setting, message_lines
 from securechat.tui.paint import Ink, plain
 from securechat.tui.picture_lines import COLUMNS, ROWS, picture_in, thumbnail_lines
@@ -177,3 +178,17 @@ async def test_a_terminal_that_draws_is_given_pixels_of_ours(
         if way == "kitty":
             await screen.until(lambda: written[-1].startswith("\x1b_Ga=d,d=I,"))
             assert written[-1] == f"\x1b_Ga=d,d=I,{written[0].split(',')[2]},q=2\x1b\\"
+
+
+@pytest.mark.usefixtures("decoder")
+async def test_a_lock_leaves_nothing_of_a_picture_on_the_screen() -> None:
+    async with driven(a_talk(), settings=Settings(pictures="kitty")) as screen:
+        written: list[str] = []
+        screen.chat.write = written.append
+        await screen.press("alt+i")
+        await screen.until(lambda: isinstance(screen.app.screen, PictureView) and written)
+        await screen.app.lock()
+        await screen.until(lambda: isinstance(screen.app.screen, Locked))
+        await screen.until(lambda: written[-1].startswith("\x1b_Ga=d,d=I,"))
+        assert PLACEHOLDER not in screen.text()
+        assert "▀" not in screen.text()

@@ -17,6 +17,7 @@ from securechat.pictures.decoder import MAX_FILE, MAX_PIXELS
 from securechat.pictures.decoding import NotDrawable, decoded
 from securechat.pictures.pixels import Pixels
 from securechat.pictures.thumbnail import thumbnail_of
+from tests.pictures.hostile import judged, pictures
 from tests.pictures.made import BLUE, RED, Image, a_picture, a_png, chunk, opened
 
 
@@ -239,3 +240,9 @@ def test_every_way_to_write_one_is_read(name: str, tmp_path: Path) -> None:
     Image.new(mode, (9, 9)).save(out, kind, **how)
     pixels = drawn(tmp_path, out.getvalue(), (4, 4))
     assert (pixels.width, pixels.height) == (4, 4)
+
+
+def test_u_05_what_is_changed_a_little_is_shown_or_refused(tmp_path: Path) -> None:
+    """The long form is `python -m tests.pictures.hostile`."""
+    found = [judged(data, tmp_path) for data in pictures(12, seed=5)]
+    assert len(found) == 12

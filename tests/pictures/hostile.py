@@ -1,4 +1,7 @@
-"""Pictures with some bytes changed, through the real process: ``python -m tests.pictures.hostile --count 500 --seed S``."""
+"""Pictures with some bytes changed, through the real process.
+
+``python -m tests.pictures.hostile --count 500 --seed S`` prints how many were shown and refused.
+"""
 
 import argparse
 import os
@@ -54,9 +57,7 @@ def main() -> None:
             begun = time.monotonic()
             shown += judged(data, Path(folder)) is not None
             longest, done = max(longest, time.monotonic() - begun), done + 1
-    print(
-        f"{done:.0f} pictures: {shown:.0f} shown, {done - shown:.0f} refused; the longest took {longest:.2f} s"
-    )
+    print(f"{done:.0f} pictures: {shown:.0f} shown, {done - shown:.0f} refused; longest {longest:.2f} s")
 
 
 if __name__ == "__main__":

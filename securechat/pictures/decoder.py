@@ -21,8 +21,8 @@ MAX_FILE: Final = 32 * 1024 * 1024
 MAX_PIXELS: Final = 40_000_000
 """As the file declares them, before any is decoded: more than almost any camera makes."""
 
-MEMORY: Final = 640 * 1024 * 1024
-"""Bytes of address space: 40 million pixels of four bytes, twice, and the program."""
+MEMORY: Final = 768 * 1024 * 1024
+"""Bytes of address space: 40 million pixels of four bytes, three times, and the program."""
 
 CPU_SECONDS: Final = 5
 MAX_DRAWN: Final = 2048

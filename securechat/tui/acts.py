@@ -10,9 +10,6 @@ from textual.app import App
 
 from securechat.client.events import Message
 from securechat.locale.catalogue import tr
-from securechat.pictures.decoding import decoded_file
-from securechat.pictures.showing import box_of
-from securechat.pictures.terminal import Drawing, known
 from securechat.tui.bridge import Bridge
 from securechat.tui.completion import fuzzy
 from securechat.tui.composer import MAX_DRAFT, Composer, pasted
@@ -21,10 +18,10 @@ from securechat.tui.editor import edited
 from securechat.tui.emoji import with_emoji
 from securechat.tui.help import help_lines
 from securechat.tui.keys import KEYS, NUMBERS
+from securechat.tui.looking import look_at
 from securechat.tui.message_lines import clock, summary
 from securechat.tui.paint import Role, line
-from securechat.tui.picture_lines import picture_in
-from securechat.tui.picture_view import PictureView, Write
+from securechat.tui.picture_view import Write
 from securechat.tui.settings import Settings
 from securechat.tui.talk import Talk
 from securechat.tui.timeline import Timeline
@@ -334,24 +331,7 @@ class Acts:
         self._look_at("")
 
     def _look_at(self, which: str) -> None:
-        """Show the picture of a message: the one named, else the chosen one's, else the last there is."""
-        chosen = self._host.timeline.chosen_message()
-        messages = self._host.talk.window.messages if which or chosen is None else [chosen]
-        found = picture_in(messages, which)
-        if found is None:
-            self._warn(tr("there is no picture in it") if which or chosen else tr("there is no picture here"))
-            return
-
-        async def looked() -> None:
-            drawing = Drawing(known(self._host.settings.pictures))
-            size = self._host.app.size
-            box, colours = box_of(drawing, columns=size.width - 2, rows=size.height - 3)
-            path = await self._host.bridge.ask(lambda client: client.fetch_file(found.id))
-            pixels = await asyncio.to_thread(decoded_file, Path(path), box=box, colours=colours)
-            name = found.file.name if found.file is not None else ""
-            await self._host.app.push_screen_wait(PictureView(name, pixels, drawing, self._host.write))
-
-        self._host.run(looked())
+        look_at(self._host, which)
 
     # --- the screen ------------------------------------------------------------------------------
 

@@ -80,12 +80,12 @@ class PictureView(ModalScreen[None]):
 
     def __init__(self, name: str, pixels: Pixels, drawing: Drawing, write: Write) -> None:
         super().__init__()
-        self._name = name
+        self._called = name
         self._drawn = Drawn(pixels, drawing, write)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="picture"):
-            title = Rows([line((clean(self._name), Role.NAME), (f"  {tr('Esc goes back')}", Role.DIM))])
+            title = Rows([line((clean(self._called), Role.NAME), (f"  {tr('Esc goes back')}", Role.DIM))])
             title.styles.height = 1
             yield title
             yield self._drawn

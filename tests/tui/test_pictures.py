@@ -1,5 +1,6 @@
 """U-05: pictures on the screen: small ones with their messages, a large one when somebody asks for it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from securechat.pictures import small_png
 from securechat.pictures.decoding import NotDrawable
 from securechat.pictures.kitty import PLACEHOLDER
 from securechat.pictures.pixels import Pixels, scaled
-from securechat.tui import acts
+from securechat.tui import looking
 from securechat.tui.locked import Locked
 from securechat.tui.message_lines import Place, Setting, message_lines
 from securechat.tui.paint import Ink, plain
@@ -107,7 +108,7 @@ class Decoder:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> Decoder:
     found = Decoder(scaled(HALVES, 80, 64))
-    monkeypatch.setattr(acts, "decoded_file", found)
+    monkeypatch.setattr(looking, "decoded_file", found)
     return found
 
 
@@ -146,8 +147,30 @@ async def test_a_picture_is_looked_at_when_somebody_asks(decoder: Decoder) -> No
         await screen.until(lambda: screen.app.screen is screen.chat)
 
 
+async def test_a_picture_that_took_a_while_covers_nobodys_typing(
+    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = a_talk()
+    fetched = asyncio.Event()
+
+    async def fetch(id: str, *, to: str = "") -> str:  # noqa: A002 - the client's name
+        del to
+        await fetched.wait()
+        return client.files[id]
+
+    monkeypatch.setattr(client, "fetch_file", fetch)
+    async with driven(client, settings=SHOWN) as screen:
+        await screen.press("alt+i")
+        await screen.type("meanwhile")
+        await screen.app.bridge.ask(lambda _: fetched.set())
+        await screen.sees("the picture is here")
+        assert screen.app.screen is screen.chat
+        assert screen.chat.composer.text == "meanwhile"
+        assert len(decoder.asked) == 1
+
+
 async def test_a_hostile_picture_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acts, "decoded_file", Decoder(None))
+    monkeypatch.setattr(looking, "decoded_file", Decoder(None))
     async with driven(a_talk(), settings=SHOWN) as screen:
         await screen.type("/picture 50")
         await screen.press("enter")

@@ -23,6 +23,8 @@ from securechat.client.events import (
 )
 from securechat.pictures import small_png
 from securechat.pictures.pixels import Pixels
+from securechat.pictures.terminal import Drawing
+from securechat.tui.picture_view import PictureView
 from securechat.tui.settings import Settings
 from tests.tui.driving import Driven
 from tests.tui.fake import DAY, NOON, FakeClient, conversation, message
@@ -134,26 +136,31 @@ async def types(screen: Driven) -> None:
     await screen.sees("answering")
 
 
-def a_garden() -> bytes:
-    """The thumbnail of a photograph that nobody took: sky, sun, a hill, beds."""
+def a_photograph(scale: int = 1) -> Pixels:
+    """One that nobody took: sky, sun, a hill, beds."""
 
     def colour(x: int, y: int) -> tuple[int, int, int]:
-        if (x - 36) ** 2 + (y - 7) ** 2 < 16:
+        if (x - 36 * scale) ** 2 + (y - 7 * scale) ** 2 < 16 * scale**2:
             return (255, 214, 90)
-        hill = 14 + (x - 20) ** 2 // 90
-        if y < hill:
-            return (90 + 5 * (y // 2), 150 + 4 * (y // 2), 235)
-        bed = y > 20 and (x + y // 3) % 12 < 5
-        return (120, 84, 56) if bed else (66, 140 - 10 * (y % 3), 62)
+        if y < 14 * scale + (x - 20 * scale) ** 2 // (90 * scale):
+            step = y // (2 * scale)
+            return (90 + 5 * step, 150 + 4 * step, 235)
+        is_bed = y > 20 * scale and (x + y // 3) % (12 * scale) < 5 * scale
+        return (120, 84, 56) if is_bed else (66, 140 - 10 * (y // scale % 3), 62)
 
-    pixels = b"".join(bytes(colour(x, y)) for y in range(32) for x in range(48))
-    return small_png.write(Pixels(48, 32, pixels))
+    width, height = 48 * scale, 32 * scale
+    pixels = b"".join(bytes(colour(x, y)) for y in range(height) for x in range(width))
+    return Pixels(width, height, pixels)
 
 
 async def pictured(screen: Driven) -> None:
     await begin(screen)
     file = FileInfo(
-        name="beds.jpg", content_type="image/jpeg", size=1_840_000, state="offered", thumbnail=a_garden()
+        name="beds.jpg",
+        content_type="image/jpeg",
+        size=1_840_000,
+        state="offered",
+        thumbnail=small_png.write(a_photograph()),
     )
     await screen.happen(
         MessageReceived(
@@ -161,6 +168,12 @@ async def pictured(screen: Driven) -> None:
         )
     )
     await screen.sees("from the gate")
+
+
+async def looked_at(screen: Driven) -> None:
+    await begin(screen)
+    screen.app.push_screen(PictureView("beds.jpg", a_photograph(2), Drawing(), screen.chat.write))
+    await screen.sees("beds.jpg")
 
 
 async def unread(screen: Driven) -> None:
@@ -237,6 +250,7 @@ SCENES: Final = (
         (100, 30),
         Settings(pictures="blocks"),
     ),
+    Scene("looked", "The same, looked at.", looked_at, (100, 34)),
     Scene("unread", "Alt+A goes to what is new; a line says where it begins.", unread),
     Scene("held", "Keys that changed: nothing goes out, and the title says what to do.", held),
     Scene("switcher", "Ctrl+K: a few letters of a name.", switcher),

@@ -5,7 +5,7 @@ from typing import Final
 
 from securechat.cli.line_finding import Finding
 from securechat.cli.pictures import draw
-from securechat.cli.surface import Surface
+from securechat.cli.surface import OnTerminal, Surface
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.face import Face
 
@@ -18,7 +18,9 @@ async def _picture(face: Face, surface: Surface, command: Command, target: str) 
     if not which:
         return "there is no picture"
     place = Path(await face.fetch_file(which))
-    if not await surface.aside(lambda: draw(place)):
+    if isinstance(surface, OnTerminal):
+        await surface.aside(lambda: draw(place))
+    else:
         surface.tell(f"* pictures are drawn on a terminal; it is saved as {place}")
     return None
 

@@ -26,9 +26,6 @@ class _Answers:
         self.show = tell
         self.tell = tell
 
-    async def aside(self, work: Callable[[], None]) -> bool:
-        raise NotImplementedError(work)  # the screen draws pictures itself
-
     def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
         raise NotImplementedError(prompt)
 

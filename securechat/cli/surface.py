@@ -1,7 +1,7 @@
 """Where the line mode reads and writes: plain streams here, an editing terminal in `terminal.py`."""
 
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import click
 
@@ -23,8 +23,13 @@ class Surface(Protocol):
         """Print words about what goes on."""
         ...
 
-    async def aside(self, work: Callable[[], None]) -> bool:
-        """Do something that has the terminal for itself; False, and nothing done, if there is none."""
+
+@runtime_checkable
+class OnTerminal(Protocol):
+    """A surface that can leave its terminal to something else."""
+
+    async def aside(self, work: Callable[[], None]) -> None:
+        """Do something that has the terminal for itself meanwhile."""
         ...
 
 
@@ -41,7 +46,3 @@ class PlainSurface:
 
     def tell(self, text: str) -> None:
         click.echo(text, err=True)
-
-    async def aside(self, work: Callable[[], None]) -> bool:
-        del work
-        return False

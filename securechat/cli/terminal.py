@@ -28,6 +28,5 @@ class TerminalSurface:
     def tell(self, text: str) -> None:
         print(text)  # noqa: T201
 
-    async def aside(self, work: Callable[[], None]) -> bool:
+    async def aside(self, work: Callable[[], None]) -> None:
         await run_in_terminal(work, in_executor=True)
-        return True

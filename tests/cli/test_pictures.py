@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,23 @@ from tests.pictures.made import a_picture
 
 
 class Surface:
-    """Keeps what it is told; has a terminal if it is let."""
+    """Keeps what it is told."""
 
-    def __init__(self, *, terminal: bool) -> None:
+    def __init__(self) -> None:
         self.told: list[str] = []
-        self._terminal = terminal
 
     def show(self, text: str) -> None:
         self.told.append(text)
 
     tell = show
 
-    async def aside(self, work: Callable[[], None]) -> bool:
-        if self._terminal:
-            work()
-        return self._terminal
+    def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
+        raise NotImplementedError(prompt)
+
+
+class Terminal(Surface):
+    async def aside(self, work: Callable[[], None]) -> None:
+        work()
 
 
 def with_file(number: int, **fields: Any) -> Message:
@@ -65,7 +67,7 @@ class Face:
 
 
 async def said(face: Face, line: str, *, terminal: bool = True) -> list[str]:
-    surface = Surface(terminal=terminal)
+    surface = Terminal() if terminal else Surface()
     await LineMode(face, surface, user="alice", piped=False).take(line, "@bob")  # type: ignore[arg-type]
     return surface.told
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from tests.held_port import HeldPort
 
 PASSWORD: Final = "correct horse battery staple"
 SECONDS: Final = 60
@@ -21,9 +22,14 @@ class Shell:
     """A folder, a server in it, and the commands a person would type."""
 
     folder: Path
-    port: int = 0
     fingerprint: str = ""
     children: list[subprocess.Popen[str]] = field(default_factory=list)
+    held: HeldPort = field(default_factory=HeldPort)
+
+    @property
+    def port(self) -> int:
+        """Where the server is, and comes back."""
+        return self.held.number
 
     @property
     def home(self) -> Path:
@@ -77,7 +83,6 @@ class Shell:
 
     def start_server(self, *options: str) -> subprocess.Popen[str]:
         """Start the server on the shell's port; return when it says that it is ready."""
-        self.port = self.port or free_port()
         server = self.start(
             "server", "--port", str(self.port), "--cert", "server.pem", "--data", "data", *options
         )
@@ -134,10 +139,3 @@ def shell_in(folder: Path) -> Iterator[Shell]:
         yield shell
     finally:
         shell.end()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

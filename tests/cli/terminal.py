@@ -1,6 +1,5 @@
 """A command on a real pseudo-terminal, its screen drawn by pyte."""
 
-import contextlib
 import os
 import pty
 import select
@@ -15,6 +14,8 @@ import pyte
 
 WIDTH, HEIGHT = 100, 30
 SECONDS = 60
+WHERE_IS_THE_CURSOR = b"\x1b[6n"
+"""What prompt_toolkit asks of any terminal."""
 
 
 class Terminal:
@@ -60,10 +61,12 @@ class Terminal:
             self._read(0.3)
 
     def end(self) -> int:
-        """Return the exit code once the process has ended."""
+        """Return the exit code once the process has ended and all that it wrote is read."""
         deadline = time.monotonic() + SECONDS
         while self.process.poll() is None and time.monotonic() < deadline:
             self._read(0.1)
+        while self._read(0):
+            pass
         return self.process.wait(timeout=1)
 
     def close(self) -> None:
@@ -72,14 +75,19 @@ class Terminal:
             self.process.wait(timeout=SECONDS)
         os.close(self._primary)
 
-    def _read(self, seconds: float) -> None:
+    def _read(self, seconds: float) -> bool:
+        """Wait so long for something to read; whether there was."""
         ready, _, _ = select.select([self._primary], [], [], seconds)
         if not ready:
-            return
-        with contextlib.suppress(OSError):  # the other end has closed
+            return False
+        try:
             data = os.read(self._primary, 65536)
-            self.raw += data
-            self._stream.feed(data)
-            if b"\x1b[6n" in data:  # prompt_toolkit asks where the cursor is, as of any terminal
-                row, column = self._screen.cursor.y + 1, self._screen.cursor.x + 1
-                os.write(self._primary, f"\x1b[{row};{column}R".encode())
+        except OSError:  # the other end has closed
+            return False
+        asked = self.raw.count(WHERE_IS_THE_CURSOR)
+        self.raw += data
+        self._stream.feed(data)
+        if self.raw.count(WHERE_IS_THE_CURSOR) > asked:
+            row, column = self._screen.cursor.y + 1, self._screen.cursor.x + 1
+            os.write(self._primary, f"\x1b[{row};{column}R".encode())
+        return bool(data)

@@ -14,6 +14,7 @@ def chat(shell: Shell, user: str) -> Iterator[Terminal]:
         terminal.wait(lambda lines: any("Password for" in line for line in lines))
         terminal.type(PASSWORD + "\n")
         terminal.wait(lambda lines: any(line.startswith("* connected to") for line in lines))
+        terminal.wait(lambda lines: f"{user}>" in lines)  # from here on each key is the line editor's
         yield terminal
     finally:
         terminal.close()

@@ -49,11 +49,11 @@ async def test_a_call_that_waits_holds_up_no_other(profile: ProfileFolder) -> No
     holder.acknowledges = False
     async with serving(profile, holder), connected(profile) as face:
         message = await face.send("@bob", "x")
-        waiting = asyncio.ensure_future(face.acknowledged(message.local_id, 0.2))
+        waiting = asyncio.ensure_future(face.acknowledged(message.local_id, 60))
         assert (await face.status()).user == "alice"
         assert not waiting.done()
-        with pytest.raises(TimeoutError):
-            await waiting
+        waiting.cancel()
+        await asyncio.wait([waiting])
 
 
 async def test_messages_are_followed_and_acknowledged_by_plain_lines(profile: ProfileFolder) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 
 from securechat.client.errors import ClientError
 from securechat.errors import SecureChatError
+from securechat.server.app import App
 from tests.faults.camera import small_logs
 from tests.faults.command import Amount, Report, Wrong, command, play
 from tests.faults.disk import Disk, Operation, faulty_disk, full, io_error, read_only, well
@@ -76,17 +77,19 @@ class Story(Tale):
     ) -> None:
         super().__init__(people, alice, bob, chance, oracle)
         self.report = report
+        self.faults = random.Random(chance.getrandbits(64))
+        """Draws what fails: of its own, for how much is said before depends on the machine's speed."""
 
     async def trouble(self, where: str, disk: Disk) -> None:
         """One failure, its end, and what comes after."""
-        kind = self.chance.choice(list(KINDS))
-        failing = Failing(kind, self.chance.randint(0, 30))
+        kind = self.faults.choice(list(KINDS))
+        failing = Failing(kind, self.faults.randint(0, 30))
         disk.operation = failing
         talking = asyncio.create_task(self._talk())
         try:
             async with asyncio.timeout(PATIENCE):
                 await failing.struck.wait()
-            await asyncio.sleep(self.chance.random() * 0.1)
+            await asyncio.sleep(self.faults.random() * 0.1)
         except TimeoutError:
             if kind != "read fails":  # what is in SQLite's memory is not read
                 raise Wrong(f"{where}, {kind}: nothing was tried on the disk") from None
@@ -112,13 +115,24 @@ class Story(Tale):
         """All goes on; a server that ended itself is started again, as its service manager would."""
         app = self.people.app
         assert app is not None
-        if app.failure is not None:
+        if await _has_ended(app):
             self.report.counts["server ended itself"] += 1
             await self.people.stop_server()
             await self.people.start_server()
         for person in (self.alice, self.bob):
             if not await person.client.drained(RECOVERS_IN):
                 raise Wrong(f"the disk of the {where} is mended, and {person.name} does not go on")
+
+
+async def _has_ended(app: App) -> bool:
+    """Whether what failed has ended the server: known once its writer has written again, or never will."""
+    tasks = [asyncio.ensure_future(app._writer.find(lambda _: None)), asyncio.ensure_future(app.stopped())]
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return app.failure is not None
 
 
 async def _world(where: Path, chance: random.Random, report: Report, at_most: int) -> None:
@@ -136,7 +150,7 @@ async def _world(where: Path, chance: random.Random, report: Report, at_most: in
             await story.begin()
             await alice.open()
             for _ in range(at_most):
-                name = chance.choice(list(disks))
+                name = story.faults.choice(list(disks))
                 await story.trouble(name, disks[name])
             await alice.close()
             await story.end()

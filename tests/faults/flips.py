@@ -81,6 +81,10 @@ class Damage:
         path.write_bytes(data)
 
 
+CERTAIN: Final = Damage("home-alice/alice/account.json", 0, None)
+"""Nothing can be used with it: where this is not found out, nothing would be."""
+
+
 def draw(chance: random.Random, folder: Path) -> Damage:
     file = chance.choice([name for name in FILES if (folder / name).exists()])
     place = chance.randrange((folder / file).stat().st_size)
@@ -232,7 +236,7 @@ def _says_why(event: Event) -> bool:
 
 
 def world(where: Path, chance: random.Random, report: Report, at_most: int) -> None:
-    """One original, and so many damaged copies."""
+    """One original, and so many damaged copies; the first damage is `CERTAIN`, the others are drawn."""
     asyncio.run(_world(where, chance, report, at_most))
 
 
@@ -241,8 +245,8 @@ async def _world(where: Path, chance: random.Random, report: Report, at_most: in
         original = Original(where)
         await original.make()
         oracle.judge()
-        for _ in range(at_most):
-            damage = draw(chance, original.folder)
+        for number in range(at_most):
+            damage = draw(chance, original.folder) if number else CERTAIN
             await _try(where / "copy", original, damage, report, oracle)
 
 

@@ -66,6 +66,15 @@ class Oracle:
 
     def judge(self) -> None:
         """:raises Wrong: a key was used twice, or the oracle could not see"""
+        self.judge_keys()
+        if self._unread:
+            raise Wrong(f"the oracle could not read {len(self._unread)} messages")
+
+    def judge_keys(self) -> None:
+        """Judge what can be read by now: the rest may be of an epoch that others have still to hear of.
+
+        :raises Wrong: a key was used twice
+        """
         self.read()
         if self.twice:
             group, epoch, leaf, generation = self.twice[0]
@@ -73,8 +82,6 @@ class Oracle:
                 f"{len(self.twice)} keys used twice; the first: generation {generation} of leaf {leaf} "
                 f"in epoch {epoch} of group {group.hex()[:8]}"
             )
-        if self._unread:
-            raise Wrong(f"the oracle could not read {len(self._unread)} messages")
 
     def _place(self, message: PrivateMessage) -> Place | None:
         for secret, suite in self.secrets.get((message.group_id, message.epoch), {}).items():

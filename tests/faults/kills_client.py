@@ -119,7 +119,7 @@ class Tale:
             raise Wrong("bob cannot send what is queued")
         await self.bob.client.caught_up()
         await self._live("", 0, HANGS)
-        self.oracle.judge()
+        self.oracle.judge_keys()
         await settle(self.ledger, self._show_bob, BOB_HEARS_WITHIN)
         self.oracle.judge()
         Wrong.if_any(self.ledger.verdict())
@@ -258,8 +258,11 @@ async def _world(
         try:
             await tale.begin()
             await _kill(tale, report, report.counts[KILLS] + at_most)
-        except TimeoutError as late:
-            raise Wrong("something did not happen in time") from late
+        except (Wrong, TimeoutError) as other:
+            oracle.judge_keys()  # whatever else goes wrong after that comes of it
+            if isinstance(other, TimeoutError):
+                raise Wrong("something did not happen in time") from other
+            raise
         finally:
             await tale.close()
             await people.close()

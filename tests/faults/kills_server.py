@@ -37,6 +37,9 @@ HEALS_AFTER: Final = 20
 """Kills between two times when everything is left to heal."""
 
 PATIENCE: Final = 60
+SHOWN_WITHIN: Final = 60
+"""Seconds until what everybody has and nobody is shown is lost."""
+
 NAMES: Final = ("alice", "bob", "carol")
 LONGEST_LIFE: Final = 0.3
 """Seconds under load until a kill that is not aimed at anything."""
@@ -153,7 +156,7 @@ class Tale:
                     raise Wrong(f"{person.name} cannot send what is queued")
                 async with asyncio.timeout(PATIENCE):
                     await person.client.caught_up()
-        await settle(self.ledger, self._show_all, PATIENCE)
+        await settle(self.ledger, self._show_all, SHOWN_WITHIN)
         Wrong.if_any(self.ledger.verdict())
         codes = {person.client.fingerprint("#team").epoch_code for person in people}
         if len(codes) != 1:

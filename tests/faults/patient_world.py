@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from securechat.server.app import App, running
+from msgspec.structs import replace
+
 from securechat.server.config import Rate, ServerConfig
 from securechat.server.rate_limit import RULES
 from tests.scenarios.world import World
@@ -11,16 +12,8 @@ NO_LIMIT: Final = 1e12
 
 
 class PatientWorld(World):
-    async def start_server(self) -> App:
-        config = ServerConfig(
-            data=self.folder / "server",
-            host="127.0.0.1",
-            port=self.port,
-            rates={rule.name: Rate(NO_LIMIT, NO_LIMIT) for rule in RULES},
-        )
-        app = await self._stack.enter_async_context(running(config))
-        self.app, self.port = app, app.port
-        return app
+    def config(self) -> ServerConfig:
+        return replace(super().config(), rates={rule.name: Rate(NO_LIMIT, NO_LIMIT) for rule in RULES})
 
 
 def settings_without_limits() -> str:

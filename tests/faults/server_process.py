@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from tests.faults.command import Wrong
 from tests.faults.patient_world import settings_without_limits
 from tests.faults.process import Process
+from tests.held_port import HeldPort
 
 START: Final = 30
 """Seconds until a server that does not say that it is ready hangs."""
@@ -28,7 +28,8 @@ class ServerProcess(Process):
         super().__init__()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        self._held = HeldPort()
+        self.port = self._held.number
         self.settings = settings_without_limits()
         """What its file of options says."""
         self._module = module
@@ -105,10 +106,3 @@ class ServerProcess(Process):
         if seconds > STARTS_WITHIN:
             raise Wrong(f"the server took {seconds:.1f} s to start")
         return seconds
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -21,6 +21,7 @@ class ProcessWorld(World):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.server = DemoServer(folder / "server")
+        self.server.port = self.port
 
     @property
     def address(self) -> ServerAddress:

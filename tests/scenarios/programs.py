@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.cli.shell import SECONDS
-from tests.scenarios.world import Person, World, a_world
+from tests.scenarios.world import Person, World, a_world, without_long_draws
 
 
 @pytest_asyncio.fixture
-async def real_world(tmp_path: Path) -> AsyncIterator[World]:
+async def real_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A server and nobody yet; passwords are stretched for real, since the processes do it too."""
+    without_long_draws(monkeypatch.setattr)
     async with a_world(tmp_path) as made:
         yield made
 

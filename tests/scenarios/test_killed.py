@@ -8,11 +8,12 @@ import pytest
 import pytest_asyncio
 
 from tests.scenarios.processes import ProcessWorld, Sender, a_process_world
-from tests.scenarios.world import PATIENCE
+from tests.scenarios.world import PATIENCE, without_long_draws
 
 
 @pytest_asyncio.fixture
-async def killable(tmp_path: Path) -> AsyncIterator[ProcessWorld]:
+async def killable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProcessWorld]:
+    without_long_draws(monkeypatch.setattr)
     async with a_process_world(tmp_path) as world:
         yield world
 

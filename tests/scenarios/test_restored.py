@@ -300,7 +300,11 @@ async def test_n_03_who_was_added_since_is_in_again(world: World, first: str) ->
     assert len(epoch_codes((alice, bob, carol, dave))) == 1
 
 
-async def test_n_03_an_invitation_that_was_not_taken_yet_comes_again(world: World) -> None:
+async def test_n_03_an_invitation_that_was_not_taken_yet_comes_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of her who committed it: how long the others leave that to her is no matter here."""
+    monkeypatch.setattr(anchor, "COMMITTER_FIRST", 2.0 * PATIENCE)
     alice, _, _ = await room_of_three(world)
     dave = (await world.join("dave"))[0]
     await dave.client.caught_up()

@@ -1,12 +1,14 @@
 """A server and some people, over real sockets: what the scenarios are told with."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from securechat.client import anchor, backoff, intents, outbox, patience, reentry, sync
 from securechat.client.client import Client
 from securechat.client.config import Home, ServerAddress
 from securechat.client.device import Clock
@@ -16,11 +18,34 @@ from securechat.client.registration import register
 from securechat.client.trust import Trust
 from securechat.server.app import App, running
 from securechat.server.config import ServerConfig
+from tests.held_port import HeldPort
 
 PATIENCE = 20
 """Seconds until a step that does not happen is a failure."""
 
+LONGEST_DRAW = 3.0
+"""Seconds: the longest of the waits that are drawn at random. Some are up to ``PATIENCE`` and far beyond."""
+
+LONGEST_RETRY = 0.3
+"""Seconds until a line, or a request that decided nothing, is tried again: nobody here is spared by more."""
+
 E = TypeVar("E")
+
+
+def without_long_draws(put: Callable[[object, str, object], None]) -> None:
+    """Bound the waits that are drawn at random, so that no test waits for a draw.
+
+    :param put: sets an attribute of a module, for the time of a test
+    """
+
+    def jitter(longest: float) -> float:
+        return secrets.SystemRandom().uniform(0, min(longest, LONGEST_DRAW))
+
+    for module in (anchor, intents, reentry, sync):
+        put(module, "jitter", jitter)
+    put(backoff, "LONGEST_SECONDS", LONGEST_RETRY)
+    put(outbox, "RETRY_LONGEST", LONGEST_RETRY)
+    put(patience, "LONGEST_SECONDS", LONGEST_RETRY)
 
 
 class Person:
@@ -105,10 +130,12 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = 0
         self.app: App | None = None
         self.people: dict[str, Person] = {}
         self._stack = AsyncExitStack()
+        self._held = HeldPort()
+        self.port = self._held.number
+        """The server's, also while it is away."""
 
     @property
     def address(self) -> ServerAddress:
@@ -118,11 +145,12 @@ class World:
     def trust(self) -> Trust:
         return Trust(accept_new=True)
 
+    def config(self) -> ServerConfig:
+        return ServerConfig(data=self.folder / "server", host="127.0.0.1", port=self.port)
+
     async def start_server(self) -> App:
-        config = ServerConfig(data=self.folder / "server", host="127.0.0.1", port=self.port)
-        app = await self._stack.enter_async_context(running(config))
-        self.app, self.port = app, app.port
-        return app
+        self.app = await self._stack.enter_async_context(running(self.config()))
+        return self.app
 
     async def stop_server(self) -> None:
         await self._stack.aclose()

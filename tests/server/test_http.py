@@ -66,14 +66,20 @@ async def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
                 raise AssertionError
 
 
-async def test_n_04_healthz_asks_the_disk_and_needs_nobody(tmp_path: Path) -> None:
+async def test_n_04_healthz_asks_the_disk_and_needs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_module, "FRESH_SECONDS", 600.0)
     async with running_server(tmp_path, http_port=0) as app:
         before = app.counters.transactions
         assert await asked(app, GET.format("/healthz")) == ("200", "ok\n")
         assert app.counters.transactions == before + 1
         several = await asyncio.gather(*(asked(app, GET.format("/healthz")) for _ in range(5)))
         assert set(several) == {("200", "ok\n")}
-        assert app.counters.transactions == before + 1, "asked of the disk once a second"
+        assert app.counters.transactions == before + 1, "asked of the disk once in that time"
+        monkeypatch.setattr(health_module, "FRESH_SECONDS", 0.0)
+        assert await asked(app, GET.format("/healthz")) == ("200", "ok\n")
+        assert app.counters.transactions == before + 2
 
 
 async def test_n_04_a_full_disk_is_not_well(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ ONCE = Rate(1, 1e-6)
 
 
 async def test_o_05_what_is_too_fast_is_refused_and_comes_again_under_its_name(tmp_path: Path) -> None:
-    rates = {"messages": Rate(5, 50)}
+    rates = {"messages": Rate(5, 2)}
     async with running_server(tmp_path, rates=rates) as app, registered(app, "alice", "bob") as people:
         (_, alice), (_, bob) = people
         group, _ = await open_room(*people)

@@ -69,7 +69,7 @@ def test_g_02_a_traceback_as_json_is_in_its_object() -> None:
 def test_g_03_an_event_has_its_fields_beside_its_words(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     security_log.tell("admin", action="disable", user="alice")
-    (told,) = caplog.records
+    (told,) = (each for each in caplog.records if each.name.startswith("securechat"))
     assert OneLine().format(told).endswith("securechat.server.security admin action=disable user=alice")
     said = json.loads(OneObject().format(told))
     assert (said["event"], said["action"], said["user"]) == ("admin", "disable", "alice")

@@ -1,7 +1,6 @@
 """TLS 1.3 with our protocol, or nothing (T-01, T-02, T-03); a port that strangers cannot hold (O-01)."""
 
 import asyncio
-import logging
 import ssl
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ from securechat.server.certificate import make_certificate, read_certificate
 from securechat.server.tls import make_context
 from tests.server.peer import Peer, client_context
 from tests.server.running import running_server
+from tests.server.test_listener import complaints_of_ours
 
 
 async def handshake(app: App, context: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -81,7 +81,7 @@ async def test_t_03_without_our_protocol_the_connection_ends_unread(
         assert await everything(reader) == b""
         assert app.connections == 0
         writer.close()
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert complaints_of_ours(caplog) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_t_03_other_protocols_are_closed_and_logged_quietly(
         await everything(reader)
         writer.close()
         assert app.connections == 0
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert complaints_of_ours(caplog) == []
 
 
 async def test_o_01_silence_before_the_handshake_is_ended_and_costs_no_tls(

@@ -21,8 +21,8 @@ from securechat.tui.keys import keymap
 from securechat.tui.settings import Chosen, Settings
 from tests.tui.fake import FakeClient
 
-PAUSES = 400
-"""Looks at the screen before a test gives up: each lets everything that is waiting run."""
+PATIENCE = 20
+"""Seconds until what is not seen is a failure: the client has a thread of its own, which has to get a turn."""
 
 
 @dataclass
@@ -61,11 +61,11 @@ class Driven:
 
     async def until(self, seen: Callable[[], Any]) -> None:
         """Let the screen go on until something holds."""
-        for _ in range(PAUSES):
-            if seen():
-                return
+        given_up = time.monotonic() + PATIENCE
+        while not seen():
+            if time.monotonic() > given_up:
+                raise AssertionError(self.text())
             await self.pilot.pause(0.01)
-        raise AssertionError(self.text())
 
     async def sees(self, text: str) -> None:
         await self.until(lambda: text in self.text())

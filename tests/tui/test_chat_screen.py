@@ -275,10 +275,11 @@ async def test_history_comes_in_by_pages_in_both_directions() -> None:
         await screen.sees("message 1\n")
         assert "there is more below" in screen.text()
         for key, text in (("pagedown", "message 140"), ("pageup", "message 1\n")):
-            for _ in range(30):
-                await screen.press(key)
+            for _ in range(300):
                 if text in screen.text():
                     break
+                await screen.press(key)
+                await screen.until(lambda: not screen.chat.timeline.waits)
             assert text in screen.text()
         await screen.press("alt+end")
         await screen.sees("message 1500")

@@ -131,20 +131,28 @@ class Checker:
         return sorted(sequence for sequence, (sender, _) in said.items() if sender != but)
 
     def _agree(self, stories: Mapping[str, Story]) -> None:
-        codes: dict[bytes, dict[tuple[int, str], list[str]]] = {}
         for user, story in stories.items():
             for place in story.places:
                 if place.held:
                     self._verdict.says(f"held: {place.name} at {user}: {place.held}")
-                if place.state == "joined":
-                    codes.setdefault(place.group, {}).setdefault((place.epoch, place.code), []).append(user)
-                elif not self._is_guest(user, place.name):
+                if place.state != "joined" and not self._is_guest(user, place.name):
                     self._verdict.says(f"{place.state}: {place.name} at {user}")
+        codes = epochs_of(stories)
         self._verdict.checked["groups"] = len(codes)
         for group, those in codes.items():
             if len(those) > 1:
                 apart = {f"epoch {epoch}": users for (epoch, _), users in those.items()}
                 self._verdict.says(f"apart in group {group.hex()[:8]}: {apart}")
+
+
+def epochs_of(stories: Mapping[str, Story]) -> dict[bytes, dict[tuple[int, str], list[str]]]:
+    """Who is in which epoch of each group, by its number and its secrets."""
+    codes: dict[bytes, dict[tuple[int, str], list[str]]] = {}
+    for user, story in stories.items():
+        for place in story.places:
+            if place.state == "joined":
+                codes.setdefault(place.group, {}).setdefault((place.epoch, place.code), []).append(user)
+    return codes
 
 
 def _within(sequence: int, stays: Mapping[int, int | None]) -> bool:

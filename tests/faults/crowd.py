@@ -49,6 +49,9 @@ SIZES: Final = (0, 0, 0, 0, 40, 40, 300, 300, 1000, 1000, 4000, 16_000, 50_000)
 BURSTS: Final = (1, 1, 1, 2, 3, 5, 12, 40)
 """Messages that are said at once."""
 
+LEAST_LOOKS: Final = 3
+"""Whether everybody has everything is looked at so often, however long a look takes."""
+
 LARGE_BURST: Final = 3
 """More than so many at once, and they are small."""
 
@@ -285,7 +288,9 @@ class Crowd:
     async def quiet(self) -> bool:
         """Wait until everybody has everything; whether that came about in time."""
         deadline = time.monotonic() + self.plan.quiet
-        while time.monotonic() < deadline:
+        for look in count():
+            if look >= LEAST_LOOKS and time.monotonic() >= deadline:
+                break
             settled = await asyncio.gather(*(self._settle(seat) for seat in self.seats.values()))
             if all(settled) and not await self.behind():
                 return True

@@ -17,15 +17,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.checker import Checker, Verdict
+from tests.faults.checker import Checker, Verdict, epochs_of
 from tests.faults.crowd import Crowd, Plan
 from tests.faults.hosts import ClockedServer
 from tests.faults.member import bend
 from tests.faults.nemesis import Nemesis
-from tests.faults.orders import Account
+from tests.faults.orders import Account, Story
 
 TOLD = 200
 """Events of the end that are told when something is wrong."""
+
+LOOKS = 10
+"""At where everybody is, until members of one group in different epochs are apart."""
 
 EXAMPLES = 8
 """Of each kind of wrong that are told."""
@@ -61,7 +64,7 @@ class Run:
 
     async def judge(self) -> Verdict:
         self.crowd.look_at_stays()
-        stories = await self.crowd.stories(lines=True)
+        stories = await self._stories()
         told = {user: seat.told for user, seat in self.crowd.seats.items()}
         verdict = Checker(self.crowd.ledger, self.crowd.guests).judge(stories, told, self.crowd.stays)
         verdict.wrong += self.crowd.wrong
@@ -69,6 +72,16 @@ class Run:
             if user not in stories:
                 verdict.says(f"no story of {user}")
         return verdict
+
+    async def _stories(self) -> dict[str, Story]:
+        """What everybody has. One after the other is asked: what is committed meanwhile only some have."""
+        stories = await self.crowd.stories(lines=True)
+        for _ in range(LOOKS):
+            if all(len(those) == 1 for those in epochs_of(stories).values()):
+                break
+            await asyncio.sleep(0.5)
+            stories = await self.crowd.stories(lines=True)
+        return stories
 
     async def _break(self, nemesis: Nemesis, seconds: float) -> None:
         tasks = [asyncio.create_task(work) for work in (self.crowd.talk(), nemesis.run(), self._look())]

@@ -32,6 +32,9 @@ EACH: Final = 100
 HEALS_AFTER: Final = 20
 POINTS: Final = ("resumed", "resumed", "begin", "commit", "committed", "time")
 BOB_HEARS_WITHIN: Final = 20
+LOOKS: Final = 5
+"""Lives after which alice and bob must have come to be in one epoch."""
+
 ROOM: Final = 0.06
 """How often a life makes a room, or is invited to one."""
 
@@ -123,8 +126,17 @@ class Tale:
         await settle(self.ledger, self._show_bob, BOB_HEARS_WITHIN)
         self.oracle.judge()
         Wrong.if_any(self.ledger.verdict())
-        if self.epoch != self.bob.client.fingerprint("#team").epoch_code:
-            raise Wrong("alice and bob are in different epochs")
+        await self._agree()
+
+    async def _agree(self) -> None:
+        """:raises Wrong: alice and bob do not come to be in one epoch"""
+        for _ in range(LOOKS):
+            if self.epoch == self.bob.client.fingerprint("#team").epoch_code:
+                return
+            # Bob has tried a change again since alice's last life, or what she changed is on its way to him.
+            await self._live("", 0, HANGS)
+            await self.bob.client.caught_up()
+        raise Wrong("alice and bob are in different epochs")
 
     async def close(self) -> None:
         self._joining.cancel()

@@ -29,7 +29,7 @@ from tests.faults.ledger import Ledger, settle
 from tests.faults.power_client import cheap_passwords, renew
 from tests.faults.power_server import check_whole
 from tests.faults.server_process import ServerProcess
-from tests.scenarios.world import Person, World
+from tests.scenarios.world import Person, World, in_one_epoch
 
 KILLS: Final = "server kills"
 EACH: Final = 100
@@ -158,8 +158,7 @@ class Tale:
                     await person.client.caught_up()
         await settle(self.ledger, self._show_all, SHOWN_WITHIN)
         Wrong.if_any(self.ledger.verdict())
-        codes = {person.client.fingerprint("#team").epoch_code for person in people}
-        if len(codes) != 1:
+        if not await in_one_epoch(*people):
             raise Wrong("not all are in the same epoch of the room")
 
     async def says(self, person: Person, place: str) -> None:

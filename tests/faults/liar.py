@@ -1,15 +1,13 @@
-"""A server that says a message is on its disk before it is, and then dies: what a run must find out.
+"""A server that says a message is on its disk and does not write it: what a run must find out.
 
     python -m tests.faults.liar server ...
 
-The first transaction with a message after a moment's peace is answered and not written; then the
-process ends, as a power cut would end it.
+After some that are stored as they should be, every transaction with a message is answered and not written.
+Whoever has an answer kills it then, as a power cut would.
 """
 
-import os
 import runpy
 import sys
-import threading
 from typing import Any, Final
 
 import apsw
@@ -18,9 +16,6 @@ from securechat.server.store import writer
 
 HONEST: Final = 5
 """Messages that are stored as they should be."""
-
-SECONDS: Final = 0.3
-"""From the lie to the end: long enough for the answer to leave."""
 
 
 class Hasty:
@@ -36,7 +31,6 @@ class Hasty:
     def execute(self, statement: str, *arguments: Any) -> Any:
         if statement != "COMMIT" or self._before < HONEST or self._messages() == self._before:
             return self._db.execute(statement, *arguments)
-        threading.Timer(SECONDS, os._exit, (1,)).start()
         return self._db.execute("ROLLBACK")
 
     def _messages(self) -> int:

@@ -41,7 +41,7 @@ from tests.faults.generations import Oracle, watching_generations
 from tests.faults.ledger import Ledger, settle
 from tests.faults.member import cheap
 from tests.faults.patient_world import PatientWorld
-from tests.scenarios.world import PATIENCE, Person, World
+from tests.scenarios.world import PATIENCE, Person, World, in_one_epoch
 
 EACH: Final = 60
 A_LIFE: Final = 12
@@ -174,8 +174,7 @@ class Tale:
                 await person.client.caught_up()
         await settle(self.ledger, self._show, PATIENCE)
         Wrong.if_any(self.ledger.verdict())
-        codes = {person.client.fingerprint("#team").epoch_code for person in (self.alice, self.bob)}
-        if len(codes) != 1:
+        if not await in_one_epoch(self.alice, self.bob):
             raise Wrong("the two are in different epochs")
 
     async def says(self, person: Person, place: str) -> None:

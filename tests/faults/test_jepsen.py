@@ -108,7 +108,7 @@ async def test_q_01_a_server_that_acknowledges_before_it_stores_is_found(
     for number in range(1, 7):
         await say(run, 1)
         await heard(run, "acknowledged", number)
-    await run.server.ended()
+    await run.server.kill()
     run.server.module = "securechat"
     await run.server.start()
     await run.crowd.seats["m01"].open()

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from pathlib import Path
 
+from tests.cli.shell import SECONDS
 from tests.client.test_bots import BESIDE, HOLDING
 from tests.scenarios.programs import command, password_file, started
 from tests.scenarios.programs import real_world as real_world  # noqa: PLC0414 - a fixture
@@ -22,18 +23,18 @@ async def test_both_bots_answer_each_message_once_also_those_that_came_while_the
 
     async with started(*own) as bot:
         await alice.says("@echo", "one")
-        await alice.hears("one")
+        await alice.hears("one", within=SECONDS)
         bot.process.kill()
         await bot.process.wait()
     await alice.says("@echo", "two")
     async with started(*own):
-        await alice.hears("two")
+        await alice.hears("two", within=SECONDS)
     async with started(*command(echo, "agent", password=True)) as agent:
         word, path = (await agent.line()).split()
         assert word == "ready"
         async with started(str(beside), path):
             await alice.says("@echo", "three")
-            await alice.hears("three")
+            await alice.hears("three", within=SECONDS)
         assert (await agent.ended(signal.SIGTERM))[0] == 0
 
     assert alice.heard() == ["one", "two", "three"]

@@ -8,6 +8,7 @@ may read: passwords, tokens, private keys, secrets of MLS, plaintext, and who ta
 
 import asyncio
 import contextlib
+import gc
 import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
@@ -157,6 +158,7 @@ def _names(db: Any) -> list[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def evening(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Evening]:
+    gc.collect()  # what other tests left is not to be told of here
     ears, root = Ears(), logging.getLogger()
     before = root.level
     root.addHandler(ears)

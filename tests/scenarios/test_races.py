@@ -7,7 +7,7 @@ from securechat.client import intents
 from securechat.client.events import Invited, MembersChanged
 from securechat.client.intents import What
 from tests.scenarios.test_rooms import room_of_three
-from tests.scenarios.world import PATIENCE, Person, World
+from tests.scenarios.world import PATIENCE, Person, World, in_one_epoch
 
 
 def left(name: str, event: MembersChanged) -> bool:
@@ -22,13 +22,13 @@ async def fresh_keys(person: Person) -> None:
     await asyncio.wait_for(settled, PATIENCE)
 
 
-async def settled_in(world: World, name: str = "#team") -> set[str | None]:
-    """Wait until nobody has anything left to do; return the epoch codes."""
+async def settled_in(world: World) -> bool:
+    """Wait until nobody has anything left to do; whether all are in one epoch then."""
     people = [person for person in world.people.values() if person.name != "dave"]
     for person in people:
         assert await person.client.drained(PATIENCE)
         await person.client.caught_up()
-    return {person.client.fingerprint(name).epoch_code for person in people}
+    return await in_one_epoch(*people)
 
 
 async def test_all_who_commit_at_once_succeed_in_turn(world: World) -> None:
@@ -43,7 +43,7 @@ async def test_all_who_commit_at_once_succeed_in_turn(world: World) -> None:
             if other is not person:
                 await person.hears(f"{other.name} is there")
 
-    assert len(await settled_in(world)) == 1
+    assert await settled_in(world)
     assert people[0].client.conversation("#team").epoch >= epoch + 3
 
 
@@ -59,7 +59,7 @@ async def test_messages_and_commits_at_once_cost_no_message_and_no_order(world: 
                 await fresh_keys(person)
 
     await asyncio.gather(*(talk(person) for person in people))
-    assert len(await settled_in(world)) == 1
+    assert await settled_in(world)
 
     for person in people:
         for sender, expected in texts.items():

@@ -35,7 +35,7 @@ from securechat.server.reopening import Reopening
 from securechat.server.store.sqlite import open_database
 from securechat.server.values import Caller, Decision
 from tests.scenarios.test_rooms import room_of_three
-from tests.scenarios.world import PATIENCE, Person, World
+from tests.scenarios.world import PATIENCE, Person, World, in_one_epoch
 
 SWEPT_AFTER = 600.0
 """Seconds that those who stay let pass here before they commit that somebody left."""
@@ -89,10 +89,6 @@ async def reaches(person: Person, epoch: int, name: str = "#team") -> None:
 
 def texts(person: Person, name: str) -> list[str]:
     return [message.text for message in person.client.messages(name, 1000)]
-
-
-def epoch_codes(people: tuple[Person, ...], name: str = "#team") -> set[str | None]:
-    return {person.client.fingerprint(name).epoch_code for person in people}
 
 
 async def settled(*people: Person) -> None:
@@ -155,7 +151,7 @@ async def test_n_03_whoever_comes_first_what_was_said_is_there_once(
         assert [event for event in person.events if isinstance(event, Undecryptable | Held)] == []
     assert texts(people[0], "@bob") == ["hi alice", "hi bob"]
     assert texts(people[1], "@alice") == ["hi alice", "hi bob"]
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
 
 
 async def test_n_03_who_was_connected_all_the_time_brings_it_back_too(world: World) -> None:
@@ -172,7 +168,7 @@ async def test_n_03_who_was_connected_all_the_time_brings_it_back_too(world: Wor
         await person.hears("all there?")
     for person in people:
         assert texts(person, "#team") == [*SAID, "all there?"]
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
 
 
 async def test_n_03_who_was_away_all_the_time_hears_what_was_lost(world: World) -> None:
@@ -199,7 +195,7 @@ async def test_n_03_who_was_away_all_the_time_hears_what_was_lost(world: World) 
 
     assert sorted(carol.heard()) == ["one", "two"]
     assert not any(isinstance(event, Undecryptable) for person in people for event in person.events)
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
 
 
 async def test_n_03_who_speaks_before_the_others_are_back_is_heard_by_all(world: World) -> None:
@@ -240,7 +236,7 @@ async def test_n_03_a_committer_who_never_returns_is_not_needed(world: World) ->
 
     for person in (bob, carol):
         assert texts(person, "#team") == [*SAID, "without alice"]
-    assert len(epoch_codes((bob, carol))) == 1
+    assert await in_one_epoch(bob, carol)
 
 
 async def test_n_03_who_was_removed_since_is_removed_again_and_reads_nothing(world: World) -> None:
@@ -297,7 +293,7 @@ async def test_n_03_who_was_added_since_is_in_again(world: World, first: str) ->
         await person.hears("yes")
 
     assert texts(carol, "#team") == ["I am here", "dave?", "yes"]
-    assert len(epoch_codes((alice, bob, carol, dave))) == 1
+    assert await in_one_epoch(alice, bob, carol, dave)
 
 
 async def test_n_03_an_invitation_that_was_not_taken_yet_comes_again(
@@ -438,7 +434,7 @@ async def test_n_03_an_account_made_since_is_made_again_with_its_keys(world: Wor
 
     assert texts(alice, "#team") == ["I am new", "still me"]
     assert texts(dave, "#team") == ["I am new", "still me"]
-    assert len(epoch_codes((alice, bob, carol, dave))) == 1
+    assert await in_one_epoch(alice, bob, carol, dave)
 
 
 async def test_n_03_two_restores_in_a_row(world: World) -> None:
@@ -462,7 +458,7 @@ async def test_n_03_two_restores_in_a_row(world: World) -> None:
     for person in people:
         assert texts(person, "#team") == [*SAID, "lost twice", "again"]
         assert [event for event in person.events if isinstance(event, Undecryptable | Held)] == []
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
 
 
 async def test_n_03_the_same_copy_twice(world: World) -> None:
@@ -483,7 +479,7 @@ async def test_n_03_the_same_copy_twice(world: World) -> None:
     for person in people:
         assert texts(person, "#team") == [*SAID, "once", "twice"]
         assert [event for event in person.events if isinstance(event, Undecryptable | Held)] == []
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
 
 
 async def test_d_06_data_that_went_back_unsaid_is_noticed_and_held(world: World) -> None:
@@ -511,7 +507,7 @@ async def test_d_06_data_that_went_back_unsaid_is_noticed_and_held(world: World)
     for person in people:
         assert texts(person, "#team") == [*SAID, "to whom?", "now it has"]
         assert not person.client.conversation("#team").held_code
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
 
 
 def head_of(world: World, name: str, person: Person) -> int:
@@ -696,4 +692,4 @@ async def test_n_03_who_is_on_another_branch_comes_back_by_a_new_invitation(worl
     await alice.says("#team", "welcome back")
     await bob.hears("welcome back")
     assert bob.client.conversation("#team").held_code == ""
-    assert len(epoch_codes((alice, bob))) == 1
+    assert await in_one_epoch(alice, bob)

@@ -13,8 +13,8 @@ import pytest
 from securechat.client.events import Held, Undecryptable
 from tests.faults.generations import watching_generations
 from tests.scenarios.test_crash_points import CrashingChanges, crash_and_restart
-from tests.scenarios.test_restored import SAID, a_lost_day, bring_back, epoch_codes, settled, texts
-from tests.scenarios.world import PATIENCE, World
+from tests.scenarios.test_restored import SAID, a_lost_day, bring_back, settled, texts
+from tests.scenarios.world import PATIENCE, World, in_one_epoch
 
 LAST = 24
 """Changes of one who catches up, and some more."""
@@ -62,5 +62,5 @@ async def test_n_03_a_crash_amid_the_catching_up_loses_nothing_and_repeats_nothi
         assert [event for event in person.events if isinstance(event, Undecryptable | Held)] == []
     assert texts(people[0], "@bob") == ["hi alice", "hi bob"]
     assert texts(people[1], "@alice") == ["hi alice", "hi bob"]
-    assert len(epoch_codes(people)) == 1
+    assert await in_one_epoch(*people)
     assert await people[who].client.drained(PATIENCE)

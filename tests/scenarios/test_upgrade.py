@@ -310,7 +310,12 @@ async def test_who_follows_crashes_at_any_change_and_goes_on(
     crashing = CrashingChanges(bob.client, point, committed=committed)
     await alice.client.upgrade("@bob")
     await alice.says("@bob", "after")
-    await crashing.over.wait()
+    crash = asyncio.ensure_future(crashing.over.wait())
+    done = asyncio.ensure_future(has_all(bob, "after"))  # what comes at once may be fewer changes
+    await asyncio.wait((crash, done), return_when=asyncio.FIRST_COMPLETED)
+    for task in (crash, done):
+        task.cancel()
+    await asyncio.gather(crash, done, return_exceptions=True)
 
     await crash_and_restart(bob)
     await bob.hears("after")
@@ -319,6 +324,12 @@ async def test_who_follows_crashes_at_any_change_and_goes_on(
 
     assert bob.heard() == ["from before", "after"]
     assert names(bob) == ["@alice"]
+
+
+async def has_all(person: Person, text: str) -> None:
+    await person.hears(text)
+    assert await person.client.drained(PATIENCE)
+    await person.client.caught_up()
 
 
 async def test_who_leaves_just_before_does_not_come_along(

@@ -104,17 +104,19 @@ class Person:
                 self.events.append(event)
                 self._news.notify_all()
 
-    async def sees(self, kind: type[E], matches: Callable[[E], bool] = lambda _: True) -> E:
+    async def sees(
+        self, kind: type[E], matches: Callable[[E], bool] = lambda _: True, *, within: float = PATIENCE
+    ) -> E:
         """Wait for an event; those of before count too."""
-        async with asyncio.timeout(PATIENCE), self._news:
+        async with asyncio.timeout(within), self._news:
             while True:
                 for event in self.events:
                     if isinstance(event, kind) and matches(event):
                         return event
                 await self._news.wait()
 
-    async def hears(self, text: str) -> MessageReceived:
-        return await self.sees(MessageReceived, lambda event: event.message.text == text)
+    async def hears(self, text: str, *, within: float = PATIENCE) -> MessageReceived:
+        return await self.sees(MessageReceived, lambda event: event.message.text == text, within=within)
 
     def heard(self) -> list[str]:
         return [event.message.text for event in self.events if isinstance(event, MessageReceived)]
@@ -123,6 +125,29 @@ class Person:
         """Send, and wait until the server has it."""
         message = await self.client.send(to, text)
         await self.client.acknowledged(message.local_id, PATIENCE)
+
+
+async def in_one_epoch(*people: Person, name: str = "#team") -> bool:
+    """Whether all come to be in one epoch, with the same secrets.
+
+    Not at once: what one of them commits, perhaps as a second attempt, is on its way to the others.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while len({person.client.fingerprint(name).epoch_code for person in people}) != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def no_transport_left() -> None:
+    """Let those close that were cut in a handshake, or the collector finds them in another test."""
+    transports = getattr(asyncio.get_running_loop(), "_transports", {})
+    for _ in range(1_000):
+        if all(each._sock is None for each in list(transports.values())):
+            return
+        await asyncio.sleep(0.001)
 
 
 class World:
@@ -178,8 +203,7 @@ class World:
         for person in self.people.values():
             await person.close()
         await self.stop_server()
-        for _ in range(20):  # transports that were cut in the middle of a handshake close a few turns later
-            await asyncio.sleep(0)
+        await no_transport_left()
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from securechat.tui.settings import Chosen, Settings
 from tests.tui.fake import FakeClient
 
 PATIENCE = 20
-"""Seconds until what is not seen is a failure: the client has a thread of its own, which has to get a turn."""
+"""Seconds until what is not seen is a failure: the client's thread has to get its turn, too."""
 
 
 @dataclass

@@ -25,9 +25,12 @@ OLDEST_NODE: Final = (20, 19)
 INSTALL_SECONDS: Final = 100
 QUIETLY: Final = (
     *("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"),
-    *("--fetch-retries=1", "--fetch-retry-mintimeout=2000", "--fetch-retry-maxtimeout=5000"),
+    *("--fetch-retry-mintimeout=2000", "--fetch-retry-maxtimeout=5000"),
 )
-"""Nothing of the packages runs while they are installed; without a network that is said soon."""
+"""Nothing of the packages runs while they are installed."""
+RETRIES: Final = {True: 5, False: 1}
+"""How often npm asks again: in the gate a registry's bad moment is no fault; elsewhere, without a network,
+that is said soon."""
 
 
 class NodeMissing(Exception):
@@ -58,7 +61,7 @@ def install(node: Node, script: str, folder: Path) -> Path:
     lock = (PEERS / f"{script}.lock.json").read_text()
     (folder / "package-lock.json").write_text(lock)
     (folder / "package.json").write_text(json.dumps(json.loads(lock)["packages"][""]))
-    command = [*node.npm, "ci", *QUIETLY]
+    command = [*node.npm, "ci", *QUIETLY, f"--fetch-retries={RETRIES[bool(os.environ.get('CI'))]}"]
     path = os.pathsep.join([str(node.executable.parent), os.environ.get("PATH", "")])
     try:
         subprocess.run(

@@ -16,9 +16,12 @@ from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage, fresh_psk
 from tests.interop import quirks
 from tests.interop.agreement import check_agreement
 from tests.interop.members import Member, Ours
+from tests.interop.node import INSTALL_SECONDS
 from tests.interop.peer import Peer, PeerRefused
 from tests.interop.steps import private_extension
 from tests.interop.world import World
+
+pytestmark = pytest.mark.timeout(60 + 2 * INSTALL_SECONDS)  # npm may take its time before the first begins
 
 
 def group_of(peer: Peer, *kinds: str) -> World:

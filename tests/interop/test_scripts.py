@@ -5,8 +5,11 @@ from typing import Final
 import pytest
 
 from securechat.mls.cipher_suite import PRIVATE_HYBRID_NUMBER
+from tests.interop.node import INSTALL_SECONDS
 from tests.interop.peer import Peer
 from tests.interop.script import ScriptFailed, run_script
+
+pytestmark = pytest.mark.timeout(60 + 2 * INSTALL_SECONDS)  # npm may take its time before the first begins
 
 STEPS: Final = 100
 SCRIPTS: Final = {"1": (3, 8), "2": (PRIVATE_HYBRID_NUMBER, 13)}

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.tui.driving import driven
+from tests.tui.driving import Driven, driven
 from tests.tui.scenes import SCENES, Scene, garden
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -20,11 +22,19 @@ stands in [cli.md](cli.md#the-full-screen); F1 shows it on the screen.
 """
 
 
-async def drawn(scene: Scene) -> tuple[str, str]:
-    """Return a scene as text and as a picture."""
+@asynccontextmanager
+async def played(scene: Scene) -> AsyncIterator[Driven]:
+    """Come to a scene. What the client's thread has still to answer may not be on the screen yet."""
     async with driven(garden(), size=scene.size, settings=scene.settings) as screen:
         await scene.come(screen)
         await screen.pilot.pause()
+        yield screen
+
+
+async def drawn(scene: Scene) -> tuple[str, str]:
+    """Return a scene as text and as a picture."""
+    async with played(scene) as screen:
+        await screen.pilot.pause(0.5)
         return screen.text(), picture(screen.app.export_screenshot(title="securechat chat alice"))
 
 

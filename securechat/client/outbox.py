@@ -159,8 +159,8 @@ class Outbox:
             self._sender = self._tasks.spawn(self._send(), "outbox")
 
     async def _send(self) -> None:
-        while self._online and self._outstanding < self._window:
-            request = self._next()
+        while self._online and self._outstanding < self._window and self._timer is None:
+            request, sent = self._next(), self._sent
             if request is None:
                 return
             try:
@@ -168,6 +168,8 @@ class Outbox:
             except RefusedByServer as refused:
                 self._retry_from(request.name, refused)
                 return
+            if self._sent != sent:
+                continue  # one before it was refused meanwhile, and has its turn first
             future = self._session.send_named(request.name, request.body)
             self._sent = request.name
             self._outstanding += 1

@@ -13,7 +13,15 @@ from securechat.client.outbox import Outbox, Parcel, Purpose, StoredRequest, par
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.protocol.limits import MAX_BODY
-from securechat.protocol.messages import Answer, Appended, Carried, PutChunk, SendMessage, Uploaded
+from securechat.protocol.messages import (
+    Answer,
+    Appended,
+    Carried,
+    PutChunk,
+    RequestBody,
+    SendMessage,
+    Uploaded,
+)
 from tests.client.parts import NotingSession, Told, a_moment, a_store
 
 
@@ -257,6 +265,37 @@ async def test_what_is_too_large_for_a_frame_goes_up_first(desk: Desk) -> None:
     chunks = [each for each in desk.session.asked if isinstance(each, PutChunk)]
     assert b"".join(chunk.data for chunk in chunks) == data
     assert desk.names == [1]
+
+
+@pytest.mark.parametrize("first_again", [False, True])
+async def test_what_is_refused_while_something_goes_up_is_sent_again_and_before_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, first_again: bool
+) -> None:
+    """Q-05: its turn had been passed over, and the server takes nothing out of order."""
+    clock = Clockwork(monkeypatch)
+    go_on = asyncio.Event()
+    honest = desk.session.request
+
+    async def slow(body: RequestBody) -> Answer:
+        await go_on.wait()
+        return await honest(body)
+
+    monkeypatch.setattr(desk.session, "request", slow)
+    desk.session.answers = [Uploaded(MAX_BODY + 1, b"n" * 32), Uploaded(MAX_BODY + 1, b"n" * 32)]
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    desk.put(b"names it", parcels=(parcel(bytes(MAX_BODY + 1)),))
+    await a_moment()
+    desk.session.futures[0].set_exception(refusal("busy"))
+    await a_moment()
+    if first_again:
+        await clock.pass_by()
+    go_on.set()
+    await a_moment()
+    if not first_again:
+        await clock.pass_by()
+
+    assert desk.names == [1, 1, 2]
 
 
 def test_what_fits_a_frame_travels_in_it() -> None:

@@ -5,6 +5,7 @@ known: behind what the copy still has, or where the commit that began its epoch 
 are offered first; what nobody can bring back holds the conversation, with a code, and is looked for again.
 """
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -91,8 +92,8 @@ class Anchor:
     """What the last sync said of conversations without a place; each is used once."""
     _offered: dict[int, int] = field(default_factory=dict)
     """The last epoch whose commit was offered on this connection."""
-    _yielded: dict[int, int] = field(default_factory=dict)
-    """The last epoch whose commit was left to its committer for a while."""
+    _yielded: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """The last epoch whose commit was left to its committer for a while, and until when (the loop's time)."""
     _looks: dict[int, int] = field(default_factory=dict)
 
     def offline(self) -> None:
@@ -224,13 +225,24 @@ class Anchor:
             # It said no, or said yes and did not mean it: not at once again.
             del self._offered[conversation]
             return self._wait(conversation, "restored_refused", why="the log did not move")
-        if commit.is_better_brought_by_its_committer and self._yielded.get(conversation, -1) < epoch:
-            self._yielded[conversation] = epoch
-            return COMMITTER_FIRST / 2 + jitter(COMMITTER_FIRST)
+        left = (
+            self._left_to_committer(conversation, epoch) if commit.is_better_brought_by_its_committer else 0
+        )
+        if left:
+            return left
         self._offered[conversation] = epoch
         with self.changes.change() as change:
             self._put_offer(change, record, commit)
         return 0
+
+    def _left_to_committer(self, conversation: int, epoch: int) -> float:
+        """Return the seconds that the committer still has, however often we are woken meanwhile."""
+        now = asyncio.get_running_loop().time()
+        known = self._yielded.get(conversation)
+        if known is None or known[0] < epoch:
+            known = epoch, now + COMMITTER_FIRST / 2 + jitter(COMMITTER_FIRST)
+            self._yielded[conversation] = known
+        return max(0.0, known[1] - now)
 
     def _put_offer(self, change: Change, record: ConversationRecord, commit: KeptCommit) -> None:
         group = self.groups.group(change.db, record.id)

@@ -316,6 +316,37 @@ async def test_n_03_an_invitation_that_was_not_taken_yet_comes_again(
     await dave.hears("welcome")
 
 
+async def test_n_03_who_is_woken_meanwhile_leaves_an_invitation_to_her_who_made_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Welcome is only with her: whoever writes before she is back must not make it useless."""
+    monkeypatch.setattr(anchor, "COMMITTER_FIRST", 2.0 * PATIENCE)
+    alice, bob, carol = await room_of_three(world)
+    dave = (await world.join("dave"))[0]
+    await dave.client.caught_up()
+    copy = copy_of(world)
+    await alice.client.invite("#team", "dave")
+    await settled(bob, carol)
+    for person in (alice, carol, dave):
+        await person.close()
+    await bring_back(world, copy)
+    await bob.sees(Notice, lambda event: event.code == "server_restored")
+    await bob.client.caught_up()
+    before = head_of(world, "#team", bob)
+
+    for number in range(2):
+        await bob.client.send("#team", f"{number}: where is everybody?")
+        await bob.client.caught_up()
+    assert bob.client._engine._sync.anchor._offered == {}
+    assert head_of(world, "#team", bob) == before
+
+    await alice.open()
+    await dave.open()
+    await dave.sees(Invited)
+    await dave.client.join("#team")
+    await dave.hears("1: where is everybody?")
+
+
 async def test_n_03_whose_invitation_nobody_brought_back_is_invited_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

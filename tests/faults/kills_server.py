@@ -20,7 +20,7 @@ from unittest import mock
 
 import apsw
 
-from securechat.client import backoff, outbox
+from securechat.client import backoff, intents, outbox
 from securechat.client.config import ServerAddress
 from securechat.client.errors import ClientError
 from securechat.client.events import Invited
@@ -253,6 +253,7 @@ def hurried_clients() -> Iterator[None]:
         mock.patch.object(backoff, "LONGEST_SECONDS", 0.1),
         mock.patch.object(outbox, "RETRY_FIRST", 0.02),
         mock.patch.object(outbox, "RETRY_LONGEST", 0.1),
+        mock.patch.object(intents, "RETRY_LONGEST", 0.5),
     ):
         yield
 

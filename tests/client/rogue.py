@@ -28,6 +28,7 @@ from securechat.protocol.messages import (
     ServerHello,
 )
 from securechat.protocol.server_connection import Greeted, Requested, ServerConnection
+from tests.held_port import HeldPort
 
 DROP = "drop"
 SILENCE = "silence"
@@ -60,7 +61,12 @@ class Rogue:
     asked: list[RequestBody] = field(default_factory=list)
     connections: list[ServerConnection] = field(default_factory=list)
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
-    port: int = 0
+    held: HeldPort = field(default_factory=HeldPort)
+    """Its own, and that of who takes its place."""
+
+    @property
+    def port(self) -> int:
+        return self.held.number
 
     @property
     def address(self) -> ServerAddress:
@@ -142,7 +148,7 @@ class Rogue:
 
 @contextlib.asynccontextmanager
 async def running(rogue: Rogue) -> AsyncIterator[Rogue]:
-    """Run a rogue on a free port of localhost."""
+    """Run a rogue on its port of localhost."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(rogue.certificate)
     if rogue.alpn:
@@ -150,7 +156,6 @@ async def running(rogue: Rogue) -> AsyncIterator[Rogue]:
     # What a refusing client does to a handshake is not this server's concern.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     server = await asyncio.start_server(rogue.serve, "127.0.0.1", rogue.port, ssl=context)
-    rogue.port = server.sockets[0].getsockname()[1]
     try:
         yield rogue
     finally:

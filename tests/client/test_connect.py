@@ -191,9 +191,9 @@ async def test_a_changed_identity_is_a_hard_stop_and_a_new_certificate_is_none(
         assert not told(rogue)
         await opened(rogue, home, Trust(fingerprint=rogue.fingerprint))
         await opened(rogue, home, Trust())
-        identity, port = rogue.identity, rogue.port
+        identity, held = rogue.identity, rogue.held
 
-    async with running(Rogue(self_signed(folder), identity, port=port)) as renewed:
+    async with running(Rogue(self_signed(folder), identity, held=held)) as renewed:
         await opened(renewed, home, Trust())
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Self
 
+from tests.held_port import HeldPort
+
 MAX_HELD: Final = 256 * 1024
 """Bytes that one direction of one connection holds back at most."""
 
@@ -83,6 +85,7 @@ class Proxy:
         self.seen: Counter[str] = Counter()
         """How often something happened, by its name."""
         self._door = Door.OPEN
+        self._held: HeldPort | None = None
         self._listener: asyncio.Server | None = None
         self._lines: set[_Line] = set()
 
@@ -95,10 +98,12 @@ class Proxy:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
+        if self.port == 0:
+            self._held = HeldPort()  # it stays ours while the door is shut
+            self.port = self._held.number
         self._listener = await loop.create_server(
             lambda: _Near(self), "127.0.0.1", self.port, reuse_address=True
         )
-        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Stop listening and cut what is left."""

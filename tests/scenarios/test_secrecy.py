@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 
 from securechat.client.events import Invited
-from tests.scenarios.world import World
+from tests.scenarios.world import World, has_keys
 
 
 async def test_no_text_room_name_topic_or_password_is_in_the_servers_files(world: World) -> None:
@@ -56,7 +56,7 @@ def only_last_resort_is_left(folder: Path, user: str) -> None:
 async def test_the_last_resort_opens_a_conversation_and_is_replaced_at_once(world: World) -> None:
     """M-14: the leaf gets fresh keys, the server a new last resort and fresh packages."""
     alice, bob = await world.join("alice", "bob")
-    await bob.client.caught_up()
+    await has_keys(bob)
     await bob.close()
     only_last_resort_is_left(world.folder, "bob")
 
@@ -77,7 +77,7 @@ async def test_the_last_resort_opens_a_conversation_and_is_replaced_at_once(worl
 
 async def test_a_last_resort_leaf_stays_until_the_invitation_is_taken(world: World) -> None:
     alice, bob = await world.join("alice", "bob")
-    await bob.client.caught_up()
+    await has_keys(bob)
     only_last_resort_is_left(world.folder, "bob")
     await alice.client.create_room("#team")
     await alice.client.invite("#team", "bob")

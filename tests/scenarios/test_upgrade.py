@@ -10,7 +10,7 @@ import pytest
 from securechat.client import answers, intents, planner, records, upgrading, verbs
 from securechat.client.change import Change
 from securechat.client.config import Home
-from securechat.client.errors import CannotUpgrade, Forbidden, KeysMissing, RefusedByServer
+from securechat.client.errors import CannotUpgrade, Forbidden, RefusedByServer
 from securechat.client.events import Held, Invited, MessageState, Notice
 from securechat.client.intents import Intent
 from securechat.client.records import ConversationRecord
@@ -20,7 +20,7 @@ from securechat.protocol.messages import ClaimKeyPackages
 from tests.scenarios.test_crash_points import CrashingChanges, crash_and_restart
 from tests.scenarios.test_restored import bring_back, copy_of
 from tests.scenarios.test_suites import older
-from tests.scenarios.world import PATIENCE, Person, World
+from tests.scenarios.world import PATIENCE, Person, World, has_keys
 
 LAST = 14
 """Changes of an upgrade, and some more."""
@@ -407,18 +407,14 @@ async def test_a_server_from_before_a_group_was_closed_is_brought_to_it(
         await bring_back(world, copy)
         for person in (alice, bob, carol):
             await person.client.caught_up()
+            await has_keys(person)  # the server came back without any
     with alice.client._engine.changes.change() as change:
         record = alice.client._verbs.record("#team")
         for intent in intents.of(change.db, record.id):
             intents.wait(change.db, intent.id, until=0)
         change.wake(record.id)
 
-    try:
-        await upgrade
-    except KeysMissing:  # the server came back without keys, and alice was first
-        for person in (bob, carol):
-            assert await person.client.drained(PATIENCE)
-        await alice.client.upgrade("#team")
+    await upgrade
     await moved(bob, carol)
     await carol.says("#team", "all here")
     for person in (alice, bob):

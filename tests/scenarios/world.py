@@ -16,6 +16,7 @@ from securechat.client.events import Event, MessageReceived
 from securechat.client.policy import Policy
 from securechat.client.registration import register
 from securechat.client.trust import Trust
+from securechat.membership.room import PRODUCT_SUITES
 from securechat.server.app import App, running
 from securechat.server.config import ServerConfig
 from tests.held_port import HeldPort
@@ -139,6 +140,21 @@ async def in_one_epoch(*people: Person, name: str = "#team") -> bool:
     except TimeoutError:
         return False
     return True
+
+
+_SUITES_WITH_KEYS = """SELECT count(DISTINCT package.suite) FROM key_package package
+JOIN client ON client.id = package.client JOIN account ON account.id = client.account
+WHERE account.user = ? AND package.last_resort = 0"""
+
+
+async def has_keys(person: Person) -> None:
+    """Wait until the server has keys of somebody in each suite: they are left there after all was read."""
+    app = person.world.app
+    assert app is not None
+    wanted = len(PRODUCT_SUITES)
+    async with asyncio.timeout(PATIENCE):
+        while await app._readers.run(lambda db: db.execute(_SUITES_WITH_KEYS, (person.name,)).get) != wanted:
+            pass
 
 
 async def no_transport_left() -> None:

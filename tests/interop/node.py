@@ -61,24 +61,32 @@ def install(node: Node, script: str, folder: Path) -> Path:
     lock = (PEERS / f"{script}.lock.json").read_text()
     (folder / "package-lock.json").write_text(lock)
     (folder / "package.json").write_text(json.dumps(json.loads(lock)["packages"][""]))
-    command = [*node.npm, "ci", *QUIETLY, f"--fetch-retries={RETRIES[bool(os.environ.get('CI'))]}"]
+    in_gate = bool(os.environ.get("CI"))
+    command = [*node.npm, "ci", *QUIETLY, f"--fetch-retries={RETRIES[in_gate]}"]
     path = os.pathsep.join([str(node.executable.parent), os.environ.get("PATH", "")])
+    complaint = _run(command, folder, path)
+    if complaint and in_gate:  # the cache that all npm of a machine share may have been in other hands
+        complaint = _run([*command, f"--cache={folder / 'cache'}"], folder, path)
+    if complaint:
+        raise NodeMissing(f"npm could not install {script}: {complaint}")
+    return folder / f"{script}.mjs"
+
+
+def _run(command: list[str], folder: Path, path: str) -> str:
+    """Run npm; return what it complained of, nothing where all is well. NodeMissing if it does not end."""
     try:
-        subprocess.run(
+        run = subprocess.run(
             command,
             cwd=folder,
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
             timeout=INSTALL_SECONDS,
             env={**os.environ, "PATH": path},
         )
-    except subprocess.CalledProcessError as error:
-        said = " ".join(error.stderr.split())[:200]
-        raise NodeMissing(f"npm could not install {script}: {said}") from error
     except subprocess.TimeoutExpired as error:
         raise NodeMissing(f"npm did not end within {INSTALL_SECONDS} s") from error
-    return folder / f"{script}.mjs"
+    return " ".join((run.stderr or "npm did not say why").split())[:200] if run.returncode else ""
 
 
 def package_version(script: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from apsw import Connection
 
-from securechat.client import anchor, intents
+from securechat.client import anchor, intents, receipts
 from securechat.client.errors import ProfileExists, ServerOlder
 from securechat.client.events import (
     Connected,
@@ -513,8 +513,11 @@ async def test_n_03_the_same_copy_twice(world: World) -> None:
     assert await in_one_epoch(*people)
 
 
-async def test_d_06_data_that_went_back_unsaid_is_noticed_and_held(world: World) -> None:
+async def test_d_06_data_that_went_back_unsaid_is_noticed_and_held(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """N-03: nothing is sent to a server that forgot, until its operator has said so."""
+    monkeypatch.setattr(receipts, "GATHER_SECONDS", 600.0)  # or they are in the copy of a slow machine
     people, copy = await a_lost_day(world)
     alice, bob, carol = people
     await bring_back(world, copy, declared=False)

@@ -15,6 +15,7 @@ import pytest
 
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
+from securechat.protocol.limits import LOGIN_SECONDS, STRANGER_SECONDS
 from securechat.server import listener, lobby, tls
 from securechat.server.app import App
 from securechat.server.config import Connections
@@ -201,12 +202,12 @@ async def test_o_01_requests_before_a_login_prolong_it_only_so_far(
 ) -> None:
     async with running_server(tmp_path) as app, one_stranger(app) as (peer, pump):
         begun, first = pump._began, ends_at(pump)
-        assert first == begun + tls.STRANGER_SECONDS
+        assert first == begun + STRANGER_SECONDS
         await peer.ask(m.PasswordParameters("alice"))
-        assert first < ends_at(pump) < begun + tls.LOGIN_SECONDS, "a request prolongs it"
-        monkeypatch.setattr(tls, "LOGIN_SECONDS", tls.STRANGER_SECONDS)
+        assert first < ends_at(pump) < begun + LOGIN_SECONDS, "a request prolongs it"
+        monkeypatch.setattr(tls, "LOGIN_SECONDS", STRANGER_SECONDS)
         await peer.ask(m.PasswordParameters("alice"))
-        assert ends_at(pump) == begun + tls.LOGIN_SECONDS, "and the time in all goes on"
+        assert ends_at(pump) == begun + STRANGER_SECONDS, "and the time in all goes on"
 
 
 def ends_at(pump: tls.TlsPump) -> float:

@@ -25,7 +25,7 @@ from securechat.client.config import ServerAddress
 from securechat.client.errors import ClientError
 from securechat.client.events import Invited
 from tests.faults.command import Amount, Report, Wrong, command, play
-from tests.faults.ledger import Ledger, settle
+from tests.faults.ledger import Ledger, settle, told
 from tests.faults.power_client import cheap_passwords, renew
 from tests.faults.power_server import check_whole
 from tests.faults.server_process import ServerProcess
@@ -161,6 +161,11 @@ class Tale:
         if not await in_one_epoch(*people):
             raise Wrong("not all are in the same epoch of the room")
 
+    def missing(self) -> str:
+        """What is not as it should be by now: whatever else is found first may come of that."""
+        self._show_all()
+        return told(self.ledger.verdict())
+
     async def says(self, person: Person, place: str) -> None:
         """Say the next thing; what the client has taken in must arrive, whatever happens."""
         text = self.ledger.says(place, person.name, others(person.name, place))
@@ -281,8 +286,12 @@ async def _world(
                 await tale.kill()
                 if number % HEALS_AFTER == 0 or number == at_most:
                     await tale.heal()
+        except Wrong as wrong:
+            raise Wrong(f"{wrong}\n{tale.missing()}") from wrong.__cause__
         except TimeoutError as late:
-            raise Wrong(f"something did not happen in {PATIENCE} s: {people.server.log()}") from late
+            raise Wrong(
+                f"something did not happen in {PATIENCE} s: {people.server.log()}\n{tale.missing()}"
+            ) from late
         except ClientError as error:
             raise Wrong(f"a client ends for good: {error}") from error
         finally:

@@ -1,7 +1,7 @@
 """Connections that are dead and nobody knows: nothing is lost with them (Q-04)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,12 +22,19 @@ from tests.scenarios.world import PATIENCE, Person, World
 
 
 @pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence ends in less than a second instead of a minute, on both sides."""
-    monkeypatch.setattr(listener, "SILENCE_LIMIT", 0.8)
+def short(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and silence ends in less than a second instead of a minute, on both sides.
+
+    Who makes an account pings nobody yet, and may take longer.
+    """
     monkeypatch.setattr(listener, "SWEEP_SECONDS", 0.1)
-    monkeypatch.setattr(session, "SILENCE_LIMIT", 0.6)
     monkeypatch.setattr(session, "PING_AFTER", 0.2)
+
+    def from_now_on() -> None:
+        monkeypatch.setattr(listener, "SILENCE_LIMIT", 0.8)
+        monkeypatch.setattr(session, "SILENCE_LIMIT", 0.6)
+
+    return from_now_on
 
 
 @asynccontextmanager
@@ -51,14 +58,14 @@ async def connections(world: World, count: int) -> None:
 
 
 @pytest.mark.parametrize("ways", [(Way.TO_CLIENT,), (Way.TO_SERVER,), tuple(Way)])
-@pytest.mark.usefixtures("short")
 async def test_q_04_a_pulled_cable_loses_nothing_and_is_noticed_by_both(
-    world: World, ways: tuple[Way, ...]
+    world: World, short: Callable[[], None], ways: tuple[Way, ...]
 ) -> None:
     (alice,) = await world.join("alice")
     async with behind_a_proxy(world, "bob") as (bob, proxy):
         await alice.says("@bob", "before")
         await bob.hears("before")
+        short()
         proxy.set(*ways, swallow=True)
         await proxy.swing(Door.REFUSE)
         for number in range(10):
@@ -73,9 +80,8 @@ async def test_q_04_a_pulled_cable_loses_nothing_and_is_noticed_by_both(
         assert bob.heard() == ["before", *(f"message {number}" for number in range(10))]
 
 
-@pytest.mark.usefixtures("short")
 async def test_q_04_a_client_that_is_stopped_is_let_go_and_gets_all_when_it_goes_on(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, short: Callable[[], None]
 ) -> None:
     """SIGSTOP: its kernel goes on to acknowledge what TCP brings, and nobody reads it."""
     (alice,) = await world.join("alice")
@@ -99,6 +105,7 @@ async def test_q_04_a_client_that_is_stopped_is_let_go_and_gets_all_when_it_goes
     try:
         await alice.says("@bob", "0")
         await until(1)
+        short()
         bob.stop()
         for number in range(1, 10):
             await alice.says("@bob", str(number))
@@ -111,14 +118,14 @@ async def test_q_04_a_client_that_is_stopped_is_let_go_and_gets_all_when_it_goes
         await bob.close()
 
 
-@pytest.mark.usefixtures("short")
 async def test_q_04_what_came_but_was_not_acknowledged_by_the_application_comes_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, short: Callable[[], None]
 ) -> None:
     """TCP's acknowledgement is nobody's word: a client that dies before it has stored gets it again."""
     alice, bob = await world.join("alice", "bob")
     await alice.says("@bob", "before")
     await bob.hears("before")
+    short()
     with monkeypatch.context() as deaf:
         deaf.setattr(Syncer, "delivered", lambda *_: None)  # it came as far as the process
         for number in range(5):

@@ -20,6 +20,7 @@ def test_c_01_a_server_that_is_killed_loses_nothing_that_it_answered() -> None:
 def test_q_02_an_answer_before_the_commit_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answered, not stored, killed: its sender notices, or nobody is shown it."""
     monkeypatch.setattr(kills_server, "SHOWN_WITHIN", 3)  # what is lost never comes
+    monkeypatch.setattr(kills_server, "PATIENCE", 15)  # nor does what waits for it
     monkeypatch.setattr(kills_server, "HEALS_AFTER", 3)
     with pytest.raises(Wrong, match=r"lost|gone back"):
         kills_server.world(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+from securechat.client.doubt import doubt
 from securechat.client.events import (
     Connected,
     Conversation,
@@ -152,7 +153,7 @@ def _mark(message: Message) -> str:
     marks = [
         OF_SENT.get(message.code, "") if message.own else "",
         _download(message),
-        "keys changed" if message.verified == "changed" else "",
+        doubt(message.verified),
         f"to {message.reply_to[:12]}" if message.reply_to else "",
         f"on {message.thread}" if message.thread else "",
         "changed" if message.edited and not message.deleted else "",

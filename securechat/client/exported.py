@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from securechat.client.doubt import IMPORTED
 from securechat.client.errors import ClientError
 from securechat.client.events import (
     Conversation,
@@ -25,9 +26,6 @@ from securechat.names import NameRefused, fold_room_alias, fold_user
 from securechat.text import sanitise
 
 FORMAT: Final = "securechat-export/1"
-
-IMPORTED: Final = "imported"
-"""How far what came from a file is verified: not at all."""
 
 MAX_LINE: Final = 512 * 1024
 """Bytes: a message of 64 KiB in JSON's longest spelling, with its reactions."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from securechat.client.doubt import doubt
 from securechat.client.events import Message
 from securechat.client.exported import Header, line_of
 
@@ -118,8 +119,7 @@ def _notes(message: Message) -> list[str]:
     """What is to be known of a message beside its words."""
     notes = [f"in {message.thread}"] if message.thread else []
     notes += ["deleted"] if message.deleted else ["edited"] if message.edited else []
-    notes += ["keys changed"] if message.verified == "changed" else []
-    notes += ["imported"] if message.verified == "imported" else []
+    notes += [word] if (word := doubt(message.verified)) else []
     return notes + [f"{each.text} {', '.join(each.users)}" for each in message.reactions]
 
 

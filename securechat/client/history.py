@@ -11,14 +11,9 @@ from typing import Final
 import apsw
 from msgspec import Struct
 
+from securechat.client.doubt import KNOWN
 from securechat.client.events import Message, MessageKind, MessageState
 from securechat.client.rows import SELECT, Row, messages_of
-
-KNOWN: Final = "known"
-"""How far a sender is verified: by the account key pinned when we first met."""
-
-CHANGED: Final = "changed"
-"""The sender's device is certified, but by another account key than the pinned one."""
 
 _SHOWN_STATES: Final = "('received', 'unreadable')"
 

@@ -11,6 +11,7 @@ from msgspec import structs
 from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, records
 from securechat.client.change import Change
 from securechat.client.device import Device
+from securechat.client.doubt import CHANGED, KNOWN
 from securechat.client.events import (
     MessageKind,
     MessageReceived,
@@ -177,7 +178,7 @@ def _keep(
         timestamp=entry.time,
         sequence=entry.sequence,
         epoch=entry.epoch,
-        verified=history.KNOWN if contacts.is_pinned(change.db, credential) else history.CHANGED,
+        verified=KNOWN if contacts.is_pinned(change.db, credential) else CHANGED,
     )
     told = Told(sender=sender, mimi_id=mimi_id, timestamp=entry.time, content=opened.content)
     what = said(content, domain=device.domain)

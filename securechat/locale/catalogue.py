@@ -9,7 +9,6 @@ import gettext
 import os
 import re
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Final
 
 ENGLISH: Final = "en"
@@ -61,6 +60,8 @@ def wanted(environment: Mapping[str, str] = os.environ) -> str:
 
 def languages() -> list[str]:
     """Return the languages there are."""
+    from importlib import resources  # noqa: PLC0415 - a tenth of a one-shot's time, and English has no file
+
     files = (entry.name for entry in resources.files(__package__ or "").iterdir())
     return sorted([ENGLISH, *(name.removesuffix(".po") for name in files if name.endswith(".po"))])
 
@@ -69,6 +70,8 @@ def load(language: str) -> dict[str, str]:
     """Read a language's file: English text to its own. English has none."""
     if language not in languages() or language == ENGLISH:
         return {}
+    from importlib import resources  # noqa: PLC0415 - as above
+
     file = resources.files(__package__ or "").joinpath(f"{language}.po")
     return parse(file.read_text(encoding="utf-8").splitlines())
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from textual.app import App
 
+from securechat.client.doubt import doubt
 from securechat.client.events import Message
 from securechat.locale.catalogue import tr
 from securechat.tui.bridge import Bridge
@@ -393,4 +394,10 @@ def _choices(messages: Sequence[Message], wanted: str = "") -> list[Choice]:
 
 def _found_line(one: Message) -> tuple[Any, ...]:
     where = "" if one.conversation.startswith("@") else f"{clean(one.conversation)} "
-    return line((f"{clock(one.timestamp)} {where}@{clean(one.sender)}: ", Role.DIM), summary(one))
+    word = doubt(one.verified)
+    return line(
+        (f"{clock(one.timestamp)} {where}@{clean(one.sender)}", Role.DIM),
+        (f" ! {tr(word)}" if word else "", Role.WARN),
+        (": ", Role.DIM),
+        summary(one),
+    )

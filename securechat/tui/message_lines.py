@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import Struct
 from rich.cells import cell_len
 
+from securechat.client.doubt import IMPORTED, doubt
 from securechat.client.events import FileInfo, Kind, Message, MessageState, Poll
 from securechat.locale.catalogue import mark, tr
 from securechat.tui.paint import Line, Piece, Role, line
@@ -154,8 +155,8 @@ def _head(message: Message, setting: Setting) -> Line:
     name = f"@{clean(message.sender)}" if message.sender else tr("somebody")
     when = clock(message.timestamp, setting.zone)
     parts = [Piece(name, Role.OWN if message.own else Role.NAME), Piece(f" {when}", Role.DIM)]
-    if message.verified == "changed":
-        parts.append(Piece(f" ! {tr('keys changed')}", Role.WARN))
+    if word := doubt(message.verified):
+        parts.append(Piece(f" ! {tr(word)}", Role.WARN))
     if message.mentions_me:
         parts.append(Piece(f" « {tr('to you')}", Role.NEWS))
     if message.thread:
@@ -200,7 +201,7 @@ def _after(message: Message, setting: Setting) -> list[tuple[str, Role]]:
         after.append((f"({tr('edited')})", Role.DIM))
     if message.expires:
         after.append((tr("(until {time})").format(time=clock(message.expires, setting.zone)), Role.DIM))
-    if message.own:
+    if message.own and message.verified != IMPORTED:  # of that one nothing was ever sent from here
         after.append(state_words(message, setting))
     return after
 

@@ -135,6 +135,19 @@ def test_a_sender_with_other_keys_than_we_knew_is_marked() -> None:
     assert message_text(doubtful, zone=UTC) == "2026-03-01 14:03 @bob (keys changed): trust me"
 
 
+@pytest.mark.parametrize("verified", ["changed", "imported", "", "something of next year"])
+@pytest.mark.parametrize("own", [True, False])
+def test_what_is_not_known_to_be_its_senders_never_looks_like_what_is(verified: str, *, own: bool) -> None:
+    """U-04: also what came from a file, and a value that this version does not know."""
+    true = message("I agree to pay", own=own)
+    doubtful = structs.replace(true, verified=verified)
+
+    before, _text = message_text(doubtful, zone=UTC).split(": I agree")
+    assert before.startswith("2026-03-01 14:03 @")
+    assert before.endswith(")")
+    assert message_text(true, zone=UTC) != message_text(doubtful, zone=UTC)
+
+
 def test_a_connection_that_comes_and_goes_is_told_once_each_time() -> None:
     hello = Connected("alice", "localhost:7443", "x.securechat.invalid", "SHA256:abc", "TLS 1.3")
     connection = Connection()

@@ -27,6 +27,9 @@ FOLLOW: Final = "follow"
 STREAMS: Final[dict[str, type[Struct]]] = {SUBSCRIBE: Nothing, FOLLOW: Nothing}
 """Methods that are no verbs: after them notifications come, until the line ends."""
 
+READY: Final = "ready"
+"""The notification that a holder greets with: the kernel takes connections for one that is stopped, too."""
+
 NO_VALUE: Final = Raw(b"null")
 
 

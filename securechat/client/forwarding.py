@@ -20,6 +20,7 @@ from msgspec import Raw
 from securechat.client.calls import (
     MAX_LINE,
     NO_VALUE,
+    READY,
     SUBSCRIBE,
     Answer,
     Part,
@@ -36,8 +37,8 @@ from securechat.client.listener import Listener
 from securechat.client.private_files import check_private_folder
 from securechat.local_rpc import is_peer_of
 
-CONNECT_SECONDS: Final = 5
-"""A holder on this machine that does not take a connection by then is stopped."""
+CONNECT_SECONDS: Final = 10
+"""A holder on this machine that has not greeted by then is stopped, or blocked by its terminal."""
 
 _NONSENSE: Final = (ConnectionError, ValueError, msgspec.MsgspecError, RecursionError)
 """What reading or writing raises when the holder ends, or is none of ours."""
@@ -54,6 +55,7 @@ class Remote:
         self._asked: dict[int, tuple[asyncio.Future[Raw], list[Raw]]] = {}
         self._listeners: WeakSet[Listener] = WeakSet()
         self._end: HolderLeft | HolderRefused | None = None
+        self._greeted = asyncio.Event()
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         """Every verb of `Face`."""
@@ -65,6 +67,15 @@ class Remote:
             return self._read_as(verb(name).result, await self._ask(name, given))
 
         return asked
+
+    async def greeted(self) -> None:
+        """Return once the holder has said that it is there; nothing is asked before.
+
+        :raises HolderLeft: it ended instead
+        """
+        await self._greeted.wait()
+        if self._end is not None:
+            raise self._end
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Make one call by its name; the result as JSON has it.
@@ -93,6 +104,7 @@ class Remote:
             pass  # what cannot be read is no holder of ours: to us it has ended
         finally:
             self._end = self._end or HolderLeft(self._user)
+            self._greeted.set()
             for future, _parts in self._asked.values():
                 if not future.done():
                     future.set_exception(self._end)
@@ -121,6 +133,8 @@ class Remote:
 
     def _take(self, answer: Answer) -> None:
         match answer:
+            case Answer(method=method) if method == READY:
+                self._greeted.set()
             case Answer(method="event"):
                 with contextlib.suppress(msgspec.ValidationError):  # of a newer holder: not for us
                     event = msgspec.json.decode(answer.params, type=Event)
@@ -158,11 +172,14 @@ async def attached(profile: ProfileFolder) -> AsyncIterator[Remote]:
 
     :raises NoHolder: nobody does
     :raises UnsafeFile: what is there is not ours
+    :raises HolderRefused: it does not answer
     """
     reader, writer = await _connect(profile)
     remote = Remote(profile.user, reader, writer)
     listening = asyncio.create_task(remote.listen(), name="holder")
     try:
+        async with _in_time():
+            await remote.greeted()
         yield remote
     finally:
         listening.cancel()
@@ -191,10 +208,8 @@ async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asynci
     path = profile.socket
     check_private_folder(path.parent)
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with _in_time():
             reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
-    except TimeoutError:
-        raise HolderRefused("the process that holds the account does not answer", ExitCode.TIMEOUT) from None
     except OSError as problem:
         # The socket of a holder that was killed: nobody listens.
         raise NoHolder(profile.user) from problem
@@ -206,6 +221,16 @@ async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asynci
         writer.close()
         raise UnsafeFile(f"{path} is served by another user")
     return reader, writer
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            yield
+    except TimeoutError:
+        text = "the process that holds the account does not answer; it is stopped, or its terminal is"
+        raise HolderRefused(text, ExitCode.TIMEOUT) from None
 
 
 def _settle(future: "asyncio.Future[Raw]", answer: Answer) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from securechat.client.calls import MAX_LINE
+from securechat.client.calls import MAX_LINE, READY, notification
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import ExitCode, StoreFailed, UnsafeFile
 from securechat.client.face import Host
@@ -95,6 +95,7 @@ class _Switchboard:
     async def _converse(
         self, task: "asyncio.Task[None]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        writer.write(notification(READY, {}))
         if self._places.locked():
             self._make_room()
         try:

@@ -164,9 +164,10 @@ def profile(tmp_path: Path) -> ProfileFolder:
 
 @asynccontextmanager
 async def raw(profile: ProfileFolder) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to the socket that speaks bytes."""
+    """A connection to the socket that speaks bytes; the greeting was read."""
     reader, writer = await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
     try:
+        await reader.readline()
         yield reader, writer
     finally:
         writer.close()

@@ -144,7 +144,9 @@ async def test_only_so_many_are_told_events(profile: ProfileFolder) -> None:
 
 
 async def stack_raw(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
+    reader, writer = await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
+    await reader.readline()
+    return reader, writer
 
 
 async def test_a_sleeper_is_told_that_events_were_dropped_and_goes_on(profile: ProfileFolder) -> None:

@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from securechat import local_rpc
-from securechat.client import local_socket
-from securechat.client.calls import MAX_LINE
+from securechat.client import forwarding, local_socket
+from securechat.client.calls import MAX_LINE, READY, notification
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import HolderLeft, HolderRefused, NoHolder, UnsafeFile
 from securechat.client.events import MessageState
 from securechat.client.forwarding import connected, forward
 from securechat.client.local_socket import serving
-from securechat.local_rpc import peer_uid
+from securechat.local_rpc import bind_private, peer_uid
 from tests.client.holder import CONNECTED, ListHolder, a_message, an_explanation, raw
 from tests.client.holder import profile as profile  # noqa: PLC0414 - a fixture
 
@@ -276,6 +276,7 @@ async def test_a_holder_that_talks_nonsense_is_one_error(profile: ProfileFolder)
 @asynccontextmanager
 async def fake_holder(profile: ProfileFolder, answer: bytes) -> AsyncIterator[None]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(notification(READY, {}))
         await reader.readline()
         writer.write(answer)
         writer.close()
@@ -292,11 +293,13 @@ async def fake_holder(profile: ProfileFolder, answer: bytes) -> AsyncIterator[No
 async def test_a_stopped_holder_is_not_waited_for(
     profile: ProfileFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(*_arguments: object, **_named: object) -> None:
-        raise TimeoutError
-
-    async with serving(profile, ListHolder()):
-        monkeypatch.setattr(asyncio, "open_unix_connection", never)
-        with pytest.raises(HolderRefused) as refused:
+    """The kernel takes the connection for it, and takes what is asked: only a greeting shows that it runs."""
+    monkeypatch.setattr(forwarding, "CONNECT_SECONDS", 0.05)
+    with bind_private(profile.socket) as stopped:
+        stopped.listen()
+        with pytest.raises(HolderRefused, match="does not answer") as refused:
             await forward(profile, "status", {})
         assert refused.value.exit_code == 8
+        taken, _address = stopped.accept()
+        with taken:
+            assert taken.recv(100) == b""

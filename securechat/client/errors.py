@@ -26,6 +26,7 @@ SecureChatError
     │   ├── NameTaken
     │   └── Forbidden                        exit 6
     ├── UnknownConversation, UnknownMessage  no such conversation, no such message here
+    ├── KeyUsed                              one name for messages to two conversations
     ├── NotAMember                           not in it: exit 6
     ├── NoFile                               a message has none, or none that we can open
     ├── FileRefused                          a file that is not sent, or not saved
@@ -272,6 +273,14 @@ class UnknownMessage(ClientError):
             if several
             else f"there is no message {named}"
         )
+
+
+class KeyUsed(ClientError):
+    """The caller's own name for a message is that of one in another conversation; nothing was stored."""
+
+    def __init__(self, conversation: str) -> None:
+        super().__init__(f"a message to {conversation} has this key already; give each its own")
+        self.conversation = conversation
 
 
 class NotAMember(ClientError):

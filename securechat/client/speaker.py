@@ -37,10 +37,11 @@ class Speaker:
         """Store a message and send it as soon as that can be done.
 
         :param to: ``@user`` (opens the conversation when needed) or ``#room``
-        :param key: the caller's own name for it; repeated, it returns the first result
+        :param key: the caller's own name for it; repeated, also in other words, it returns the first result
         :param reply_to: the id of the message it answers, or how that begins
         :param thread: its topic; that of the message it answers if not given
         :raises UnknownConversation, UnknownMessage, NotAMember, Forbidden, NameRefused: nothing was stored
+        :raises KeyUsed: nor now; the key is that of a message to somebody else
         """
         await self._look_for(to)
         return self._talk.send(to, text, key=key, reply_to=reply_to, thread=thread)

@@ -19,7 +19,7 @@ from securechat.client.compose import (
     queue_text,
 )
 from securechat.client.engine import Engine
-from securechat.client.errors import Forbidden, NotAMember, UnknownConversation, UnknownMessage
+from securechat.client.errors import Forbidden, KeyUsed, NotAMember, UnknownConversation, UnknownMessage
 from securechat.client.events import Message, MessageKind, MessageState, Standing
 from securechat.client.follow_ups import Target
 from securechat.client.holds import try_again
@@ -60,6 +60,8 @@ class Talk:
         with self._engine.changes.change() as change:
             known = history.by_key(change.db, key) if key is not None else None
             if known is not None:
+                if known.conversation != fold_name(to):
+                    raise KeyUsed(known.conversation)
                 return known
             record = self._open(change, to)
             target = self._target(change, record, reply_to) if reply_to else None

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from securechat.client.errors import KeyUsed
 from securechat.client.events import MessageReceived, MessageState
 from tests.scenarios.world import PATIENCE, World
 
@@ -79,7 +82,9 @@ async def test_a_key_of_the_callers_own_sends_once(world: World) -> None:
     alice, bob = await world.join("alice", "bob")
 
     first = await alice.client.send("@bob", "once", key="job-7")
-    again = await alice.client.send("@bob", "once more?", key="job-7")
+    again = await alice.client.send("@Bob", "once more?", key="job-7")
+    with pytest.raises(KeyUsed, match="@bob has this key already"):
+        await alice.client.send("@carol", "once", key="job-7")
     await alice.says("@bob", "last")
     await bob.hears("last")
 

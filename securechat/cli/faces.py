@@ -12,7 +12,7 @@ from typing import Final
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, given_password, known_password
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import NoHolder, ProfileBusy
+from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy
 from securechat.client.face import Face, own_face
 from securechat.client.forwarding import connected
 from securechat.client.store_key import StoreKey
@@ -21,6 +21,10 @@ from securechat.names import fold_user
 OPENING_ATTEMPTS: Final = 50
 OPENING_PAUSE: Final = 0.1
 """Between a holder's lock and its socket lies the stretching of its password: five seconds outlast it."""
+
+TAKE_OVER_ATTEMPTS: Final = 50
+TAKE_OVER_PAUSE: Final = 0.2
+"""A process that is being killed closes its socket before its lock; ten seconds outlast any such end."""
 
 
 @asynccontextmanager
@@ -65,6 +69,27 @@ async def held_face(account: Account) -> AsyncIterator[Face]:
     """
     async with connected(_profile(account)) as face:
         yield face
+
+
+@asynccontextmanager
+async def next_face(account: Account) -> AsyncIterator[Face]:
+    """The account after its holder has left: through the next one, or held here if a password was given.
+
+    :raises NoHolder, ProfileBusy, HolderLeft: nobody has taken its place in ten seconds
+    """
+    password = given_password(account)
+    async with AsyncExitStack() as stack:
+        for attempts_left in reversed(range(TAKE_OVER_ATTEMPTS)):
+            following = held_face(account) if password is None else face_of(account, password)
+            try:
+                face = await stack.enter_async_context(following)
+            except (HolderLeft, NoHolder, ProfileBusy):
+                if not attempts_left:
+                    raise
+                await asyncio.sleep(TAKE_OVER_PAUSE)
+            else:
+                yield face
+                return
 
 
 @asynccontextmanager

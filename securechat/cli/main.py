@@ -126,8 +126,9 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one end per kind of fai
     except SecureChatError as problem:
         complain(str(problem))
         return int(getattr(problem, "exit_code", EXIT_USAGE))
-    except BrokenPipeError:
-        return _quiet_pipe()
+    except BrokenPipeError as gone:
+        _quiet_pipe()
+        return int(getattr(gone, "exit_code", 0))
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return result if isinstance(result, int) else 0
@@ -147,7 +148,6 @@ def _usage_hint(problem: click.ClickException) -> str:
     return ""
 
 
-def _quiet_pipe() -> int:
+def _quiet_pipe() -> None:
     """The reader of our output has gone (`| head`): end without a word."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0

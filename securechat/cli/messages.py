@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from typing import Final, NamedTuple
 
 import click
 
-from securechat.cli.faces import face_of
+from securechat.cli.faces import face_of, next_face
 from securechat.cli.json_lines import conversation_json, message_json, print_json
 from securechat.cli.options import Account, account_options
+from securechat.cli.pipes import ReaderGone
 from securechat.cli.show import conversation_text
 from securechat.cli.stdin import NOT_TEXT, StdinLines
-from securechat.client.errors import HolderLeft
+from securechat.client.errors import ClientError, ExitCode, HolderLeft, NoHolder, ProfileBusy
 from securechat.client.events import Conversation, Message, MessageState
 from securechat.client.face import Face
 from securechat.errors import SecureChatError
@@ -26,13 +28,32 @@ LINES_ON_THE_WAY: Final = 64
 """Lines sent and not yet acknowledged; then the next one waits."""
 
 
+HAND_OVER_SECONDS: Final = 30.0
+"""A holder that has not stored a message by then stands still."""
+
+LATE_SECONDS: Final = 5.0
+"""How much longer than the wait it was asked for a holder may take to say that it is over."""
+
+
 class Said(NamedTuple):
-    """One message as it was asked for."""
+    """One message as it was asked for; by its key it is known again, whoever holds the account then."""
 
     text: str
-    key: str | None
-    reply_to: str
-    thread: str
+    key: str
+    reply_to: str = ""
+    thread: str = ""
+
+
+class NotKnown(ClientError):
+    """The holder ended or stopped before it said whether it has stored a message."""
+
+    default_exit_code = ExitCode.RETRY_LATER
+
+    def __init__(self, to: str, key: str) -> None:
+        super().__init__(
+            "the process that holds the account has ended or stands still, and it is not known whether it has"
+            f" stored the message to {to}. Send it again with --id {key}: then it is sent once"
+        )
 
 
 @click.command()
@@ -72,7 +93,7 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passes 
                 "--lines takes the messages from stdin: no TEXT, --id, --reply-to or --thread"
             )
         return asyncio.run(_send_lines(account, to, seconds, as_json=as_json))
-    said = Said(_text(text), key, reply_to, thread)
+    said = Said(_text(text), key if key is not None else _own_key(), reply_to, thread)
     message = asyncio.run(_send(account, to, said, seconds=seconds))
     return _report(message, as_json=as_json)
 
@@ -101,9 +122,28 @@ def upgrade(account: Account, conversation: str) -> None:
 
 
 async def _send(account: Account, to: str, said: Said, *, seconds: float) -> Message:
-    async with face_of(account) as face:
-        sent = await face.send(to, said.text, key=said.key, reply_to=said.reply_to, thread=said.thread)
-        return await _settled(face, sent, seconds)
+    try:
+        async with face_of(account) as face:
+            return await _settled(face, await _stored(face, to, said), seconds)
+    except HolderLeft:
+        pass  # before it said whether it has stored the message; the next one knows by the key
+    try:
+        async with next_face(account) as face:
+            return await _settled(face, await _stored(face, to, said), seconds)
+    except (HolderLeft, NoHolder, ProfileBusy):
+        raise NotKnown(to, said.key) from None
+
+
+async def _stored(face: Face, to: str, said: Said) -> Message:
+    try:
+        async with asyncio.timeout(HAND_OVER_SECONDS):
+            return await face.send(to, said.text, key=said.key, reply_to=said.reply_to, thread=said.thread)
+    except TimeoutError:
+        raise NotKnown(to, said.key) from None
+
+
+def _own_key() -> str:
+    return os.urandom(16).hex()  # `secrets` is a part of a one-shot's time
 
 
 async def _upgrade(account: Account, name: str) -> Conversation:
@@ -122,14 +162,20 @@ async def _send_lines(account: Account, to: str, seconds: float, *, as_json: boo
         click.echo("each line is a message; Ctrl-D ends", err=True)
     async with face_of(account) as face:
         on_the_way: asyncio.Queue[Message | None] = asyncio.Queue(LINES_ON_THE_WAY)
+        handing = asyncio.create_task(_hand_over(face, to, on_the_way))
         reporting = asyncio.create_task(_report_all(face, on_the_way, seconds, as_json=as_json))
+        both = (handing, reporting)
         try:
-            failed = await _hand_over(face, to, on_the_way)
-            reported = await reporting
-            return failed or reported
+            # Neither waits for the other in vain: what ends one ends both.
+            await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+            failed = [task.result() for task in both if task.done()]
+        except BrokenPipeError:
+            raise ReaderGone from None
         finally:
-            reporting.cancel()
-            await asyncio.gather(reporting, return_exceptions=True)
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        return next(filter(None, failed), 0)
 
 
 async def _hand_over(face: Face, to: str, on_the_way: "asyncio.Queue[Message | None]") -> int:
@@ -142,10 +188,13 @@ async def _hand_over(face: Face, to: str, on_the_way: "asyncio.Queue[Message | N
             _complain(f"line {number} is too long or no text; it was not sent")
             failed = failed or 1
             continue
+        said = Said(line, _own_key())
         try:
-            await on_the_way.put(await face.send(to, line))
-        except HolderLeft:
-            raise
+            await on_the_way.put(await _stored(face, to, said))
+        except (HolderLeft, NotKnown):
+            # What was stored before is still to be told; what comes after was not asked for.
+            failed = failed or _failure(f"line {number}", NotKnown(to, said.key))
+            break
         except SecureChatError as problem:
             failed = failed or _failure(f"line {number}", problem)
     await on_the_way.put(None)
@@ -176,9 +225,10 @@ def _complain(sentence: str) -> None:
 
 
 async def _settled(face: Face, message: Message, seconds: float) -> Message:
-    """Wait for the server's word; without it the message comes back queued."""
-    with contextlib.suppress(TimeoutError):
-        return await face.acknowledged(message.local_id, seconds)
+    """Wait for the server's word; without it the message comes back queued: whoever held it has stored it."""
+    with contextlib.suppress(TimeoutError, HolderLeft):
+        async with asyncio.timeout(seconds + LATE_SECONDS):
+            return await face.acknowledged(message.local_id, seconds)
     return message
 
 

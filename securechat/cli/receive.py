@@ -15,9 +15,10 @@ from typing import Final
 import click
 import msgspec
 
-from securechat.cli.faces import face_of
+from securechat.cli.faces import TAKE_OVER_ATTEMPTS, TAKE_OVER_PAUSE, face_of
 from securechat.cli.json_lines import message_json, print_json
 from securechat.cli.options import Account, account_options, given_password
+from securechat.cli.pipes import ReaderGone
 from securechat.cli.show import message_text
 from securechat.cli.stdin import StdinLines
 from securechat.client.errors import HolderLeft, ProfileBusy
@@ -28,10 +29,6 @@ from securechat.client.follow import Follower, following
 EXIT_UNREADABLE: Final = 7
 EXIT_TIMEOUT: Final = 8
 EXIT_LATER: Final = 75
-TAKE_OVER_ATTEMPTS: Final = 50
-TAKE_OVER_PAUSE: Final = 0.2
-"""A process that is being killed closes its socket before its lock; ten seconds outlast any such end."""
-
 RECEIVE_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 0.2
 """Stored messages follow each other at once; a pause means that there are no more."""
@@ -69,7 +66,12 @@ def receive(
     wanted = Wanted(as_json=as_json, follow=follow, count=count)
     if seconds is None and not follow:
         seconds = RECEIVE_SECONDS
-    return asyncio.run(_receive(account, wanted, seconds, with_acks=with_acks))
+    try:
+        return asyncio.run(_receive(account, wanted, seconds, with_acks=with_acks))
+    except BrokenPipeError:
+        if with_acks and wanted.open:
+            raise ReaderGone from None
+        raise
 
 
 @dataclass(slots=True)

@@ -1,0 +1,184 @@
+"""Q-01: `send`, whatever becomes of the process that holds the account, and of who reads what it prints."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from securechat.cli import faces, messages
+from securechat.cli.messages import NotKnown, Said
+from securechat.cli.options import Account
+from securechat.cli.pipes import ReaderGone
+from securechat.client.config import Home, ProfileFolder
+from securechat.client.events import Message, MessageState
+from securechat.client.local_socket import serving
+from tests.client.holder import ListHolder, a_message
+
+SAID = Said("pay 5", "k1")
+
+
+class Slow(ListHolder):
+    """A holder that stores and does not say so, or has no word of the server yet; ``asked`` is when."""
+
+    def __init__(self, *, answers: bool) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self._answers = answers
+
+    async def send(
+        self, to: str, text: str, *, key: str | None = None, reply_to: str = "", thread: str = ""
+    ) -> Message:
+        stored = await super().send(to, text, key=key, reply_to=reply_to, thread=thread)
+        if not self._answers:
+            self.asked.set()
+            await asyncio.Event().wait()
+        return stored
+
+    async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - Client's
+        self.asked.set()
+        return await super().acknowledged(local_id, timeout)
+
+
+class Next(ListHolder):
+    """The holder after one that stored a message: it knows it by its key."""
+
+    async def send(
+        self, to: str, text: str, *, key: str | None = None, reply_to: str = "", thread: str = ""
+    ) -> Message:
+        if (to, text, key) in self.sent:
+            return a_message(1 + self.sent.index((to, text, key)), text, MessageState.QUEUED)
+        return await super().send(to, text, key=key, reply_to=reply_to, thread=thread)
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+    monkeypatch.delenv("SECURECHAT_PASSWORD", raising=False)
+    monkeypatch.setattr(faces, "TAKE_OVER_PAUSE", 0.001)
+    profile_in(tmp_path).folder.mkdir(0o700)
+    return Account(
+        "alice", tmp_path, None, None, None, accept_new=False, password_file=None, password_fd=None
+    )
+
+
+def profile_in(home: Path | None) -> ProfileFolder:
+    assert home is not None
+    return Home(home).profile("alice")
+
+
+async def test_a_message_that_was_stored_is_queued_whatever_becomes_of_its_holder(account: Account) -> None:
+    """Q-01: to send it again would send it twice."""
+    holder = Slow(answers=True)
+    holder.acknowledges = False
+    async with serving(profile_in(account.home), holder):
+        sending = asyncio.create_task(messages._send(account, "@bob", SAID, seconds=30))
+        await holder.asked.wait()
+
+    assert (await sending).state is MessageState.QUEUED
+    assert len(holder.sent) == 1
+
+
+async def test_what_a_holder_did_not_say_the_next_one_knows_by_the_key(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-01: one message in all."""
+    monkeypatch.setattr(faces, "TAKE_OVER_ATTEMPTS", 1_000_000)
+    first, second = Slow(answers=False), Next()
+    second.sent = first.sent
+    async with serving(profile_in(account.home), first):
+        sending = asyncio.create_task(messages._send(account, "@bob", SAID, seconds=30))
+        await first.asked.wait()
+    async with serving(profile_in(account.home), second):
+        assert (await sending).state is MessageState.SENT
+
+    assert second.sent == [("@bob", "pay 5", "k1")]
+
+
+async def test_without_a_next_holder_it_is_said_that_nobody_knows_and_by_which_key_to_ask(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faces, "TAKE_OVER_ATTEMPTS", 2)
+    holder = Slow(answers=False)
+    async with serving(profile_in(account.home), holder):
+        sending = asyncio.create_task(messages._send(account, "@bob", SAID, seconds=30))
+        await holder.asked.wait()
+
+    with pytest.raises(NotKnown, match=r"not known whether .* --id k1") as unknown:
+        await sending
+    assert unknown.value.exit_code == 75
+
+
+async def test_a_holder_that_stands_still_is_not_waited_for(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "HAND_OVER_SECONDS", 0.01)
+    monkeypatch.setattr(messages, "LATE_SECONDS", 0.01)
+    deaf, silent = Slow(answers=False), Slow(answers=True)
+    silent.acknowledges = False
+    async with serving(profile_in(account.home), deaf):
+        with pytest.raises(NotKnown):
+            await messages._send(account, "@bob", SAID, seconds=0)
+    async with serving(profile_in(account.home), silent):
+        assert (await messages._send(account, "@bob", SAID, seconds=0)).state is MessageState.QUEUED
+
+
+class Lines:
+    """A standard input of so many lines."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for number in range(1, self._count + 1):
+            yield f"line {number}"
+
+
+class Third(Slow):
+    """It does not answer to the third message."""
+
+    def __init__(self) -> None:
+        super().__init__(answers=True)
+        self.third = asyncio.Event()
+
+    async def send(
+        self, to: str, text: str, *, key: str | None = None, reply_to: str = "", thread: str = ""
+    ) -> Message:
+        self._answers = len(self.sent) < 2
+        if not self._answers:
+            self.asked = self.third
+        return await super().send(to, text, key=key, reply_to=reply_to, thread=thread)
+
+
+async def test_of_lines_everything_that_was_stored_is_told_when_the_holder_ends(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holder = Third()
+    holder.acknowledges = False
+    monkeypatch.setattr(messages, "StdinLines", lambda: Lines(9))
+    async with serving(profile_in(account.home), holder):
+        sending = asyncio.create_task(messages._send_lines(account, "@bob", 30, as_json=True))
+        await holder.third.wait()
+
+    assert await sending == 75
+    said = capsys.readouterr()
+    assert [json.loads(line)["type"] for line in said.out.splitlines()] == ["queued", "queued"]
+    assert "line 3: " in said.err
+    assert f"--id {holder.sent[2][2]}" in said.err
+
+
+async def test_when_nobody_reads_what_became_of_them_no_more_lines_are_sent(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_arguments: object, **_named: object) -> int:
+        raise BrokenPipeError
+
+    holder = ListHolder()
+    monkeypatch.setattr(messages, "StdinLines", lambda: Lines(10_000))
+    monkeypatch.setattr(messages, "_report", gone)
+    async with serving(profile_in(account.home), holder):
+        with pytest.raises(ReaderGone) as ended:
+            await messages._send_lines(account, "@bob", 30, as_json=True)
+
+    assert ended.value.exit_code == 75
+    assert len(holder.sent) < 10_000

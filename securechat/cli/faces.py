@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+import click
+
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, given_password, known_password
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy
+from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy, StoreDamaged
 from securechat.client.face import Face, own_face
 from securechat.client.forwarding import connected
 from securechat.client.store_key import StoreKey
@@ -54,10 +56,15 @@ def secret_of(account: Account) -> str | StoreKey:
         return password
     profile = _profile(account)
     if profile.remembered.exists():
-        from securechat.client.remembered import recalled  # noqa: PLC0415 - see above
+        from securechat.client.remembered import NoKeyring, recalled  # noqa: PLC0415 - see above
 
-        if (key := recalled(profile)) is not None:
-            return key
+        try:
+            key = recalled(profile)
+        except (NoKeyring, StoreDamaged) as problem:  # the password opens it all the same
+            click.echo(f"securechat: {problem}", err=True)
+        else:
+            if key is not None:
+                return key
     return known_password(account)
 
 

@@ -6,9 +6,22 @@ import click
 
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, account_options, can_ask
-from securechat.client.remembered import NoKeyring, forget
+from securechat.client.config import ProfileFolder
+from securechat.client.errors import ClientError
+from securechat.client.remembered import SERVICE, forget, remembered_as
 from securechat.client.wiping import wipe as wipe_profile
 from securechat.names import fold_user
+
+
+class StillRemembered(ClientError):
+    """The account was wiped, and the system's keyring has the key of its store still."""
+
+    def __init__(self, entry: str, why: Exception) -> None:
+        named = f"entry {entry!r} of {SERVICE!r}" if entry else f"entry of {SERVICE!r} for this account"
+        super().__init__(
+            f"the keyring may still have the key of the store ({why}); it opens every copy of the files that"
+            f" a disk, a snapshot or a backup has kept. Remove the {named} with the keyring's own program"
+        )
 
 
 @click.command()
@@ -33,15 +46,28 @@ def logout(account: Account, wipe: bool, yes: bool) -> None:
         return
     if not yes:
         _confirm(user)
-    with contextlib.suppress(NoKeyring):  # what it has opens nothing any more
-        forget(profile)
+    left = _left_in_the_keyring(profile)
     wipe_profile(profile)
     click.echo(f"The keys and the history of {user} are gone from this machine.", err=True)
+    if left is not None:
+        raise left
     click.echo(
         "Their files were overwritten before they were removed. Old copies that a disk or a file system may"
         " keep are sealed under a key that is gone; a backup of the folder is not.",
         err=True,
     )
+
+
+def _left_in_the_keyring(profile: ProfileFolder) -> StillRemembered | None:
+    """Have the keyring forget; what hinders that is told afterwards, and hinders no wipe."""
+    try:
+        forget(profile)
+    except (ClientError, OSError) as problem:
+        entry = ""
+        with contextlib.suppress(ClientError, OSError):
+            entry = remembered_as(profile)
+        return StillRemembered(entry, problem)
+    return None
 
 
 def _confirm(user: str) -> None:

@@ -3,19 +3,20 @@
 What is kept there is the store's own key, not the password: it opens this machine's history and
 device, and not the account key, which the password alone opens (rules.md B). Only keyrings that are
 known to seal what they keep are used: the library `keyring` has others, and once took one that
-writes in the clear. A mark in the profile's folder says that there is something to ask for.
+writes in the clear. A mark in the profile's folder says that there is something to ask for, and by what name.
 """
 
 import contextlib
 import hashlib
 import importlib
 import os
+import re
 from typing import Any, Final
 
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import ClientError
+from securechat.client.errors import ClientError, StoreDamaged
 from securechat.client.keystore import read_account
-from securechat.client.private_files import create_file, read_file
+from securechat.client.private_files import read_file, replace_file
 from securechat.client.store import KEY_SIZE
 from securechat.client.store_key import StoreKey
 
@@ -30,6 +31,8 @@ SEALED: Final = {
 }
 """The modules of the backends that are used: each is the system's own, sealed by its login."""
 
+_ENTRY: Final = re.compile(r"[\x21-\x7e]{1,400} [0-9a-f]{16}")
+
 
 class NoKeyring(ClientError):
     """There is no keyring here that can be trusted with a key; nothing was kept."""
@@ -38,13 +41,15 @@ class NoKeyring(ClientError):
 def remember(profile: ProfileFolder, key: bytes) -> str:
     """Keep the store's key; return the name of the keyring that has it now.
 
-    :raises NoKeyring: it was not kept
+    The mark comes first, with the name of the entry: whatever happens then, `forget` finds what there is.
+
+    :raises NoKeyring: it is not known to be kept
     """
     backend, name = _backend()
+    entry = _entry(profile)
+    replace_file(profile.remembered, entry.encode())
     with _told(name):
-        backend.set_password(SERVICE, _entry(profile), key.hex())
-    with contextlib.suppress(FileExistsError):
-        create_file(profile.remembered, b"")
+        backend.set_password(SERVICE, entry, key.hex())
     return name
 
 
@@ -52,14 +57,14 @@ def recalled(profile: ProfileFolder) -> StoreKey | None:
     """Return the key if one is kept; None if not.
 
     :raises NoKeyring: it is in a keyring that can't be asked now
+    :raises StoreDamaged: the mark is not what was written
     """
-    try:
-        read_file(profile.remembered)
-    except FileNotFoundError:
+    entry = remembered_as(profile)
+    if not entry:
         return None
     backend, name = _backend()
     with _told(name):
-        found = backend.get_password(SERVICE, _entry(profile))
+        found = backend.get_password(SERVICE, entry)
     with contextlib.suppress(TypeError, ValueError):
         if len(raw := bytes.fromhex(found)) == KEY_SIZE:
             return StoreKey(raw)
@@ -67,17 +72,35 @@ def recalled(profile: ProfileFolder) -> StoreKey | None:
 
 
 def forget(profile: ProfileFolder) -> None:
-    """Take the key out of the keyring, if it was ever put there.
+    """Take the key out of the keyring, if it was ever put there. Nothing else of the account is needed.
 
     :raises NoKeyring: it can't be asked; the key is still there
+    :raises StoreDamaged: the mark is not what was written, so the entry's name is not known
     """
-    if not profile.remembered.exists():
+    entry = remembered_as(profile)
+    if not entry:
         return
     backend, name = _backend()
     with _told(name):
-        if backend.get_password(SERVICE, _entry(profile)) is not None:
-            backend.delete_password(SERVICE, _entry(profile))
+        if backend.get_password(SERVICE, entry) is not None:
+            backend.delete_password(SERVICE, entry)
     profile.remembered.unlink()
+
+
+def remembered_as(profile: ProfileFolder) -> str:
+    """Return the name of the entry in the keyring; empty if nothing was put there.
+
+    :raises StoreDamaged: the mark is not what was written
+    """
+    try:
+        mark = read_file(profile.remembered)
+    except FileNotFoundError:
+        return ""
+    with contextlib.suppress(UnicodeDecodeError):
+        entry = mark.decode("ascii")
+        if _ENTRY.fullmatch(entry) and entry.startswith(f"{profile.user}@"):
+            return entry
+    raise StoreDamaged(f"{profile.remembered} is damaged; look for an entry {SERVICE!r} in your keyring")
 
 
 def _backend() -> tuple[Any, str]:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from securechat.client import remembered
 from securechat.client.config import Home, ProfileFolder, ServerAddress
+from securechat.client.errors import StoreDamaged, StoreFailed
 from securechat.client.keystore import create_account, unlock
 from securechat.client.remembered import NoKeyring, forget, recalled, remember
 from securechat.client.store_key import StoreKey
@@ -126,6 +128,48 @@ def test_what_is_forgotten_is_in_no_keyring(profile: ProfileFolder, keyring: Any
 
     assert keyring.chosen.kept == {}
     assert recalled(profile) is None
+
+
+def test_what_was_remembered_is_forgotten_without_anything_else_of_the_account(
+    profile: ProfileFolder, keyring: Any
+) -> None:
+    remember(profile, KEY)
+    profile.account.write_bytes(b"what a wipe that died has left")
+    forget(profile)
+
+    assert keyring.chosen.kept == {}
+    assert not profile.remembered.exists()
+
+
+def test_a_key_in_the_keyring_is_never_without_its_mark(
+    profile: ProfileFolder, keyring: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _data: bytes) -> None:
+        raise StoreFailed("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remembered, "replace_file", full)
+        with pytest.raises(StoreFailed):
+            remember(profile, KEY)
+    assert keyring.chosen.kept == {}
+
+    keyring.chosen.fails = keyring.errors.KeyringError("it kept it, or not")
+    with pytest.raises(NoKeyring):
+        remember(profile, KEY)
+    assert remembered.remembered_as(profile).startswith("alice@chat.example ")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xff\xff", b"bob@chat.example 0123456789abcdef", b"alice@x\n" * 99])
+def test_a_damaged_mark_is_said_and_leads_to_nobodys_entry(
+    profile: ProfileFolder, keyring: Any, mark: bytes
+) -> None:
+    remember(profile, KEY)
+    profile.remembered.write_bytes(mark)
+
+    for act in (recalled, forget):
+        with pytest.raises(StoreDamaged, match="keyring"):
+            act(profile)
+    assert len(keyring.chosen.kept) == 1
 
 
 def test_a_keyring_that_fails_is_said_and_one_that_lost_it_is_not(

@@ -8,6 +8,7 @@ trusted or has changed, 5 a rate or quota, 6 not a member or not allowed, 7 cann
 """
 
 import importlib
+import io
 import os
 import sys
 from keyword import iskeyword
@@ -15,12 +16,16 @@ from typing import Any, Final
 
 import click
 
+from securechat.cli.pipes import ReaderGone
 from securechat.errors import SecureChatError
 from securechat.version import __version__
 
 EXIT_USAGE: Final = 1
 EXIT_INTERNAL: Final = 2
 EXIT_INTERRUPTED: Final = 130
+
+DEBUG_VARIABLE: Final = "SECURECHAT_DEBUG"
+"""Set to anything, a fault of ours prints where it happened."""
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "server": ("securechat.cli.server", "Start the server."),
@@ -72,6 +77,12 @@ class LazyGroup(click.Group):
             raise TypeError(f"{module}.{cmd_name} is not a command")
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - what a command returns
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as gone:
+            raise ReaderGone from gone
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
@@ -113,7 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one end per kind of failure
-    """Run one command; return its exit code. Every expected failure is one sentence on stderr."""
+    """Run one command; return its exit code. Every failure is one sentence on stderr."""
+    _speak_utf_8()
     try:
         result = cli.main(arguments, prog_name="securechat", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -126,11 +138,20 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one end per kind of fai
     except SecureChatError as problem:
         complain(str(problem))
         return int(getattr(problem, "exit_code", EXIT_USAGE))
-    except BrokenPipeError as gone:
+    except ReaderGone as gone:
         _quiet_pipe()
-        return int(getattr(gone, "exit_code", 0))
+        return gone.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except UnicodeEncodeError:
+        complain("something that was given is not UTF-8 text; nothing was done with it")
+        return EXIT_USAGE
+    except OSError as problem:
+        complain(_of_the_system(problem))
+        return EXIT_USAGE
+    except Exception as fault:  # noqa: BLE001 - the root: a traceback is not what a person can use
+        _confess(fault)
+        return EXIT_INTERNAL
     return result if isinstance(result, int) else 0
 
 
@@ -146,6 +167,29 @@ def _usage_hint(problem: click.ClickException) -> str:
     if isinstance(problem, click.UsageError) and context is not None:
         return f"Try: {context.command_path} --help"
     return ""
+
+
+def _of_the_system(problem: OSError) -> str:
+    what = problem.strerror or type(problem).__name__
+    return f"{os.fsdecode(problem.filename)!r}: {what}" if problem.filename else f"the system says: {what}"
+
+
+def _confess(fault: Exception) -> None:
+    import logging  # noqa: PLC0415 - only here
+    import traceback  # noqa: PLC0415
+
+    if (log := logging.getLogger("securechat")).hasHandlers():  # a process that keeps a log
+        log.error("a fault of ours", exc_info=fault)
+    elif os.environ.get(DEBUG_VARIABLE):
+        traceback.print_exception(fault)
+    complain(f"a fault of ours ({type(fault).__name__}); {DEBUG_VARIABLE}=1 shows where. Please report it")
+
+
+def _speak_utf_8() -> None:
+    """What we print is UTF-8 wherever we run; what cannot be is escaped, and stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _quiet_pipe() -> None:

@@ -170,7 +170,7 @@ async def _send_lines(account: Account, to: str, seconds: float, *, as_json: boo
             await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
             failed = [task.result() for task in both if task.done()]
         except BrokenPipeError:
-            raise ReaderGone from None
+            raise ReaderGone(EXIT_LATER) from None
         finally:
             for task in both:
                 task.cancel()

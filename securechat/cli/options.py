@@ -115,8 +115,13 @@ _ACCOUNT_OPTIONS: Final = (
 def given_password(account: Account) -> str | None:
     """The password from a file, a descriptor or the environment; None when none of them is given."""
     if account.password_file is not None:
-        with account.password_file.open("rb") as file:
-            return _decoded(file.read(MAX_PASSWORD_BYTES + 1))
+        try:
+            with account.password_file.open("rb") as file:
+                return _decoded(file.read(MAX_PASSWORD_BYTES + 1))
+        except OSError as problem:
+            raise click.UsageError(
+                f"--password-file {account.password_file}: {problem.strerror}"
+            ) from problem
     if account.password_fd is not None:
         try:
             with os.fdopen(account.password_fd, "rb") as file:

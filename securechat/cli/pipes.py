@@ -1,7 +1,9 @@
 """Standard output whose reader has gone (`| head`)."""
 
 
-class ReaderGone(BrokenPipeError):
-    """Nobody reads what we print, and something is left to be done: no end without a word is well."""
+class ReaderGone(Exception):
+    """Nobody reads what we print. Not an OSError: click ends the process at those without asking."""
 
-    exit_code = 75
+    def __init__(self, exit_code: int = 0) -> None:
+        super().__init__()
+        self.exit_code = exit_code

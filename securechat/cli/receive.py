@@ -70,7 +70,7 @@ def receive(
         return asyncio.run(_receive(account, wanted, seconds, with_acks=with_acks))
     except BrokenPipeError:
         if with_acks and wanted.open:
-            raise ReaderGone from None
+            raise ReaderGone(EXIT_LATER) from None
         raise
 
 

@@ -14,7 +14,16 @@ import click
 
 from securechat.cli.faces import face_of
 from securechat.cli.options import Account, account_options
-from securechat.client.exported import MAX_LINE, Said, header_of, is_exported, judge, read_header, read_said
+from securechat.client.exported import (
+    MAX_LINE,
+    NotImported,
+    Said,
+    header_of,
+    is_exported,
+    judge,
+    read_header,
+    read_said,
+)
 from securechat.client.exporting import FORMATS, Format
 from securechat.client.face import Face
 
@@ -59,6 +68,10 @@ def import_(account: Account, file: Path) -> None:
     is left as it is. Needs no network.
     """
     with file.open("rb") as lines:
+        if not lines.seekable():
+            raise click.UsageError(
+                f"{file} can be read only once, and is judged before it is taken: save it first"
+            )
         header, count = judge(_lines(lines))
         kept = asyncio.run(_import(account, lines, count))
     click.echo(f"{kept} of {count} messages taken into {header.room}", err=True)
@@ -85,6 +98,8 @@ async def _export(account: Account, name: str, form: Format, file: BinaryIO) -> 
 async def _import(account: Account, file: BinaryIO, count: int) -> int:
     """Hand the file over from its end: each batch takes its place before what is there already."""
     places = _places(file)
+    if len(places) != count + 2:
+        raise NotImported("the file changes while it is read; nothing was taken")
     header = _line_at(file, places[0])
     kept, end = 0, count + 1
     async with face_of(account, offline=True) as face:

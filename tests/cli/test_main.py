@@ -1,13 +1,22 @@
+import asyncio
+import errno
+import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
 
 from securechat.cli import main as main_module
 from securechat.cli.main import COMMANDS, run
+from securechat.cli.pipes import ReaderGone
+from securechat.client.config import Home
+from securechat.client.local_socket import serving
 from securechat.errors import SecureChatError
 from securechat.version import __version__
+from tests.client.holder import ListHolder, a_message
 
 
 def test_the_version_is_said_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +84,96 @@ def test_an_expected_failure_is_its_sentence_and_its_code(
 
     assert run(["chat"]) == 75
     assert capsys.readouterr().err == "securechat: alice is in use by process 1\n"
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "word"),
+    [
+        (PermissionError(13, "Permission denied", b"/x/\xff"), 1, "Permission denied"),
+        (OSError(28, "No space left on device"), 1, "No space left"),
+        (ConnectionResetError(), 1, "ConnectionResetError"),
+        ("\udcff".encode, 1, "not UTF-8"),
+        (IndexError("list index out of range"), 2, "a fault of ours (IndexError)"),
+    ],
+)
+def test_no_failure_is_a_traceback(
+    problem: Exception | Callable[[], bytes],
+    code: int,
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    def fail() -> None:
+        if isinstance(problem, Exception):
+            raise problem
+        problem()
+
+    monkeypatch.setattr(main_module.cli, "get_command", lambda _ctx, _name: fail)
+
+    assert run(["chat"]) == code
+    said = capsys.readouterr().err
+    assert word in said
+    assert "Traceback" not in said
+
+
+def test_where_nobody_reads_the_output_the_end_is_quiet_and_says_if_something_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command()
+    def gone() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    @click.command()
+    def busy() -> None:
+        raise ReaderGone(75)
+
+    monkeypatch.setattr(main_module, "_quiet_pipe", lambda: None)
+    commands = {"rooms": gone, "receive": busy}
+    monkeypatch.setattr(main_module.cli, "get_command", lambda _ctx, name: commands[name])
+
+    assert (run(["rooms"]), run(["receive"])) == (0, 75)
+    assert capsys.readouterr().err == ""
+
+
+async def test_what_is_printed_is_utf_8_wherever(tmp_path: Path) -> None:
+    """A sign that some encoding lacks must not stop what comes after it."""
+    profile = Home(tmp_path).profile("alice")
+    profile.folder.mkdir(0o700)
+    holder = ListHolder()
+    holder.arrive(a_message(1, "\N{SNOWMAN}"), a_message(2))
+    command = [
+        sys.executable,
+        "-m",
+        "securechat",
+        "receive",
+        "alice",
+        "--count",
+        "2",
+        "--home",
+        str(tmp_path),
+    ]
+    async with serving(profile, holder):
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "latin-1"}
+        )
+        out, _err = await process.communicate()
+
+    assert process.returncode == 0
+    assert "\N{SNOWMAN}".encode() in out
+    assert holder.waiting == []
+
+
+def test_a_file_that_cannot_be_gone_through_twice_is_refused_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        assert run(["import", "alice", str(tmp_path / "pipe"), "--home", str(tmp_path)]) == 1
+    finally:
+        os.close(writer)
+    assert "save it first" in capsys.readouterr().err
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ nothing: it is judged whole before any of it is kept, and what is kept of it say
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -34,12 +35,13 @@ MAX_MESSAGES: Final = 1_000_000
 """Messages of one file: years of a busy room."""
 
 MAX_TEXT: Final = 64 * 1024
+MAX_SHORT: Final = 512
 LAST_SECOND: Final = 1 << 40
 """Of a message's time: far beyond any clock, and no number that something trips over."""
 
 Seconds = Annotated[int, Meta(ge=0, le=LAST_SECOND)]
 Words = Annotated[str, Meta(max_length=MAX_TEXT)]
-Short = Annotated[str, Meta(max_length=512)]
+Short = Annotated[str, Meta(max_length=MAX_SHORT)]
 MimiId = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]
 
 
@@ -133,30 +135,46 @@ def read_header(line: bytes) -> Header:
     :raises NotImported: it is none
     """
     header: Header = _read(line, Header, 1)
-    try:
-        room = fold_room_alias(header.room[1:]) if header.room[:1] == "#" else fold_user(header.room[1:])
-        user = fold_user(header.user)
-    except NameRefused as problem:
-        raise NotImported(f"line 1: {problem}") from None
-    if (header.kind == "direct") != (header.room[:1] == "@") or header.room[1:] != room:
-        raise NotImported(f"line 1: {sanitise(header.room)} is not the name of such a conversation")
-    return msgspec.structs.replace(
-        header, user=user, title=sanitise(header.title), topic=sanitise(header.topic)
-    )
+    with _numbered(1):
+        return safe_header(header)
 
 
 def read_said(line: bytes, number: int) -> Said:
-    """Read a message: what it says is safe to show afterwards.
+    """Read a message.
 
     :raises NotImported: it is none
     """
     said: Said = _read(line, Said, number)
+    with _numbered(number):
+        return safe_said(said)
+
+
+def safe_header(header: Header) -> Header:
+    """Judge whose conversation it is; its words are safe to show afterwards. Done twice it changes nothing.
+
+    :raises NotImported: it is none that could be here
+    """
+    try:
+        room = fold_room_alias(header.room[1:]) if header.room[:1] == "#" else fold_user(header.room[1:])
+        user = fold_user(header.user)
+    except NameRefused as problem:
+        raise NotImported(str(problem)) from None
+    if (header.kind == "direct") != (header.room[:1] == "@") or header.room[1:] != room:
+        raise NotImported(f"{sanitise(header.room)} is not the name of such a conversation")
+    return msgspec.structs.replace(header, user=user, title=_short(header.title), topic=_short(header.topic))
+
+
+def safe_said(said: Said) -> Said:
+    """Judge a message: what it says is safe to show afterwards. Done twice it changes nothing.
+
+    :raises NotImported: nobody could have sent it
+    """
     if not said.id:
-        raise NotImported(f"line {number}: a message without its id")
+        raise NotImported("a message without its id")
     try:
         return _made_safe(said)
     except NameRefused as problem:
-        raise NotImported(f"line {number}: {problem}") from None
+        raise NotImported(str(problem)) from None
 
 
 def judge(lines: Iterable[bytes]) -> tuple[Header, int]:
@@ -187,18 +205,36 @@ def _read(line: bytes, kind: Any, number: int) -> Any:  # noqa: ANN401 - as the 
         raise NotImported(f"line {number} is not of an export: {sanitise(str(problem))}") from None
 
 
+@contextmanager
+def _numbered(number: int) -> Iterator[None]:
+    try:
+        yield
+    except NotImported as problem:
+        raise NotImported(f"line {number}: {problem}") from None
+
+
 def _made_safe(said: Said) -> Said:
     return msgspec.structs.replace(
         said,
         sender=fold_user(said.sender),
-        text=sanitise(said.text, multiline=True, limit=MAX_TEXT),
-        thread=sanitise(said.thread),
+        text=_text(said.text),
+        thread=_short(said.thread),
         reactions=tuple(
             Reaction(sanitise(each.text, limit=32), _users(each.users)) for each in said.reactions
         ),
         poll=_safe_poll(said.poll),
         file=_safe_file(said.file),
     )
+
+
+def _text(text: str) -> str:
+    """A body that is still a `Words`: each line of some scripts gets two code points more."""
+    clean = sanitise(text, multiline=True, limit=MAX_TEXT)
+    return clean if len(clean) <= MAX_TEXT else sanitise(text, multiline=True, limit=MAX_TEXT // 2)
+
+
+def _short(text: str) -> str:
+    return sanitise(text, limit=MAX_SHORT - 2)
 
 
 def _safe_poll(poll: Poll | None) -> Poll | None:

@@ -161,9 +161,9 @@ class Finder:
     def bring_in(self, header: Header, batch: list[Said]) -> int:
         """Take messages from a file, oldest first, before everything that is here; return how many were new.
 
-        Both were judged by `exported`; a long file comes in batches, the last of it first.
+        A long file comes in batches, the last of it first.
 
-        :raises NotImported: they are of another account
+        :raises NotImported: they are of another account, or nobody could have written them
         """
         with self._engine.changes.change() as change:
             return bring_in(change, self._engine.device, header, batch)

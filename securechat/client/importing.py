@@ -12,7 +12,7 @@ from securechat.client import records
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.events import Kind, Standing
-from securechat.client.exported import Header, NotImported, Said
+from securechat.client.exported import Header, NotImported, Said, safe_header, safe_said
 from securechat.client.records import ConversationRecord
 from securechat.client.rooms import new_room_uri
 
@@ -20,8 +20,11 @@ from securechat.client.rooms import new_room_uri
 def bring_in(change: Change, device: Device, header: Header, batch: list[Said]) -> int:
     """Keep messages, oldest first, before everything that is here; return how many were new.
 
-    :raises NotImported: they are of another account
+    Whoever hands them over, here they are judged: what is kept is shown as it is.
+
+    :raises NotImported: they are of another account, or nobody could have written them
     """
+    header, batch = safe_header(header), [safe_said(said) for said in batch]
     record = _conversation(change, device, header)
     found = change.db.execute("SELECT min(id) FROM message").fetchone()
     # Below zero, so that 0 stays nobody's: there it means "none".

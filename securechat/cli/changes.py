@@ -3,15 +3,28 @@
 Who has it and who has read it is not told line by line: `/history` shows it.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import tzinfo
 from typing import Final
+
+from msgspec import structs
 
 from securechat.cli.show import clock, message_text
 from securechat.client.events import Message, Poll
 
 QUOTED: Final = 40
 """Characters of a message by which it is known again."""
+
+_DIGITS: Final = 64
+"""Of a SHA-256: a text that is no longer is kept itself."""
+
+
+def noted(message: Message) -> Message:
+    """What is to be kept of a message that was shown, to tell how it has changed: not its long text."""
+    if len(message.text) <= _DIGITS:
+        return message
+    return structs.replace(message, text=hashlib.sha256(message.text.encode()).hexdigest())
 
 
 def changed_text(before: Message | None, after: Message, *, zone: tzinfo | None = None) -> str | None:
@@ -24,10 +37,14 @@ def changed_text(before: Message | None, after: Message, *, zone: tzinfo | None 
             return None
         over = before is not None and before.expires > 0 and not after.expires
         return f"* {_of(after, zone)} {'has disappeared' if over else 'is withdrawn'}"
-    if after.edited and (before is None or before.edited != after.edited or before.text != after.text):
+    if after.edited and (before is None or _version(before) != _version(after)):
         return message_text(after, zone=zone)
     lines = [*_reactions(before, after), *_votes(before, after)]
     return "\n".join(f"* {line}" for line in lines) or None
+
+
+def _version(message: Message) -> tuple[int, str]:
+    return message.edited, noted(message).text
 
 
 def _reactions(before: Message | None, after: Message) -> Iterable[str]:

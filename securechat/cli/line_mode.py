@@ -7,7 +7,7 @@ from typing import Final, assert_never
 
 from msgspec import structs
 
-from securechat.cli.changes import changed_text
+from securechat.cli.changes import changed_text, noted
 from securechat.cli.line_files import LineFiles
 from securechat.cli.line_finding import FINDING
 from securechat.cli.line_pictures import PICTURES
@@ -152,7 +152,7 @@ class LineMode:
             self._remember(message)
 
     def _remember(self, message: Message) -> None:
-        self._seen[message.local_id] = message
+        self._seen[message.local_id] = noted(message)
         while len(self._seen) > SEEN:
             del self._seen[next(iter(self._seen))]
 

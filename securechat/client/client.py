@@ -348,7 +348,7 @@ class Client(Finder, Speaker, FileVerbs):
             conversations=len(self.conversations()),
             queued=history.queued(engine.store.db),
             undecryptable=history.unreadable(engine.store.db),
-            unprinted=len(self.unprinted(1000)),
+            unprinted=history.count_unmarked(engine.store.db, Mark.PRINTED, 1000),
         )
 
     def _view(

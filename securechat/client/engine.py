@@ -26,7 +26,7 @@ from securechat.client.groups import Groups
 from securechat.client.holds import ask_again, settle_if_believed
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
-from securechat.client.listener import MAX_EVENTS, Listener
+from securechat.client.listener import Listener
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
@@ -76,7 +76,7 @@ class Engine:
         self._dates = Dates(clock)
         self._dates_agreed = True
         self._heads: dict[int, int] = {}
-        self._early: list[Event] | None = []
+        self._early: Listener | None = Listener()
         self._listeners: WeakSet[Listener] = WeakSet()
         self._intents: dict[int, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
@@ -133,8 +133,7 @@ class Engine:
         if late:
             listener = Listener([self._standing] if self._standing is not None else [])
         else:
-            listener = Listener(self._early or [])
-            self._early = None
+            listener, self._early = self._early or Listener(), None
         self._listeners.add(listener)
         return listener
 
@@ -217,8 +216,8 @@ class Engine:
     def _put(self, event: Event) -> None:
         if isinstance(event, Connected | Disconnected):
             self._standing = event
-        if self._early is not None and len(self._early) < MAX_EVENTS:
-            self._early.append(event)
+        if self._early is not None:
+            self._early.put(event)
         for listener in tuple(self._listeners):
             listener.put(event)
 

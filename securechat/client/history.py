@@ -199,13 +199,25 @@ def received_after(db: apsw.Connection, conversation: int, local_id: int) -> lis
 
 def unmarked(db: apsw.Connection, mark: Mark, limit: int) -> list[Message]:
     """Return what others said that has no such mark, oldest first; nothing of rooms not joined."""
-    rows = db.execute(
-        f"{SELECT} WHERE m.{mark} = 0 AND m.own = 0 AND m.hidden = 0 AND m.deleted = 0"
-        f" AND m.state IN {_SHOWN_STATES}"
-        " AND c.state NOT IN ('invited', 'opening') ORDER BY m.id LIMIT ?",
-        (limit,),
-    )
+    rows = db.execute(f"{SELECT} {_unmarked(mark)} ORDER BY m.id LIMIT ?", (limit,))
     return messages_of(db, rows.fetchall())
+
+
+def count_unmarked(db: apsw.Connection, mark: Mark, limit: int) -> int:
+    """Return how many `unmarked` would return, without reading them."""
+    found = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608
+        f" {_unmarked(mark)} LIMIT ?)",
+        (limit,),
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _unmarked(mark: Mark) -> str:
+    return (
+        f"WHERE m.{mark} = 0 AND m.own = 0 AND m.hidden = 0 AND m.deleted = 0"
+        f" AND m.state IN {_SHOWN_STATES} AND c.state NOT IN ('invited', 'opening')"
+    )
 
 
 def set_mark(db: apsw.Connection, mark: Mark, local_ids: list[int]) -> None:

@@ -129,9 +129,12 @@ class LocalLine:
             return b""
 
     async def _write(self, data: bytes) -> None:
-        async with self._writing:  # one at a time: of who does not read, one line is in our memory
-            self._writer.write(data)
-            await self._writer.drain()
+        async with self._writing:  # one at a time: of who does not read, one answer is in our memory
+            await self._write_now(data)
+
+    async def _write_now(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
 
     async def _take(self, line: bytes) -> None:
         try:
@@ -168,27 +171,34 @@ class LocalLine:
     async def _do(self, call: Call) -> None:
         parameters = decode_params(call, PARAMETERS)
         if call.method in VERBS:
-            result = getattr(self._host, call.method)(**msgspec.structs.asdict(parameters))
-            if inspect.isawaitable(result):
-                result = await result
-            if self._follower is not None:
-                self._follower.stir()  # perhaps it was an acknowledgement
+            if verb(call.method).is_list:
+                await self._list(call, parameters)
+                return
+            result = await self._done(call, parameters)
         else:
             self._begin(call.method)
             result = None
         if call.id is not None:
-            await self._result(call.id, call.method, result)
+            await self._write(answer_to(call.id, msgspec.json.encode(result)))
 
-    async def _result(self, call_id: int | str, method: str, result: Any) -> None:  # noqa: ANN401 - any verb's
-        if method not in VERBS or not verb(method).is_list:
-            await self._write(answer_to(call_id, msgspec.json.encode(result)))
-            return
-        before: bytes | None = None
-        for part in in_parts(result):
-            if before is not None:
-                await self._write(part_of(call_id, before))
-            before = part
-        await self._write(answer_to(call_id, before or b"[]"))
+    async def _done(self, call: Call, parameters: msgspec.Struct) -> Any:  # noqa: ANN401 - any verb's
+        result = getattr(self._host, call.method)(**msgspec.structs.asdict(parameters))
+        if inspect.isawaitable(result):
+            result = await result
+        if self._follower is not None:
+            self._follower.stir()  # perhaps it was an acknowledgement
+        return result
+
+    async def _list(self, call: Call, parameters: msgspec.Struct) -> None:
+        """Look up what may be large only once it can be written: of who does not read, one list waits."""
+        async with self._writing:
+            before: bytes | None = None
+            for part in in_parts(await self._done(call, parameters)):
+                if before is not None and call.id is not None:
+                    await self._write_now(part_of(call.id, before))
+                before = part
+            if call.id is not None:
+                await self._write_now(answer_to(call.id, before or b"[]"))
 
     def _begin(self, stream: str) -> None:
         """Let notifications come, until the connection ends."""

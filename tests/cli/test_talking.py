@@ -5,7 +5,7 @@ from datetime import UTC
 import pytest
 from msgspec import structs
 
-from securechat.cli.changes import changed_text
+from securechat.cli.changes import changed_text, noted
 from securechat.cli.json_lines import message_json
 from securechat.cli.line_talk import TALKING
 from securechat.cli.show import message_text
@@ -185,6 +185,16 @@ def test_a_change_is_one_line_and_a_receipt_is_none() -> None:
     assert said(timed, gone) == "* what @bob said in @bob at 2026-03-01 14:03 has disappeared"
     assert said(gone, gone) is None
     assert said(before, structs.replace(before, read_by=("bob",))) is None
+
+
+def test_of_what_was_shown_a_long_text_is_not_kept_and_its_changes_are_told() -> None:
+    long = structs.replace(message("x" * 60_000), edited=AT)
+    kept = noted(long)
+
+    assert len(kept.text) < 100
+    assert changed_text(kept, long) is None
+    assert changed_text(kept, structs.replace(long, text="x" * 59_999 + "y")) is not None
+    assert noted(kept) == kept
 
 
 def test_no_quoted_text_begins_a_line_of_its_own() -> None:

@@ -102,6 +102,8 @@ def test_unprinted_leaves_out_own_messages_and_rooms_not_joined(changes: Changes
         history.add_received(change.db, invited, received("not yet"))
 
     (message,) = history.unmarked(changes.db, history.Mark.PRINTED, 10)
+    assert history.count_unmarked(changes.db, history.Mark.PRINTED, 10) == 1
+    assert history.count_unmarked(changes.db, history.Mark.PRINTED, 0) == 0
     with changes.change() as change:
         history.set_mark(change.db, history.Mark.PRINTED, [message.local_id])
 

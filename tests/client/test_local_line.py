@@ -10,7 +10,7 @@ from securechat.client import local_line, local_socket
 from securechat.client.calls import MAX_LINE, Answer
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import HolderRefused
-from securechat.client.events import Held, MessageReceived, Notice
+from securechat.client.events import Held, Message, MessageReceived, Notice
 from securechat.client.forwarding import attached, connected, forward
 from securechat.client.listener import MAX_EVENTS
 from securechat.client.local_line import MAX_CALLS, MAX_STREAMS
@@ -92,6 +92,27 @@ async def test_who_asks_much_and_reads_nothing_costs_what_one_line_does(profile:
         writer.write(b"".join(a_call(number, "unprinted", limit=8) for number in range(1000)))
         for _ in range(50):
             await forward(profile, "status", {})
+        writer.transport.abort()
+
+
+async def test_lists_are_looked_up_when_they_can_be_written(profile: ProfileFolder) -> None:
+    """Of 16 that nobody reads, one is in memory."""
+
+    class Counting(ListHolder):
+        looked = 0
+
+        def unprinted(self, limit: int) -> list[Message]:
+            self.looked += 1
+            return super().unprinted(limit)
+
+    holder = Counting()
+    holder.waiting = [a_message(number, "x" * 60_000) for number in range(1, 101)]
+    async with serving(profile, holder), raw(profile) as (_reader, writer):
+        writer.write(b"".join(a_call(number, "unprinted", limit=100) for number in range(MAX_CALLS)))
+        while not holder.looked:
+            await forward(profile, "conversations", {})
+        await forward(profile, "conversations", {})
+        assert holder.looked == 1
         writer.transport.abort()
 
 

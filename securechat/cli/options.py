@@ -113,7 +113,13 @@ _ACCOUNT_OPTIONS: Final = (
 
 
 def given_password(account: Account) -> str | None:
-    """The password from a file, a descriptor or the environment; None when none of them is given."""
+    """The password from a file, a descriptor or the environment; None when none of them is given.
+
+    From here on this process may have secrets, whichever way they come: its memory is its own.
+    """
+    from securechat.own_memory import keep_memory_to_itself  # noqa: PLC0415 - a one-shot has no secrets
+
+    keep_memory_to_itself()
     if account.password_file is not None:
         try:
             with account.password_file.open("rb") as file:

@@ -43,7 +43,7 @@ def agent(account: Account, people: str, log_format: Layout) -> None:
     """Hold USER's account, connected, until SIGTERM: other commands go through it and need no password.
 
     Prints `ready` and the path of its socket once it can be used. The log says everything that happened
-    and what became of every message that was not shown; it has no text of any message.
+    and what became of every message that was not shown; it has no text of any message and no name of a file.
     """
     private_umask()
     secret = secret_of(account)

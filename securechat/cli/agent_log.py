@@ -3,19 +3,23 @@
 import logging
 from typing import Any, Final
 
-import msgspec
-
 from securechat.client.events import (
+    Connected,
     Disconnected,
     Event,
+    FileMoved,
     Held,
-    Message,
+    Invited,
+    Joined,
+    MembersChanged,
     MessageAcknowledged,
     MessageChanged,
     MessageReceived,
     MessageRefused,
     Notice,
     NotShown,
+    Released,
+    Removed,
     Typing,
     Undecryptable,
 )
@@ -24,6 +28,30 @@ WORTH_A_LOOK: Final = (Disconnected, Held, MessageRefused, Notice, NotShown, Und
 """What somebody may have to do something about; the rest is information."""
 
 MESSAGE_FIELDS: Final = ("local_id", "conversation", "sender", "epoch", "sequence", "verified", "code")
+
+FIELDS: Final[dict[type, tuple[str, ...]]] = {
+    Connected: ("user", "server", "domain", "fingerprint", "encryption"),
+    Disconnected: ("reason", "retry_in"),
+    MessageReceived: (),
+    MessageChanged: (),
+    MessageAcknowledged: (),
+    MessageRefused: ("code", "text"),
+    Invited: ("conversation", "by"),
+    Joined: ("conversation",),
+    MembersChanged: ("conversation", "by", "added", "removed"),
+    Removed: ("conversation", "by"),
+    Undecryptable: ("conversation", "sender", "epoch", "code"),
+    NotShown: ("conversation", "sender", "epoch", "code"),
+    Held: ("conversation", "code", "text"),
+    Released: ("conversation",),
+    FileMoved: ("done", "total", "sending"),
+    Notice: ("code", "text"),
+}
+"""What of each event is logged beside its type: nothing that was sealed, names of files included. What is not
+here is not logged, so that a new field of an event is none of the log's before somebody has thought of it."""
+
+_WITHOUT_NAMES: Final = ("code",)
+"""Of a notice whose sentence names a file."""
 
 log = logging.getLogger("securechat.agent")
 
@@ -40,20 +68,14 @@ def log_event(event: Event) -> None:
 
 
 def event_fields(event: Event) -> dict[str, Any]:
-    """The fields of an event; of a message only what says which one it is and how it stands."""
-    match event:
-        case MessageRefused(message=message):
-            return _of_message("refused", message) | {"code": event.code, "text": event.text}
-        case MessageReceived(message=message):
-            return _of_message("message", message)
-        case MessageAcknowledged(message=message):
-            return _of_message("acknowledged", message)
-        case MessageChanged(message=message):
-            return _of_message("changed", message)
-        case _:
-            told: dict[str, Any] = msgspec.to_builtins(event)
-            return told
-
-
-def _of_message(kind: str, message: Message) -> dict[str, Any]:
-    return {"type": kind} | {name: getattr(message, name) for name in MESSAGE_FIELDS}
+    """The fields of an event that are in the table; of a message which one it is and how it stands."""
+    told: dict[str, Any] = {"type": type(event).__struct_config__.tag}
+    if (message := getattr(event, "message", None)) is not None:
+        told |= {name: getattr(message, name) for name in MESSAGE_FIELDS}
+    named = (
+        _WITHOUT_NAMES
+        if isinstance(event, Notice) and event.code == "file_refused"
+        else FIELDS.get(type(event))
+    )
+    # The event's own code and text are those of a refusal: they stand in the place of the message's.
+    return told | {name: getattr(event, name) for name in named or ()}

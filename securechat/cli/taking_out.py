@@ -153,9 +153,11 @@ def _opened(output: Path) -> Iterator[BinaryIO]:
         raise click.UsageError(f"{output} is there already; nothing was written") from None
     except OSError as problem:
         raise click.UsageError(f"{output}: {problem.strerror}") from problem
-    with os.fdopen(descriptor, "wb") as file:
-        try:
+    try:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
-        except BaseException:
-            output.unlink(missing_ok=True)
-            raise
+            file.flush()
+            os.fsync(file.fileno())  # a full disk may say so only here
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise

@@ -153,19 +153,19 @@ class LocalLine:
             call = decode_call(line)
             await self._do(call)
         except NoCall as problem:
-            return _error(call, problem.code, str(problem), ExitCode.USAGE)
+            return _refusal(call, problem.code, str(problem), ExitCode.USAGE)
         except SecureChatError as problem:
             code = int(getattr(problem, "exit_code", ExitCode.USAGE))
-            return _error(call, OURS, str(problem), code, type(problem).__name__)
+            return _refusal(call, OURS, str(problem), code, type(problem).__name__)
         except TimeoutError:
             text = "it did not come about in the time that was given"
-            return _error(call, OURS, text, ExitCode.TIMEOUT, "TimeoutError")
+            return _refusal(call, OURS, text, ExitCode.TIMEOUT, "TimeoutError")
         except ConnectionError:
             raise
         except Exception:  # a call's root: what failed here must not end the holder
             log.exception("a call of a front end failed")
             text = "the holder failed; it is in its log"
-            return _error(call, INTERNAL, text, ExitCode.INTERNAL)
+            return _refusal(call, INTERNAL, text, ExitCode.INTERNAL)
         return None
 
     async def _do(self, call: Call) -> None:
@@ -238,6 +238,14 @@ _STREAMS: Final[dict[str, Callable[[LocalLine], Awaitable[None]]]] = {
     SUBSCRIBE: LocalLine._tell_events,  # noqa: SLF001 - the class's own table
     FOLLOW: LocalLine._tell_messages,  # noqa: SLF001
 }
+
+
+def _refusal(call: Call | None, code: int, text: str, exit_code: int, kind: str = "") -> bytes | None:
+    """The error that a call is answered with; none if it wanted no answer (JSON-RPC 2.0, 4.1)."""
+    if call is not None and call.id is None:
+        log.warning("a call that wanted no answer failed: %s", kind or code)
+        return None
+    return _error(call, code, text, exit_code, kind)
 
 
 def _error(call: Call | None, code: int, text: str, exit_code: int, kind: str = "") -> bytes:

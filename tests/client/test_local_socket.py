@@ -171,6 +171,23 @@ async def test_a_call_without_an_id_gets_no_answer(profile: ProfileFolder, holde
     assert answer["result"]["unprinted"] == 0
 
 
+async def test_nor_does_it_when_it_fails(profile: ProfileFolder, holder: ListHolder) -> None:
+    """An error without an id is about the connection: a program takes it for the end of it."""
+    del holder
+    async with raw(profile) as (reader, writer):
+        for method, params in (
+            ("mark_printed", "{}"),
+            ("send", '{"to": "#nowhere", "text": "x"}'),
+            ("x", "{}"),
+        ):
+            writer.write(f'{{"jsonrpc": "2.0", "method": "{method}", "params": {params}}}\n'.encode())
+        writer.write(b'{"jsonrpc": "2.0", "id": "s", "method": "status"}\n')
+        writer.write_eof()
+        (answer,) = (await rest(reader)).splitlines()
+
+    assert msgspec.json.decode(answer)["id"] == "s"
+
+
 async def test_many_one_shots_at_once_are_all_served(
     profile: ProfileFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

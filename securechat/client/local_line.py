@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import select
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -108,7 +109,8 @@ class LocalLine:
         try:
             while line := await self._read():
                 self.heard_at = time.monotonic()
-                await self._slots.acquire()
+                if not await self._slot():
+                    return
                 task = asyncio.create_task(self._take(line), name="call")
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
@@ -119,6 +121,19 @@ class LocalLine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _slot(self) -> bool:
+        """Wait until another call may run; False if the peer has gone and its calls do not end.
+
+        While we wait here nothing is read, so its end is not heard but looked for.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(LAST_CALLS_SECONDS):
+                    return await self._slots.acquire()
+            except TimeoutError:
+                if _has_gone(self._writer):
+                    return False
 
     async def _read(self) -> bytes:
         try:
@@ -238,6 +253,15 @@ _STREAMS: Final[dict[str, Callable[[LocalLine], Awaitable[None]]]] = {
     SUBSCRIBE: LocalLine._tell_events,  # noqa: SLF001 - the class's own table
     FOLLOW: LocalLine._tell_messages,  # noqa: SLF001
 }
+
+
+def _has_gone(writer: asyncio.StreamWriter) -> bool:
+    """Whether the other end is closed both ways: who only says no more may still read."""
+    if writer.is_closing():
+        return True
+    looking = select.poll()
+    looking.register(writer.get_extra_info("socket").fileno(), 0)  # hang-ups and errors are told unasked
+    return bool(looking.poll(0))
 
 
 def _refusal(call: Call | None, code: int, text: str, exit_code: int, kind: str = "") -> bytes | None:

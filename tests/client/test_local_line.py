@@ -140,6 +140,44 @@ async def test_when_all_places_are_in_use_who_comes_is_told_to_try_later(
     assert refused.value.exit_code == 75
 
 
+async def test_who_has_gone_is_noticed_however_many_of_its_calls_wait(
+    profile: ProfileFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "MAX_CONNECTIONS", 1)
+    monkeypatch.setattr(local_socket, "PLACE_SECONDS", 30)
+    monkeypatch.setattr(local_line, "LAST_CALLS_SECONDS", 0.01)
+    holder = ListHolder()
+    holder.acknowledges = False
+    calls = b"".join(
+        a_call(number, "acknowledged", local_id=1, timeout=3600) for number in range(2 * MAX_CALLS)
+    )
+    async with serving(profile, holder):
+        async with raw(profile) as (_reader, writer):
+            writer.write(calls)
+            await writer.drain()
+        assert (await forward(profile, "status", {}))["user"] == "alice"
+
+
+async def test_who_says_no_more_and_reads_is_answered_however_long_it_takes(
+    profile: ProfileFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_line, "MAX_CALLS", 1)
+    holder, over = ListHolder(), asyncio.Event()
+
+    async def caught_up() -> None:
+        await over.wait()
+
+    monkeypatch.setattr(holder, "caught_up", caught_up)
+    async with serving(profile, holder), raw(profile) as (reader, writer):
+        writer.write(a_call(1, "caught_up") + a_call(2, "status"))
+        writer.write_eof()
+        monkeypatch.setattr(local_line, "LAST_CALLS_SECONDS", 0.01)
+        await forward(profile, "status", {})
+        monkeypatch.setattr(local_line, "LAST_CALLS_SECONDS", 60)
+        over.set()
+        assert [(await read(reader))["id"] for _ in range(2)] == [1, 2]
+
+
 async def test_only_so_many_are_told_events(profile: ProfileFolder) -> None:
     """32 who subscribe and stop reading keep no one-shot out, nor who comes when they have gone."""
     holder = ListHolder()

@@ -20,6 +20,7 @@ from typing import Final
 
 from securechat.client.errors import BadAddress
 from securechat.client.private_files import make_folder
+from securechat.local_rpc import MAX_PATH
 from securechat.names import fold_user
 
 DEFAULT_HOST: Final = "localhost"
@@ -30,9 +31,6 @@ _PLAIN: Final = re.compile(r"(?P<host>[^\[\]:/@\s]+)(?::(?P<port>[0-9]{1,5}))?")
 _HOST: Final = re.compile(
     r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?"
 )
-
-MAX_SOCKET_PATH: Final = 107 if sys.platform == "linux" else 103
-"""What fits into ``sun_path`` with its closing NUL: 108 bytes on Linux, 104 on macOS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +88,9 @@ class ProfileFolder:
 
     @property
     def socket(self) -> Path:
-        """Where the holder listens: in the folder, or by a short name if that path is too long."""
+        """Where the holder listens: in the folder, or where the system takes no path so long, elsewhere."""
         inside = self.folder / "socket"
-        if len(os.fsencode(inside)) <= MAX_SOCKET_PATH:
+        if sys.platform == "linux" or len(os.fsencode(inside)) <= MAX_PATH:  # see `local_rpc.reachable`
             return inside
         return short_socket_folder() / hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:32]
 
@@ -142,8 +140,9 @@ def default_home() -> Home:
 
 def short_socket_folder() -> Path:
     """Return the folder for sockets whose own path is too long; the same in every process of the user."""
-    # Not tempfile.gettempdir(): holder and one-shot may have different TMPDIRs and must still meet.
-    return Path("/tmp") / f"securechat-{os.geteuid()}"  # noqa: S108 - its owner and mode are checked
+    # Not below /tmp, where anybody can make it first and keep us out; nor in TMPDIR: holder and one-shot
+    # may have different ones and must still meet.
+    return Path.home() / ".securechat-sockets"
 
 
 def _ip(text: str) -> str | None:

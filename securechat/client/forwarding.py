@@ -35,7 +35,7 @@ from securechat.client.events import Event
 from securechat.client.face import VERBS, Face
 from securechat.client.listener import Listener
 from securechat.client.private_files import check_private_folder
-from securechat.local_rpc import is_peer_of
+from securechat.local_rpc import is_peer_of, reachable
 
 CONNECT_SECONDS: Final = 10
 """A holder on this machine that has not greeted by then is stopped, or blocked by its terminal."""
@@ -208,8 +208,9 @@ async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asynci
     path = profile.socket
     check_private_folder(path.parent)
     try:
-        async with _in_time():
-            reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
+        with reachable(path) as address:
+            async with _in_time():
+                reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE)
     except OSError as problem:
         # The socket of a holder that was killed: nobody listens.
         raise NoHolder(profile.user) from problem

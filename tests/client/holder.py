@@ -24,6 +24,7 @@ from securechat.client.events import (
     Status,
 )
 from securechat.client.listener import Listener
+from securechat.local_rpc import reachable
 
 CONNECTED = Connected("alice", "localhost:7443", "example.org", "SHA256:x", "MLS")
 
@@ -156,7 +157,6 @@ class ListHolder:
 
 @pytest.fixture
 def profile(tmp_path: Path) -> ProfileFolder:
-    # pytest's own folders may be too deep for a socket; then the short name is what is tested.
     profile = Home(tmp_path).profile("alice")
     profile.folder.mkdir(0o700)
     return profile
@@ -165,7 +165,8 @@ def profile(tmp_path: Path) -> ProfileFolder:
 @asynccontextmanager
 async def raw(profile: ProfileFolder) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to the socket that speaks bytes; the greeting was read."""
-    reader, writer = await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
+    with reachable(profile.socket) as address:
+        reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE)
     try:
         await reader.readline()
         yield reader, writer

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.client.config import (
-    MAX_SOCKET_PATH,
     Home,
     ServerAddress,
     default_home,
@@ -90,12 +90,16 @@ def test_a_home_is_an_absolute_path(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert default_home().path.is_absolute()
 
 
-def test_a_socket_whose_path_is_too_long_has_a_short_name(tmp_path: Path) -> None:
+def test_a_socket_is_where_nobody_else_can_be_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """L-01: in the profile's folder; where the system takes no such path, in the user's own."""
     short = Home(Path("/h")).profile("alice")
     long = Home(tmp_path / ("x" * 120)).profile("alice")
     other = Home(tmp_path / ("x" * 120)).profile("bob")
 
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert (short.socket, long.socket) == (Path("/h/alice/socket"), long.folder / "socket")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert short.socket == Path("/h/alice/socket")
     assert long.socket.parent == short_socket_folder()
-    assert len(str(long.socket)) <= MAX_SOCKET_PATH
+    assert short_socket_folder().parent == Path.home()
     assert long.socket == Home(tmp_path / ("x" * 120)).profile("alice").socket != other.socket

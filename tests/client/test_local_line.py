@@ -15,6 +15,7 @@ from securechat.client.forwarding import attached, connected, forward
 from securechat.client.listener import MAX_EVENTS
 from securechat.client.local_line import MAX_CALLS, MAX_STREAMS
 from securechat.client.local_socket import serving
+from securechat.local_rpc import reachable
 from tests.client.holder import CONNECTED, ListHolder, a_message, raw
 from tests.client.holder import profile as profile  # noqa: PLC0414 - a fixture
 
@@ -203,7 +204,8 @@ async def test_only_so_many_are_told_events(profile: ProfileFolder) -> None:
 
 
 async def stack_raw(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_unix_connection(str(profile.socket), limit=MAX_LINE)
+    with reachable(profile.socket) as address:
+        reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE)
     await reader.readline()
     return reader, writer
 

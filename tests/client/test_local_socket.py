@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from securechat import local_rpc
 from securechat.client import forwarding, local_socket
 from securechat.client.calls import MAX_LINE, READY, notification
-from securechat.client.config import ProfileFolder
+from securechat.client.config import Home, ProfileFolder
 from securechat.client.errors import HolderLeft, HolderRefused, NoHolder, UnsafeFile
 from securechat.client.events import MessageState
 from securechat.client.forwarding import connected, forward
@@ -216,6 +217,22 @@ async def test_the_socket_is_private_whatever_the_umask_and_goes_with_its_holder
 
     assert not profile.socket.exists()
     with pytest.raises(NoHolder, match="password is needed"):
+        await forward(profile, "status", {})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere it lies in another folder")
+async def test_a_profile_is_served_however_long_its_path_is(tmp_path: Path) -> None:
+    """L-01: nowhere but in its own folder, which nobody else can have made first."""
+    home = Home(tmp_path / ("x" * 200))
+    home.make()
+    profile = home.profile("alice")
+    profile.folder.mkdir(0o700)
+    async with serving(profile, ListHolder()):
+        assert profile.socket.is_socket()
+        assert profile.socket.parent == profile.folder
+        assert (await forward(profile, "status", {}))["user"] == "alice"
+    assert list(profile.folder.iterdir()) == []
+    with pytest.raises(NoHolder):
         await forward(profile, "status", {})
 
 

@@ -9,6 +9,7 @@ from typing import Final, get_args
 import apsw
 from msgspec import Struct
 
+from securechat.client.doubt import IMPORTED, doubt
 from securechat.client.events import Notify
 from securechat.text import sanitise
 
@@ -74,10 +75,11 @@ def _found(db: apsw.Connection, which: str, given: tuple[int, ...]) -> dict[int,
         )
     }
     last = {
-        conversation: (_line(kind, sender, bool(own), text), timestamp)
-        for conversation, kind, sender, own, text, timestamp in db.execute(
+        conversation: (_doubted(verified) + _line(kind, sender, bool(own), text), timestamp)
+        for conversation, kind, sender, own, text, timestamp, verified in db.execute(
             "SELECT c.id, c.kind, m.sender, m.own,"  # noqa: S608
-            " CASE WHEN m.deleted THEN '(withdrawn)' ELSE substr(m.text, 1, 400) END, m.timestamp"
+            " CASE WHEN m.deleted THEN '(withdrawn)' ELSE substr(m.text, 1, 400) END, m.timestamp,"
+            f" CASE WHEN m.imported IS NULL THEN m.verified ELSE '{IMPORTED}' END"
             " FROM conversation c CROSS JOIN message m ON m.id = (SELECT max(id) FROM message"
             f" WHERE conversation = c.id AND hidden = 0) WHERE c.id {which}",
             given,
@@ -101,6 +103,11 @@ def _found(db: apsw.Connection, which: str, given: tuple[int, ...]) -> dict[int,
         )
         for conversation in unread.keys() | last.keys() | chosen.keys()
     }
+
+
+def _doubted(verified: str) -> str:
+    word = doubt(verified)
+    return f"({word}) " if word else ""
 
 
 def _line(kind: str, sender: str, own: bool, text: str) -> str:  # noqa: FBT001 - a row's column

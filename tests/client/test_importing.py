@@ -11,6 +11,7 @@ from securechat.client import records, timeline
 from securechat.client.events import FileInfo, Message, Reaction
 from securechat.client.exported import FORMAT, Header, NotImported, Said, safe_header, safe_said
 from securechat.client.importing import bring_in
+from securechat.client.marks import marks
 from tests.client.spoken import Spoken
 
 HEADER = Header(format=FORMAT, user="alice", room="@bob", kind="direct")
@@ -40,6 +41,14 @@ def test_nothing_of_it_can_act_on_a_terminal(here: Spoken) -> None:
     assert "\x1b" not in repr(message).replace(r"\x1b", "")
     assert message.text == r"\x1b]0;pwn\x07\x1b[2J\u202e"
     assert message.file == FileInfo(name=message.text, size=1, content_type=message.text)
+
+
+def test_neither_does_the_last_line_of_a_conversation_vouch_for_it(here: Spoken) -> None:
+    brought(here, SAID)
+    record = records.by_name(here.store.db, "@bob")
+    assert record is not None
+
+    assert marks(here.store.db, record.id).last == "(imported) hello"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ LONG_FILES: Final = {
 }
 LONG_FUNCTIONS: Final[dict[str, str]] = {}
 TASK_ROOTS: Final = {
+    "cli/main.py:run": "the root of all: a person is told in a sentence, a log where it was",
     "client/follow.py:watch": "a task's root: who waits for a message is told",
     "client/local_line.py:_answer": "a call's root: one front end's failure must not end the holder",
     "client/local_line.py:_tell": "a task's root: as above",

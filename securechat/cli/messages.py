@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import os
+import secrets
 import sys
 from typing import Final, NamedTuple
 
@@ -143,7 +143,7 @@ async def _stored(face: Face, to: str, said: Said) -> Message:
 
 
 def _own_key() -> str:
-    return os.urandom(16).hex()  # `secrets` is a part of a one-shot's time
+    return secrets.token_hex(16)
 
 
 async def _upgrade(account: Account, name: str) -> Conversation:

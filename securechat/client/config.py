@@ -90,9 +90,9 @@ class ProfileFolder:
     def socket(self) -> Path:
         """Where the holder listens: in the folder, or where the system takes no path so long, elsewhere."""
         inside = self.folder / "socket"
-        if sys.platform == "linux" or len(os.fsencode(inside)) <= MAX_PATH:  # see `local_rpc.reachable`
-            return inside
-        return short_socket_folder() / hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:32]
+        if sys.platform != "linux" and len(os.fsencode(inside)) > MAX_PATH:  # see `local_rpc.reachable`
+            return short_socket_folder() / hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:32]
+        return inside
 
     @property
     def exists(self) -> bool:

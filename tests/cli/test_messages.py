@@ -119,6 +119,7 @@ async def test_a_holder_that_stands_still_is_not_waited_for(
     async with serving(profile_in(account.home), deaf):
         with pytest.raises(NotKnown):
             await messages._send(account, "@bob", SAID, seconds=0)
+    monkeypatch.setattr(messages, "HAND_OVER_SECONDS", 30)
     async with serving(profile_in(account.home), silent):
         assert (await messages._send(account, "@bob", SAID, seconds=0)).state is MessageState.QUEUED
 

@@ -24,6 +24,9 @@ MAX_LINE: Final = 512
 MAX_MARKS: Final = 6
 """Marks kept on one letter: Hebrew with cantillation needs four, stacked Tibetan six."""
 
+MOST_PER_SHOWN: Final = 4
+"""Of a text that is so many times as long as what is shown of it, the rest is not even looked at."""
+
 _TAB: Final = "    "
 _CUT: Final = "…"
 _TOO_MANY_MARKS: Final = "\N{REPLACEMENT CHARACTER}"
@@ -105,7 +108,11 @@ def sanitise(text: str, *, multiline: bool = False, limit: int = MAX_LINE) -> st
     if len(text) <= limit and text.isascii() and text.isprintable():
         return text
     lines = text.replace("\r\n", "\n").split("\n") if multiline else [text]
-    clean = _cut("\n".join(_visible(_unwrapped(line)) for line in lines), limit)
+    whole = "\n".join(map(_unwrapped, lines))
+    most = MOST_PER_SHOWN * max(limit, 1)
+    if len(whole) > most:
+        whole = whole[:most] + _CUT
+    clean = _cut("\n".join(map(_visible, whole.split("\n") if multiline else [whole])), limit)
     return "\n".join(_isolated(line) for line in clean.split("\n"))
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from securechat.text import MAX_MARKS, escape, sanitise
+from securechat import text as text_module
+from securechat.text import MAX_LINE, MAX_MARKS, MOST_PER_SHOWN, escape, sanitise
 
 ODD = [
     *map(chr, range(0x20)),
@@ -140,7 +141,27 @@ def test_a_text_of_exactly_the_limit_is_whole() -> None:
 
 
 def test_u_01_a_hundred_thousand_marks_are_a_handful() -> None:
-    assert sanitise("e" + "\u0301" * 100_000 + "f") == "e" + "\u0301" * MAX_MARKS + "\ufffdf"
+    handful = "e" + "\u0301" * MAX_MARKS + "\ufffd"
+    assert sanitise("e" + "\u0301" * 1_000 + "f") == handful + "f"
+    assert sanitise("e" + "\u0301" * 100_000 + "f") == handful + "…"
+
+
+def test_o_02_of_a_text_far_too_long_only_the_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    honest = text_module._visible
+
+    def visible(line: str) -> str:
+        looked.append(len(line))
+        return honest(line)
+
+    monkeypatch.setattr(text_module, "_visible", visible)
+    assert sanitise("\u202e" * 60_000).endswith("…")
+    assert sum(looked) <= MOST_PER_SHOWN * MAX_LINE + 1
+
+
+def test_a_long_line_that_was_isolated_is_cut_without_a_trace_of_it() -> None:
+    once = sanitise("\u05d0" * 60_000, limit=60_000)
+    assert sanitise(once, limit=10) == "\u2068" + "\u05d0" * 9 + "…\u2069"
 
 
 def test_a_mark_does_not_sit_on_what_stands_before_the_field() -> None:

@@ -51,7 +51,7 @@ p {{ margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }}
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&$^])")
 """Signs that mean something in Markdown wherever they stand, GitHub's and others'."""
 
-_LINE_MARKUP: Final = re.compile(r"^(\s*\d*)([-+=:.)])", re.MULTILINE)
+_LINE_MARKUP: Final = re.compile(r"^([^\S\n]*\d*)([-+=:.)])", re.MULTILINE)
 """What means something at the beginning of a line."""
 
 

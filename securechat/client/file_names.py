@@ -33,7 +33,7 @@ _DEVICES: Final = frozenset(
 
 def safe_name(name: str) -> str:
     """Return our own name for a file that somebody called ``name``; always one that may be used."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    last = _shortened(name.replace("\\", "/").rsplit("/", 1)[-1])
     spelled = "".join(map(_spelled, unicodedata.normalize("NFC", last)))
     trimmed = spelled.strip().lstrip(_AT_START).rstrip(_AT_END)
     short = _cut(trimmed).rstrip(_AT_END)
@@ -85,6 +85,15 @@ def _move(part: Path, place: Path) -> None:
     else:
         with suppress(OSError):  # a second name of the same private file is all that stays
             part.unlink()
+
+
+def _shortened(name: str) -> str:
+    """No more of a name than can matter: to bring a run of marks into order takes its length squared."""
+    if len(name) <= MAX_BYTES:
+        return name
+    name = name.rstrip(_AT_END)
+    _, dot, extension = name[-MAX_EXTENSION:].rpartition(".")
+    return name[:MAX_BYTES] + dot + extension if dot else name[:MAX_BYTES]
 
 
 def _spelled(character: str) -> str:

@@ -44,6 +44,12 @@ MAX_REACTION: Final = 32
 
 MAX_REACTIONS_AT_ONCE: Final = 8
 
+MAX_BESIDE: Final = 4096
+"""Bytes of extensions beside a file or a poll: what its message says is read again whenever it is shown."""
+
+MAX_CHOICES: Final = 8
+"""Parts that one poll may be given as, for the same reason."""
+
 _JOINER: Final = "\N{ZERO WIDTH JOINER}"
 _HANGS_ON: Final = frozenset({"Mn", "Mc", "Me"})
 _SKIN: Final = range(0x1F3FB, 0x1F400)
@@ -136,7 +142,7 @@ def said(content: MimiContent, *, domain: str) -> Said:
             return found
     if content.replaces is not None:
         return Changes(content.replaces, _words(content.part, domain))
-    if (file := attached_file(content.part)) is not None:
+    if (file := attached_file(content.part)) is not None and _is_light(content):
         return Hands(file.part, shown_part(file.part))
     return _words(content.part, domain)
 
@@ -235,7 +241,15 @@ def _timer(content: MimiContent) -> Said | None:
 
 def _poll(content: MimiContent) -> Said | None:
     found = _own(content, POLL_TYPE)
+    if found is not None and not _is_light(content):
+        raise ContentError("Much else stands beside the poll.")
     return None if found is None else Asks(decode_poll(found))
+
+
+def _is_light(content: MimiContent) -> bool:
+    beside = sum(len(value) for _, value in content.extensions)
+    parts = len(content.part.parts) if isinstance(content.part, MultiPart) else 1
+    return beside <= MAX_BESIDE and parts <= MAX_CHOICES
 
 
 def _replaced(content: MimiContent) -> Said | None:

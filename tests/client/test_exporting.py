@@ -133,6 +133,11 @@ def test_lists_are_not_made_of_what_was_said(text: str, escaped: str) -> None:
     assert _plain(text) == escaped
 
 
+def test_o_02_a_message_of_empty_lines_is_written_as_quickly_as_any() -> None:
+    """If each line were looked for in all that follow, this alone would take minutes."""
+    assert _plain("\n" * 60_000 + " 1. x") == "\n" * 60_000 + " 1\\. x"
+
+
 def test_json_lines_are_judged_well() -> None:
     lines = written("jsonl", a_message("one"), a_message("two\nlines", own=True, sender="alice"))
 

@@ -4,12 +4,20 @@ import os
 import stat
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.client.file_names import MAX_BYTES, new_part, numbered, put_in_place, safe_name
+from securechat.client.file_names import (
+    MAX_BYTES,
+    MAX_EXTENSION,
+    new_part,
+    numbered,
+    put_in_place,
+    safe_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +64,24 @@ def test_u_05_a_long_name_is_cut_and_keeps_its_extension() -> None:
     assert cut.endswith("ä.jpeg")
     assert len(safe_name("x" * 300).encode()) <= MAX_BYTES
     assert len(safe_name("x." + "y" * 300).encode()) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("tail", ["", ".jpeg", ". . .", "." + "\u0301" * 30_000, "." * 30_000])
+def test_u_05_a_name_is_cut_before_its_marks_are_brought_into_order(
+    monkeypatch: pytest.MonkeyPatch, tail: str
+) -> None:
+    """Which takes the square of their number: the names of a page would keep a client for minutes."""
+    lengths: list[int] = []
+    honest = unicodedata.normalize
+
+    def counted(form: Literal["NFC"], text: str) -> str:
+        lengths.append(len(text))
+        return honest(form, text)
+
+    monkeypatch.setattr("securechat.client.file_names.unicodedata.normalize", counted)
+    ours = safe_name("a" + "\u0301\u0316" * 16_000 + tail)
+    assert lengths == [pytest.approx(MAX_BYTES, abs=MAX_EXTENSION)]
+    assert ours.endswith(".jpeg") == (tail == ".jpeg")
 
 
 @given(st.text())

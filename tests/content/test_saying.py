@@ -4,6 +4,7 @@ import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from securechat.content import message, own_types
 from securechat.content.errors import ContentError
@@ -35,6 +36,7 @@ from securechat.content.saying import (
     is_reaction,
     said,
 )
+from securechat.content.sealed_file import SealedFile, file_part
 from securechat.content.status import READ, STATUS_TYPE, decode_report, encode_report
 from securechat.content.threads import is_topic_name, topic_name
 from tests.content.examples import find_examples
@@ -47,6 +49,15 @@ FRAME = Frame(
     sender_uri=f"mimi://{DOMAIN}/u/alice",
     room_uri=f"mimi://{DOMAIN}/r/0123456789abcdef",
     in_reply_to=ID,
+)
+FILE = SealedFile(
+    id=bytes(32),
+    key=bytes(32),
+    prefix=bytes(7),
+    size=5,
+    digest=bytes(32),
+    name="a",
+    content_type="text/plain",
 )
 TEA = PollAsked("Tea?", ("green", "black"))
 
@@ -128,6 +139,18 @@ def test_a_malformed_part_of_ours_is_read_by_the_text_beside_it() -> None:
     bad = MALFORMED["a poll of ten thousand"]
     content = framed(MultiPart(CHOOSE_ONE, (bad, text_part("Tea? 1. green"))), FRAME)
     assert said(content, domain=DOMAIN) == Words("Tea? 1. green")
+
+
+def test_o_02_what_has_much_beside_it_is_words_for_it_is_read_at_every_showing() -> None:
+    much = ((7, cbor2.dumps([0] * 60_000)),)
+    poll, file = message.poll(TEA, FRAME), framed(file_part(FILE), FRAME)
+    assert isinstance(said(file, domain=DOMAIN), Hands)
+    for content in (poll, file):
+        heavy = decode(encode(structs.replace(content, extensions=much)))
+        assert isinstance(said(heavy, domain=DOMAIN), Words)
+    assert isinstance(poll.part, MultiPart)
+    crowd = MultiPart(CHOOSE_ONE, poll.part.parts + (text_part("x"),) * 900)
+    assert said(framed(crowd, FRAME), domain=DOMAIN) == Words("Tea?\n1. green\n2. black")
 
 
 def test_what_takes_a_messages_place_is_no_poll_vote_timer_or_report() -> None:

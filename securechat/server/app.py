@@ -8,7 +8,7 @@ import importlib.util
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ from securechat.server.counters import Counters
 from securechat.server.descriptors import raise_limit
 from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError, StoreFailed
+from securechat.server.faults import survived
 from securechat.server.health import Health
 from securechat.server.http import HttpPort
 from securechat.server.hub import Hub
@@ -172,8 +173,11 @@ class App:
     def _renew(self) -> None:
         """Look once a day whether a certificate of our own comes to its end."""
         self._renewal = asyncio.get_running_loop().call_later(RENEWAL_SECONDS, self._renew)
-        if _renewed(self.certificate):
-            self.reload()
+        try:
+            if _renewed(self.certificate):
+                self.reload()
+        except Exception as error:  # noqa: BLE001 - a timer's root: it looks again tomorrow
+            survived(self.counters, log, "the certificate", error)
 
     def stop(self) -> None:
         """Begin to stop; ``stopped`` returns."""
@@ -191,27 +195,54 @@ class App:
     async def close(self) -> None:
         """Take nothing more, answer what was asked, say goodbye, and end."""
         self._stopping.set()
+        steps: list[Callable[[], Awaitable[None] | None]] = [
+            self._stop_asking,
+            self._admin.close,
+            self._stop_http,
+            self._sweeper.close,
+            self._lately.stop,
+            self._attachments.close,
+            self._finish_writing,
+            self._bid_farewell,
+            self._drain,
+            self._listener.abort,
+            self._hasher.close,
+            self._readers.close,
+            self._errors.end,
+        ]
+        for step in steps:
+            try:
+                if (ending := step()) is not None:
+                    await ending
+            except Exception as error:  # noqa: BLE001 - the rest is closed too, and who is here told
+                survived(self.counters, log, "closing", error)
+
+    def _stop_asking(self) -> None:
         if self._renewal is not None:
             self._renewal.cancel()
         self._listener.stop_listening()
-        await self._admin.close()
+
+    async def _stop_http(self) -> None:
         if self._http is not None:
             await self._http.close()
-        await self._sweeper.close()
-        self._lately.stop()
-        await self._attachments.close()
+
+    async def _finish_writing(self) -> None:
         if self.failure is None:
             self._riders.leave()
             await self._writer.close()
+
+    def _bid_farewell(self) -> None:
+        code = "stopping" if self.failure is None else "internal"
         for session in list(self._desk.sessions):
-            session.bid_farewell("stopping" if self.failure is None else "internal")
+            try:
+                session.bid_farewell(code)
+            except Exception as error:  # noqa: BLE001 - the others are told too
+                survived(self.counters, log, "closing", error)
+
+    async def _drain(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._listener.emptied()
-        self._listener.abort()
-        self._hasher.close()
-        self._readers.close()
-        self._errors.end()
 
     def _make_desk(self) -> Desk:
         accounts = Accounts(

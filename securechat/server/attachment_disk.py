@@ -7,6 +7,7 @@ no other name while it is not whole.
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from typing import Final
 from securechat.private_files import FOLDER_MODE, make_folder, open_private, sync_folder
 
 FOLDER: Final = "files"
+
+_OURS: Final = re.compile("[0-9a-f]{2}")
+"""A folder of attachments; what else lies there (``lost+found`` of a disk of its own) is not looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,7 @@ class Disk:
 
     def folders(self) -> list[Path]:
         with contextlib.suppress(FileNotFoundError):
-            return [
-                Path(entry.path) for entry in os.scandir(self.folder) if entry.is_dir(follow_symlinks=False)
-            ]
+            return [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name)]
         return []
 
     def older_than(self, folder: Path, seconds: float) -> list[bytes]:

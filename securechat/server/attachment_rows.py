@@ -119,9 +119,11 @@ def expired(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
     return Step(Swept(), after if ROWS in (count, never_finished) else None)
 
 
-def going(db: apsw.Connection, limit: int) -> list[tuple[int, bytes]]:
-    """Some of those whose files are to be deleted: row and name."""
-    rows: list[Any] = db.execute("SELECT id, name FROM file WHERE going = 1 LIMIT ?", (limit,)).fetchall()
+def going(db: apsw.Connection, *, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Some of those whose files are to be deleted, behind a row: row and name."""
+    rows: list[Any] = db.execute(
+        "SELECT id, name FROM file WHERE going = 1 AND id > ? ORDER BY id LIMIT ?", (after, limit)
+    ).fetchall()
     return [(row, name) for row, name in rows]
 
 

@@ -36,7 +36,7 @@ from securechat.server.attachment_rows import Row
 from securechat.server.config import DAY, ServerConfig
 from securechat.server.counters import Counters
 from securechat.server.errors import Refusal
-from securechat.server.faults import internal
+from securechat.server.faults import internal, survived
 from securechat.server.quota import disk_full, free_bytes
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
@@ -152,11 +152,11 @@ class Attachments:
 
         :param pause: seconds to wait after a step that took so many
         """
-        count = 0
-        while found := await self._run(lambda db: rows.going(db, AT_ONCE)):
+        count = last = 0
+        while found := await self._run(functools.partial(rows.going, after=last, limit=AT_ONCE)):
             began = time.perf_counter()
-            await self._bury(found)
-            count += len(found)
+            last = found[-1][0]  # one that does not go now is tried at the next sweep
+            count += await self._bury(found)
             await asyncio.sleep(pause(time.perf_counter() - began))
         if time.monotonic() - self._looked > LOOKED_EVERY:
             self._looked = time.monotonic()
@@ -237,17 +237,22 @@ class Attachments:
             raise _disk_failed(error) from None
         return FilePiece(row.total, body.offset, data)
 
-    async def _bury(self, found: list[tuple[int, bytes]]) -> None:
-        """Delete files, then their rows: a crash in between does it again."""
-
-        def remove(_db: apsw.Connection) -> None:
-            for _, name in found:
-                self._disk.remove(name)
-
+    async def _bury(self, found: list[tuple[int, bytes]]) -> int:
+        """Delete files, then their rows: a crash in between does it again. Return how many went."""
         for _, name in found:
             self._uploads.pop(name, None)
-        await self._run(remove)
-        await self._writer.find(lambda db: rows.forget(db, [row for row, _ in found]))
+        gone = await self._run(lambda _db: [row for row, name in found if self._removed(name)])
+        await self._writer.find(lambda db: rows.forget(db, gone))
+        return len(gone)
+
+    def _removed(self, name: bytes) -> bool:
+        """In a thread. A file that cannot be removed keeps its row, and the others from nothing."""
+        try:
+            self._disk.remove(name)
+        except OSError as error:
+            survived(self._counters, log, "files", error)
+            return False
+        return True
 
     async def _sweep_unknown(self, pause: Callable[[float], float]) -> int:
         """Delete old files without a row: a power loss brought them back, or an older database was put back.
@@ -263,10 +268,12 @@ class Attachments:
 
     def _remove_unknown(self, db: apsw.Connection, folder: Path) -> int:
         """In a thread."""
-        found = rows.unknown(db, self._disk.older_than(folder, self._kept))
-        for name in found:
-            self._disk.remove(name)
-        return len(found)
+        try:
+            found = rows.unknown(db, self._disk.older_than(folder, self._kept))
+        except OSError as error:
+            survived(self._counters, log, "files", error)
+            return 0
+        return sum(map(self._removed, found))
 
     async def _run(self, work: Callable[[apsw.Connection], T]) -> T:
         return await self._threads.run(work)

@@ -14,6 +14,9 @@ from securechat.protocol.messages import GOODBYES
 ENDS: Final = frozenset(GOODBYES) | {"lost"}
 """How a connection may end; ``lost`` is without a goodbye."""
 
+WORK: Final = frozenset({"retention", "files", "letting in", "letting go", "the certificate", "closing"})
+"""What the server does by itself."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -47,6 +50,8 @@ class Counters:
     file_bytes_received: int = 0
     """Of attachments, sealed."""
     file_bytes_sent: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    """Of `WORK`, that went wrong once and went on."""
 
     def committed(self, jobs: int, messages: int, seconds: float) -> None:
         """A transaction of so many jobs and messages is on the disk; told by the writer's thread."""

@@ -51,11 +51,11 @@ class Lately:
     def _tick(self, due: float) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        self._timer = loop.call_at(now + TICK, self._tick, now + TICK)  # first: whatever fails, it goes on
         self._lags.append(max(0.0, now - due))
         if self._ticks % TICKS_PER_LOOK == 0:
             self._take_look(now)
         self._ticks += 1
-        self._timer = loop.call_at(now + TICK, self._tick, now + TICK)
 
     def stop(self) -> None:
         if self._timer is not None:

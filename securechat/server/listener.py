@@ -24,7 +24,7 @@ from securechat.server.config import Connections
 from securechat.server.descriptors import connections_that_fit
 from securechat.server.desk import Desk
 from securechat.server.errors import ConfigError
-from securechat.server.faults import internal
+from securechat.server.faults import survived
 from securechat.server.lobby import Lobby, Visitor
 from securechat.server.memory import Crowd, give_back
 from securechat.server.session import Session
@@ -157,22 +157,25 @@ class Listener:
     # Letting in.
 
     async def _accept(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._calm.wait()
             try:
-                self._let_in(*await loop.sock_accept(listening))
-                for _ in range(ACCEPTED_AT_ONCE):
-                    self._let_in(*listening.accept())
-            except BlockingIOError:
-                pass  # that was all
-            except OSError as error:
-                if error.errno in WITHOUT_DESCRIPTORS:
-                    await self._without_descriptors(error)
-                # Anything else is the end of a connection that was not one yet (accept(2)).
+                await self._accept_some(listening)
             except Exception as error:  # noqa: BLE001 - a task's root: a mistake of ours does not shut the port
-                internal(log, "letting somebody in", error)
+                survived(self._desk.counters, log, "letting in", error)
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _accept_some(self, listening: socket.socket) -> None:
+        try:
+            self._let_in(*await asyncio.get_running_loop().sock_accept(listening))
+            for _ in range(ACCEPTED_AT_ONCE):
+                self._let_in(*listening.accept())
+        except BlockingIOError:
+            pass  # that was all
+        except OSError as error:
+            if error.errno in WITHOUT_DESCRIPTORS:
+                await self._without_descriptors(error)
+            # Anything else is the end of a connection that was not one yet (accept(2)).
 
     def _let_in(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         counters = self._desk.counters
@@ -255,6 +258,10 @@ class Listener:
             log.debug("a connection could not be taken up: %s", error)
             accepted.close()
             pump.connection_lost(error)
+        except Exception as error:  # noqa: BLE001 - a task's root: nobody else would take it off the budget
+            survived(self._desk.counters, log, "letting in", error)
+            accepted.close()
+            pump.connection_lost(error)
 
     # What pumps tell their keeper.
 
@@ -283,7 +290,10 @@ class Listener:
         since = loop.time() - (SILENCE_LIMIT - SWEEP_SECONDS)
         silent = [session for session in self._desk.sessions if session.heard < since]
         for session in silent:
-            session.bid_farewell("silent")
+            try:
+                session.bid_farewell("silent")
+            except Exception as error:  # noqa: BLE001 - a timer's root: the others are let go of too
+                survived(self._desk.counters, log, "letting go", error)
         if self._crowd.has_gone(self._open_sockets):
             loop.run_in_executor(None, give_back)
 

@@ -149,9 +149,11 @@ class Lobby:
             if visitor.came > late:
                 break
             slow.append(visitor)
-        for visitor in slow:
-            self._end(visitor, slow=True)
-        self._sweep_later()
+        try:
+            for visitor in slow:
+                self._end(visitor, slow=True)
+        finally:
+            self._sweep_later()
 
     def _end(self, visitor: Visitor, *, slow: bool) -> None:
         self.drop(visitor)

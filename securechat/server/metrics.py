@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from securechat.protocol.messages import REFUSALS
-from securechat.server.counters import ENDS, Counters
+from securechat.server.counters import ENDS, WORK, Counters
 from securechat.server.rate_limit import NAMES
 from securechat.server.status import Status
 
@@ -29,6 +29,7 @@ LABELS: Final[dict[str, frozenset[str]]] = {
     "rule": NAMES,
     "state": frozenset({"logged_in", "before_login", "open"}),
     "quantile": frozenset({"0.5", "0.99"}),
+    "work": WORK,
 }
 """Every label with all its values; ``version`` is our own."""
 
@@ -85,6 +86,9 @@ class _Snapshot(Collector):
         counters = self._counters
         yield _counts("refusals", "Requests refused, by code.", "code", counters.refusals)
         yield _counts("limited", "Requests refused by a rate.", "rule", counters.limited)
+        yield _counts(
+            "failures", "What the server does by itself and went wrong once.", "work", counters.failures
+        )
         yield _count("messages", "Messages stored.", counters.messages)
         yield _count(
             "entries_expired", "Messages that somebody had not fetched in time.", counters.entries_expired

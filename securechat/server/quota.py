@@ -6,6 +6,7 @@ Everything that decides is read in the transaction that writes; a message costs 
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,9 @@ _STRANGERS: Final = (
     "SELECT count(*) FROM inbox i JOIN client s ON s.id = i.sender "  # noqa: S608 - constants of ours
     f"WHERE i.client = :client AND NOT {_KNOWS.format(account='s.account')}"
 )
+
+
+log = logging.getLogger("securechat.server.quota")
 
 
 class Quota:
@@ -258,7 +262,11 @@ class DiskSpace:
     def _note(self, looked: "asyncio.Future[int]", now: float) -> None:
         self._looking = False
         self._looked_at = now
-        if not looked.cancelled():
+        if looked.cancelled():
+            return
+        if (error := looked.exception()) is not None:
+            log.warning("how much space the disk has cannot be seen: %s", error)
+        else:
             self._low = looked.result() < self._floor
 
 

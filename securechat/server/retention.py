@@ -7,7 +7,6 @@ is cut off begins anew, and finds less.
 """
 
 import asyncio
-import contextlib
 import functools
 import logging
 import time
@@ -25,6 +24,7 @@ from securechat.server.config import DAY
 from securechat.server.counters import Counters
 from securechat.server.errors import Refusal
 from securechat.server.expiry import JOBS
+from securechat.server.faults import survived
 from securechat.server.store.writer import Writer
 from securechat.server.swept import Cutoffs, Swept
 from securechat.server.values import Clock
@@ -53,6 +53,10 @@ class Place:
     job: int = 0
     after: int = 0
 
+    def skipped(self) -> "Place | None":
+        """Where the next job begins; None after the last."""
+        return Place(self.job + 1) if self.job + 1 < len(JOBS) else None
+
 
 class Retention:
     """Knows the times. Holds nothing else, so rounds may cross."""
@@ -66,8 +70,7 @@ class Retention:
         step = JOBS[place.job](db, self.cutoffs(), place.after)
         if step.after is not None:
             return step.swept, Place(place.job, step.after)
-        last = place.job + 1 == len(JOBS)
-        return step.swept, None if last else Place(place.job + 1)
+        return step.swept, place.skipped()
 
     def cutoffs(self) -> Cutoffs:
         now, times = self._now(), self._times
@@ -114,8 +117,7 @@ class Sweeper:
         """Stop between two steps; call it before the writer is closed."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     async def sweep_now(self) -> Swept:
@@ -131,23 +133,31 @@ class Sweeper:
             try:
                 await self._round(lambda seconds: max(MIN_PAUSE, seconds * SHARE))
             except Refusal as refusal:  # a full disk: the next round tries again
-                log.warning("nothing was let go of: %s", refusal)
+                log.warning("not all was let go of: %s", refusal)
+            except Exception as error:  # noqa: BLE001 - a task's root: without it nothing would ever go again
+                survived(self._counters, log, "retention", error)
             await asyncio.sleep(self._every)
 
     async def _round(self, pause: Pause) -> Swept:
-        swept, place = Swept(), Place()
-        while True:
+        """Go through all of it: what cannot be done keeps nothing else from being done."""
+        swept, refused = Swept(), None
+        place: Place | None = Place()
+        while place is not None:
             started = time.perf_counter()
-            step = functools.partial(self._retention.step, place=place)
-            gone, following = await self._writer.find(step)
+            try:
+                gone, place = await self._writer.find(functools.partial(self._retention.step, place=place))
+            except Refusal as refusal:
+                refused, gone = refusal, Swept()
+                # A full disk takes no job; files need no place in the database to leave the disk.
+                place = None if refusal.refused.code == "busy" else place.skipped()
             self._counters.entries_expired += gone.expired
             swept += gone
-            if following is None:
-                break
-            place = following
-            await asyncio.sleep(pause(time.perf_counter() - started))
+            if place is not None:
+                await asyncio.sleep(pause(time.perf_counter() - started))
         if self._files is not None:
             swept += Swept(files=await self._files(pause))
         if swept != Swept():
             log.info("let go of: %s", swept)
+        if refused is not None:
+            raise refused
         return swept

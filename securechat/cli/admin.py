@@ -93,10 +93,13 @@ def users(path: Path, as_json: bool) -> None:
             size(user["stored"]),
             size(user["quota"]) if user["quota"] else "default",
             str(user["failed_logins"]),
+            size(user["file_bytes"]),
         )
         for user in found
     ]
-    print_table(("user", "", "devices", "made", "last seen", "stored", "quota", "failed logins"), rows)
+    print_table(
+        ("user", "", "devices", "made", "last seen", "stored", "quota", "failed logins", "files"), rows
+    )
 
 
 @admin.command()
@@ -127,6 +130,15 @@ def quota(user: str, amount: str, path: Path, as_json: bool) -> None:
     count = None if amount == "default" else int(amount)
     found = _ask(path, "quota", user=user, bytes=count)
     _tell(found, as_json, f"@{_name(user)}: {'the default' if count is None else size(count)}")
+
+
+@admin.command("drop-files")
+@click.argument("user")
+@_of_a_server
+def drop_files(user: str, path: Path, as_json: bool) -> None:
+    """Let go now of all files that USER has sent, fetched or not; nobody can fetch them any more."""
+    found = _ask(path, "drop_files", user=user)
+    _tell(found, as_json, f"let go of {found['files']} files of @{_name(user)}")
 
 
 @admin.group(invoke_without_command=True)

@@ -6,6 +6,7 @@ Methods, as they go over the socket (`admin_socket.py`) and as docs/operations l
     disable        {user}                 {changed, ended}: no login any more, and its sessions end now
     enable         {user}                 {changed}
     quota          {user, bytes?}         {bytes}; none is the server's default again
+    drop_files     {user}                 {files}: all attachments that the user has uploaded go now
     invite         {uses?, days?, note?}  {number, token, not_after}; the token is told this once
     invites        {}                     {invites: [...]}
     revoke_invite  {number}               {changed}
@@ -95,6 +96,7 @@ METHODS: Final[dict[str, type[Struct]]] = {
     "disable": OfUser,
     "enable": OfUser,
     "quota": Quota,
+    "drop_files": OfUser,
     "invite": MakeInvite,
     "invites": Nothing,
     "revoke_invite": RevokeInvite,
@@ -117,6 +119,8 @@ class Reach:
     now: Clock
     eject: Callable[[int], int]
     """End the sessions of an account; how many there were."""
+    drop_files: Callable[[int], Awaitable[int]]
+    """Let go of the attachments of an account; how many there were."""
     sweep: Callable[[], Awaitable[Swept]]
     back_up: Callable[[Path], Awaitable[BackupFacts]]
     status: Callable[[], Awaitable[Status]]
@@ -134,6 +138,7 @@ class Administration:
             "disable": self._disable,
             "enable": self._enable,
             "quota": self._quota,
+            "drop_files": self._drop_files,
             "invite": self._invite,
             "invites": self._invites,
             "revoke_invite": self._revoke,
@@ -197,6 +202,12 @@ class Administration:
         await self._reach.writer.find(set_quota)
         return {"bytes": params.bytes}
 
+    async def _drop_files(self, params: OfUser) -> dict[str, Any]:
+        name = _folded(params.user)
+        account, _ = await self._reach.readers.run(lambda db: _account(db, name))
+        async with self._heavy:
+            return {"files": await self._reach.drop_files(account)}
+
     async def _invite(self, params: MakeInvite) -> dict[str, Any]:
         made = await self._reach.writer.find(
             lambda db: make_invite(
@@ -242,11 +253,11 @@ class Administration:
 
 
 USER_FIELDS: Final = (
-    *("user", "created", "disabled", "devices", "seen", "stored", "quota", "failed_logins"),
+    *("user", "created", "disabled", "devices", "seen", "stored", "quota", "failed_logins", "file_bytes"),
 )
 _USERS: Final = """
     SELECT a.user, a.created, a.disabled, count(c.id), coalesce(max(c.seen), 0), coalesce(sum(c.stored), 0),
-        a.quota, a.failed_logins
+        a.quota, a.failed_logins, coalesce((SELECT bytes FROM files_of WHERE account = a.id), 0)
     FROM account a LEFT JOIN client c ON c.account = a.id
     WHERE a.user > ? GROUP BY a.user ORDER BY a.user LIMIT ?
 """

@@ -304,6 +304,7 @@ class App:
             writer=self._writer,
             now=now,
             eject=self._desk.eject,
+            drop_files=self._attachments.drop,
             sweep=self._sweeper.sweep_now,
             back_up=self._back_up,
             status=self.overview.status,

@@ -18,6 +18,9 @@ from securechat.private_files import FOLDER_MODE, make_folder, open_private, syn
 
 FOLDER: Final = "files"
 
+FEW_NAMES: Final = 10_000
+"""Inodes that are left to everything else: a disk may be out of them with most of its bytes free."""
+
 _OURS: Final = re.compile("[0-9a-f]{2}")
 """A folder of attachments; what else lies there (``lost+found`` of a disk of its own) is not looked into."""
 
@@ -27,6 +30,13 @@ class Disk:
     """``folder`` is made when the first attachment comes."""
 
     folder: Path
+
+    def room(self) -> int:
+        """Bytes that are free where attachments lie; none where their number is what the disk is short of."""
+        found = os.statvfs(self.folder if self.folder.is_dir() else self.folder.parent)
+        if found.f_files and found.f_favail < FEW_NAMES:
+            return 0
+        return found.f_bavail * found.f_frsize
 
     def path(self, name: bytes) -> Path:
         return self.folder / name[:1].hex() / name.hex()

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from securechat.server.config import Quotas
 from securechat.server.errors import Refusal
+from securechat.server.quota import disk_full
 from securechat.server.swept import ROWS, Cutoffs, Step, Swept, delete
 from securechat.server.values import Caller
 
@@ -24,10 +25,11 @@ MAX_OPEN: Final = 8
 OPEN_SECONDS: Final = 7 * 24 * 3600
 """How long an upload may take: a gigabyte over the slowest line, with nights in between."""
 
-_USED: Final = """
-SELECT coalesce(sum(max(total, ?2)), 0), count(*) FILTER (WHERE synced < total AND going = 0)
-FROM file WHERE account = ?1
-"""
+RETRY_OPEN: Final = 20
+"""Seconds until somebody asks again whether one of their uploads has ended."""
+
+EVERYBODY: Final = 0
+"""The account of the table ``files_of`` that stands for all."""
 
 
 class Row(Struct, frozen=True):
@@ -55,28 +57,70 @@ def find(db: apsw.Connection, name: bytes) -> Row | None:
     return Row(row, account, total, synced, bool(is_going), created)
 
 
-def begin(db: apsw.Connection, caller: Caller, name: bytes, total: int, *, limits: Quotas, now: int) -> Row:
+class Held(Struct, frozen=True):
+    """What lies here of somebody's attachments, or of everybody's: the columns of ``files_of``."""
+
+    count: int = 0
+    bytes: int = 0
+    open: int = 0
+    missing: int = 0
+
+
+def held(db: apsw.Connection, account: int) -> Held:
+    row: Any = db.execute(
+        "SELECT count, bytes, open, missing FROM files_of WHERE account = ?", (account,)
+    ).fetchone()
+    return Held(*row) if row else Held()
+
+
+def begin(
+    db: apsw.Connection,
+    caller: Caller,
+    name: bytes,
+    total: int,
+    *,
+    limits: Quotas,
+    room: int,
+    now: int,
+) -> Row:
     """Open an attachment; one of that name that is there already is returned as it stands.
 
-    :raises Refusal: ``quota``
+    :param room: bytes that attachments may still take of the disk, what is missing of open ones among them
+    :raises Refusal: ``quota``: it is the account's doing; ``busy``: it is not, or passes by itself
     """
     if (known := find(db, name)) is not None:
         return known
     if total > limits.file_bytes:
         raise Refusal("quota", f"a file has at most {limits.file_bytes} bytes here")
-    used, open_now = db.execute(_USED, (caller.account, LEAST_BYTES)).fetchone() or (0, 0)
-    if open_now >= MAX_OPEN:
-        raise Refusal("quota", f"{MAX_OPEN} files of yours are being uploaded, as many as may at once")
-    if used + max(total, LEAST_BYTES) > limits.account_file_bytes:
+    own, all_of_them, counts = held(db, caller.account), held(db, EVERYBODY), max(total, LEAST_BYTES)
+    if own.bytes + counts > limits.account_file_bytes:
         raise Refusal(
             "quota",
             f"{limits.account_file_bytes} bytes of your files may lie here; the oldest expire in time",
         )
+    if own.open >= MAX_OPEN:
+        raise Refusal(
+            "busy",
+            f"{MAX_OPEN} files of yours are being uploaded, as many as may at once",
+            retry_after=RETRY_OPEN,
+        )
+    is_full = limits.all_file_bytes is not None and all_of_them.bytes + counts > limits.all_file_bytes
+    if is_full or all_of_them.missing + total > room:
+        raise disk_full()
     db.execute(
         "INSERT INTO file (name, account, total, created) VALUES (?, ?, ?, ?)",
         (name, caller.account, total, now),
     )
     return Row(db.last_insert_rowid(), caller.account, total, 0, is_going=False, created=now)
+
+
+def let_go_of_all(db: apsw.Connection, account: int) -> int:
+    """Mark some of an account's attachments as going; return how many."""
+    return delete(
+        db,
+        "UPDATE file SET going = 1 WHERE id IN (SELECT id FROM file WHERE account = ? AND going = 0 LIMIT ?)",
+        (account, ROWS),
+    )
 
 
 def note_synced(db: apsw.Connection, row: int, synced: int) -> None:

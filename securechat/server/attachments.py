@@ -33,11 +33,11 @@ from securechat.protocol.messages import (
 from securechat.server import attachment_rows as rows
 from securechat.server.attachment_disk import FOLDER, Disk
 from securechat.server.attachment_rows import Row
-from securechat.server.config import DAY, ServerConfig
+from securechat.server.config import DAY, Quotas, ServerConfig
 from securechat.server.counters import Counters
 from securechat.server.errors import Refusal
 from securechat.server.faults import internal, survived
-from securechat.server.quota import disk_full, free_bytes
+from securechat.server.quota import DiskSpace, disk_full
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
 from securechat.server.values import Caller, Clock
@@ -86,8 +86,9 @@ class Attachments:
     ) -> None:
         self._limits = config.quotas
         self._kept = config.retention.files_days * DAY
-        self._data = config.data
         self._disk = Disk(config.data / FOLDER)
+        self.space = DiskSpace(config.data, floor_of(config.quotas), free=lambda _: self._disk.room())
+        """Looked at before each piece, beside what is looked at for everything."""
         self._threads = Readers(database, threads=THREADS)
         self._writer = writer
         self._now = now
@@ -146,6 +147,14 @@ class Attachments:
         if row is not None:
             await self._bury([(row.id, body.file)])
         return Done()
+
+    async def drop(self, account: int) -> int:
+        """Let go of all attachments of an account; return how many."""
+        count = 0
+        while going := await self._writer.find(functools.partial(rows.let_go_of_all, account=account)):
+            count += going
+            await self.sweep(lambda _seconds: 0.0)
+        return count
 
     async def sweep(self, pause: Callable[[float], float]) -> int:
         """Delete the files of what has had its time; return how many.
@@ -218,10 +227,8 @@ class Attachments:
             return self._uploads.setdefault(body.file, Upload(row, kept, kept))
 
     async def _begin(self, caller: Caller, body: PutFile) -> Row:
-        free = await self._run(lambda _db: free_bytes(self._data))
-        if free - self._limits.free_bytes < body.total:
-            raise disk_full()
-        begin = functools.partial(rows.begin, limits=self._limits, now=self._now())
+        room = await self._run(lambda _db: self._disk.room()) - floor_of(self._limits)
+        begin = functools.partial(rows.begin, limits=self._limits, room=room, now=self._now())
         return await self._writer.find(lambda db: begin(db, caller, body.file, body.total))
 
     def _read(self, db: apsw.Connection, body: GetFile) -> FilePiece:
@@ -277,6 +284,11 @@ class Attachments:
 
     async def _run(self, work: Callable[[apsw.Connection], T]) -> T:
         return await self._threads.run(work)
+
+
+def floor_of(limits: Quotas) -> int:
+    """Bytes that attachments leave free; never fewer than everything else does."""
+    return max(limits.files_free_bytes, limits.free_bytes)
 
 
 def _disk_failed(error: OSError) -> Refusal:

@@ -72,6 +72,10 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Space that is left on the disk: below it nothing is taken that makes the database larger."""
     account_file_bytes: Positive = 4 * 1024 * 1024 * 1024
     """Of attachments that one account has uploaded and that are still kept; each counts 64 KiB at least."""
+    all_file_bytes: Positive | None = None
+    """Of attachments of everybody, counted like that; without it only the disk is the limit."""
+    files_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * 1024 * 1024
+    """Space that attachments leave on their disk: where they are refused, messages go on for long."""
     file_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILE)] = MAX_FILE
     """Of one attachment, sealed: 1 GiB of content, and what sealing adds."""
     unread_bytes: Positive = 4 * 1024 * 1024

@@ -16,6 +16,8 @@ from typing import Final
 import apsw
 from msgspec.structs import replace
 
+from securechat.server.attachment_disk import FOLDER, Disk
+from securechat.server.attachments import floor_of
 from securechat.server.certificate import Certificate
 from securechat.server.config import DAY, ServerConfig
 from securechat.server.counters import Counters
@@ -48,7 +50,7 @@ _COUNTS: Final = """
         (SELECT count(*) FROM client), (SELECT count(*) FROM conversation),
         (SELECT last_backup FROM server), (SELECT incarnation FROM server)
 """
-_FILES: Final = "SELECT count(*), coalesce(sum(total), 0) FROM file"
+_FILES: Final = "SELECT count, bytes FROM files_of WHERE account = 0"
 _OLDEST: Final = """
     SELECT min((SELECT time FROM entry WHERE conversation = c.id AND sequence > c.expired
         ORDER BY sequence LIMIT 1)) FROM conversation c
@@ -144,6 +146,8 @@ class Overview:
             last_backup=backup or 0,
             files=files,
             file_bytes=file_bytes,
+            files_free=Disk(self.config.data / FOLDER).room(),
+            files_floor=floor_of(self.config.quotas),
         )
         return store, incarnation or 0
 

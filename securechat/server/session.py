@@ -276,6 +276,8 @@ class Session:
     async def _find_answer(self, body: RequestBody) -> Answer:
         if type(body) in GROWING:
             self._desk.space.check(self.heard)
+        if type(body) is PutFile:
+            self._desk.attachments.space.check(self.heard)
         if type(body) not in BEFORE:
             return await self._ask_service(body)
         challenge = Challenge(self._nonce, self._certificate.digest)

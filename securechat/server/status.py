@@ -84,7 +84,11 @@ class StoreStatus(Struct, frozen=True, kw_only=True):
     files: int = 0
     """Attachments, whole or not."""
     file_bytes: int = 0
-    """What they have, or will have, on the disk."""
+    """What they have, or will have, on the disk; 64 KiB at least of each."""
+    files_free: int = 0
+    """On their disk, and there are names left."""
+    files_floor: int = 0
+    """Below it no attachment is taken."""
 
 
 class WritingStatus(Struct, frozen=True, kw_only=True):
@@ -163,6 +167,15 @@ def disk_is_full(status: Status) -> Problems:
         yield Problem("the disk is filling up", free)
 
 
+def files_are_refused(status: Status) -> Problems:
+    store = status.store
+    if store.files_free < store.files_floor:
+        yield Problem(
+            f"no file is taken: {size(store.files_free)} are free for files",
+            "free space; `admin users` says whose files lie here, `admin drop-files USER` lets go of them",
+        )
+
+
 def wal_is_large(status: Status) -> Problems:
     if status.store.wal_bytes > LARGE_WAL:
         yield Problem(
@@ -225,6 +238,7 @@ def something_failed(status: Status) -> Problems:
 CHECKS: Final[tuple[Callable[[Status], Problems], ...]] = (
     certificate_ends,
     disk_is_full,
+    files_are_refused,
     wal_is_large,
     disk_is_slow,
     loop_lags,

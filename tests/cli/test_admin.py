@@ -13,6 +13,7 @@ from securechat.membership.invite import read_invite
 from securechat.server.app import App
 from tests.server.peer import registered
 from tests.server.running import running_server
+from tests.server.test_attachments import put
 
 
 @dataclass
@@ -143,3 +144,12 @@ async def test_somebody_registers_with_a_token(tmp_path: Path, typed: Type) -> N
         assert await register() == 6, "no token, and no terminal to ask for one"
         assert await register("--invite", token[:-1]) == 1
         assert await register("--invite", token.upper().replace("-", "")) == 0
+
+
+async def test_files_of_a_user_go_by_a_word(tmp_path: Path, typed: Type) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as ((_, alice),):
+        await put(alice, b"0123456789")
+        assert "64.0 KiB" in (await typed(app, "users")).out
+        said = await typed(app, "drop-files", "@alice")
+        assert (said.code, said.err) == (0, "let go of 1 files of @alice\n")
+        assert "64.0 KiB" not in (await typed(app, "users")).out

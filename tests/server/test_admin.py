@@ -33,6 +33,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "disable": {"user": "alice"},
     "enable": {"user": "alice"},
     "quota": {"user": "alice", "bytes": 1000},
+    "drop_files": {"user": "alice"},
     "invite": {"note": "for carol"},
     "invites": {},
     "revoke_invite": {"number": 1},
@@ -145,7 +146,7 @@ async def test_users_come_in_order_and_in_pages(tmp_path: Path) -> None:
         assert rest["users"][0]["devices"] == 1
 
 
-@pytest.mark.parametrize("method", ["disable", "enable", "quota"])
+@pytest.mark.parametrize("method", ["disable", "enable", "quota", "drop_files"])
 async def test_an_unknown_account_is_said_in_one_sentence(tmp_path: Path, method: str) -> None:
     async with running_server(tmp_path) as app:
         for user in ("nobody", "no body", "@"):

@@ -24,7 +24,7 @@ from tests.server.sweeping import CURSORS, acknowledge, open_cursors, sweep
 GROWING = frozenset(
     {
         *("account", "answer", "chunk", "client", "conversation", "direct_slot", "entry", "epoch_state"),
-        "file",
+        *("file", "files_of"),
         *("inbox", "invite", "key_package", "member", "pending", "restore", "tree_node", "unread", "upload"),
     }
 )

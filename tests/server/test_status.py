@@ -69,6 +69,7 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "ends in 13 days": ("certificate", {"days": 13}),
     "nearly full": ("store", {"free_bytes": (1 << 28) - 1}),
     "filling up": ("store", {"free_bytes": (1 << 30) - 1}),
+    "no file is taken": ("store", {"files_free": 1, "files_floor": 2}),
     "write-ahead log": ("store", {"wal_bytes": 1 << 30}),
     "one write in a hundred": ("writing", {"p99_ms": 600.0}),
     "behind": ("process", {"loop_lag_ms": 900.0}),
@@ -107,7 +108,7 @@ def test_errors_of_the_last_hour_are_a_problem_and_older_ones_are_not() -> None:
 
 
 def test_every_check_is_shown_something_it_says() -> None:
-    assert len(CHECKS) == 9
+    assert len(CHECKS) == 10
 
 
 @pytest.mark.parametrize(("backup", "said"), [(0, "no backup"), (NOW - 8 * DAY, "8 days old")])

@@ -97,7 +97,7 @@ class App:
         _renewed(read_certificate(config.certificate_file))
         self.certificate, context = load_certificate(config.certificate_file)
         self._now = SteadyClock(now, max(known, now()))
-        aging = Retention(config.retention, SteadyClock(self._now, known))
+        aging = SteadyClock(self._now, known)
         self.services = Services(self.identity.domain, config.quotas, config.retention, self._now)
         self.counters = Counters()
         self.hub = Hub()
@@ -116,10 +116,17 @@ class App:
             counters=self.counters,
         )
         self._riders.go = self._writer.hand_over
-        self._attachments = Attachments(config, path, self._writer, now=self._now, counters=self.counters)
+        self._attachments = Attachments(
+            config, path, self._writer, now=self._now, aging=aging, counters=self.counters
+        )
         self._desk = self._make_desk()
         self._listener = Listener(self._desk, self.certificate, context, config.connections)
-        self._sweeper = Sweeper(self._writer, aging, counters=self.counters, files=self._attachments.sweep)
+        self._sweeper = Sweeper(
+            self._writer,
+            Retention(config.retention, aging),
+            counters=self.counters,
+            files=self._attachments.sweep,
+        )
         self._lately = Lately(self.counters)
         self._errors = LatestErrors()
         self.overview = self._look_over()

@@ -8,7 +8,6 @@ no other name while it is not whole.
 import contextlib
 import os
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,10 +92,9 @@ class Disk:
             return [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name)]
         return []
 
-    def older_than(self, folder: Path, seconds: float) -> list[bytes]:
-        """The attachments of one folder that nobody has written to for so long."""
-        limit = time.time() - seconds
-        return [name for name, changed in _listed(folder) if changed < limit]
+    def older_than(self, folder: Path, date: float) -> list[bytes]:
+        """The attachments of one folder that nobody has written to since (seconds since 1970)."""
+        return [name for name, changed in _listed(folder) if changed < date]
 
 
 def _listed(folder: Path) -> Iterator[tuple[bytes, float]]:

@@ -12,7 +12,8 @@ import errno
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -36,6 +37,7 @@ from securechat.server.attachment_rows import Row
 from securechat.server.config import DAY, Quotas, ServerConfig
 from securechat.server.counters import Counters
 from securechat.server.errors import Refusal
+from securechat.server.fair_turns import FairTurns
 from securechat.server.faults import internal, survived
 from securechat.server.quota import DiskSpace, disk_full
 from securechat.server.store.reader import Readers
@@ -47,6 +49,9 @@ SYNC_EVERY: Final = 8 * 1024 * 1024
 
 THREADS: Final = 3
 """One may wait for a sync while the others read and write."""
+
+NOBODY: Final = 0
+"""Whose turn it is when the server works for itself."""
 
 MAX_UPLOADS: Final = 10_000
 """Uploads of which is known how far they are beyond what was synced; about 5 MiB. The oldest goes first."""
@@ -74,16 +79,30 @@ class Upload:
     row: Row
     received: int
     synced: int
+
+
+@dataclass(slots=True)
+class _Place:
+    """Who puts or deletes one attachment does so alone: two connections may bring it, or one take it away."""
+
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Two connections of one account may bring the same file."""
+    wanted: int = 0
 
 
 class Attachments:
     """For the loop's thread, which it never keeps."""
 
     def __init__(
-        self, config: ServerConfig, database: Path, writer: Writer, *, now: Clock, counters: Counters
+        self,
+        config: ServerConfig,
+        database: Path,
+        writer: Writer,
+        *,
+        now: Clock,
+        aging: Clock,
+        counters: Counters,
     ) -> None:
+        """``aging``: by which things grow old (`steady_clock`)."""
         self._limits = config.quotas
         self._kept = config.retention.files_days * DAY
         self._disk = Disk(config.data / FOLDER)
@@ -92,10 +111,12 @@ class Attachments:
         self._threads = Readers(database, threads=THREADS)
         self._writer = writer
         self._now = now
+        self._aging = aging
         self._counters = counters
         self._uploads: dict[bytes, Upload] = {}
-        self._finding = asyncio.Lock()
-        self._running: set[asyncio.Task[FileStored]] = set()
+        self._places: dict[bytes, _Place] = {}
+        self._turns = FairTurns(THREADS)
+        self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._looked = float("-inf")
         self.moving: dict[type[RequestBody], Callable[[Caller, Any], Awaitable[Answer]]] = {
@@ -119,33 +140,24 @@ class Attachments:
 
         :raises Refusal: ``bad_request``, ``forbidden``, ``quota``, ``busy``, ``no_file``
         """
-        if self._closed:
-            raise Refusal("busy", "the server stops")
-        # A connection that ends does not leave a piece half counted.
-        task = asyncio.create_task(self._put(caller, body))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(task)
+        return await self._whole(self._put(caller, body))
 
     async def get(self, caller: Caller, body: GetFile) -> FilePiece:
         """Read a piece.
 
         :raises Refusal: ``no_file``, ``gone``
         """
-        del caller  # whoever it is: the id is the right
-        piece = await self._run(lambda db: self._read(db, body))
+        # Whoever it is: the id is the right.
+        piece = await self._run(lambda db: self._read(db, body), caller.account)
         self._counters.file_bytes_sent += len(piece.data)
         return piece
 
     async def delete(self, caller: Caller, body: DeleteFile) -> Done:
         """Let go of an attachment; its place is free when this returns.
 
-        :raises Refusal: ``forbidden``
+        :raises Refusal: ``forbidden``, ``busy``
         """
-        row = await self._writer.find(lambda db: rows.let_go(db, caller, body.file))
-        if row is not None:
-            await self._bury([(row.id, body.file)])
+        await self._whole(self._delete(caller, body))
         return Done()
 
     async def drop(self, account: int) -> int:
@@ -172,13 +184,41 @@ class Attachments:
             count += await self._sweep_unknown(pause)
         return count
 
+    async def _whole(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do what is not left half done when a connection ends."""
+        if self._closed:
+            work.close()
+            raise Refusal("busy", "the server stops")
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
+
+    @asynccontextmanager
+    async def _alone(self, name: bytes) -> AsyncIterator[None]:
+        place = self._places.setdefault(name, _Place())
+        place.wanted += 1
+        try:
+            async with place.lock:
+                yield
+        finally:
+            place.wanted -= 1
+            if not place.wanted:
+                del self._places[name]
+
+    async def _delete(self, caller: Caller, body: DeleteFile) -> None:
+        row = await self._writer.find(lambda db: rows.let_go(db, caller, body.file))
+        if row is not None:
+            await self._bury([(row.id, body.file)])
+
     async def _put(self, caller: Caller, body: PutFile) -> FileStored:
-        upload = self._uploads.get(body.file) or await self._find(caller, body)
-        if upload.row.account != caller.account:
-            raise Refusal("forbidden", "this file is somebody else's")
-        if upload.row.total != body.total:
-            raise Refusal("bad_request", "a file's total does not change")
-        async with upload.lock:
+        async with self._alone(body.file):
+            upload = self._uploads.get(body.file) or await self._find(caller, body)
+            if upload.row.account != caller.account:
+                raise Refusal("forbidden", "this file is somebody else's")
+            if upload.row.total != body.total:
+                raise Refusal("bad_request", "a file's total does not change")
             end = body.offset + len(body.data)
             if end > body.total and body.offset == upload.received:
                 raise Refusal("bad_request", "a piece ends within the total")
@@ -190,7 +230,7 @@ class Attachments:
         sync = end == body.total or end - upload.synced >= SYNC_EVERY
         try:
             write = functools.partial(self._disk.write, body.file, body.offset, body.data, sync=sync)
-            await self._run(lambda _db: write())
+            await self._run(lambda _db: write(), upload.row.account)
         except FileNotFoundError:
             self._uploads.pop(body.file, None)
             raise Refusal("no_file") from None
@@ -199,7 +239,11 @@ class Attachments:
             self._uploads.pop(body.file, None)
             raise _disk_failed(error) from None
         if sync:
-            await self._writer.find(lambda db: rows.note_synced(db, upload.row.id, end))
+            try:
+                await self._writer.find(lambda db: rows.note_synced(db, upload.row.id, end))
+            except Refusal:
+                self._uploads.pop(body.file, None)
+                raise
             upload.synced = end
         upload.received = end
         self._counters.file_bytes_received += len(body.data)
@@ -208,26 +252,31 @@ class Attachments:
 
     async def _find(self, caller: Caller, body: PutFile) -> Upload:
         """An upload that memory does not know: begun now, before a restart, or whole."""
-        async with self._finding:
-            if (known := self._uploads.get(body.file)) is not None:
-                return known
-            row = await self._run(lambda db: rows.find(db, body.file))
-            if row is None:
-                row = await self._begin(caller, body)
-            if row.is_going:
-                raise Refusal("no_file")
-            if row.is_whole or row.account != caller.account:
-                return Upload(row, row.synced, row.synced)
-            try:
-                kept = await self._run(lambda _db: self._disk.prepare(body.file, row.synced))
-            except OSError as error:
-                raise _disk_failed(error) from None
-            if len(self._uploads) >= MAX_UPLOADS:
-                self._uploads.pop(next(iter(self._uploads)))
-            return self._uploads.setdefault(body.file, Upload(row, kept, kept))
+        row = await self._run(lambda db: rows.find(db, body.file), caller.account)
+        if row is None:
+            row = await self._begin(caller, body)
+        if row.is_going:
+            raise Refusal("no_file")
+        if row.is_whole or row.account != caller.account:
+            return Upload(row, row.synced, row.synced)
+        try:
+            kept = await self._run(lambda _db: self._disk.prepare(body.file, row.synced), caller.account)
+        except OSError as error:
+            raise _disk_failed(error) from None
+        if len(self._uploads) >= MAX_UPLOADS:
+            self._forget_one()
+        upload = self._uploads[body.file] = Upload(row, kept, kept)
+        return upload
+
+    def _forget_one(self) -> None:
+        """The oldest that nobody writes to: what is written is counted by whoever writes."""
+        for name in self._uploads:
+            if name not in self._places:
+                del self._uploads[name]
+                return
 
     async def _begin(self, caller: Caller, body: PutFile) -> Row:
-        room = await self._run(lambda _db: self._disk.room()) - floor_of(self._limits)
+        room = await self._run(lambda _db: self._disk.room(), caller.account) - floor_of(self._limits)
         begin = functools.partial(rows.begin, limits=self._limits, room=room, now=self._now())
         return await self._writer.find(lambda db: begin(db, caller, body.file, body.total))
 
@@ -246,13 +295,16 @@ class Attachments:
 
     async def _bury(self, found: list[tuple[int, bytes]]) -> int:
         """Delete files, then their rows: a crash in between does it again. Return how many went."""
-        for _, name in found:
-            self._uploads.pop(name, None)
-        gone = await self._run(lambda _db: [row for row, name in found if self._removed(name)])
+        gone = []
+        for row, name in found:
+            async with self._alone(name):
+                self._uploads.pop(name, None)
+                if await self._run(functools.partial(self._removed, name=name)):
+                    gone.append(row)
         await self._writer.find(lambda db: rows.forget(db, gone))
         return len(gone)
 
-    def _removed(self, name: bytes) -> bool:
+    def _removed(self, _db: apsw.Connection, name: bytes) -> bool:
         """In a thread. A file that cannot be removed keeps its row, and the others from nothing."""
         try:
             self._disk.remove(name)
@@ -276,14 +328,16 @@ class Attachments:
     def _remove_unknown(self, db: apsw.Connection, folder: Path) -> int:
         """In a thread."""
         try:
-            found = rows.unknown(db, self._disk.older_than(folder, self._kept))
+            found = rows.unknown(db, self._disk.older_than(folder, self._aging() - self._kept))
         except OSError as error:
             survived(self._counters, log, "files", error)
             return 0
-        return sum(map(self._removed, found))
+        return sum(self._removed(db, name) for name in found)
 
-    async def _run(self, work: Callable[[apsw.Connection], T]) -> T:
-        return await self._threads.run(work)
+    async def _run(self, work: Callable[[apsw.Connection], T], account: int = NOBODY) -> T:
+        """Do what blocks, in a thread, when it is the account's turn."""
+        async with self._turns.of(account):
+            return await self._threads.run(work)
 
 
 def floor_of(limits: Quotas) -> int:

@@ -124,10 +124,10 @@ async def test_c_04_a_folder_that_cannot_be_read_keeps_no_other_from_being_swept
 ) -> None:
     honest = Disk.older_than
 
-    def older_than(self: Disk, folder: Path, seconds: float) -> list[bytes]:
+    def older_than(self: Disk, folder: Path, _date: float) -> list[bytes]:
         if folder.name == "61":
             raise PermissionError(errno.EACCES, str(folder))
-        return honest(self, folder, -1e9)
+        return honest(self, folder, 1e12)
 
     monkeypatch.setattr(Disk, "older_than", older_than)
     async with running_server(tmp_path) as app, registered(app, "alice") as ((_, alice),):

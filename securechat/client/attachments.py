@@ -5,7 +5,6 @@ queued, like any message that waits. A download goes on when it is asked for aga
 """
 
 import asyncio
-import contextlib
 import mimetypes
 import secrets
 from collections.abc import Callable
@@ -17,18 +16,28 @@ import platformdirs
 from securechat.client import history, records, transfers
 from securechat.client.downloading import Download, is_lost
 from securechat.client.engine import Engine
-from securechat.client.errors import ClientError, Disconnected, FileChanged, FileRefused, StoreError
+from securechat.client.errors import (
+    ClientError,
+    Disconnected,
+    FileChanged,
+    FileRefused,
+    NoFile,
+    RefusedByServer,
+    StoreError,
+)
 from securechat.client.events import FileMoved, Message, MessageChanged, Notice
 from securechat.client.file_message import queue_file
 from securechat.client.file_names import new_part, put_in_place, safe_name
+from securechat.client.letting_go import LettingGo
 from securechat.client.part_file import refused
 from securechat.client.patience import Patience
 from securechat.client.private_files import make_folder
 from securechat.client.records import ConversationRecord
 from securechat.client.source_file import FirstSealing, Source
 from securechat.client.tasks import Tasks
-from securechat.client.transfers import Fetching, Sending
+from securechat.client.transfers import Sending
 from securechat.client.uploading import Upload
+from securechat.content.errors import ContentError
 from securechat.content.sealed_file import (
     ID_SIZE,
     KEY_SIZE,
@@ -38,11 +47,13 @@ from securechat.content.sealed_file import (
     SealedFile,
 )
 from securechat.pictures.thumbnail import thumbnail_of
-from securechat.protocol.messages import DeleteFile
 from securechat.text import sanitise
 
 MAX_ANEW: Final = 3
 """Times that a file which changes while it is sent is begun anew."""
+
+AT_ONCE: Final = 4
+"""Uploads, and downloads, under way at once; the others wait, stored. The server takes 8 of an account."""
 
 TOLD_EVERY: Final = 0.1
 """Seconds between two words on how far a file is."""
@@ -58,8 +69,10 @@ class Attachments:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tasks = Tasks(self._failed)
+        self._uploading = asyncio.Semaphore(AT_ONCE)
+        self._downloading = asyncio.Semaphore(AT_ONCE)
         self._sent: set[asyncio.Future[Message]] = set()
-        self._fetched: dict[int, asyncio.Future[Path]] = {}
+        self._fetched: dict[int, tuple[Path, asyncio.Future[Path]]] = {}
 
     def start(self) -> None:
         """Go on with what an earlier process had begun to send."""
@@ -67,13 +80,16 @@ class Attachments:
             future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
             self._keep(future)
             self._tasks.spawn(self._send(future, sending, awaited=False), "upload")
+        letting_go = LettingGo(self._engine, self._connection)
+        self._tasks.spawn(letting_go.files(), "deleting files")
+        self._tasks.spawn(letting_go.parts(), "removing parts")
 
     async def close(self) -> None:
         """Stop; whoever waits for a file is told. Uploads go on at the next start."""
         await self._tasks.close()
         for sent in tuple(self._sent):
             _end(sent)
-        for fetched in tuple(self._fetched.values()):
+        for _, fetched in tuple(self._fetched.values()):
             _end(fetched)
 
     async def send(
@@ -84,7 +100,8 @@ class Attachments:
         :param thumbnail: whether one goes with it, if it is a picture
         :raises FileRefused, RefusedByServer: it was not sent
         """
-        if len(caption.encode("utf-8", "replace")) > MAX_DESCRIPTION:
+        caption = caption.encode("utf-8", "replace").decode()  # what a terminal gave may be no text
+        if len(caption.encode()) > MAX_DESCRIPTION:
             raise FileRefused(f"the caption is too long: it has at most {MAX_DESCRIPTION // 1024} KiB")
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._keep(future)
@@ -102,19 +119,27 @@ class Attachments:
         """
         found = transfers.attached(self._engine.store.db, which)
         folder = _downloads() if to is None else _absolute(to)
-        if (begun := self._fetched.get(found.message)) is None:
-            known = transfers.fetching(self._engine.store.db, found.message)
-            if known is not None and _is_there(known.path, folder, found.file.size):
-                assert known.path is not None  # noqa: S101 - see above
-                return known.path
-            begun = self._fetched[found.message] = asyncio.get_running_loop().create_future()
-            begun.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._tasks.spawn(self._fetch(begun, found.message, found.file, folder), "download")
+        while (under_way := self._fetched.get(found.message)) is not None:
+            elsewhere, begun = under_way
+            if elsewhere == folder:
+                return await asyncio.shield(begun)
+            await asyncio.wait([begun])  # one folder after the other: there is one part
+            if isinstance(ended := begun.exception(), Disconnected):
+                raise ended
+        known = transfers.fetching(self._engine.store.db, found.message)
+        if known is not None and _is_there(known.path, folder, found.file.size):
+            assert known.path is not None  # noqa: S101 - see above
+            return known.path
+        begun = asyncio.get_running_loop().create_future()
+        self._fetched[found.message] = (folder, begun)
+        begun.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._tasks.spawn(self._fetch(begun, found.message, found.file, folder), "download")
         return await asyncio.shield(begun)
 
     def let_go(self, file: bytes) -> None:
-        """Have the server delete a file of ours; if nobody hears that, the file goes in its time."""
-        self._tasks.spawn(self._delete(file), "deleting")
+        """Have the server delete a file of ours, as soon as it can be told."""
+        with self._engine.changes.change() as change:
+            transfers.let_go(change.db, file)
 
     # Sending.
 
@@ -174,7 +199,8 @@ class Attachments:
         try:
             while not future.done():
                 try:
-                    future.set_result(await self._upload(sending))
+                    async with self._uploading:
+                        future.set_result(await self._upload(sending))
                 except FileChanged:
                     anew += 1
                     if anew > MAX_ANEW:
@@ -185,6 +211,10 @@ class Attachments:
         except ClientError as error:
             self._give_up(sending, error, awaited=awaited)
             future.set_exception(error)
+        except ContentError as problem:
+            refusal = FileRefused(f"the file cannot be told of in a message: {problem}")
+            self._give_up(sending, refusal, awaited=awaited)
+            future.set_exception(refusal)
         finally:
             _end(future)
 
@@ -199,7 +229,7 @@ class Attachments:
         with self._engine.changes.change() as change:
             new = transfers.add_sending(change.db, sealed)
             transfers.forget_sending(change.db, old.id)
-        self._tasks.spawn(self._delete(old.file), "deleting")
+            transfers.let_go(change.db, old.file)
         return new
 
     def _queue(self, sending: Sending, expires: int) -> Message:
@@ -227,6 +257,7 @@ class Attachments:
                 now=int(engine.clock()),
                 thumbnail=sending.thumbnail,
             )
+            transfers.note_sent(change.db, message.local_id, file.id)
             transfers.forget_sending(change.db, sending.id)
             change.wake(record.id)
         return message
@@ -234,14 +265,9 @@ class Attachments:
     def _give_up(self, sending: Sending, error: ClientError, *, awaited: bool) -> None:
         with self._engine.changes.change() as change:
             transfers.forget_sending(change.db, sending.id)
+            transfers.let_go(change.db, sending.file)
             if not awaited:
                 change.tell(Notice("file_refused", f"{sanitise(sending.path.name)} was not sent: {error}"))
-        self._tasks.spawn(self._delete(sending.file), "deleting")
-
-    async def _delete(self, file: bytes) -> None:
-        """Give the server its space back; what it does not hear of goes in its time."""
-        with contextlib.suppress(ClientError):
-            await self._engine.ask(DeleteFile(file))
 
     # Fetching.
 
@@ -249,7 +275,8 @@ class Attachments:
         self, future: "asyncio.Future[Path]", message: int, file: SealedFile, folder: Path
     ) -> None:
         try:
-            path = await self._download(message, file, folder)
+            async with self._downloading:
+                path = await self._download(message, file, folder)
         except ClientError as error:
             if not future.done():
                 future.set_exception(error)
@@ -261,39 +288,46 @@ class Attachments:
             _end(future)
 
     async def _download(self, message: int, file: SealedFile, folder: Path) -> Path:
-        part = await self._part(message, folder)
         name = safe_name(file.name)
         try:
+            part = await self._part(message, folder)
             await Download(self._engine.ask, file, part, self._teller(name, sending=False)).run(
                 Patience(self._connection)
             )
+            self._check_is_wanted(message, part)
             path = await asyncio.to_thread(put_in_place, part, folder, name)
         except OSError as problem:
             raise refused(problem) from None
-        except ClientError as error:
+        except RefusedByServer as error:
             if is_lost(error):
-                part.unlink(missing_ok=True)
+                self._drop_part(message)
             raise
         with self._engine.changes.change() as change:
-            transfers.note_fetching(change.db, Fetching(message=message, part=None, path=path))
+            transfers.note_fetched(change.db, message, path)
             change.tell(MessageChanged(history.message(change.db, message)))
         return path
 
     async def _part(self, message: int, folder: Path) -> Path:
         """Where the file grows: where it did before, if that is in the same folder."""
         known = transfers.fetching(self._engine.store.db, message)
+        await asyncio.to_thread(_make_downloads, folder)
         if known is not None and known.part is not None and known.part.parent == folder:
             return known.part
-        try:
-            await asyncio.to_thread(_make_downloads, folder)
-        except OSError as problem:
-            raise refused(problem) from None
-        if known is not None and known.part is not None:
-            known.part.unlink(missing_ok=True)
         part = new_part(folder)
         with self._engine.changes.change() as change:
-            transfers.note_fetching(change.db, Fetching(message=message, part=part, path=None))
+            transfers.note_fetching(change.db, message, part)
         return part
+
+    def _check_is_wanted(self, message: int, part: Path) -> None:
+        """Save nothing of a message that was withdrawn, or has disappeared, while its file came."""
+        known = transfers.fetching(self._engine.store.db, message)
+        if known is None or known.part != part:
+            raise NoFile("the message was withdrawn, or has disappeared, before its file was here")
+
+    def _drop_part(self, message: int) -> None:
+        with self._engine.changes.change() as change:
+            transfers.forget_fetching(change.db, message)
+            change.tell(MessageChanged(history.message(change.db, message)))
 
     # Both.
 

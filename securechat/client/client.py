@@ -148,7 +148,7 @@ class Client(Finder, Speaker, FileVerbs):
         """Withdraw a message of ours for everybody, and its file from the server. Raises as `edit`."""
         file = self._file_in(id)
         message = await super().delete(to, id)
-        if file is not None:
+        if file is not None:  # one that was sent by a release which did not note it
             self._attachments.let_go(file)
         return message
 

@@ -155,6 +155,10 @@ class Engine:
             raise self._over
         await self._news.wait()
 
+    async def stirred(self) -> None:
+        """Wait for the next change, even if none will come from the server."""
+        await self._news.wait()
+
     async def caught_up(self) -> None:
         """Return once everything the server had for us is stored; raises as `changed`."""
         caught_up = asyncio.ensure_future(self._sync.caught_up())

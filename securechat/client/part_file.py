@@ -6,6 +6,9 @@ It gets no other name before its hash is right. All of this blocks: for threads.
 import hashlib
 import hmac
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -32,8 +35,10 @@ class PartFile:
         self._count = piece_count(file.size)
         self._hash = hashlib.sha256()
         self._counted = 0
+        self._lock = threading.Lock()
+        self._is_open = True
         try:
-            self._descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+            self._descriptor = _opened(path)
         except (OSError, UnsafeFile) as problem:
             raise refused(problem) from None
         size = os.fstat(self._descriptor).st_size
@@ -49,15 +54,16 @@ class PartFile:
 
         It is sealed again for that, which nobody sees: the hash is of what lies at the server.
         """
-        for number in range(self._counted, min(self._counted + AT_ONCE, self.next_piece)):
-            os.lseek(self._descriptor, number * PIECE, os.SEEK_SET)
-            content = os.read(self._descriptor, self._cipher.length(number))
-            try:
-                self._hash.update(self._cipher.seal(number, content))
-            except ContentError:
-                self.next_piece = number  # it was cut off meanwhile
-                break
-            self._counted = number + 1
+        with self._working():
+            for number in range(self._counted, min(self._counted + AT_ONCE, self.next_piece)):
+                os.lseek(self._descriptor, number * PIECE, os.SEEK_SET)
+                content = os.read(self._descriptor, self._cipher.length(number))
+                try:
+                    self._hash.update(self._cipher.seal(number, content))
+                except ContentError:
+                    self.next_piece = number  # it was cut off meanwhile
+                    break
+                self._counted = number + 1
         return self._counted < self.next_piece
 
     def add(self, sealed: bytes) -> None:
@@ -70,34 +76,55 @@ class PartFile:
             content = self._cipher.open(self.next_piece, sealed)
         except ContentError as problem:
             raise FileDamaged(f"{problem} Nothing was saved.") from None
-        self._hash.update(sealed)
-        try:
+        with self._working():
+            self._hash.update(sealed)
             os.lseek(self._descriptor, self.next_piece * PIECE, os.SEEK_SET)
             with memoryview(content) as left:
                 done = 0
                 while done < len(left):
                     done += os.write(self._descriptor, left[done:])
-        except OSError as problem:
-            raise refused(problem) from None
-        self.next_piece += 1
-        self._counted = self.next_piece
+            self.next_piece += 1
+            self._counted = self.next_piece
 
     def finish(self) -> bool:
         """Whether the whole is what its sender named; then the disk has it."""
         if not hmac.compare_digest(self._hash.digest(), self._file.digest):
             return False
-        try:
+        with self._working():
             os.ftruncate(self._descriptor, self._file.size)
             os.fsync(self._descriptor)
-        except OSError as problem:
-            raise refused(problem) from None
         return True
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        """Wait for what is being written: a thread goes on when nobody waits for it any more."""
+        with self._lock:
+            if self._is_open:
+                self._is_open = False
+                os.close(self._descriptor)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Have the descriptor for oneself: the number of a closed one is that of the file opened next."""
+        with self._lock:
+            if not self._is_open:
+                raise FileRefused("cannot save the file: it was closed")
+            try:
+                yield
+            except OSError as problem:
+                raise refused(problem) from None
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> int:
+    """A part of ours. One with another name is the user's: it was moved, and a crash kept its old name."""
+    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+    if os.fstat(descriptor).st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    path.unlink(missing_ok=True)
+    return open_private(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
 
 def refused(problem: Exception) -> FileRefused:

@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import os
 import stat
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,6 +35,8 @@ class Source:
 
     descriptor: int
     size: int
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _is_open: bool = True
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -57,7 +60,11 @@ class Source:
         return cls(descriptor, found.st_size)
 
     def close(self) -> None:
-        os.close(self.descriptor)
+        """Wait for what is being read: a thread goes on when nobody waits for it any more."""
+        with self._lock:
+            if self._is_open:
+                self._is_open = False
+                os.close(self.descriptor)
 
     def read(self, number: int, length: int) -> bytes:
         """The content of one piece.
@@ -73,11 +80,14 @@ class Source:
         return data
 
     def _read(self, length: int, offset: int) -> bytes:
-        try:
-            os.lseek(self.descriptor, offset, os.SEEK_SET)
-            return os.read(self.descriptor, length)
-        except OSError as problem:
-            raise FileRefused(f"the file cannot be read: {problem.strerror}") from None
+        with self._lock:
+            if not self._is_open:  # its number may be another file's by now
+                raise FileRefused("the file cannot be read: it was closed")
+            try:
+                os.lseek(self.descriptor, offset, os.SEEK_SET)
+                return os.read(self.descriptor, length)
+            except OSError as problem:
+                raise FileRefused(f"the file cannot be read: {problem.strerror}") from None
 
 
 class FirstSealing:

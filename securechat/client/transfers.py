@@ -89,12 +89,49 @@ def fetching(db: apsw.Connection, message: int) -> Fetching | None:
     return Fetching(message=message, part=part, path=path)
 
 
-def note_fetching(db: apsw.Connection, fetched: Fetching) -> None:
+def note_fetching(db: apsw.Connection, message: int, part: Path) -> None:
+    """A file grows here now; where it grew before is noted as a part that goes."""
     db.execute(
-        "INSERT INTO fetched_file (message, part, path) VALUES (?, ?, ?)"
-        " ON CONFLICT (message) DO UPDATE SET part = excluded.part, path = excluded.path",
-        (fetched.message, _bytes(fetched.part), _bytes(fetched.path)),
+        "INSERT INTO fetched_file (message, part) VALUES (?, ?)"
+        " ON CONFLICT (message) DO UPDATE SET part = excluded.part, path = x''",
+        (message, os.fsencode(part)),
     )
+
+
+def note_fetched(db: apsw.Connection, message: int, path: Path) -> None:
+    """All of it is here, unless its message is gone by now: then it is the user's, and nobody knows of it."""
+    db.execute("UPDATE fetched_file SET part = x'', path = ? WHERE message = ?", (os.fsencode(path), message))
+
+
+def forget_fetching(db: apsw.Connection, message: int) -> None:
+    """Its part is noted as one that goes."""
+    db.execute("DELETE FROM fetched_file WHERE message = ?", (message,))
+
+
+def note_sent(db: apsw.Connection, message: int, file: bytes) -> None:
+    """A message of ours has this file: it goes with it."""
+    db.execute("INSERT INTO sent_file (message, file) VALUES (?, ?)", (message, file))
+
+
+def let_go(db: apsw.Connection, file: bytes) -> None:
+    """Nobody will ask for a file of ours."""
+    db.execute("INSERT INTO letting_go (file) VALUES (?) ON CONFLICT DO NOTHING", (file,))
+
+
+def files_to_go(db: apsw.Connection) -> list[bytes]:
+    """Files of ours that the server is still to be told of."""
+    return [row[0] for row in db.execute("SELECT file FROM letting_go").fetchall()]
+
+
+def old_parts(db: apsw.Connection) -> list[bytes]:
+    """Paths of parts that nothing will be added to, as the system spells them."""
+    return [row[0] for row in db.execute("SELECT path FROM old_part").fetchall()]
+
+
+def is_gone(db: apsw.Connection, what: bytes) -> None:
+    """One of the above is gone: ids are random, so it is no other's."""
+    db.execute("DELETE FROM letting_go WHERE file = ?", (what,))
+    db.execute("DELETE FROM old_part WHERE path = ?", (what,))
 
 
 def attached(db: apsw.Connection, which: str) -> Attached:
@@ -132,7 +169,3 @@ def _sending(db: apsw.Connection, condition: str, argument: int) -> list[Sending
     return [
         Sending(**dict(zip(names, row, strict=True)) | {"path": Path(os.fsdecode(row[2]))}) for row in rows
     ]
-
-
-def _bytes(path: Path | None) -> bytes:
-    return b"" if path is None else os.fsencode(path)

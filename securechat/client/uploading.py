@@ -21,6 +21,9 @@ WINDOW: Final = 4
 MAX_STANDSTILL: Final = 20
 """Times one after the other that the server may take none of the pieces it is sent."""
 
+LAST_DATE: Final = (1 << 32) - 1
+"""What a message can say of when a file goes, in seconds since 1970."""
+
 Ask = Callable[[RequestBody], Awaitable[Answer]]
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many are there."""
@@ -102,7 +105,7 @@ class Upload:
     async def _put(self, offset: int, piece: bytes) -> FileStored:
         answer = await self._ask(PutFile(self._sending.file, offset, self._total, piece))
         assert isinstance(answer, FileStored)  # noqa: S101 - the connection holds answers to their kinds
-        self._expires = answer.expires
+        self._expires = min(answer.expires, LAST_DATE)
         return answer
 
 

@@ -107,14 +107,7 @@ class App:
         self._readers = Readers(path)
         self._stopping = asyncio.Event()
         self._renewal: asyncio.TimerHandle | None = None
-        self._writer = Writer(
-            path,
-            riders=self._riders.take,
-            on_told=self.hub.flush,
-            on_undone=self.services.groups.undone,
-            on_failure=self._failed,
-            counters=self.counters,
-        )
+        self._writer = self._make_writer()
         self._riders.go = self._writer.hand_over
         self._attachments = Attachments(
             config, path, self._writer, now=self._now, aging=aging, counters=self.counters
@@ -250,6 +243,16 @@ class App:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._listener.emptied()
+
+    def _make_writer(self) -> Writer:
+        return Writer(
+            self._path,
+            riders=self._riders.take,
+            on_told=self.hub.flush,
+            on_undone=self.services.groups.undone,
+            on_failure=self._failed,
+            counters=self.counters,
+        )
 
     def _make_desk(self) -> Desk:
         accounts = Accounts(

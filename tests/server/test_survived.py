@@ -1,6 +1,7 @@
 """What the server does by itself goes on after whatever went wrong, and that is logged and counted (C-04)."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 from pathlib import Path
@@ -190,6 +191,8 @@ async def test_c_04_the_port_stays_open_whatever_fails_at_it(
         _, gone = await asyncio.open_connection("127.0.0.1", app.port)
         await until(lambda: app.counters.failures["letting in"] == 1)
         gone.close()
+        with contextlib.suppress(ConnectionError):
+            await gone.wait_closed()
         again = await Peer.connect(app.port)
         await again.close()
 

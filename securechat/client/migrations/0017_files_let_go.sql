@@ -17,6 +17,11 @@ WHEN new.own = 1 AND new.kind = 'file'
     DELETE FROM sent_file WHERE message = new.id;
 END;
 
+-- One that disappears is only forgotten here: others may not have read it yet.
+CREATE TRIGGER message_file_forgotten AFTER UPDATE OF kind ON message WHEN new.kind = 'gone' BEGIN
+    DELETE FROM sent_file WHERE message = new.id;
+END;
+
 CREATE TRIGGER message_fetched_goes AFTER UPDATE OF deleted ON message WHEN new.deleted = 1 AND old.deleted = 0 BEGIN
     DELETE FROM fetched_file WHERE message = new.id;
 END;

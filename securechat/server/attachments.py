@@ -106,8 +106,9 @@ class Attachments:
         self._limits = config.quotas
         self._kept = config.retention.files_days * DAY
         self._disk = Disk(config.data / FOLDER)
-        self.space = DiskSpace(config.data, floor_of(config.quotas), free=lambda _: self._disk.room())
-        """Looked at before each piece, beside what is looked at for everything."""
+        floor = (floor_of(config.quotas) + config.quotas.free_bytes) // 2
+        self.space = DiskSpace(config.data, floor, free=lambda _: self._disk.room())
+        """Looked at before each piece: what has begun has its place, and goes on where nothing begins."""
         self._threads = Readers(database, threads=THREADS)
         self._writer = writer
         self._now = now

@@ -120,12 +120,14 @@ def let_go(db: apsw.Connection, file: bytes) -> None:
 
 def files_to_go(db: apsw.Connection) -> list[bytes]:
     """Files of ours that the server is still to be told of."""
-    return [row[0] for row in db.execute("SELECT file FROM letting_go").fetchall()]
+    rows: list[Any] = db.execute("SELECT file FROM letting_go").fetchall()
+    return [file for (file,) in rows]
 
 
 def old_parts(db: apsw.Connection) -> list[bytes]:
     """Paths of parts that nothing will be added to, as the system spells them."""
-    return [row[0] for row in db.execute("SELECT path FROM old_part").fetchall()]
+    rows: list[Any] = db.execute("SELECT path FROM old_part").fetchall()
+    return [path for (path,) in rows]
 
 
 def is_gone(db: apsw.Connection, what: bytes) -> None:

@@ -143,13 +143,15 @@ class Sweeper:
         swept, refused = Swept(), None
         place: Place | None = Place()
         while place is not None:
-            started = time.perf_counter()
+            started, step = time.perf_counter(), functools.partial(self._retention.step, place=place)
+            following = place.skipped()
             try:
-                gone, place = await self._writer.find(functools.partial(self._retention.step, place=place))
+                gone, following = await self._writer.find(step)
             except Refusal as refusal:
                 refused, gone = refusal, Swept()
-                # A full disk takes no job; files need no place in the database to leave the disk.
-                place = None if refusal.refused.code == "busy" else place.skipped()
+                if refusal.refused.code == "busy":  # a full disk takes no job, but files can leave it
+                    following = None
+            place = following
             self._counters.entries_expired += gone.expired
             swept += gone
             if place is not None:

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from tests.fuzz import insiders, mls, people, state, wire
+from tests.fuzz import directory, insiders, mls, people, state, wire
 from tests.fuzz.judge import Target
 
 TARGETS: Final[dict[str, Target]] = {
-    target.name: target for part in (mls, insiders, state, wire, people) for target in part.TARGETS
+    target.name: target for part in (mls, insiders, state, wire, people, directory) for target in part.TARGETS
 }

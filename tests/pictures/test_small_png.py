@@ -105,3 +105,28 @@ def test_u_05_what_is_no_thumbnail_of_ours_is_not_shown(name: str) -> None:
 def test_u_05_any_bytes_are_a_thumbnail_or_nothing(data: bytes) -> None:
     found = small_png.read(data)
     assert found is None or len(found.rgb) == found.width * found.height * 3
+
+
+@given(
+    st.tuples(st.integers(0, 70), st.integers(0, 70), *(st.sampled_from([0, 0, 3, 8]) for _ in range(5))),
+    st.binary(max_size=900),
+    st.binary(max_size=300),
+)
+def test_u_05_any_parts_that_are_whole_are_a_thumbnail_or_nothing(
+    header: tuple[int, ...], palette: bytes, rows: bytes
+) -> None:
+    found = small_png.read(a_thumbnail(struct.pack(">IIBBBBB", *header), palette, rows))
+    assert found is None or len(found.rgb) == found.width * found.height * 3
+
+
+@given(
+    st.integers(1, 64),
+    st.integers(1, 64),
+    st.binary(min_size=3, max_size=90).map(lambda data: data[: len(data) // 3 * 3]),
+)
+def test_what_is_whole_in_all_its_parts_is_read(width: int, height: int, palette: bytes) -> None:
+    pixels = [(7 * at) % (len(palette) // 3) for at in range(width * height)]
+    rows = b"".join(b"\0" + bytes(pixels[at : at + width]) for at in range(0, width * height, width))
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    drawn = b"".join(palette[3 * each : 3 * each + 3] for each in pixels)
+    assert small_png.read(a_thumbnail(header, palette, rows)) == Pixels(width, height, drawn)

@@ -5,6 +5,7 @@ import importlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from securechat.client.errors import NoHolder, ProfileBusy
 from securechat.client.store_key import StoreKey
 from securechat.names import fold_user
 from securechat.own_memory import keep_memory_to_itself
+from securechat.tui.backend import Commander
 
 Confirm = Callable[[str], Awaitable[bool]]
 
@@ -28,6 +30,19 @@ class _Answers:
 
     def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
         raise NotImplementedError(prompt)
+
+
+class Commands:
+    """A line mode for a screen: lines that are done at a time each have a conversation of their own."""
+
+    def __init__(self, line_mode: Commander) -> None:
+        self._line_mode = line_mode
+
+    async def take(self, line: str, target: str) -> str:
+        return await copy(self._line_mode).take(line, target)
+
+    async def close(self) -> None:
+        await self._line_mode.close()
 
 
 def open_screen(account: Account) -> int:
@@ -74,7 +89,9 @@ def open_screen(account: Account) -> int:
 
     return run(
         opened,
-        lambda face, tell: LineMode(cast(Face, face), _Answers(tell), user=account.user, piped=False),
+        lambda face, tell: Commands(
+            LineMode(cast(Face, face), _Answers(tell), user=account.user, piped=False)
+        ),
         event_text,
         user=fold_user(account.user),
         password=secret if isinstance(secret, str) else "",

@@ -27,6 +27,7 @@ from securechat.tui.settings import Settings
 from securechat.tui.talk import Talk
 from securechat.tui.timeline import Timeline
 from securechat.tui.wrap import clean, cut
+from securechat.tui.writing import Writing
 
 FOUND: Final = 50
 """Messages in a list of found ones."""
@@ -42,8 +43,7 @@ class Host(Protocol):
     talk: Talk
     settings: Settings
     write: Write
-    editing: Message | None
-    answering: Message | None
+    writing: Writing
 
     @property
     def app(self) -> "App[Any]": ...
@@ -157,23 +157,22 @@ class Acts:
         self._host.draw_hint()
 
     def _start(self) -> None:
-        self._host.run(self._jump(1))
+        self._host.run(self._jump(self._host.talk.current, 1))
 
     def _end(self) -> None:
         if self._host.talk.window.at_end:
             self._host.timeline.to_end()
             self._host.draw_hint()
         else:
-            self._host.run(self._host.talk.open(self._host.talk.current))
+            self._host.run(self._host.talk.fill(self._host.talk.current))
 
-    async def _jump(self, local_id: int) -> None:
-        name = self._host.talk.current
+    async def _jump(self, name: str, local_id: int) -> None:
         # After 0 would mean: the last ones. What comes before the message is fetched in any case.
         page = await self._host.bridge.ask(
             lambda client: client.timeline(name, after=max(local_id - 1, 1), limit=1)
         )
-        if page and name == self._host.talk.current:
-            await self._host.talk.open(name, at=page[0].local_id)
+        if page:
+            await self._host.talk.fill(name, at=page[0].local_id)
 
     def _date(self) -> None:
         async def asked() -> None:
@@ -192,7 +191,7 @@ class Acts:
         name = self._host.talk.current
 
         async def jumped() -> None:
-            await self._jump(await self._host.bridge.ask(lambda client: client.at_date(name, day)))
+            await self._jump(name, await self._host.bridge.ask(lambda client: client.at_date(name, day)))
 
         self._host.run(jumped())
 
@@ -241,11 +240,12 @@ class Acts:
 
     def _escape(self) -> None:
         host = self._host
-        if host.editing is not None:
-            host.composer.put("")
-            host.editing = None
-        elif host.answering is not None:
-            host.answering = None
+        if host.writing.editing is not None:
+            host.writing.stop_changing()
+        elif host.writing.answering is not None:
+            host.writing.answer(None)
+        elif host.writing.take_up():
+            pass
         elif host.timeline.chosen:
             host.timeline.choose_none()
         else:
@@ -275,14 +275,13 @@ class Acts:
             self._host.talk.tell(f"* {tr('copied')}: {cut(summary(message), 40)}")
 
     def _reply(self) -> None:
-        self._host.answering = self._one()
+        self._host.writing.answer(self._one())
         self._host.draw_hint()
 
     def _edit(self) -> None:
         message = self._one(own=True)
         if message is not None:
-            self._host.editing = message
-            self._host.composer.put(message.text)
+            self._host.writing.change(message)
             self._host.draw_hint()
 
     def _delete(self) -> None:

@@ -39,6 +39,7 @@ from securechat.tui.settings import Chosen, Settings, shows_thumbnails
 from securechat.tui.talk import Talk, kind_of, others_of
 from securechat.tui.timeline import Timeline
 from securechat.tui.wrap import clean
+from securechat.tui.writing import Draft, Writing
 
 FOLD: Final = 100
 """Columns below which the panels are hidden until somebody asks for them."""
@@ -84,8 +85,7 @@ class ChatScreen(Screen[None]):
         self.user = user
         self.profile = profile
         self.talk = Talk(bridge, self)
-        self.editing: Message | None = None
-        self.answering: Message | None = None
+        self.writing = Writing(self.talk, self.run)
         self.folded = {"rooms": True, "people": True}
         self._words = words
         self._hear = hear
@@ -105,7 +105,9 @@ class ChatScreen(Screen[None]):
             yield Rows(id="people")
         yield Rows(id="status")
         yield Rows(id="hint")
-        yield Composer(self._acts.bound(self.keys), self.talk.names)
+        composer = Composer(self._acts.bound(self.keys), self.talk.names)
+        self.writing.begin(composer)
+        yield composer
 
     @property
     def timeline(self) -> Timeline:
@@ -118,7 +120,8 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         self._fold(self.app.size.width)
         self.bridge.listen(self.take_news)
-        self.run(self.talk.begin(self._first))
+        self.talk.turn(self._first)
+        self.run(self.talk.begin())
         self.set_interval(1, self.draw_hint)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -150,8 +153,8 @@ class ChatScreen(Screen[None]):
         async def read() -> None:
             self._reading_list = False
             await self.talk.read_list()
-            if not self.talk.current and self.talk.conversations:
-                await self.talk.open(self.talk.conversations[0].name)
+            if self.talk.conversations:
+                await self.talk.open_something()
 
         self.run(read())
 
@@ -161,6 +164,16 @@ class ChatScreen(Screen[None]):
     def _is_up(self) -> bool:
         """Whether there is something to draw on: not before the screen is there, nor after."""
         return all(self.query(f"#{name}") for name in PARTS)
+
+    @property
+    def is_writing(self) -> bool:
+        return self._is_up and self.writing.goes_on
+
+    def turned(self, left: str) -> None:
+        if not self._is_up:
+            return
+        self.writing.turned(left)
+        self.window_opened(0)
 
     def window_opened(self, at: int) -> None:
         if not self._is_up:
@@ -180,6 +193,7 @@ class ChatScreen(Screen[None]):
     def list_changed(self) -> None:
         if not self._is_up:
             return
+        self.writing.read()
         here, talk = self.talk.conversation, self.talk
         at = next((at for at, one in enumerate(talk.conversations) if one.name == talk.current), None)
         rooms = rooms_lines(talk.conversations, talk.current, ROOMS_WIDTH - 1)
@@ -246,9 +260,11 @@ class ChatScreen(Screen[None]):
         self._acts.do(event.action)
 
     def on_composer_sent(self, event: Composer.Sent) -> None:
-        if self._take(event.text):
-            self.composer.put("")
-            self.editing = self.answering = None
+        draft = self.writing.taken(event.to, event.text)
+        if not self._take(draft, event.to):
+            self.writing.give_back(event.to, draft)
+        elif draft.editing is not None:
+            self.writing.take_up()
         self.draw_hint()
 
     def on_composer_offered(self, event: Composer.Offered) -> None:
@@ -265,10 +281,11 @@ class ChatScreen(Screen[None]):
         self.draw_hint()
         self.run(self.talk.typed(self.composer.text))
 
-    def _take(self, text: str) -> bool:
-        """Do what a draft says; False if it stays a draft."""
-        if self.editing is not None:
-            self.run(self.talk.edit(self.editing, text)) if text.strip() else None
+    def _take(self, draft: Draft, here: str) -> bool:
+        """Do what a draft says that was written in a conversation; False if it stays a draft."""
+        text = draft.text
+        if draft.editing is not None:
+            self.run(self.talk.edit(draft.editing, text)) if text.strip() else None
             return True
         if text.strip().startswith("/") and self._acts.command(text):
             return True
@@ -284,59 +301,46 @@ class ChatScreen(Screen[None]):
             case Turn():
                 self.go(meant.target)
             case Say():
-                return self._say(meant, text)
+                return self._say(meant, draft, here)
             case Command():
-                self.run(self.talk.command(text.strip()))
+                self.run(self.talk.command(text.strip(), here))
         return True
 
-    def _say(self, meant: Say, typed: str) -> bool:
+    def _say(self, meant: Say, draft: Draft, here: str) -> bool:
         """Send. ``@bob: words`` goes to bob wherever one is; ``@bob words`` in a room is said in it."""
-        here = self.talk.current
-        named = bool(meant.target) and (not here or typed.strip().startswith(f"{meant.target}:"))
-        to, text = (meant.target, meant.text) if named else (here, typed.strip())
-        if not named and typed.strip().startswith("//"):
+        typed = draft.text.strip()
+        named = bool(meant.target) and (not here or typed.startswith(f"{meant.target}:"))
+        to, text = (meant.target, meant.text) if named else (here, typed)
+        if not named and typed.startswith("//"):
             text = meant.text
         if not to:
             self.talk.tell(f"* {tr('to whom? begin with @user: or #room:')}", Role.WARN)
             return False
-        reply_to = self.answering.id if self.answering is not None and to == here else ""
-        self.timeline.to_end()
-        self.run(self._sent(to, with_emoji(text), reply_to))
+        reply_to = draft.answering.id if draft.answering is not None and to == here else ""
+        if here == self.talk.current:
+            self.timeline.to_end()
+        self.run(self._sent(to, with_emoji(text), reply_to, here))
         return True
 
-    async def _sent(self, to: str, text: str, reply_to: str) -> None:
-        if not self.talk.window.at_end and to == self.talk.current:
-            await self.talk.open(to)
+    async def _sent(self, to: str, text: str, reply_to: str, here: str) -> None:
+        if not self.talk.window.at_end:
+            await self.talk.fill(to)
         name = await self.talk.send(to, text, reply_to=reply_to)
-        if name != self.talk.current:
+        if self.talk.may_lead(name, asked_in=here):
             await self.talk.open(name)
 
     def go(self, name: str, *, at: int = 0) -> None:
         """Open a conversation; the draft of the one that is left stays with it."""
         if name == self.talk.current and not at and self.talk.window.at_end:
             return
-        left, draft = self.talk.current, "" if self.editing is not None else self.composer.text
-        self.editing = self.answering = None
-        if name != left:
-            self.composer.put("")
-
-        async def opened() -> None:
-            if left and name != left:
-                await self.talk.keep_draft(left, draft)
-                await self.talk.read_list()
-            await self.talk.open(name, at=at)
-            known = self.talk.found(name)
-            if known is not None and known.draft and not self.composer.text and self.talk.current == name:
-                self.composer.put(known.draft)
-
-        self.run(opened())
+        self.talk.turn(name)
+        self.run(self.talk.fill(name, at=at))
 
     async def part(self) -> None:
         """Keep the draft before one leaves."""
-        if self.talk.current and self.editing is None:
-            with suppress(SecureChatError, TimeoutError):
-                async with asyncio.timeout(2):
-                    await self.talk.keep_draft(self.talk.current, self.composer.text)
+        with suppress(SecureChatError, TimeoutError):
+            async with asyncio.timeout(2):
+                await self.writing.keep()
 
     # --- drawing ---------------------------------------------------------------------------------
 
@@ -347,12 +351,14 @@ class ChatScreen(Screen[None]):
         parts: list[str | tuple[str, Role]] = []
         if self._hint:
             parts.append((self._hint, Role.DIM))
-        elif self.editing is not None:
+        elif self.writing.editing is not None:
             parts.append((tr("changing what you said; Esc stops"), Role.NEWS))
         else:
             parts.append((f"{self._goes_to()} >", Role.NAME))
-            if self.answering is not None:
-                parts.append((f" {tr('answering')} @{clean(self.answering.sender)}", Role.NEWS))
+            if (answered := self.writing.answering) is not None:
+                parts.append((f" {tr('answering')} @{clean(answered.sender)}", Role.NEWS))
+            if self.writing.waits:
+                parts.append((f"  {tr('Esc: what was not sent')}", Role.NEWS))
             if typing := self.talk.who_types():
                 parts.append((f"  {', '.join(f'@{clean(one)}' for one in typing)} {tr('types')}…", Role.DIM))
             for (name, _), part in self.talk.moving.items():

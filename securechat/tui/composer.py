@@ -58,11 +58,12 @@ class Composer(TextArea):
     """The draft. Tells what was asked for; who asks, and what it means, is the screen's."""
 
     class Sent(Posted):
-        """Enter: this draft is to go out."""
+        """Enter: this draft is to go out, from the conversation that it was written in."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, to: str) -> None:
             super().__init__()
             self.text = text
+            self.to = to
 
     class Did(Posted):
         """A key that is an action of the screen."""
@@ -93,6 +94,8 @@ class Composer(TextArea):
             max_checkpoints=50,
         )
         self.cursor_blink = False
+        self.to = ""
+        """The conversation that the draft is written in."""
         self._keys = keys
         self._names = names
         self._clock = clock
@@ -175,7 +178,8 @@ class Composer(TextArea):
             self._last_paste = self._clock()
             self.add("\n")
         else:
-            self.post_message(self.Sent(self.text))
+            self.post_message(self.Sent(self.text, self.to))
+            self.put("")  # what is typed from here on is another draft
 
     def _moved(self, key: str) -> bool:
         match key:

@@ -1,7 +1,8 @@
 """What is open, and what is done with it: the screen's side of the conversation, without a widget.
 
 Every call goes over the bridge; what comes back is checked against what is open by then, because a
-person may have gone elsewhere meanwhile. A message is bound to its conversation when it is written (Q-07).
+person may have gone elsewhere meanwhile. A message is bound to its conversation when it is written (Q-07):
+which one is open changes at once when somebody asks for it, never behind work that took its time.
 """
 
 import asyncio
@@ -50,6 +51,9 @@ class Due(Struct, frozen=True):
 class View(Protocol):
     """What is told of changes; draws them."""
 
+    @property
+    def is_writing(self) -> bool: ...
+    def turned(self, left: str) -> None: ...
     def window_opened(self, at: int) -> None: ...
     def window_changed(self) -> None: ...
     def list_changed(self) -> None: ...
@@ -96,10 +100,18 @@ class Talk:
         people = [f"@{member.user}" for member in here.members] if here is not None else []
         return list(dict.fromkeys([*people, *(one.name for one in self.conversations)]))
 
-    async def begin(self, first: str = "") -> None:
-        """Read the list and open a conversation: the one asked for, else the one of the last word."""
+    async def begin(self) -> None:
+        """Read the list and show what is open, else the conversation of the last word."""
         await self.read_list()
-        await self.open(first or (self.conversations[0].name if self.conversations else ""))
+        if self.current:
+            await self.fill(self.current)
+        else:
+            await self.open_something()
+
+    async def open_something(self) -> None:
+        """Open the conversation of the last word, unless one is open or something is being written."""
+        if not self.current and not self._view.is_writing:
+            await self.open(self.conversations[0].name if self.conversations else "")
 
     async def read_list(self) -> None:
         status = await self._bridge.ask(lambda client: client.status())
@@ -107,9 +119,26 @@ class Talk:
         self.conversations = in_order(await self._bridge.ask(lambda client: client.conversations()))
         self._view.list_changed()
 
+    def turn(self, name: str) -> None:
+        """Make this the open conversation, at once; what was said in it comes with `fill`."""
+        if name != self.current:
+            left, self.current, self.window = self.current, name, Window()
+            self._view.turned(left)
+
+    def may_lead(self, to: str, *, asked_in: str) -> bool:
+        """Whether an answer may open a conversation: nobody has gone elsewhere or written on meanwhile."""
+        return bool(to) and to != asked_in == self.current and not self._view.is_writing
+
     async def open(self, name: str, *, at: int = 0) -> None:
         """Open a conversation at its end, or at one of its messages."""
-        self.current, window = name, Window()
+        self.turn(name)
+        await self.fill(name, at=at)
+
+    async def fill(self, name: str, *, at: int = 0) -> None:
+        """Show what was said in a conversation, if it is the open one; from its end, or around a message."""
+        if self.current != name:
+            return
+        window = Window()
         late: list[Message] = []
         self._late = late
         known = self.found(name)
@@ -126,6 +155,8 @@ class Talk:
         for message in late:
             window.put(message)
         window.unread_from = 0 if at else _first_unread(window.messages, known.unread if known else 0)
+        if not self.window.messages:  # words of ours from before the page was there
+            window.take_notes(self.window)
         self.window = window
         if known is None and name:
             window.tell(tr("nothing was said here yet: your first words open it"))
@@ -154,7 +185,6 @@ class Talk:
                 )
             )
         self.put(message)
-        await self.typed("")
         if self.found(message.conversation) is None:
             await self.read_list()
         return message.conversation
@@ -166,13 +196,13 @@ class Talk:
         """Change a message, and show it as it is then."""
         self.put(await self._bridge.ask(work))
 
-    async def command(self, line: str) -> None:
+    async def command(self, line: str, asked_in: str) -> None:
         """Have a command done, and go where it leads; what it said goes along."""
         self._told.clear()
-        target = await self._bridge.command(line, self.current)
+        target = await self._bridge.command(line, asked_in)
         told = list(self._told)
         await self.read_list()
-        if target and target != self.current:
+        if self.may_lead(target, asked_in=asked_in):
             await self.open(target)
             for text in told:
                 self.tell(text)

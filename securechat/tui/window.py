@@ -53,6 +53,10 @@ class Window:
     def last(self) -> int:
         return self.messages[-1].local_id if self.messages else 0
 
+    @property
+    def notes(self) -> list[Note]:
+        return list(self._notes)
+
     def items(self) -> list[Item]:
         """Return messages and notes in the order they are drawn."""
         notes = [note for note in self._notes if note.after >= self.first or self.at_start]
@@ -103,6 +107,11 @@ class Window:
         """Say something after the last message there is."""
         self._numbers += 1
         self._notes.append(Note(self.last if self.at_end else 2**62, self._numbers, text, role))
+
+    def take_notes(self, other: "Window") -> None:
+        """Say after the last message what another window said."""
+        for note in other.notes:
+            self.tell(note.text, note.role)
 
     def forget_notes(self) -> None:
         self._notes.clear()

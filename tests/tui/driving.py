@@ -105,6 +105,7 @@ async def driven(
         async with app.run_test(size=size) as pilot:
             screen = Driven(app, pilot, client)
             await screen.until(lambda: client.news is not None and screen.chat.timeline.size.width)
+            await screen.until(lambda: screen.chat.talk.current or not client.rooms)
             await pilot.pause()
             yield screen
     finally:

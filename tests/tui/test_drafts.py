@@ -1,0 +1,169 @@
+"""Whom a draft is for, whatever is slow: what is typed goes where the screen said it would (Q-07)."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from securechat.client.events import MessageReceived
+from tests.tui.driving import Driven, driven
+from tests.tui.fake import FakeClient, conversation, message, talk_of_two
+
+
+class Slow:
+    """A call of the client that answers when it may."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+        self._may = threading.Event()
+        self.asked = 0
+
+    async def __call__(self, *given: Any, **named: Any) -> Any:
+        self.asked += 1
+        await asyncio.to_thread(self._may.wait, 20)
+        found = self._call(*given, **named)
+        return await found if asyncio.iscoroutine(found) else found
+
+    def answer(self) -> None:
+        self._may.set()
+
+
+def sent(client: FakeClient) -> list[tuple[str, str]]:
+    return [(one[1], one[2]) for one in client.did if one[0] == "send"]
+
+
+async def says(screen: Driven, text: str) -> None:
+    await screen.type(text)
+    await screen.press("enter")
+
+
+async def test_what_is_typed_behind_a_key_that_goes_elsewhere_is_for_the_new_conversation() -> None:
+    """Q-07."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        slow = Slow(client.timeline)
+        client.timeline = slow  # type: ignore[method-assign]
+        await screen.press("alt+2")
+        await screen.sees("#team >")
+        await says(screen, "for the team only")
+        await screen.until(lambda: sent(client))
+        slow.answer()
+        assert sent(client) == [("#team", "for the team only")]
+
+
+async def test_a_command_that_answers_late_takes_nobody_back() -> None:
+    """Q-07."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        client.rooms["#other"] = conversation("#other")
+        slow = Slow(lambda *_: "#other")
+        client.take = slow  # type: ignore[method-assign]
+        await says(screen, "/join #other")
+        await screen.until(lambda: slow.asked)
+        await screen.press("alt+2")
+        await screen.type("for the team")
+        lists = Slow(client.conversations)
+        client.conversations = lists  # type: ignore[method-assign]
+        slow.answer()
+        await screen.until(lambda: lists.asked)
+        lists.answer()
+        await screen.until(lambda: screen.chat.talk.found("#other"))
+        await screen.pilot.pause()
+        assert screen.chat.talk.current == "#team"
+        await screen.press("enter")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [("#team", "for the team")]
+
+
+async def test_a_command_leads_nobody_away_who_writes_on() -> None:
+    """Q-07."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        slow = Slow(lambda *_: "#team")
+        client.take = slow  # type: ignore[method-assign]
+        await says(screen, "/join #team")
+        await screen.until(lambda: slow.asked)
+        await screen.type("for bob")
+        lists = Slow(client.conversations)
+        client.conversations = lists  # type: ignore[method-assign]
+        slow.answer()
+        await screen.until(lambda: lists.asked)
+        lists.answer()
+        await screen.pilot.pause()
+        await screen.press("enter")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [("@bob", "for bob")]
+
+
+async def test_a_message_that_is_slow_to_go_takes_nobody_back() -> None:
+    """Q-07."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        send = client.send
+        slow = Slow(send)
+        client.send = slow  # type: ignore[method-assign]
+        for words in ("one", "two"):
+            await says(screen, words)
+        await screen.until(lambda: slow.asked)
+        await screen.press("alt+2")
+        await screen.type("for the team")
+        slow.answer()
+        await screen.until(lambda: len(sent(client)) == 2)
+        await screen.press("enter")
+        await screen.until(lambda: len(sent(client)) == 3)
+        assert sent(client) == [("@bob", "one"), ("@bob", "two"), ("#team", "for the team")]
+
+
+async def test_a_stranger_opens_no_conversation_under_a_draft() -> None:
+    """Q-07: with nothing open, ``@bob words`` is for bob."""
+    client = FakeClient()
+    async with driven(client) as screen:
+        await screen.type("@bob the password is 1234")
+        client.rooms["@mallory"] = conversation("@mallory", last="hi", last_time=9)
+        await screen.happen(MessageReceived(message(1, "hi", sender="mallory", conversation="@mallory")))
+        await screen.until(lambda: screen.chat.talk.found("@mallory"))
+        await screen.press("enter")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [("@bob", "the password is 1234")]
+
+
+async def test_the_first_conversation_opens_where_nothing_is_written() -> None:
+    client = FakeClient()
+    async with driven(client) as screen:
+        client.rooms["@mallory"] = conversation("@mallory", last="hi", last_time=9)
+        await screen.happen(MessageReceived(message(1, "hi", sender="mallory", conversation="@mallory")))
+        await screen.until(lambda: screen.chat.talk.current == "@mallory")
+
+
+async def test_what_is_written_before_anything_is_open_goes_along_when_one_opens_something() -> None:
+    client = FakeClient()
+    async with driven(client) as screen:
+        await screen.type("hello")
+        await screen.press("enter")
+        await screen.sees("to whom?")
+        screen.chat.go("@bob")
+        assert screen.chat.composer.text == "hello"
+        await screen.press("enter")
+        await screen.until(lambda: sent(client) == [("@bob", "hello")])
+
+
+async def test_a_change_of_a_message_stays_where_the_message_is() -> None:
+    """Q-07: the words of a change are no draft of another conversation, nor is the draft under it lost."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.type("a draft")
+        await screen.press("alt+e")
+        await screen.until(lambda: screen.chat.composer.text == "message 6")
+        await screen.press("alt+2")
+        await screen.until(lambda: not screen.chat.composer.text)
+        assert screen.chat.writing.editing is None
+        await screen.press("alt+1")
+        await screen.sees("changing what you said")
+        await screen.press("!", "enter")
+        await screen.until(lambda: ("edit", "@bob", f"{6:064x}", "message 6!") in client.did)
+        await screen.until(lambda: screen.chat.composer.text == "a draft")

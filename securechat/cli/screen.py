@@ -51,7 +51,7 @@ def open_screen(account: Account) -> int:
     threading.Thread(target=_load, name="imports", daemon=True).start()
     secret = "" if asyncio.run(_is_held(account)) else secret_of(account)
     kept = secret if isinstance(secret, StoreKey) else None
-    remembering = account
+    remembering, begun = account, False
     keep_memory_to_itself()
     # Large, all of them: see `_load`.
     from securechat.cli.accounts import address_of, remember_if_asked, trust_of  # noqa: PLC0415
@@ -64,15 +64,17 @@ def open_screen(account: Account) -> int:
 
     @asynccontextmanager
     async def opened(password: str, confirm: Confirm) -> AsyncIterator[Any]:
-        nonlocal kept, remembering
+        nonlocal kept, remembering, begun
         # What the keyring has opens it once: a locked screen asks; nor is that the time to remember.
         given, kept = password or kept, None
+        locked, begun = begun, True
         asked, remembering = remembering, replace(account, remember=False)
         trust = trust_of(account)
         if trust.confirm is not None:
             trust = replace(trust, confirm=lambda fingerprint: confirm(_question(fingerprint)))
         async with AsyncExitStack() as stack:
-            if given:
+            if given or locked:  # no password is no way past a lock, whoever holds the account
+                given = given or ""
                 try:
                     client = await Client.open(
                         home_of(account), account.user, given, trust=trust, server=address_of(account)

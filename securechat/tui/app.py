@@ -65,6 +65,8 @@ class ChatApp(App[int], inherit_bindings=False):
         self._clock = clock
         self._touched = clock()
         self._locked = False
+        self._opening = False
+        """Whether a password is being tried."""
 
     def on_mount(self) -> None:
         for theme in THEMES.values():
@@ -123,7 +125,9 @@ class ChatApp(App[int], inherit_bindings=False):
         self._first = name
 
     async def on_locked_unlocked(self, event: Locked.Unlocked) -> None:
-        self.run_worker(self._unlock(event.password))
+        if not self._opening:
+            self._opening = True
+            self.run_worker(self._unlock(event.password))
 
     async def _unlock(self, password: str) -> None:
         bridge = Bridge(self._opened, self._commanded, password)
@@ -134,6 +138,8 @@ class ChatApp(App[int], inherit_bindings=False):
             if isinstance(self.screen, Locked):
                 self.screen.say(str(problem))
             return
+        finally:
+            self._opening = False
         self.bridge, self._locked = bridge, False
         self._show_chat(self._first, instead=True)
 

@@ -40,13 +40,19 @@ class Locked(Screen[None]):
             yield Input(password=True, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
+        if not event.value:
+            return
         event.input.value = ""
+        event.input.disabled = True  # one password at a time: each opens the account
         self.query_one("#words", Rows).put([line((tr("opening..."), Role.DIM))])
         self.post_message(self.Unlocked(event.value))
 
     def say(self, sentence: str) -> None:
         """Say why it stays locked."""
         self.query_one("#words", Rows).put([line((clean(sentence), Role.WARN))])
+        field = self.query_one(Input)
+        field.disabled = False
+        field.focus()
 
     def action_leave(self) -> None:
         self.app.exit()

@@ -3,6 +3,8 @@
 import asyncio
 import re
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ from securechat.client.events import (
     Notice,
     Typing,
 )
+from securechat.tui.backend import Confirm
+from securechat.tui.locked import Locked
 from securechat.tui.settings import Settings
 from tests.tui.driving import driven
 from tests.tui.fake import FakeClient, message, talk_of_two
@@ -377,3 +381,33 @@ async def test_the_lock_forgets_what_was_said_and_the_password_brings_it_back() 
         await screen.type("right")
         await screen.press("enter")
         await screen.sees("message 6")
+
+
+async def test_one_password_is_tried_at_a_time_and_an_empty_one_is_none() -> None:
+    """L-04: a second account, opened beside the first, would stay open behind the next lock."""
+    client = talk_of_two()
+    tried: list[str] = []
+    may = threading.Event()
+
+    @asynccontextmanager
+    async def opened(password: str, confirm: Confirm) -> AsyncIterator[FakeClient]:
+        tried.append(password)
+        await asyncio.to_thread(may.wait, 20)
+        async with client.opened(password, confirm) as face:
+            yield face
+
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        screen.app._opened = opened
+        await screen.app.lock()
+        await screen.press("enter")
+        assert "is locked" in screen.text()
+        assert tried == []
+        await screen.type("right")
+        await screen.press("enter", "enter")
+        await screen.until(lambda: tried)
+        screen.app.screen.post_message(Locked.Unlocked("right"))
+        await screen.pilot.pause()
+        may.set()
+        await screen.sees("message 6")
+        assert tried == ["right"]

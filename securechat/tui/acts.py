@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -13,7 +14,7 @@ from securechat.client.events import Message
 from securechat.locale.catalogue import tr
 from securechat.tui.bridge import Bridge
 from securechat.tui.completion import fuzzy
-from securechat.tui.composer import MAX_DRAFT, Composer, pasted
+from securechat.tui.composer import Composer
 from securechat.tui.dialogs import WIDTH, Choice, Chooser, Prompt, Question, Reading
 from securechat.tui.editor import edited
 from securechat.tui.emoji import with_emoji
@@ -34,6 +35,9 @@ FOUND: Final = 50
 
 _GOTO: Final = "goto "
 
+Away = Callable[[], AbstractContextManager[None]]
+"""Leaves the terminal to another program for a while."""
+
 
 class Host(Protocol):
     """The screen, as far as actions need it."""
@@ -53,6 +57,9 @@ class Host(Protocol):
     def composer(self) -> Composer: ...
     @property
     def profile(self) -> Path: ...
+
+    @property
+    def away(self) -> Away: ...
 
     def run(self, work: Coroutine[Any, Any, None]) -> None: ...
     def go(self, name: str, *, at: int = 0) -> None: ...
@@ -337,12 +344,16 @@ class Acts:
 
     def _editor(self) -> None:
         host = self._host
+        name, text = host.talk.current, host.composer.text
 
         async def written() -> None:
-            with host.app.suspend():
-                text = await asyncio.to_thread(edited, host.composer.text, host.profile)
-            host.composer.put(pasted(text)[:MAX_DRAFT])
-            host.app.refresh(layout=True)
+            host.writing.is_lent = True
+            try:
+                with host.away():
+                    left = await asyncio.to_thread(edited, text, host.profile)
+            finally:
+                host.writing.is_lent = False
+            host.writing.put(name, left)
 
         host.run(written())
 

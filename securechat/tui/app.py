@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from typing import ClassVar, Final
@@ -64,6 +65,8 @@ class ChatApp(App[int], inherit_bindings=False):
         self._zone = zone
         self._clock = clock
         self._touched = clock()
+        self._is_away = False
+        """Whether the terminal is another program's."""
         self._locked = False
         self._opening = False
         """Whether a password is being tried."""
@@ -105,6 +108,8 @@ class ChatApp(App[int], inherit_bindings=False):
 
     def lock_if_idle(self) -> None:
         """Lock when nobody has touched a key for as long as the settings say."""
+        if self._is_away:  # what is in the editor has nowhere else to come back to
+            return
         idle = self._clock() - self._touched
         if not self._locked and idle >= self._chosen.settings.lock_after * 60:
             self.run_worker(self.lock())
@@ -152,6 +157,7 @@ class ChatApp(App[int], inherit_bindings=False):
             words=self._words,
             hear=self.hear,
             write=self.written,
+            away=self.away,
             first=first,
             zone=self._zone,
         )
@@ -165,6 +171,19 @@ class ChatApp(App[int], inherit_bindings=False):
             self.run_worker(self._on_desktop(text))
         else:
             self.written(sequence(text, self._chosen.settings))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Leave the terminal to another program; however that ends, the screen comes back."""
+        suspended = self.suspend()  # it comes back by itself only where nothing was raised
+        suspended.__enter__()
+        self._is_away = True
+        try:
+            yield
+        finally:
+            self._is_away, self._touched = False, self._clock()
+            suspended.__exit__(None, None, None)
+            self.refresh(layout=True)
 
     def written(self, sent: str) -> None:
         """Send the terminal a sequence of ours."""

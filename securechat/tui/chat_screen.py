@@ -18,7 +18,7 @@ from securechat.client.commands import Command, Leave, Mistake, Nothing, Say, Tu
 from securechat.client.events import Event, Message
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import tr
-from securechat.tui.acts import Acts
+from securechat.tui.acts import Acts, Away
 from securechat.tui.backend import News
 from securechat.tui.bridge import Bridge
 from securechat.tui.composer import Composer
@@ -75,6 +75,7 @@ class ChatScreen(Screen[None]):
         words: Words,
         hear: Hear,
         write: Write,
+        away: Away,
         first: str = "",
         zone: tzinfo | None = None,
     ) -> None:
@@ -90,6 +91,7 @@ class ChatScreen(Screen[None]):
         self._words = words
         self._hear = hear
         self.write = write
+        self.away = away
         self._first = first
         self._zone = zone
         self._hint = ""

@@ -104,8 +104,11 @@ class Composer(TextArea):
         self._offer: tuple[Completion, int, str] | None = None
 
     def put(self, text: str) -> None:
-        """Make this the draft, the cursor at its end."""
-        self.load_text(pasted(text)[:MAX_DRAFT])
+        """Make this the draft, the cursor at its end; tells when it does not fit."""
+        kept = pasted(text)
+        if len(kept) > MAX_DRAFT:
+            self.post_message(self.TooLong())
+        self.load_text(kept[:MAX_DRAFT])
         self.move_cursor(self.document.end)
         self._offer = None
 

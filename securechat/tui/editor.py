@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from securechat.errors import SecureChatError
-from securechat.locale.catalogue import tr
+from securechat.locale.catalogue import mark, tr
 
 USUAL: Final = "vi"
 MAX_BYTES: Final = 256 * 1024
 """More is read of no file that an editor left."""
+
+_NOT_STARTED: Final = mark("the editor did not start; $VISUAL or $EDITOR names it")
 
 
 class NoEditor(SecureChatError):
@@ -25,8 +27,11 @@ def edited(text: str, folder: Path, environment: Mapping[str, str] = os.environ)
 
     :raises NoEditor: there is none, or it failed
     """
-    words = shlex.split(environment.get("VISUAL") or environment.get("EDITOR") or USUAL)
-    handle, name = tempfile.mkstemp(prefix="draft-", suffix=".txt", dir=folder)  # 0600, by its definition
+    try:
+        words = shlex.split(environment.get("VISUAL") or environment.get("EDITOR") or USUAL)
+        handle, name = tempfile.mkstemp(prefix="draft-", suffix=".txt", dir=folder)  # 0600, by its definition
+    except (ValueError, OSError) as problem:
+        raise NoEditor(tr(_NOT_STARTED)) from problem
     path = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -34,8 +39,8 @@ def edited(text: str, folder: Path, environment: Mapping[str, str] = os.environ)
         try:
             done = subprocess.run([*words, name], check=False)  # noqa: S603 - the editor the person named
         except OSError as problem:
-            raise NoEditor(tr("the editor did not start; $VISUAL or $EDITOR names it")) from problem
-        if done.returncode:
+            raise NoEditor(tr(_NOT_STARTED)) from problem
+        if done.returncode or not path.is_file():
             raise NoEditor(tr("the editor failed; the draft is as it was"))
         with path.open("rb") as left:
             return left.read(MAX_BYTES).decode("utf-8", "replace").rstrip("\n")
@@ -45,6 +50,8 @@ def edited(text: str, folder: Path, environment: Mapping[str, str] = os.environ)
 
 def wipe(path: Path) -> None:
     """Overwrite a file and remove it: what a disk keeps of it beyond that is the disk's."""
+    if not path.is_file():  # an editor took it away
+        return
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.write(b"\0" * size)

@@ -41,6 +41,8 @@ class Writing:
         self._draft = Draft()
         self._read: set[str] = set()
         """Conversations whose stored draft was taken up."""
+        self.is_lent = False
+        """Whether the draft is in the person's own editor."""
 
     @property
     def composer(self) -> Composer:
@@ -64,7 +66,7 @@ class Writing:
     @property
     def goes_on(self) -> bool:
         """Whether somebody is in the middle of it."""
-        return bool(self.composer.text or self.editing or self.answering)
+        return bool(self.composer.text or self.editing or self.answering or self.is_lent)
 
     @property
     def waits(self) -> bool:

@@ -1,14 +1,17 @@
 """The draft: what Tab completes, what a paste leaves, the keys of a shell, one's own editor."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual import events
+from textual.drivers.headless_driver import HeadlessDriver
 
 from securechat.tui.completion import complete, fuzzy
 from securechat.tui.composer import MAX_DRAFT, dropped, pasted
 from securechat.tui.editor import NoEditor, edited
 from securechat.tui.emoji import EMOJI, with_emoji
+from securechat.tui.settings import Settings
 from tests.tui.driving import driven
 from tests.tui.fake import talk_of_two
 
@@ -138,11 +141,80 @@ def test_an_editor_gets_a_private_file_that_is_gone_afterwards(tmp_path: Path) -
     assert list(profile.iterdir()) == []
 
 
-@pytest.mark.parametrize("body", ["exit 3", None])
+@pytest.mark.parametrize("body", ["exit 3", 'rm "$1"', None, "'"])
 def test_an_editor_that_fails_leaves_the_draft_and_no_file(body: str | None, tmp_path: Path) -> None:
     profile = tmp_path / "profile"
     profile.mkdir()
-    environment = {"VISUAL": "/nonexistent/editor"} if body is None else editor(tmp_path, body)
+    environment = {"VISUAL": body or "/nonexistent/editor"}
+    if body not in {None, "'"}:
+        environment = editor(tmp_path, str(body))
     with pytest.raises(NoEditor):
         edited("a draft", profile, environment)
     assert list(profile.iterdir()) == []
+
+
+class Terminal:
+    """What the screen gives away and takes back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log: list[str] = []
+        monkeypatch.setattr(HeadlessDriver, "can_suspend", True)
+        for name in ("suspend", "resume"):
+            did = partial(self.log.append, name)
+            monkeypatch.setattr(HeadlessDriver, f"{name}_application_mode", lambda _, did=did: did())
+
+
+async def test_an_editor_that_fails_gives_the_screen_back_with_the_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U-06: `:cq` left a terminal without a screen."""
+    terminal = Terminal(monkeypatch)
+    monkeypatch.setenv("VISUAL", editor(tmp_path, "exit 3")["EDITOR"])
+    async with driven(talk_of_two(), folder=tmp_path) as screen:
+        await screen.sees("message 6")
+        await screen.type("a letter")
+        await screen.press("ctrl+o")
+        await screen.sees("the editor failed; the draft is as it was")
+        assert terminal.log == ["suspend", "resume"]
+        assert screen.chat.composer.text == "a letter"
+
+
+async def test_what_comes_from_an_editor_is_the_draft_of_its_conversation_and_no_lock_loses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-07: the lock waits for the editor, and counts from its end."""
+    Terminal(monkeypatch)
+    begun, now = tmp_path / "begun", [0.0]
+    body = f'touch {begun}; while [ -e {begun} ]; do sleep 0.01; done; echo "and more" >> "$1"'
+    monkeypatch.setenv("VISUAL", editor(tmp_path, body)["EDITOR"])
+    client = talk_of_two()
+    settings = Settings(lock_after=5)
+    async with driven(client, folder=tmp_path, settings=settings, clock=lambda: now[0]) as screen:
+        await screen.sees("message 6")
+        await screen.type("a letter\n")
+        await screen.press("ctrl+o")
+        await screen.until(begun.exists)
+        now[0] = 1000.0
+        screen.app.lock_if_idle()
+        screen.chat.go("#team")
+        begun.unlink()
+        await screen.until(lambda: not screen.chat.writing.is_lent)
+        screen.app.lock_if_idle()
+        await screen.pilot.pause()
+        assert screen.chat.composer.text == ""
+        screen.chat.go("@bob")
+        assert screen.chat.composer.text == "a letter\nand more"
+
+
+async def test_what_is_too_long_in_an_editor_is_cut_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Terminal(monkeypatch)
+    monkeypatch.setenv(
+        "VISUAL", editor(tmp_path, f'head -c {MAX_DRAFT + 1} /dev/zero | tr "\\0" x > "$1"')["EDITOR"]
+    )
+    async with driven(talk_of_two(), folder=tmp_path) as screen:
+        await screen.sees("message 6")
+        await screen.press("ctrl+o")
+        await screen.sees("more than one message can carry")
+        assert len(screen.chat.composer.text) == MAX_DRAFT

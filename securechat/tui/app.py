@@ -81,9 +81,22 @@ class ChatApp(App[int], inherit_bindings=False):
         loop = asyncio.get_running_loop()
         for ended in (signal.SIGTERM, signal.SIGHUP):
             try:
-                loop.add_signal_handler(ended, self.exit, 128 + ended)
+                loop.add_signal_handler(ended, self.ended, 128 + ended)
             except (NotImplementedError, RuntimeError, ValueError):  # another system, or not the main thread
                 break
+
+    def ended(self, code: int) -> None:
+        """Go as when somebody leaves: the terminal was closed, or somebody else wants us gone."""
+
+        async def parted() -> None:
+            if (chat := self._chat()) is not None:
+                await chat.part()
+            self.exit(code)
+
+        self.run_worker(parted())
+
+    def _chat(self) -> ChatScreen | None:
+        return next((one for one in reversed(self.screen_stack) if isinstance(one, ChatScreen)), None)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent):
@@ -119,7 +132,7 @@ class ChatApp(App[int], inherit_bindings=False):
         if self._locked:
             return
         self._locked = True
-        chat = next((one for one in self.screen_stack if isinstance(one, ChatScreen)), None)
+        chat = self._chat()
         name = chat.talk.current if chat is not None else ""
         if chat is not None:
             await chat.part()

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message as Posted
 from textual.screen import Screen
+from textual.timer import Timer
 
 from securechat.client.commands import Command, Leave, Mistake, Nothing, Say, Turn, read_line
 from securechat.client.events import Event, Message
@@ -23,11 +24,13 @@ from securechat.tui.backend import News
 from securechat.tui.bridge import Bridge
 from securechat.tui.composer import Composer
 from securechat.tui.dialogs import Question
+from securechat.tui.draft import Draft
 from securechat.tui.emoji import with_emoji
 from securechat.tui.notices import is_heard, notice_text
 from securechat.tui.paint import Role, line
 from securechat.tui.panels import (
     ROWS_EACH,
+    hint_line,
     people_lines,
     rooms_lines,
     status_line,
@@ -39,13 +42,16 @@ from securechat.tui.settings import Chosen, Settings, shows_thumbnails
 from securechat.tui.talk import Talk, kind_of, others_of
 from securechat.tui.timeline import Timeline
 from securechat.tui.wrap import clean
-from securechat.tui.writing import Draft, Writing
+from securechat.tui.writing import Writing
 
 FOLD: Final = 100
 """Columns below which the panels are hidden until somebody asks for them."""
 
 ROOMS_WIDTH: Final = 26
 PEOPLE_WIDTH: Final = 20
+
+KEEP_SECONDS: Final = 2.0
+"""A draft is kept so long after the last key: a crash costs a sentence, and not every key a write."""
 
 PARTS: Final = ("rooms", "people", "title", "timeline", "status", "hint", "composer")
 
@@ -97,6 +103,7 @@ class ChatScreen(Screen[None]):
         self._hint = ""
         self._acts = Acts(self)
         self._reading_list = False
+        self._keeping: Timer | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -281,13 +288,17 @@ class ChatScreen(Screen[None]):
     def on_text_area_changed(self) -> None:
         self._hint = ""
         self.draw_hint()
+        if self._keeping is not None:
+            self._keeping.stop()
+        self._keeping = self.set_timer(KEEP_SECONDS, lambda: self.run(self.writing.keep()))
         self.run(self.talk.typed(self.composer.text))
 
     def _take(self, draft: Draft, here: str) -> bool:
         """Do what a draft says that was written in a conversation; False if it stays a draft."""
         text = draft.text
         if draft.editing is not None:
-            self.run(self.talk.edit(draft.editing, text)) if text.strip() else None
+            if text.strip():
+                self.run(self._or_back(self.talk.edit(draft.editing, text), draft, here))
             return True
         if text.strip().startswith("/") and self._acts.command(text):
             return True
@@ -321,8 +332,16 @@ class ChatScreen(Screen[None]):
         reply_to = draft.answering.id if draft.answering is not None and to == here else ""
         if here == self.talk.current:
             self.timeline.to_end()
-        self.run(self._sent(to, with_emoji(text), reply_to, here))
+        self.run(self._or_back(self._sent(to, with_emoji(text), reply_to, here), draft, here))
         return True
+
+    async def _or_back(self, work: Coroutine[Any, Any, None], draft: Draft, here: str) -> None:
+        """Have a draft go out; what is refused is a draft again."""
+        try:
+            await work
+        except SecureChatError:
+            self.writing.give_back(here, draft)
+            raise
 
     async def _sent(self, to: str, text: str, reply_to: str, here: str) -> None:
         if not self.talk.window.at_end:
@@ -350,25 +369,18 @@ class ChatScreen(Screen[None]):
         """Say where the draft goes, and what goes on: the row above it."""
         if not self._is_up:
             return
-        parts: list[str | tuple[str, Role]] = []
         if self._hint:
-            parts.append((self._hint, Role.DIM))
-        elif self.writing.editing is not None:
-            parts.append((tr("changing what you said; Esc stops"), Role.NEWS))
-        else:
-            parts.append((f"{self._goes_to()} >", Role.NAME))
-            if (answered := self.writing.answering) is not None:
-                parts.append((f" {tr('answering')} @{clean(answered.sender)}", Role.NEWS))
-            if self.writing.waits:
-                parts.append((f"  {tr('Esc: what was not sent')}", Role.NEWS))
-            if typing := self.talk.who_types():
-                parts.append((f"  {', '.join(f'@{clean(one)}' for one in typing)} {tr('types')}…", Role.DIM))
-            for (name, _), part in self.talk.moving.items():
-                bar = "█" * (part // 10) + "░" * (10 - part // 10)
-                parts.append((f"  {clean(name)} {bar} {part}%", Role.DIM))
-            if not self.talk.window.at_end or not self.timeline.is_at_end:
-                parts.append((f"  {tr('there is more below (Alt+End)')}", Role.NEWS))
-        self._rows("hint").put([line(*parts)])
+            self._rows("hint").put([line((self._hint, Role.DIM))])
+            return
+        below = not self.talk.window.at_end or not self.timeline.is_at_end
+        hint = hint_line(
+            self._goes_to(),
+            self.writing.now,
+            typing=self.talk.who_types(),
+            moving=self.talk.moving,
+            below=below,
+        )
+        self._rows("hint").put([hint])
 
     def _goes_to(self) -> str:
         """Whom the draft is for, as it stands."""

@@ -1,12 +1,13 @@
 """What stands around the messages: the list of conversations, the people, the title and the status. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rich.cells import cell_len
 
 from securechat.client.events import Conversation, Kind, Standing
 from securechat.locale.catalogue import mark, tr
+from securechat.tui.draft import Draft
 from securechat.tui.paint import Line, Piece, Role, line
 from securechat.tui.wrap import clean, cut
 
@@ -121,6 +122,31 @@ def status_line(
         parts.append((f" | {told} | {tr('epoch')} {conversation.epoch} | {conversation.suite}", Role.DIM))
     elif conversation is not None:
         parts.append((f" | {tr('no keys yet')}", Role.DIM))
+    return line(*parts)
+
+
+def hint_line(
+    to: str, draft: Draft, *, typing: Sequence[str], moving: Mapping[tuple[str, bool], int], below: bool
+) -> Line:
+    """Where the draft goes, and what goes on: the row above it.
+
+    :param moving: files on their way, and how much of each, in per cent
+    :param below: there is more than what is in view
+    """
+    if draft.editing is not None:
+        return line((tr("changing what you said; Esc stops"), Role.NEWS))
+    parts: list[str | tuple[str, Role]] = [(f"{to} >", Role.NAME)]
+    if draft.answering is not None:
+        parts.append((f" {tr('answering')} @{clean(draft.answering.sender)}", Role.NEWS))
+    if draft.aside and draft.is_empty:
+        parts.append((f"  {tr('Esc: what was not sent')}", Role.NEWS))
+    if typing:
+        parts.append((f"  {', '.join(f'@{clean(one)}' for one in typing)} {tr('types')}…", Role.DIM))
+    for (name, _), part in moving.items():
+        bar = "█" * (part // 10) + "░" * (10 - part // 10)
+        parts.append((f"  {clean(name)} {bar} {part}%", Role.DIM))
+    if below:
+        parts.append((f"  {tr('there is more below (Alt+End)')}", Role.NEWS))
     return line(*parts)
 
 

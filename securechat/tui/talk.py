@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from securechat.client.events import (
     Connected,
@@ -30,6 +30,7 @@ from securechat.client.events import (
     Typing,
     Undecryptable,
 )
+from securechat.errors import SecureChatError
 from securechat.locale.catalogue import tr
 from securechat.tui.backend import Asked, Backend, Maybe, News, Told
 from securechat.tui.bridge import Bridge
@@ -84,6 +85,8 @@ class Talk:
         self._late: list[Message] | None = None
         """What was said in the conversation that is being opened, since its page was asked for."""
         self._read = ""
+        self._kept: dict[str, str] = {}
+        """The drafts that were stored from here; the list may still have what was before."""
         self._typed_at = float("-inf")
         self._typing: dict[tuple[str, str], float] = {}
 
@@ -252,8 +255,18 @@ class Talk:
     async def keep_draft(self, name: str, text: str) -> None:
         """Keep what was typed and not sent, for the next time."""
         known = self.found(name)
-        if known is not None and known.draft != text:
+        if known is None or self._kept.get(name, known.draft) == text:
+            return
+        self._kept[name] = text
+        try:
             await self._bridge.ask(lambda client: client.set_draft(name, text))
+        except SecureChatError:
+            del self._kept[name]
+            raise
+        self.conversations = [
+            structs.replace(one, draft=text) if one.name == name else one for one in self.conversations
+        ]
+        self._view.list_changed()
 
     def who_types(self) -> list[str]:
         """Return who is typing in the open conversation."""

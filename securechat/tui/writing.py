@@ -7,27 +7,12 @@ one conversation can stand in the composer of another (Q-07).
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from securechat.client.events import Message
 from securechat.tui.composer import Composer
+from securechat.tui.draft import Draft
 from securechat.tui.talk import Talk
-
-
-class Draft(Struct, frozen=True):
-    """What is written for one conversation. ``text`` of the open one is what the composer has."""
-
-    text: str = ""
-    editing: Message | None = None
-    answering: Message | None = None
-    aside: tuple[str, ...] = ()
-    """What waits while something else is written: the draft under a change, what was refused."""
-
-    @property
-    def kept(self) -> str:
-        """What the store keeps of it; the words of a change are in the message."""
-        words = "" if self.editing is not None else self.text
-        return "\n".join(part for part in (*self.aside, words) if part)
 
 
 class Writing:
@@ -66,12 +51,7 @@ class Writing:
     @property
     def goes_on(self) -> bool:
         """Whether somebody is in the middle of it."""
-        return bool(self.composer.text or self.editing or self.answering or self.is_lent)
-
-    @property
-    def waits(self) -> bool:
-        """Whether something waits that nothing brings back by itself."""
-        return bool(self._draft.aside) and not self.goes_on
+        return self.is_lent or not self.now.is_empty
 
     def begin(self, composer: Composer) -> None:
         """From here on the draft is in this composer."""

@@ -5,7 +5,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from securechat.client.errors import Forbidden
 from securechat.client.events import MessageReceived
+from securechat.tui import chat_screen
 from tests.tui.driving import Driven, driven
 from tests.tui.fake import FakeClient, conversation, message, talk_of_two
 
@@ -167,3 +171,129 @@ async def test_a_change_of_a_message_stays_where_the_message_is() -> None:
         await screen.press("!", "enter")
         await screen.until(lambda: ("edit", "@bob", f"{6:064x}", "message 6!") in client.did)
         await screen.until(lambda: screen.chat.composer.text == "a draft")
+
+
+# --- what happens to a draft that is not sent --------------------------------------------------------
+
+
+def kept(client: FakeClient) -> list[tuple[str, str]]:
+    return [(one[1], one[2]) for one in client.did if one[0] == "draft"]
+
+
+async def test_a_draft_survives_the_lock_and_what_comes_after_it() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.type("half a letter")
+        await screen.app.lock()
+        assert client.rooms["@bob"].draft == "half a letter"
+        await says(screen, "right")
+        await screen.until(lambda: screen.chat.composer.text == "half a letter")
+        await screen.press("alt+2")
+        await screen.until(lambda: not screen.chat.composer.text)
+        await screen.press("alt+1")
+        await screen.until(lambda: screen.chat.composer.text == "half a letter")
+        await screen.app.lock()
+        assert kept(client) == [("@bob", "half a letter")]
+
+
+async def test_what_is_refused_is_a_draft_again() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        client.fails = Forbidden("quota", "the text is too long")
+        await says(screen, "a long letter")
+        await screen.sees("* the text is too long")
+        await screen.until(lambda: screen.chat.composer.text == "a long letter")
+
+
+async def test_what_is_refused_while_one_writes_on_waits_and_mixes_with_nothing() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        send = client.send
+        slow = Slow(send)
+        client.send = slow  # type: ignore[method-assign]
+        await says(screen, "one")
+        await screen.until(lambda: slow.asked)
+        await screen.type("two")
+        client.fails = Forbidden("quota", "the text is too long")
+        slow.answer()
+        await screen.sees("* the text is too long")
+        client.fails, client.send = None, send  # type: ignore[method-assign]
+        assert screen.chat.composer.text == "two"
+        await screen.press("enter")
+        await screen.sees("Esc: what was not sent")
+        await screen.press("escape")
+        assert screen.chat.composer.text == "one"
+        assert sent(client) == [("@bob", "two")]
+
+
+async def test_what_is_refused_after_one_went_elsewhere_is_a_draft_where_it_was_written() -> None:
+    """Q-07."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        slow = Slow(client.send)
+        client.send = slow  # type: ignore[method-assign]
+        await says(screen, "for bob")
+        await screen.until(lambda: slow.asked)
+        await screen.press("alt+2")
+        client.fails = Forbidden("quota", "the text is too long")
+        slow.answer()
+        await screen.until(lambda: ("@bob", "for bob") in kept(client))
+        assert screen.chat.composer.text == ""
+        await screen.press("alt+1")
+        await screen.until(lambda: screen.chat.composer.text == "for bob")
+
+
+async def test_a_change_that_is_refused_is_a_change_again() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+
+        def refuses(*_: str) -> None:
+            raise Forbidden("quota", "the text is too long")
+
+        client.edit = refuses  # type: ignore[assignment,method-assign]
+        await screen.press("up", "!", "enter")
+        await screen.sees("the text is too long")
+        await screen.sees("changing what you said")
+        assert screen.chat.composer.text == "message 6!"
+
+
+async def test_a_first_letter_is_kept_before_its_conversation_is() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await says(screen, "@newbie")
+        await screen.until(lambda: screen.chat.talk.current == "@newbie")
+        await screen.type("a first letter")
+        await screen.press("alt+2")
+        await screen.until(lambda: not screen.chat.composer.text)
+        screen.chat.go("@newbie")
+        assert screen.chat.composer.text == "a first letter"
+        assert kept(client) == []
+
+
+async def test_a_draft_is_kept_while_one_writes_and_gone_with_its_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chat_screen, "KEEP_SECONDS", 0.001)
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.type("hello")
+        await screen.until(lambda: kept(client) == [("@bob", "hello")])
+        await screen.press("enter")
+        await screen.until(lambda: kept(client) == [("@bob", "hello"), ("@bob", "")])
+
+
+async def test_a_terminal_that_is_closed_costs_no_draft() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.type("half a letter")
+        screen.app.ended(129)
+        await screen.until(lambda: screen.app.return_value == 129)
+        assert kept(client) == [("@bob", "half a letter")]

@@ -18,6 +18,7 @@ from securechat.errors import SecureChatError
 from securechat.tui.backend import Commanded, Opened
 from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
+from securechat.tui.composer import When, came
 from securechat.tui.locked import Locked
 from securechat.tui.notices import sequence
 from securechat.tui.settings import Chosen
@@ -51,6 +52,7 @@ class ChatApp(App[int], inherit_bindings=False):
         first: str = "",
         zone: tzinfo | None = None,
         clock: Callable[[], float] = time.monotonic,
+        when: When = came,
     ) -> None:
         super().__init__()
         self.bridge = bridge
@@ -64,6 +66,7 @@ class ChatApp(App[int], inherit_bindings=False):
         self._first = first
         self._zone = zone
         self._clock = clock
+        self._when = when
         self._touched = clock()
         self._is_away = False
         """Whether the terminal is another program's."""
@@ -173,6 +176,7 @@ class ChatApp(App[int], inherit_bindings=False):
             away=self.away,
             first=first,
             zone=self._zone,
+            when=self._when,
         )
         self.switch_screen(screen) if instead else self.push_screen(screen)
 

@@ -22,7 +22,7 @@ from securechat.locale.catalogue import tr
 from securechat.tui.acts import Acts, Away
 from securechat.tui.backend import News
 from securechat.tui.bridge import Bridge
-from securechat.tui.composer import Composer
+from securechat.tui.composer import Composer, When, came
 from securechat.tui.dialogs import Question
 from securechat.tui.draft import Draft
 from securechat.tui.emoji import with_emoji
@@ -84,6 +84,7 @@ class ChatScreen(Screen[None]):
         away: Away,
         first: str = "",
         zone: tzinfo | None = None,
+        when: When = came,
     ) -> None:
         super().__init__()
         self.bridge = bridge
@@ -100,6 +101,7 @@ class ChatScreen(Screen[None]):
         self.away = away
         self._first = first
         self._zone = zone
+        self._when = when
         self._hint = ""
         self._acts = Acts(self)
         self._reading_list = False
@@ -114,9 +116,7 @@ class ChatScreen(Screen[None]):
             yield Rows(id="people")
         yield Rows(id="status")
         yield Rows(id="hint")
-        composer = Composer(self._acts.bound(self.keys), self.talk.names)
-        self.writing.begin(composer)
-        yield composer
+        yield self.writing.begin(Composer(self._acts.bound(self.keys), self.talk.names, self._when))
 
     @property
     def timeline(self) -> Timeline:
@@ -276,8 +276,8 @@ class ChatScreen(Screen[None]):
             self.writing.take_up()
         self.draw_hint()
 
-    def on_composer_offered(self, event: Composer.Offered) -> None:
-        self._hint = "  ".join(clean(offer) for offer in event.offers)
+    def on_composer_hinted(self, event: Composer.Hinted) -> None:
+        self._hint = "  ".join(clean(words) for words in event.words)
         self.draw_hint()
 
     def on_composer_too_long(self) -> None:

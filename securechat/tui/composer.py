@@ -1,10 +1,10 @@
 """Where one writes: several lines, the keys of a shell, one draft whatever is pasted.
 
-Nothing that is pasted sends: a paste is text with its controls taken out, and an Enter that comes with it,
-as when a terminal does not fence pastes or what is pasted ends its fence, is one more line of the draft.
+Nothing that is pasted sends: a paste is text with its controls taken out. Where a terminal does not fence
+pastes, or what is pasted ends its fence, they come as keys; the rhythm tells them from a person's, and an
+Enter among them is one more line of the draft.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -14,13 +14,17 @@ from textual import events
 from textual.message import Message as Posted
 from textual.widgets import TextArea
 
+from securechat.locale.catalogue import tr
 from securechat.tui.completion import Completion, complete
 
 MAX_DRAFT: Final = 32_768
 """Characters of a draft: what one message can carry. More is not taken from a paste, and that is said."""
 
+KEY_SECONDS: Final = 0.015
+"""A key this soon after the one before was pasted: a person's keys are several times as far apart."""
+
 PASTE_SECONDS: Final = 0.1
-"""An Enter this soon after a paste belongs to it: no person is that fast."""
+"""A key this soon after something pasted belongs to it: a paste may come over a network, in pieces."""
 
 MAX_PATH: Final = 4096
 """A path is no longer (PATH_MAX)."""
@@ -28,7 +32,12 @@ MAX_PATH: Final = 4096
 _KEPT: Final = frozenset("\n\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 """Not printable by themselves; emoji and some scripts need them."""
 
-Clock = Callable[[], float]
+When = Callable[[events.Event], float]
+
+
+def came(event: events.Event) -> float:
+    """Return when a key came in: not when it is looked at, which may be long after, and many at once."""
+    return event.time
 
 
 def pasted(text: str) -> str:
@@ -72,19 +81,17 @@ class Composer(TextArea):
             super().__init__()
             self.action = action
 
-    class Offered(Posted):
-        """Several things complete the word."""
+    class Hinted(Posted):
+        """Something to show above the draft: what completes the word, why an Enter did not send."""
 
-        def __init__(self, offers: tuple[str, ...]) -> None:
+        def __init__(self, words: tuple[str, ...]) -> None:
             super().__init__()
-            self.offers = offers
+            self.words = words
 
     class TooLong(Posted):
         """Something was not taken: the draft would be too long."""
 
-    def __init__(
-        self, keys: dict[str, str], names: Callable[[], Iterable[str]], clock: Clock = time.monotonic
-    ) -> None:
+    def __init__(self, keys: dict[str, str], names: Callable[[], Iterable[str]], when: When = came) -> None:
         super().__init__(
             id="composer",
             soft_wrap=True,
@@ -98,9 +105,9 @@ class Composer(TextArea):
         """The conversation that the draft is written in."""
         self._keys = keys
         self._names = names
-        self._clock = clock
+        self._when = when
         self._killed = ""
-        self._last_paste = float("-inf")
+        self._last_key = self._last_paste = float("-inf")
         self._offer: tuple[Completion, int, str] | None = None
 
     def put(self, text: str) -> None:
@@ -122,7 +129,7 @@ class Composer(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        self._last_paste = self._clock()
+        self._last_paste = self._when(event)
         file = dropped(event.text) if not self.text else None
         self.add(f"/file {file}" if file is not None else pasted(event.text[: 2 * MAX_DRAFT]))
         if len(event.text) > 2 * MAX_DRAFT:
@@ -130,7 +137,8 @@ class Composer(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         offer, self._offer = self._offer, None
-        own = self._own(event.key, offer)
+        was_pasted = self._is_pasted(self._when(event))
+        own = self._own("pasted+enter" if was_pasted and event.key == "enter" else event.key, offer)
         if own or event.key in self._keys:
             event.stop()
             event.prevent_default()
@@ -144,11 +152,23 @@ class Composer(TextArea):
             return
         await super()._on_key(event)
 
+    def _is_pasted(self, now: float) -> bool:
+        """Whether the key of now is too fast to be a person's."""
+        found = now - self._last_key < KEY_SECONDS or now - self._last_paste < PASTE_SECONDS
+        self._last_key = now
+        if found:
+            self._last_paste = now
+        return found
+
     def _own(self, key: str, offer: tuple[Completion, int, str] | None) -> bool:
         """Do what a key means in a draft; False if it means nothing here."""
         match key:
             case "enter":
-                self._enter()
+                self.post_message(self.Sent(self.text, self.to))
+                self.put("")  # what is typed from here on is another draft
+            case "pasted+enter":
+                self.add("\n")
+                self.post_message(self.Hinted((tr("a pasted line end: Enter sends"),)))
             case "alt+enter" | "shift+enter" | "ctrl+j":
                 self.add("\n")
             case "tab":
@@ -175,14 +195,6 @@ class Composer(TextArea):
             case _:
                 return False
         return True
-
-    def _enter(self) -> None:
-        if self._clock() - self._last_paste < PASTE_SECONDS:
-            self._last_paste = self._clock()
-            self.add("\n")
-        else:
-            self.post_message(self.Sent(self.text, self.to))
-            self.put("")  # what is typed from here on is another draft
 
     def _moved(self, key: str) -> bool:
         match key:
@@ -223,7 +235,7 @@ class Composer(TextArea):
                 return
             at, there = 0, line[found.start : found.end]
             if len(found.offers) > 1:
-                self.post_message(self.Offered(found.offers))
+                self.post_message(self.Hinted(found.offers))
         else:
             found, at, there = offer[0], (offer[1] + 1) % len(offer[0].offers), offer[0].offers[offer[1]]
         chosen = found.offers[at]

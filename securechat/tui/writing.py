@@ -53,10 +53,11 @@ class Writing:
         """Whether somebody is in the middle of it."""
         return self.is_lent or not self.now.is_empty
 
-    def begin(self, composer: Composer) -> None:
+    def begin(self, composer: Composer) -> Composer:
         """From here on the draft is in this composer."""
         self._composer = composer
         composer.to = self._talk.current
+        return composer
 
     # --- another conversation --------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from securechat.client.events import Event
 from securechat.tui.app import ChatApp
 from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
-from securechat.tui.composer import Composer
+from securechat.tui.composer import Composer, When
 from securechat.tui.keys import keymap
 from securechat.tui.settings import Chosen, Settings
 from tests.tui.fake import FakeClient
@@ -75,6 +76,12 @@ class Driven:
         await self.app.bridge.ask(lambda _: self.client.happen(event))
 
 
+def spaced() -> When:
+    """A second between one key and the next: a person's, however fast a machine presses them."""
+    moments = count(1)
+    return lambda _: float(next(moments))
+
+
 @asynccontextmanager
 async def driven(
     client: FakeClient,
@@ -84,6 +91,7 @@ async def driven(
     keys: dict[str, object] | None = None,
     folder: Path = Path("/nonexistent"),
     clock: Callable[[], float] = time.monotonic,
+    when: When | None = None,
 ) -> AsyncIterator[Driven]:
     """Run a screen as `start.run` does, without a terminal."""
     chosen = Chosen(settings or Settings(), keymap(keys or {}))
@@ -100,6 +108,7 @@ async def driven(
         words=event_text,
         zone=UTC,
         clock=clock,
+        when=when or spaced(),
     )
     try:
         async with app.run_test(size=size) as pilot:

@@ -90,21 +90,54 @@ async def test_what_waits_elsewhere_is_counted_and_one_key_away() -> None:
 async def test_several_lines_are_one_message_and_a_paste_never_sends() -> None:
     """U-06: bracketed or not, with controls in it or an Enter behind it."""
     client = talk_of_two()
-    async with driven(client) as screen:
+    now = [1.0]
+    async with driven(client, when=lambda _: now[0]) as screen:
         await screen.type("one")
         await screen.press("alt+enter")
         await screen.type("two")
-        now = [1.0]
-        screen.chat.composer._clock = lambda: now[0]
         screen.chat.composer.post_message(events.Paste("pa\x1b[31mste\r\nthree\r\x07"))
         await screen.until(lambda: screen.chat.composer.text == "one\ntwopa[31mste\nthree\n")
         await screen.press("enter")
-        await screen.pilot.pause()
+        await screen.sees("a pasted line end: Enter sends")
         assert sent(client) == []
         now[0] = 2.0
         await screen.press("enter")
         await screen.until(lambda: sent(client))
         assert sent(client) == [("@bob", "one\ntwopa[31mste\nthree")]
+
+
+async def test_a_paste_without_a_fence_is_known_by_its_rhythm() -> None:
+    """U-06: a terminal that fences nothing sends it as keys; a command among the lines does nothing."""
+    client = talk_of_two()
+    now = [1.0]
+    async with driven(client, when=lambda _: now[0]) as screen:
+        await screen.sees("message 6")
+        for piece in ("ab", "/x"):
+            await screen.press(*piece, "enter")
+            now[0] += 0.05
+        assert screen.chat.composer.text == "ab\n/x\n"
+        now[0] += 0.2
+        await screen.press("!")
+        now[0] += 0.02
+        await screen.press("enter")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [("@bob", "ab\n/x\n!")]
+        assert not [one for one in client.did if one[0] == "command"]
+
+
+async def test_a_paste_that_ends_its_fence_is_a_paste_to_its_last_key() -> None:
+    """U-06: every key of it prolongs it, however many there are before its Enter."""
+    client = talk_of_two()
+    now = [1.0]
+    async with driven(client, when=lambda _: now[0]) as screen:
+        await screen.sees("message 6")
+        screen.chat.composer.post_message(events.Paste("a\x1b[201~"))
+        await screen.until(lambda: screen.chat.composer.text)
+        for key in (*"bcdef", "enter"):
+            now[0] += 0.09
+            await screen.press(key)
+        assert screen.chat.composer.text == "a[201~bcdef\n"
+        assert sent(client) == []
 
 
 async def test_a_command_that_is_none_is_never_sent_and_stays_in_the_draft() -> None:

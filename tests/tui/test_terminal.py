@@ -1,11 +1,13 @@
 """The full screen on a real terminal, with a real server: as a person has it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import pytest
 
+from securechat.tui.composer import PASTE_SECONDS
 from tests.cli.conftest import shell
 from tests.cli.shell import PASSWORD, Shell
 from tests.cli.terminal import Terminal
@@ -36,14 +38,22 @@ def sees(terminal: Terminal, text: str) -> list[str]:
     return terminal.wait(lambda lines: any(text in line for line in lines))
 
 
+def says(terminal: Terminal, text: str) -> None:
+    """Type as a person does: who presses Enter faster than this has pasted it."""
+    terminal.type(text)
+    sees(terminal, text)
+    time.sleep(2 * PASTE_SECONDS)
+    terminal.type("\r")
+
+
 def test_two_people_talk_and_nothing_hostile_reaches_the_terminal(shell: Shell) -> None:
     """U-01, U-02, U-03: only sequences of ours go to the terminal, hostile text as visible escapes."""
     shell.register("alice", "bob")
     with screen_of(shell, "alice") as alice, screen_of(shell, "bob") as bob:
-        alice.type("@bob: hello bob\r")
+        says(alice, "@bob: hello bob")
         sees(alice, "✓ stored")
         sees(bob, "hello bob")
-        bob.type("hello alice\r")
+        says(bob, "hello alice")
         sees(alice, "hello alice")
         bob.type("\x03")
         sees(bob, "Leave securechat?")

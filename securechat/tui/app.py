@@ -135,15 +135,16 @@ class ChatApp(App[int], inherit_bindings=False):
         if self._locked:
             return
         self._locked = True
-        chat = self._chat()
-        name = chat.talk.current if chat is not None else ""
-        if chat is not None:
+        if (chat := self._chat()) is not None:
+            self._first = chat.talk.current
             await chat.part()
+            while self.screen is not chat:  # what stands over it: a switch takes the topmost screen alone
+                await self.screen.dismiss(None)
         await self.switch_screen(Locked(self._user))
-        await self.bridge.close()
+        self._clipboard = ""  # Textual's own, for Ctrl+V
         self.written(CLEARED)
         self.refresh(repaint=True, layout=True)
-        self._first = name
+        await self.bridge.close()
 
     async def on_locked_unlocked(self, event: Locked.Unlocked) -> None:
         if not self._opening:

@@ -226,7 +226,7 @@ class ChatScreen(Screen[None]):
     def asked(self, question: str) -> None:
         async def answered() -> None:
             yes = await self.app.push_screen_wait(Question(question))
-            self.bridge.answer(yes=yes)
+            self.bridge.answer(yes=bool(yes))  # the lock takes a question away without an answer
 
         self.run(answered())
 

@@ -22,7 +22,9 @@ from securechat.client.events import (
     Notice,
     Typing,
 )
+from securechat.tui.app import CLEARED
 from securechat.tui.backend import Confirm
+from securechat.tui.dialogs import Chooser
 from securechat.tui.locked import Locked
 from securechat.tui.settings import Settings
 from tests.tui.driving import driven
@@ -444,3 +446,38 @@ async def test_one_password_is_tried_at_a_time_and_an_empty_one_is_none() -> Non
         may.set()
         await screen.sees("message 6")
         assert tried == ["right"]
+
+
+async def test_a_lock_under_a_dialog_leaves_nothing_of_the_chat() -> None:
+    """L-04: not the messages, not what was copied; and the next lock keeps the next draft."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        await screen.press("alt+k", "alt+y", "ctrl+s")
+        await screen.until(lambda: screen.app.clipboard and isinstance(screen.app.screen, Chooser))
+        await screen.app.lock()
+        assert [type(one) for one in screen.app.screen_stack[1:]] == [Locked]
+        assert screen.app.clipboard == ""
+        await screen.type("right")
+        await screen.press("enter")
+        await screen.sees("message 6")
+        await screen.type("a draft")
+        await screen.app.lock()
+        assert ("draft", "@bob", "a draft") in client.did
+
+
+async def test_the_lock_clears_the_terminal_before_it_waits_for_the_account() -> None:
+    """L-04: an account that does not close keeps nothing on the screen."""
+    async with driven(talk_of_two()) as screen:
+        await screen.sees("message 6")
+        done: list[str] = []
+        close = screen.app.bridge.close
+
+        async def closed() -> None:
+            done.append("closed")
+            await close()
+
+        screen.app.bridge.close = closed  # type: ignore[method-assign]
+        screen.app.written = done.append  # type: ignore[method-assign]
+        await screen.app.lock()
+        assert done == [CLEARED, "closed"]

@@ -24,7 +24,7 @@ from securechat.tui.backend import News
 from securechat.tui.bridge import Bridge
 from securechat.tui.composer import Composer, When, came
 from securechat.tui.dialogs import Question
-from securechat.tui.draft import Draft
+from securechat.tui.draft import Draft, addressed
 from securechat.tui.emoji import with_emoji
 from securechat.tui.notices import is_heard, notice_text
 from securechat.tui.paint import Role, line
@@ -269,6 +269,9 @@ class ChatScreen(Screen[None]):
         self._acts.do(event.action)
 
     def on_composer_sent(self, event: Composer.Sent) -> None:
+        if not event.text and self.timeline.chosen and self.writing.editing is None:
+            self.timeline.show_whole()
+            return
         draft = self.writing.taken(event.to, event.text)
         if not self._take(draft, event.to):
             self.writing.give_back(event.to, draft)
@@ -314,18 +317,13 @@ class ChatScreen(Screen[None]):
             case Turn():
                 self.go(meant.target)
             case Say():
-                return self._say(meant, draft, here)
+                return self._say(draft, here)
             case Command():
                 self.run(self.talk.command(text.strip(), here))
         return True
 
-    def _say(self, meant: Say, draft: Draft, here: str) -> bool:
-        """Send. ``@bob: words`` goes to bob wherever one is; ``@bob words`` in a room is said in it."""
-        typed = draft.text.strip()
-        named = bool(meant.target) and (not here or typed.startswith(f"{meant.target}:"))
-        to, text = (meant.target, meant.text) if named else (here, typed)
-        if not named and typed.startswith("//"):
-            text = meant.text
+    def _say(self, draft: Draft, here: str) -> bool:
+        to, text = addressed(draft.text, here)
         if not to:
             self.talk.tell(f"* {tr('to whom? begin with @user: or #room:')}", Role.WARN)
             return False
@@ -373,25 +371,15 @@ class ChatScreen(Screen[None]):
             self._rows("hint").put([line((self._hint, Role.DIM))])
             return
         below = not self.talk.window.at_end or not self.timeline.is_at_end
+        to, _ = addressed(self.composer.text, self.talk.current)
         hint = hint_line(
-            self._goes_to(),
+            clean(to) or tr("nobody yet"),
             self.writing.now,
             typing=self.talk.who_types(),
             moving=self.talk.moving,
             below=below,
         )
         self._rows("hint").put([hint])
-
-    def _goes_to(self) -> str:
-        """Whom the draft is for, as it stands."""
-        meant = read_line(self.composer.text)
-        if (
-            isinstance(meant, Say)
-            and meant.target
-            and self.composer.text.strip().startswith(f"{meant.target}:")
-        ):
-            return clean(meant.target)
-        return clean(self.talk.current) or tr("nobody yet")
 
     def _rows(self, name: str) -> Rows:
         return self.query_one(f"#{name}", Rows)

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from securechat.client.commands import Say, read_line
 from securechat.client.events import Message
 
 
@@ -24,3 +25,16 @@ class Draft(Struct, frozen=True):
     def is_empty(self) -> bool:
         """Whether nobody is in the middle of it; something may wait."""
         return not self.text and self.editing is None and self.answering is None
+
+
+def addressed(typed: str, here: str) -> tuple[str, str]:
+    """Return to whom a draft goes that is written in a conversation, and what it says.
+
+    ``@bob: words`` goes to bob wherever one is; ``@bob words`` in a conversation is said in it.
+    """
+    typed, meant = typed.strip(), read_line(typed)
+    if not isinstance(meant, Say):
+        return here, typed
+    if meant.target and (typed.startswith(f"{meant.target}:") or not here):
+        return meant.target, meant.text
+    return here, meant.text if typed.startswith("//") else typed

@@ -25,6 +25,13 @@ NARROW: Final = 8
 SAME_BREATH: Final = 300
 """Seconds within which messages of one sender stand under one head."""
 
+MOST_ROWS: Final = 40
+MOST_POINTS: Final = 4096
+"""Rows, and code points, of a message that are drawn unasked: a page of the longest would take seconds."""
+
+MAX_SUMMARY: Final = 1024
+"""Code points of a text that are looked at for one line of it."""
+
 _BAR: Final = 10
 """Cells of a poll's bar."""
 
@@ -58,10 +65,19 @@ class Place(Struct, frozen=True, kw_only=True):
     unread: bool = False
     chosen: bool = False
     answers: str = ""
+    whole: bool = False
+    """Whether all of a long text is drawn."""
 
 
 def place_of(
-    message: Message, before: Message | None, *, zone: tzinfo | None, unread: bool, chosen: bool, answers: str
+    message: Message,
+    before: Message | None,
+    *,
+    zone: tzinfo | None,
+    unread: bool,
+    chosen: bool,
+    answers: str,
+    whole: bool = False,
 ) -> Place:
     """Say how a message stands below the one before it."""
     day = before is None or _moment(before.timestamp, zone).date() != _moment(message.timestamp, zone).date()
@@ -71,6 +87,7 @@ def place_of(
         unread=unread,
         chosen=chosen,
         answers=answers,
+        whole=whole,
     )
 
 
@@ -122,8 +139,8 @@ def summary(message: Message) -> str:
     if message.poll is not None:
         return clean(message.poll.question)
     if message.file is not None:
-        return clean(f"{message.file.name} {message.text}".strip())
-    return clean(" ".join(message.text.split()))
+        return clean(f"{message.file.name} {message.text[:MAX_SUMMARY]}".strip())
+    return clean(" ".join(message.text[:MAX_SUMMARY].split()))
 
 
 def state_words(message: Message, setting: Setting) -> tuple[str, Role]:
@@ -174,25 +191,35 @@ def _body(message: Message, place: Place, setting: Setting) -> list[Line]:
     drawn: list[Line] = []
     if message.reply_to:
         drawn.append(line((cut(f"> {place.answers or tr('an earlier message')}", inner), Role.DIM)))
-    drawn += _content(message, inner, setting)
+    drawn += _content(message, inner, setting, whole=place.whole)
     if message.reactions:
         drawn += _reactions(message, inner)
     return _indented(drawn, setting.width)
 
 
-def _content(message: Message, inner: int, setting: Setting) -> list[Line]:
+def _content(message: Message, inner: int, setting: Setting, *, whole: bool) -> list[Line]:
     if message.deleted:
         drawn = [line((row, Role.DIM)) for row in rows(tr("(withdrawn by its author)"), inner)]
     elif message.poll is not None:
         drawn = _poll(message.poll, inner)
     else:
-        drawn = [line(row) for row in rows(clean_block(message.text), inner)] if message.text else []
+        drawn = _text(message.text, inner, whole=whole) if message.text else []
         if message.file is not None:
             small = thumbnail_lines(message.file.thumbnail, inner) if setting.pictures else []
             drawn = [*_file(message.file, inner), *small, *drawn]
     for words, role in _after(message, setting):
         drawn = _appended(drawn or [()], words, role, inner)
     return drawn
+
+
+def _text(text: str, inner: int, *, whole: bool) -> list[Line]:
+    """The words of a message; of a long one the first rows, for nobody is to fill, or stop, a screen."""
+    shown = text if whole else "\n".join(text[:MOST_POINTS].split("\n")[: MOST_ROWS + 1])
+    drawn = [line(row) for row in rows(clean_block(shown), inner)]
+    if whole or (shown == text and len(drawn) <= MOST_ROWS):
+        return drawn
+    more = tr("… there is more of it: choose it (Alt+K), Enter shows all")
+    return [*drawn[:MOST_ROWS], *(line((row, Role.NEWS)) for row in rows(more, inner))]
 
 
 def _after(message: Message, setting: Setting) -> list[tuple[str, Role]]:

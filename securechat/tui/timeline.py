@@ -1,13 +1,15 @@
-"""The messages in view: only what can be seen is drawn, what was drawn is kept per width.
+"""The messages in view: only what can be seen is laid out, and a view around it; that is kept per width.
 
-The view is held by a line of a message, not by a number of rows, so that pages that come in above, or
-another width, do not move what somebody reads. At the end it follows what comes.
+The view is held by a line of a message, not by a number of rows, so that pages that come in above, another
+width, or the true heights of what was out of view do not move what somebody reads. At the end it follows
+what comes.
 """
 
 from datetime import tzinfo
 from itertools import accumulate
 from typing import Final
 
+from msgspec import structs
 from textual.message import Message as Posted
 
 from securechat.client.events import Kind, Message
@@ -26,7 +28,11 @@ from securechat.tui.wrap import clean
 NEAR: Final = 40
 """Rows from an end at which the next page is asked for."""
 
-Key = tuple[Item, Place | None, Setting]
+ROWS_UNSEEN: Final = 3
+"""Rows of a message that is not laid out yet, as a guess."""
+
+Key = tuple[Item, Place | None, Setting, Message | None]
+"""What the rows of an item depend on; last what it answers."""
 
 
 class Timeline(Painted):
@@ -55,8 +61,11 @@ class Timeline(Painted):
         """Whether a page was asked for and has not come."""
         self._zone = zone
         self._kind, self._others = Kind.DIRECT, 1
+        self._whole: set[int] = set()
+        """The long messages of which all is shown."""
         self._cache: dict[Key, list[Line]] = {}
-        self._blocks: list[list[Line]] = []
+        self._keys: list[Key] = []
+        self._blocks: list[list[Line] | None] = []
         self._items: list[Item] = []
         self._starts: list[int] = []
         self._height = 0
@@ -72,12 +81,13 @@ class Timeline(Painted):
         """Show another conversation, or another part of one, from its end or around a message."""
         self.window, self._kind, self._others = window, kind, others
         self.chosen, self.waits = at, False
-        self._cache.clear()
+        self._whole.clear()
         self._follows = not at
         self._top = 0
-        self._lay_out()
+        self._take_up()
         if at:
             self._bring_into_view(at)
+        self._draw_near(*self._found(self._held()))
         self._look_ahead()
 
     def changed(self) -> None:
@@ -94,12 +104,18 @@ class Timeline(Painted):
     def scroll_by(self, by: int) -> None:
         self._top = max(0, min(self._top + by, self._most))
         self._follows = self._top >= self._most
-        self.refresh()
+        self._draw_near(*self._found(self._held()))
         self._look_ahead()
 
     def to_end(self) -> None:
-        self._follows, self._top = True, self._most
-        self.refresh()
+        self._follows = True
+        self._draw_near(0, 0)
+
+    def show_whole(self) -> None:
+        """Show all of the chosen message, however long it is."""
+        self._whole.add(self.chosen)
+        self._lay_out()
+        self._bring_into_view(self.chosen)
 
     def choose(self, by: int) -> None:
         """Choose the message before or after the chosen one; from none it is the last in view."""
@@ -127,7 +143,8 @@ class Timeline(Painted):
         if not 0 <= at < self._height:
             return BLANK
         block = self._block_at(at)
-        return self._blocks[block][at - self._starts[block]]
+        lines, within = self._block(block), at - self._starts[block]
+        return lines[within] if within < len(lines) else BLANK
 
     def on_resize(self) -> None:
         self._lay_out()
@@ -138,8 +155,13 @@ class Timeline(Painted):
         return max(self._height - self.size.height, 0)
 
     def _lay_out(self) -> None:
-        """Make every block anew, from the cache where it is the same, and keep the line in view."""
+        """Take the window as it is now, and keep the line in view."""
         held = self._held()
+        self._take_up()
+        self._draw_near(*self._found(held))
+
+    def _take_up(self) -> None:
+        """Note what there is to draw; what was drawn and is the same stays."""
         self._items = self.window.items()
         setting = Setting(
             width=self.size.width,
@@ -148,20 +170,53 @@ class Timeline(Painted):
             zone=self._zone,
             pictures=self._pictures,
         )
-        known, self._cache = self._cache, {}
-        self._blocks = []
+        by_id = {message.id: message for message in self.window.messages if message.id}
+        self._keys = []
         before: Message | None = None
         for item in self._items:
-            place = None if isinstance(item, Note) else self._place(item, before)
-            key = (item, place, setting)
-            self._cache[key] = known[key] if key in known else _drawn(item, place, setting)
-            self._blocks.append(self._cache[key])
-            before = before if isinstance(item, Note) else item
-        ends = list(accumulate(len(block) for block in self._blocks))
+            if isinstance(item, Note):
+                self._keys.append((item, None, setting, None))
+            else:
+                self._keys.append((item, self._place(item, before), setting, by_id.get(item.reply_to)))
+                before = item
+        self._blocks = [self._cache.get(key) for key in self._keys]
+        self._cache = {
+            key: block for key, block in zip(self._keys, self._blocks, strict=True) if block is not None
+        }
+        self._measure()
+
+    def _block(self, at: int) -> list[Line]:
+        block = self._blocks[at]
+        if block is None:
+            key = self._keys[at]
+            block = self._blocks[at] = self._cache[key] = _drawn(*key)
+        return block
+
+    def _draw_near(self, at: int, above: int) -> None:
+        """Lay out what is in view and a view around it: the end, or from a row of a block on."""
+        view = self.size.height
+        if self._follows:
+            self._reach(len(self._blocks) - 1, 2 * view, -1)
+        else:
+            self._reach(at, above + 2 * view, 1)
+            self._reach(at - 1, 2 * view, -1)
+        self._measure()
+        if self._follows or not self._blocks:
+            self._top = self._most
+        else:
+            self._top = min(self._starts[at] + min(above, len(self._block(at))), self._most)
+        self.refresh()
+
+    def _reach(self, at: int, rows: int, step: int) -> None:
+        """Lay out blocks from one on, until they have so many rows."""
+        while rows > 0 and 0 <= at < len(self._blocks):
+            rows -= len(self._block(at))
+            at += step
+
+    def _measure(self) -> None:
+        ends = list(accumulate(ROWS_UNSEEN if block is None else len(block) for block in self._blocks))
         self._height = ends[-1] if ends else 0
         self._starts = [0, *ends[:-1]] if ends else []
-        self._top = self._most if self._follows else self._found(held)
-        self.refresh()
 
     def _place(self, message: Message, before: Message | None) -> Place:
         return place_of(
@@ -170,16 +225,9 @@ class Timeline(Painted):
             zone=self._zone,
             unread=message.local_id == self.window.unread_from,
             chosen=message.local_id == self.chosen,
-            answers=self._answered(message.reply_to),
+            answers="",
+            whole=message.local_id in self._whole,
         )
-
-    def _answered(self, mimi_id: str) -> str:
-        if not mimi_id:
-            return ""
-        for message in reversed(self.window.messages):
-            if message.id == mimi_id:
-                return f"@{clean(message.sender)}: {summary(message)}"
-        return ""
 
     def _held(self) -> tuple[Item, int] | None:
         """The item at the top of the view, and how many of its rows are above."""
@@ -188,14 +236,16 @@ class Timeline(Painted):
         block = self._block_at(self._top)
         return self._items[block], self._top - self._starts[block]
 
-    def _found(self, held: tuple[Item, int] | None) -> int:
-        if held is None:
-            return min(self._top, self._most)
-        name, above = _name(held[0]), held[1]
-        for at, item in enumerate(self._items):
-            if _name(item) == name:
-                return min(self._starts[at] + min(above, len(self._blocks[at])), self._most)
-        return min(self._top, self._most)
+    def _found(self, held: tuple[Item, int] | None) -> tuple[int, int]:
+        """Where that item is now, and how many of its rows are above the view."""
+        if held is not None:
+            name = _name(held[0])
+            for at, item in enumerate(self._items):
+                if _name(item) == name:
+                    return at, held[1]
+        top = min(self._top, self._most)
+        block = self._block_at(top)
+        return block, top - self._starts[block] if self._starts else 0
 
     def _block_at(self, at: int) -> int:
         low, high = 0, len(self._starts) - 1
@@ -214,13 +264,18 @@ class Timeline(Painted):
         return len(self.window.messages) - 1
 
     def _bring_into_view(self, local_id: int) -> None:
+        held = self._held()
         for at, item in enumerate(self._items):
             if isinstance(item, Message) and item.local_id == local_id:
-                start, end = self._starts[at], self._starts[at] + len(self._blocks[at])
-                top = max(min(self._top, start), min(end - self.size.height, start))
+                self._reach(at, 2 * self.size.height, -1)
+                self._reach(at + 1, self.size.height, 1)
+                self._measure()
+                seen, above = self._found(held)
+                start, end = self._starts[at], self._starts[at] + len(self._block(at))
+                top = max(min(self._starts[seen] + above, start), min(end - self.size.height, start))
                 self._top = max(0, min(top, self._most))
                 self._follows = self._top >= self._most
-                self.refresh()
+                self._draw_near(*self._found(self._held()))
                 return
 
     def _look_ahead(self) -> None:
@@ -240,7 +295,10 @@ def _name(item: Item) -> tuple[int, int]:
     return (item.after, item.number) if isinstance(item, Note) else (item.local_id, 0)
 
 
-def _drawn(item: Item, place: Place | None, setting: Setting) -> list[Line]:
+def _drawn(item: Item, place: Place | None, setting: Setting, answered: Message | None) -> list[Line]:
     if isinstance(item, Note):
         return note_lines(item.text, setting.width, item.role)
-    return message_lines(item, place or Place(), setting)
+    place = place or Place()
+    if answered is not None:
+        place = structs.replace(place, answers=f"@{clean(answered.sender)}: {summary(answered)}")
+    return message_lines(item, place, setting)

@@ -145,7 +145,7 @@ async def test_fifty_hostile_strings_through_every_place_of_every_screen() -> No
             await screen.happen(Disconnected(evils[4], 1.0))
             screen.chat.go("@bob" if screen.chat.talk.current == "#team" else "#team")
             screen.chat.composer.put(f"x{evils[5]}")
-            screen.chat.composer.post_message(Composer.Sent("x"))
+            screen.chat.composer.post_message(Composer.Sent("x", screen.chat.talk.current))
             await looks_harmless(screen, evils)
             if keys:
                 await screen.press(keys)

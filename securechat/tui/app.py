@@ -20,7 +20,7 @@ from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
 from securechat.tui.composer import When, came
 from securechat.tui.locked import Locked
-from securechat.tui.notices import sequence
+from securechat.tui.notices import BELL, on_desktop, sequence
 from securechat.tui.settings import Chosen
 from securechat.tui.themes import THEMES
 
@@ -210,9 +210,10 @@ class ChatApp(App[int], inherit_bindings=False):
             self._driver.flush()
 
     async def _on_desktop(self, text: str) -> None:
-        from desktop_notifier import DesktopNotifier  # noqa: PLC0415 - an extra, for those who have it
-
-        await DesktopNotifier(app_name="securechat").send(title="securechat", message=text)
+        try:
+            await on_desktop(text)
+        except Exception:  # noqa: BLE001 - a task's root: whatever that service says, the chat goes on
+            self.written(BELL)
 
     def _fatal_error(self) -> None:
         """End without Textual's traceback: it prints the values of variables, words and keys among them."""

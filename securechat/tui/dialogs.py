@@ -11,10 +11,11 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from securechat.errors import SecureChatError
 from securechat.locale.catalogue import tr
 from securechat.tui.paint import Line, Role, line
 from securechat.tui.rows import Rows
-from securechat.tui.wrap import clean_block, rows
+from securechat.tui.wrap import clean, clean_block, rows
 
 WIDTH = 76
 """Columns of a dialog at most; narrower on a narrow screen."""
@@ -96,6 +97,7 @@ class Chooser(ModalScreen[str | None]):
         self._find = find
         self._value = value
         self._choices: Sequence[Choice] = ()
+        self._problem = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog tall"):
@@ -126,7 +128,11 @@ class Chooser(ModalScreen[str | None]):
         self.run_worker(self._found(wanted), exclusive=True)
 
     async def _found(self, wanted: str) -> None:
-        self._choices = await self._find(wanted)
+        self._problem = ""
+        try:
+            self._choices = await self._find(wanted)
+        except SecureChatError as problem:
+            self._choices, self._problem = (), str(problem)
         self.query_one("#choices", Rows).put([one.drawn for one in self._choices])
         self.query_one("#choices", Rows).choose(0)
         self._draw()
@@ -134,12 +140,14 @@ class Chooser(ModalScreen[str | None]):
     def _draw(self) -> None:
         """Mark the chosen one with a sign, so that no colour is needed to see it."""
         shown = self.query_one("#choices", Rows)
-        none = line((tr("nothing"), Role.DIM))
+        none = [line((tr("nothing"), Role.DIM))]
+        if self._problem:
+            none = [line((row, Role.WARN)) for row in rows(f"* {clean(self._problem)}", WIDTH - 6)]
         drawn = [
             line(("> ", Role.CHOSEN)) + one.drawn if at == shown.chosen else line("  ") + one.drawn
             for at, one in enumerate(self._choices)
         ]
-        shown.put(drawn or [none], chosen=shown.chosen if drawn else None)
+        shown.put(drawn or none, chosen=shown.chosen if drawn else None)
 
 
 class Reading(ModalScreen[None]):

@@ -67,6 +67,16 @@ def sequence(text: str, settings: Settings, *, tmux: bool = "TMUX" in os.environ
             return ""
 
 
+async def on_desktop(text: str) -> None:
+    """Tell the desktop's own service.
+
+    :raises Exception: whatever that service, or what speaks to it, has to say
+    """
+    from desktop_notifier import DesktopNotifier  # noqa: PLC0415 - an extra, for those who have it
+
+    await DesktopNotifier(app_name="securechat").send(title="securechat", message=text)
+
+
 def _of_kitty(told: str) -> tuple[str, str]:
     """A title of ours and the words below it, for terminals that know kitty's sequence.
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from textual import events
 
-from securechat.client.errors import Forbidden
+from securechat.client.errors import Forbidden, NoHolder
 from securechat.client.events import (
     Disconnected,
     FileMoved,
@@ -481,3 +481,25 @@ async def test_the_lock_clears_the_terminal_before_it_waits_for_the_account() ->
         screen.app.written = done.append  # type: ignore[method-assign]
         await screen.app.lock()
         assert done == [CLEARED, "closed"]
+
+
+async def test_a_search_that_is_refused_says_why_and_the_screen_goes_on() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        search = client.search
+
+        def gone(*_: Any, **__: Any) -> Any:
+            raise NoHolder("alice")
+
+        client.search = gone  # type: ignore[method-assign]
+        await screen.type("a draft")
+        await screen.press("ctrl+s")
+        await screen.type("x")
+        await screen.sees("* no running securechat holds alice")
+        client.search = search  # type: ignore[method-assign]
+        await screen.press("backspace")
+        await screen.type("message 3")
+        await screen.sees("> 12:03 @alice: message 3")
+        await screen.press("escape")
+        assert screen.chat.composer.text == "a draft"

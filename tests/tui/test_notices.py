@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from securechat.client.events import MessageReceived, MessageState
-from securechat.tui.notices import is_heard, notice_text, sequence
+from securechat.tui import app
+from securechat.tui.notices import BELL, is_heard, notice_text, sequence
 from securechat.tui.settings import Settings
 from tests.tui.driving import driven
 from tests.tui.fake import conversation, message, talk_of_two
@@ -91,3 +92,16 @@ async def test_what_is_not_in_view_is_heard_and_what_is_is_not() -> None:
         await screen.happen(MessageReceived(message(93, "marker")))
         await screen.sees("marker")
         assert told == ["@bob #team: unseen"]
+
+
+async def test_a_desktop_that_takes_nothing_is_no_end_of_the_chat(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(_: str) -> None:
+        raise OSError("no bus")
+
+    monkeypatch.setattr(app, "on_desktop", fails)
+    async with driven(talk_of_two(), settings=Settings(notify="desktop")) as screen:
+        written: list[str] = []
+        monkeypatch.setattr(screen.app, "written", written.append)
+        await screen.happen(MessageReceived(message(91, "unseen", conversation="#team")))
+        await screen.until(lambda: written == [BELL])
+        assert screen.app.is_running

@@ -27,6 +27,9 @@ MAX_MARKS: Final = 6
 MOST_PER_SHOWN: Final = 4
 """Of a text that is so many times as long as what is shown of it, the rest is not even looked at."""
 
+MAX_JOINERS: Final = 3
+"""Joiners kept in one character: a family of four has three. A terminal that joins none draws each part."""
+
 _TAB: Final = "    "
 _CUT: Final = "…"
 _TOO_MANY_MARKS: Final = "\N{REPLACEMENT CHARACTER}"
@@ -124,10 +127,11 @@ def escape(character: str) -> str:
 def _visible(line: str) -> str:
     """Show one line: every character is kept, or spelled as an escape."""
     shown: list[str] = []
-    marks, i = 0, 0
+    marks, joined, i = 0, 0, 0
     while i < len(line):
         plain = _PLAIN.match(line, i) or _FLAG.match(line, i)
         if plain is not None:
+            joined = joined if len(plain[0]) == 1 and shown and shown[-1] == _ZWJ else 0
             shown.append(plain[0])
             marks, i = 0, plain.end()
             continue
@@ -137,11 +141,21 @@ def _visible(line: str) -> str:
             shown.append(_mark(c, marks, alone=not shown))
             continue
         before = shown[-1][-1:] if shown else ""
-        kept = _is_kept(c, before, line[i : i + 1])
+        joined = _joined(joined, c, before, line[i : i + 1])
+        kept = joined <= MAX_JOINERS and _is_kept(c, before, line[i : i + 1])
         shown.append(c if kept else _TAB if c == "\t" else escape(c))
         # A joiner belongs to its letter: it does not start the count anew.
         marks = marks if kept and c in (_ZWJ, _ZWNJ) else 0
     return "".join(shown)
+
+
+def _joined(joined: int, c: str, before: str, after: str) -> int:
+    """Count what is joined into one character, up to and with this code point."""
+    if c == _ZWJ:
+        # What a joiner before a mark joins has its letter already.
+        return joined + 1 if unicodedata.category(after or " ") not in _MARKS else joined
+    goes_on = before == _ZWJ or c == _ZWNJ or "\ufe00" <= c <= "\ufe0f" or "\U0001f3fb" <= c <= "\U0001f3ff"
+    return joined if goes_on else 0
 
 
 def _mark(mark: str, count: int, *, alone: bool) -> str:

@@ -178,3 +178,18 @@ def test_a_long_text_is_cut_visibly() -> None:
 
 def test_an_escape_is_ascii() -> None:
     assert [escape(c) for c in "\n\x80\u202e\U000e0041"] == ["\\n", "\\x80", "\\u202e", "\\U000e0041"]
+
+
+@pytest.mark.parametrize("part", ["\U0001f43b", "\U0001f43b\U0001f3fd", "\u2764\ufe0f", "\u00a9", "\u0628"])
+def test_no_more_is_joined_into_one_character_than_an_emoji_needs(part: str) -> None:
+    """U-03: a terminal that joins nothing would draw a long chain over what stands beside it."""
+    chain = sanitise("\u200d".join([part] * 6)).strip("\u2068\u2069")
+    assert chain == "\u200d".join([part] * 4) + "\\u200d" + "\u200d".join([part] * 2)
+    assert sanitise(chain).strip("\u2068\u2069") == chain
+
+
+def test_joined_characters_side_by_side_are_each_their_own() -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
+    couple = "\U0001f469\U0001f3fb\u200d\u2764\ufe0f\u200d\U0001f48b\u200d\U0001f468\U0001f3fb"
+    for text in (family * 3, couple * 3, f"{family} {family}", f"{family}x{family}"):
+        assert sanitise(text) == text

@@ -20,7 +20,7 @@ from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
 from securechat.tui.composer import When, came
 from securechat.tui.locked import Locked
-from securechat.tui.notices import BELL, on_desktop, sequence
+from securechat.tui.notices import BELL, NOTICE_SECONDS, Herald, on_desktop, sequence
 from securechat.tui.settings import Chosen
 from securechat.tui.themes import THEMES
 
@@ -68,6 +68,7 @@ class ChatApp(App[int], inherit_bindings=False):
         self._clock = clock
         self._when = when
         self._touched = clock()
+        self._herald = Herald(clock)
         self._is_away = False
         """Whether the terminal is another program's."""
         self._locked = False
@@ -142,6 +143,7 @@ class ChatApp(App[int], inherit_bindings=False):
                 await self.screen.dismiss(None)
         await self.switch_screen(Locked(self._user))
         self._clipboard = ""  # Textual's own, for Ctrl+V
+        self._herald.rest()
         self.written(CLEARED)
         self.refresh(repaint=True, layout=True)
         await self.bridge.close()
@@ -184,7 +186,18 @@ class ChatApp(App[int], inherit_bindings=False):
     # --- the terminal ----------------------------------------------------------------------------
 
     def hear(self, text: str) -> None:
-        """Make oneself heard."""
+        """Make oneself heard, or be counted with what comes in the same second."""
+        if told := self._herald.take(text):
+            self._tell(told)
+        elif self._herald.waiting == 1:
+            self.set_timer(NOTICE_SECONDS, self.tell_rest)
+
+    def tell_rest(self) -> None:
+        """Make heard what came too fast."""
+        if told := self._herald.rest():
+            self._tell(told)
+
+    def _tell(self, text: str) -> None:
         if self._chosen.settings.notify == "desktop":
             self.run_worker(self._on_desktop(text))
         else:

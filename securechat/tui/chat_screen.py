@@ -294,7 +294,7 @@ class ChatScreen(Screen[None]):
         if self._keeping is not None:
             self._keeping.stop()
         self._keeping = self.set_timer(KEEP_SECONDS, lambda: self.run(self.writing.keep()))
-        self.run(self.talk.typed(self.composer.text))
+        self.run(self.talk.typed(self.composer.typed))
 
     def _take(self, draft: Draft, here: str) -> bool:
         """Do what a draft says that was written in a conversation; False if it stays a draft."""

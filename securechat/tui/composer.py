@@ -106,16 +106,23 @@ class Composer(TextArea):
         self._keys = keys
         self._names = names
         self._when = when
+        self._given = ""
         self._killed = ""
         self._last_key = self._last_paste = float("-inf")
         self._offer: tuple[Completion, int, str] | None = None
+
+    @property
+    def typed(self) -> str:
+        """The draft, if somebody has typed on it since it was put here."""
+        return "" if self.text == self._given else self.text
 
     def put(self, text: str) -> None:
         """Make this the draft, the cursor at its end; tells when it does not fit."""
         kept = pasted(text)
         if len(kept) > MAX_DRAFT:
             self.post_message(self.TooLong())
-        self.load_text(kept[:MAX_DRAFT])
+        self._given = kept[:MAX_DRAFT]
+        self.load_text(self._given)
         self.move_cursor(self.document.end)
         self._offer = None
 

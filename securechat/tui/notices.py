@@ -7,7 +7,10 @@ in the first characters of one (some read numbers there as commands).
 
 import os
 import re
+import sys
 from base64 import b64encode
+from collections.abc import Callable
+from html import escape
 from typing import Final
 
 from securechat.client.events import Conversation, Message, MessageState
@@ -23,6 +26,9 @@ MAX_TEXT: Final = 120
 
 MAX_BYTES: Final = 2048
 """Of a part of kitty's sequence, before it is base64."""
+
+NOTICE_SECONDS: Final = 1.0
+"""Between one notification and the next: whoever writes faster rings no louder."""
 
 _NOT_TOLD: Final = re.compile(r"[\x00-\x1f\x7f-\x9f;]")
 """What may stand in no sequence of ours: controls, and the sign that parts its fields."""
@@ -67,6 +73,40 @@ def sequence(text: str, settings: Settings, *, tmux: bool = "TMUX" in os.environ
             return ""
 
 
+class Herald:
+    """Lets one notification out in a second; what comes faster is counted, and told as a number."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = float("-inf")
+        self._waiting: list[str] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def take(self, text: str) -> str:
+        """Return what is told now, or nothing: then it waits for `rest`, a second later."""
+        if self._waiting or self._clock() - self._last < NOTICE_SECONDS:
+            self._waiting.append(text)
+            return ""
+        self._last = self._clock()
+        return text
+
+    def rest(self) -> str:
+        """Return what waits: the one notification, or how many messages; nothing if nothing does."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return ""
+        self._last = self._clock()
+        return waiting[0] if len(waiting) == 1 else tr("{count} new messages").format(count=len(waiting))
+
+
+def for_desktop(text: str, platform: str = sys.platform) -> str:
+    """Return what the desktop's service is given: where it reads markup, text without any."""
+    return text if platform in {"darwin", "win32"} else escape(text, quote=False)
+
+
 async def on_desktop(text: str) -> None:
     """Tell the desktop's own service.
 
@@ -74,7 +114,7 @@ async def on_desktop(text: str) -> None:
     """
     from desktop_notifier import DesktopNotifier  # noqa: PLC0415 - an extra, for those who have it
 
-    await DesktopNotifier(app_name="securechat").send(title="securechat", message=text)
+    await DesktopNotifier(app_name="securechat").send(title="securechat", message=for_desktop(text))
 
 
 def _of_kitty(told: str) -> tuple[str, str]:

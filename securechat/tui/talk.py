@@ -87,7 +87,8 @@ class Talk:
         self._read = ""
         self._kept: dict[str, str] = {}
         """The drafts that were stored from here; the list may still have what was before."""
-        self._typed_at = float("-inf")
+        self._typed = ("", float("-inf"))
+        """Where others were told that one is typing, and when."""
         self._typing: dict[tuple[str, str], float] = {}
 
     @property
@@ -242,15 +243,14 @@ class Talk:
     async def typed(self, text: str) -> None:
         """Let the others know that one is typing, now and then; and that one has stopped."""
         name, now = self.current, self._clock()
-        on = bool(text) and not text.startswith("/")
-        if not name or self.found(name) is None:
-            return
-        if on and now - self._typed_at < TYPING_SECONDS:
-            return
-        if not on and self._typed_at == float("-inf"):
-            return
-        self._typed_at = now if on else float("-inf")
-        await self._bridge.ask(lambda client: client.typing(name, on))
+        on = bool(text) and not text.startswith("/") and self.found(name) is not None
+        told, at = self._typed
+        if told and (not on or told != name):
+            self._typed = ("", at)
+            await self._bridge.ask(lambda client: client.typing(told, False))  # noqa: FBT003 - the client's
+        if on and (told != name or now - at >= TYPING_SECONDS):
+            self._typed = (name, now)
+            await self._bridge.ask(lambda client: client.typing(name, True))  # noqa: FBT003
 
     async def keep_draft(self, name: str, text: str) -> None:
         """Keep what was typed and not sent, for the next time."""

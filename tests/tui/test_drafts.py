@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from securechat.client.errors import Forbidden
 from securechat.client.events import MessageReceived
@@ -297,3 +298,26 @@ async def test_a_terminal_that_is_closed_costs_no_draft() -> None:
         screen.app.ended(129)
         await screen.until(lambda: screen.app.return_value == 129)
         assert kept(client) == [("@bob", "half a letter")]
+
+
+# --- what others are told of it -----------------------------------------------------------------------
+
+
+def told_typing(client: FakeClient) -> list[tuple[str, bool]]:
+    return [(one[1], one[2]) for one in client.did if one[0] == "typing"]
+
+
+async def test_a_draft_that_is_taken_up_tells_nobody_that_one_is_typing() -> None:
+    client = talk_of_two()
+    client.rooms["@bob"] = structs.replace(client.rooms["@bob"], draft="half a letter")
+    async with driven(client) as screen:
+        await screen.sees("half a letter")
+        await screen.press("x")
+        await screen.until(lambda: told_typing(client))
+        await screen.press("alt+2")
+        await screen.until(lambda: len(told_typing(client)) == 2)
+        await screen.press("alt+1")
+        await screen.sees("half a letterx")
+        await screen.press("y")
+        await screen.until(lambda: len(told_typing(client)) == 3)
+        assert told_typing(client) == [("@bob", True), ("@bob", False), ("@bob", True)]

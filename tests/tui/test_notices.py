@@ -8,7 +8,7 @@ import pytest
 
 from securechat.client.events import MessageReceived, MessageState
 from securechat.tui import app
-from securechat.tui.notices import BELL, is_heard, notice_text, sequence
+from securechat.tui.notices import BELL, Herald, for_desktop, is_heard, notice_text, sequence
 from securechat.tui.settings import Settings
 from tests.tui.driving import driven
 from tests.tui.fake import conversation, message, talk_of_two
@@ -105,3 +105,44 @@ async def test_a_desktop_that_takes_nothing_is_no_end_of_the_chat(monkeypatch: p
         await screen.happen(MessageReceived(message(91, "unseen", conversation="#team")))
         await screen.until(lambda: written == [BELL])
         assert screen.app.is_running
+
+
+def test_who_writes_fast_rings_once_a_second() -> None:
+    now = [10.0]
+    herald = Herald(lambda: now[0])
+    assert herald.take("one") == "one"
+    assert [herald.take(text) for text in ("two", "three", "four")] == ["", "", ""]
+    now[0] = 11.0
+    assert herald.take("five") == "", "what waits is told first"
+    assert herald.rest() == "4 new messages"
+    assert herald.rest() == ""
+    assert herald.take("six") == ""
+    now[0] = 12.0
+    assert herald.rest() == "six"
+    now[0] = 13.0
+    assert herald.take("seven") == "seven"
+
+
+async def test_a_flood_is_one_notification_and_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "NOTICE_SECONDS", 3600.0)
+    now = [10.0]
+    told: list[str] = []
+    settings = Settings(notify="osc9")
+    async with driven(talk_of_two(), settings=settings, clock=lambda: now[0]) as screen:
+        screen.app.written = told.append  # type: ignore[method-assign]
+        for at in range(50):
+            await screen.happen(MessageReceived(message(100 + at, "hi", conversation="#team")))
+        await screen.happen(MessageReceived(message(200, "marker")))
+        await screen.sees("marker")
+        now[0] = 11.0
+        screen.app.tell_rest()
+        assert [one for one in told if "securechat" in one] == [
+            "\x1b]9;securechat: @bob #team: hi\x1b\\",
+            "\x1b]9;securechat: 49 new messages\x1b\\",
+        ]
+
+
+def test_a_desktop_that_reads_markup_gets_none() -> None:
+    """U-02."""
+    assert for_desktop('@bob: <b>&</b> "x"', "linux") == '@bob: &lt;b&gt;&amp;&lt;/b&gt; "x"'
+    assert for_desktop("@bob: <b>", "darwin") == "@bob: <b>"

@@ -301,7 +301,7 @@ class ChatScreen(Screen[None]):
         text = draft.text
         if draft.editing is not None:
             if text.strip():
-                self.run(self._or_back(self.talk.edit(draft.editing, text), draft, here))
+                self.run(self._changed(draft.editing, draft, here))
             return True
         if text.strip().startswith("/") and self._acts.command(text):
             return True
@@ -327,26 +327,31 @@ class ChatScreen(Screen[None]):
         if not to:
             self.talk.tell(f"* {tr('to whom? begin with @user: or #room:')}", Role.WARN)
             return False
-        reply_to = draft.answering.id if draft.answering is not None and to == here else ""
         if here == self.talk.current:
             self.timeline.to_end()
-        self.run(self._or_back(self._sent(to, with_emoji(text), reply_to, here), draft, here))
+        self.run(self._sent(to, with_emoji(text), draft, here))
         return True
 
-    async def _or_back(self, work: Coroutine[Any, Any, None], draft: Draft, here: str) -> None:
-        """Have a draft go out; what is refused is a draft again."""
+    async def _sent(self, to: str, text: str, draft: Draft, here: str) -> None:
+        reply_to = draft.answering.id if draft.answering is not None and to == here else ""
         try:
-            await work
+            if not self.talk.window.at_end:
+                await self.talk.fill(to)
+            name = await self.talk.send(to, text, reply_to=reply_to)
         except SecureChatError:
             self.writing.give_back(here, draft)
             raise
-
-    async def _sent(self, to: str, text: str, reply_to: str, here: str) -> None:
-        if not self.talk.window.at_end:
-            await self.talk.fill(to)
-        name = await self.talk.send(to, text, reply_to=reply_to)
+        if self.talk.found(name) is None:
+            await self.talk.read_list()
         if self.talk.may_lead(name, asked_in=here):
             await self.talk.open(name)
+
+    async def _changed(self, message: Message, draft: Draft, here: str) -> None:
+        try:
+            await self.talk.edit(message, draft.text)
+        except SecureChatError:
+            self.writing.give_back(here, draft)
+            raise
 
     def go(self, name: str, *, at: int = 0) -> None:
         """Open a conversation; the draft of the one that is left stays with it."""

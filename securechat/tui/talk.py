@@ -189,8 +189,6 @@ class Talk:
                 )
             )
         self.put(message)
-        if self.found(message.conversation) is None:
-            await self.read_list()
         return message.conversation
 
     async def edit(self, message: Message, text: str) -> None:

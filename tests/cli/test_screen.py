@@ -14,7 +14,7 @@ from securechat.cli.options import Account
 from securechat.cli.screen import Commands
 from securechat.client import keystore
 from securechat.client.client import Client
-from securechat.client.errors import ProfileBusy, WrongPassword
+from securechat.client.errors import IdentityChanged, ProfileBusy, WrongPassword
 from securechat.client.events import Conversation
 from securechat.client.face import Face
 from securechat.tui import start
@@ -38,6 +38,13 @@ class SlowInvitations:
         return conversation(name)
 
 
+class Unreleasable:
+    """An account that holds a conversation until somebody compares numbers."""
+
+    async def release(self, name: str) -> None:
+        raise IdentityChanged(name)
+
+
 class Told:
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -55,6 +62,13 @@ async def test_lines_that_are_done_at_a_time_each_lead_where_they_lead() -> None
     face.answers.set()
 
     assert await inviting == "@bob"
+
+
+async def test_a_hold_that_release_does_not_end_says_what_does() -> None:
+    told = Told()
+    commands = Commands(LineMode(cast(Face, Unreleasable()), cast(Any, told), user="alice", piped=False))
+    assert await commands.take("/release", "@bob") == "@bob"
+    assert told.lines == [f"* {IdentityChanged('@bob')}"]
 
 
 @pytest.fixture

@@ -114,13 +114,14 @@ async def test_a_paste_without_a_fence_is_known_by_its_rhythm() -> None:
     now = [1.0]
     async with driven(client, when=lambda _: now[0]) as screen:
         await screen.sees("message 6")
-        for piece in ("ab", "/x"):
-            await screen.press(*piece, "enter")
-            now[0] += 0.05
-        assert screen.chat.composer.text == "ab\n/x\n"
-        now[0] += 0.2
-        await screen.press("!")
-        now[0] += 0.02
+        for keys, draft, pause in (
+            (("a", "b", "enter"), "ab\n", 0.05),
+            (("slash", "x", "enter"), "ab\n/x\n", 0.25),
+            (("!",), "ab\n/x\n!", 0.02),
+        ):
+            await screen.press(*keys)
+            await screen.until(lambda draft=draft: screen.chat.composer.text == draft)
+            now[0] += pause
         await screen.press("enter")
         await screen.until(lambda: sent(client))
         assert sent(client) == [("@bob", "ab\n/x\n!")]
@@ -135,10 +136,11 @@ async def test_a_paste_that_ends_its_fence_is_a_paste_to_its_last_key() -> None:
         await screen.sees("message 6")
         screen.chat.composer.post_message(events.Paste("a\x1b[201~"))
         await screen.until(lambda: screen.chat.composer.text)
-        for key in (*"bcdef", "enter"):
+        for key, drawn in (("b", "b"), ("c", "c"), ("d", "d"), ("enter", "\n")):
             now[0] += 0.09
             await screen.press(key)
-        assert screen.chat.composer.text == "a[201~bcdef\n"
+            await screen.until(lambda drawn=drawn: screen.chat.composer.text.endswith(drawn))
+        assert screen.chat.composer.text == "a[201~bcd\n"
         assert sent(client) == []
 
 

@@ -226,7 +226,7 @@ async def test_what_is_refused_while_one_writes_on_waits_and_mixes_with_nothing(
         await screen.press("enter")
         await screen.sees("Esc: what was not sent")
         await screen.press("escape")
-        assert screen.chat.composer.text == "one"
+        await screen.until(lambda: screen.chat.composer.text == "one")
         assert sent(client) == [("@bob", "two")]
 
 
@@ -243,7 +243,7 @@ async def test_what_is_refused_after_one_went_elsewhere_is_a_draft_where_it_was_
         client.fails = Forbidden("quota", "the text is too long")
         slow.answer()
         await screen.until(lambda: ("@bob", "for bob") in kept(client))
-        assert screen.chat.composer.text == ""
+        assert (screen.chat.talk.current, screen.chat.composer.text) == ("#team", "")
         await screen.press("alt+1")
         await screen.until(lambda: screen.chat.composer.text == "for bob")
 

@@ -8,7 +8,7 @@ from securechat.client.events import Message
 from securechat.tui import timeline
 from securechat.tui.message_lines import MOST_ROWS, message_lines
 from securechat.tui.paint import Line
-from tests.tui.driving import driven
+from tests.tui.driving import Driven, driven
 from tests.tui.fake import FakeClient, message, talk_of_two
 
 HEIGHT = 24
@@ -36,6 +36,24 @@ def worst(client: FakeClient) -> FakeClient:
     return client
 
 
+async def scroll(screen: Driven, key: str) -> bool:
+    """Scroll; return whether there was anywhere to go."""
+    line = screen.chat.timeline
+    at, asked = line._top, []
+    scroll_by = line.scroll_by
+
+    def scrolled(by: int) -> None:
+        scroll_by(by)
+        asked.append(by)
+
+    line.scroll_by = scrolled  # type: ignore[method-assign]
+    await screen.press(key)
+    await screen.until(lambda: asked)
+    line.scroll_by = scroll_by  # type: ignore[method-assign]
+    await screen.pilot.pause()
+    return line._top != at
+
+
 async def test_a_page_of_the_longest_messages_costs_two_screens(laid_out: list[int]) -> None:
     """A member does not stall the screen of another."""
     async with driven(worst(talk_of_two()), size=(80, HEIGHT)) as screen:
@@ -47,7 +65,7 @@ async def test_a_page_of_the_longest_messages_costs_two_screens(laid_out: list[i
         assert len(laid_out) <= 2 * HEIGHT
         assert set(laid_out) <= set(range(190, 200))
         before = len(laid_out)
-        await screen.press("pageup")
+        await scroll(screen, "pageup")
         assert len(laid_out) <= before + 3
 
 
@@ -62,11 +80,12 @@ async def test_scrolling_shows_every_message_in_its_order() -> None:
     async with driven(client, size=(80, HEIGHT)) as screen:
         await screen.sees("message 90")
         seen: list[str] = []
-        for _ in range(30):
+        goes_on = True
+        while goes_on:
             view = [row.strip().removesuffix("  ✓ stored") for row in screen.rows() if " message " in row]
             new = [row for row in view if row not in seen]
             seen = new + seen
-            await screen.press("pageup")
+            goes_on = await scroll(screen, "pageup")
         assert seen == [f"message {at}" for at in range(1, 91)]
 
 
@@ -91,8 +110,8 @@ async def test_what_is_read_stays_where_it_is_whatever_is_laid_out_above_it() ->
     client.said["@bob"][40] = message(41, "\n".join("abcdefgh"))
     async with driven(client, size=(80, HEIGHT)) as screen:
         await screen.sees("message 90")
-        await screen.press("pageup")
+        assert await scroll(screen, "pageup")
         before = screen.rows()
         for key in ("pageup", "pageup", "pageup", "pagedown", "pagedown", "pagedown"):
-            await screen.press(key)
+            assert await scroll(screen, key)
         assert screen.rows() == before

@@ -321,3 +321,17 @@ async def test_a_draft_that_is_taken_up_tells_nobody_that_one_is_typing() -> Non
         await screen.press("y")
         await screen.until(lambda: len(told_typing(client)) == 3)
         assert told_typing(client) == [("@bob", True), ("@bob", False), ("@bob", True)]
+
+
+async def test_the_screen_that_a_password_opens_goes_on_in_the_same_conversation() -> None:
+    """Q-07."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.press("alt+2")
+        await screen.sees("lunch?")
+        await screen.app.lock()
+        await says(screen, "right")
+        await screen.sees("#team >")
+        await says(screen, "for the team")
+        await screen.until(lambda: sent(client))
+        assert sent(client) == [("#team", "for the team")]

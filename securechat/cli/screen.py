@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 from securechat.cli.faces import held_face, secret_of
 from securechat.cli.home import home_of
 from securechat.cli.options import Account
 from securechat.client.errors import NoHolder, ProfileBusy
+from securechat.client.face import Face, own_face
 from securechat.client.store_key import StoreKey
 from securechat.names import fold_user
 from securechat.own_memory import keep_memory_to_itself
-from securechat.tui.backend import Commander
+from securechat.tui.backend import Backend, Tell
 
 Confirm = Callable[[str], Awaitable[bool]]
 
@@ -35,8 +37,10 @@ class _Answers:
 class Commands:
     """A line mode for a screen: lines that are done at a time each have a conversation of their own."""
 
-    def __init__(self, line_mode: Commander) -> None:
-        self._line_mode = line_mode
+    def __init__(self, user: str, face: Backend, tell: Tell) -> None:
+        from securechat.cli.line_mode import LineMode  # noqa: PLC0415 - large: see `_load`
+
+        self._line_mode = LineMode(cast(Face, face), _Answers(tell), user=user, piped=False)
 
     async def take(self, line: str, target: str) -> str:
         return await copy(self._line_mode).take(line, target)
@@ -55,10 +59,8 @@ def open_screen(account: Account) -> int:
     keep_memory_to_itself()
     # Large, all of them: see `_load`.
     from securechat.cli.accounts import address_of, remember_if_asked, trust_of  # noqa: PLC0415
-    from securechat.cli.line_mode import LineMode  # noqa: PLC0415
     from securechat.cli.show import event_text  # noqa: PLC0415
     from securechat.client.client import Client  # noqa: PLC0415
-    from securechat.client.face import Face, own_face  # noqa: PLC0415
     from securechat.client.keystore import unlock  # noqa: PLC0415
     from securechat.tui.start import run  # noqa: PLC0415
 
@@ -66,15 +68,15 @@ def open_screen(account: Account) -> int:
     async def opened(password: str, confirm: Confirm) -> AsyncIterator[Any]:
         nonlocal kept, remembering, begun
         # What the keyring has opens it once: a locked screen asks; nor is that the time to remember.
-        given, kept = password or kept, None
-        locked, begun = begun, True
+        # There no password is a wrong one, whoever holds the account.
+        given = password or kept or ("" if begun else None)
+        kept, begun = None, True
         asked, remembering = remembering, replace(account, remember=False)
         trust = trust_of(account)
         if trust.confirm is not None:
             trust = replace(trust, confirm=lambda fingerprint: confirm(_question(fingerprint)))
         async with AsyncExitStack() as stack:
-            if given or locked:  # no password is no way past a lock, whoever holds the account
-                given = given or ""
+            if given is not None:
                 try:
                     client = await Client.open(
                         home_of(account), account.user, given, trust=trust, server=address_of(account)
@@ -91,9 +93,7 @@ def open_screen(account: Account) -> int:
 
     return run(
         opened,
-        lambda face, tell: Commands(
-            LineMode(cast(Face, face), _Answers(tell), user=account.user, piped=False)
-        ),
+        partial(Commands, account.user),
         event_text,
         user=fold_user(account.user),
         password=secret if isinstance(secret, str) else "",

@@ -69,6 +69,7 @@ class ChatApp(App[int], inherit_bindings=False):
         self._when = when
         self._touched = clock()
         self._herald = Herald(clock)
+        self._telling: set[asyncio.Task[None]] = set()
         self._is_away = False
         """Whether the terminal is another program's."""
         self._locked = False
@@ -199,7 +200,7 @@ class ChatApp(App[int], inherit_bindings=False):
 
     def _tell(self, text: str) -> None:
         if self._chosen.settings.notify == "desktop":
-            self.run_worker(self._on_desktop(text))
+            self._on_desktop(text)
         else:
             self.written(sequence(text, self._chosen.settings))
 
@@ -222,11 +223,17 @@ class ChatApp(App[int], inherit_bindings=False):
             self._driver.write(sent)
             self._driver.flush()
 
-    async def _on_desktop(self, text: str) -> None:
-        try:
-            await on_desktop(text)
-        except Exception:  # noqa: BLE001 - a task's root: whatever that service says, the chat goes on
-            self.written(BELL)
+    def _on_desktop(self, text: str) -> None:
+        """Tell the desktop; whatever it has against that, the chat goes on, with a bell."""
+
+        def told(task: asyncio.Task[None]) -> None:
+            self._telling.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                self.written(BELL)
+
+        task = asyncio.create_task(on_desktop(text))
+        self._telling.add(task)
+        task.add_done_callback(told)
 
     def _fatal_error(self) -> None:
         """End without Textual's traceback: it prints the values of variables, words and keys among them."""

@@ -9,14 +9,12 @@ from typing import Any, cast
 import pytest
 
 from securechat.cli import screen
-from securechat.cli.line_mode import LineMode
 from securechat.cli.options import Account
 from securechat.cli.screen import Commands
 from securechat.client import keystore
 from securechat.client.client import Client
 from securechat.client.errors import IdentityChanged, ProfileBusy, WrongPassword
 from securechat.client.events import Conversation
-from securechat.client.face import Face
 from securechat.tui import start
 from securechat.tui.backend import Opened
 from tests.tui.fake import conversation
@@ -45,16 +43,10 @@ class Unreleasable:
         raise IdentityChanged(name)
 
 
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.tell = self.show = self.lines.append
-
-
 async def test_lines_that_are_done_at_a_time_each_lead_where_they_lead() -> None:
     """Q-07: an invitation that takes its time is still one of the conversation it was typed in."""
     face = SlowInvitations()
-    commands = Commands(LineMode(cast(Face, face), cast(Any, Told()), user="alice", piped=False))
+    commands = Commands("alice", cast(Any, face), print)
 
     inviting = asyncio.create_task(commands.take("/invite @carol #team", "@bob"))
     await face.asked.wait()
@@ -65,10 +57,10 @@ async def test_lines_that_are_done_at_a_time_each_lead_where_they_lead() -> None
 
 
 async def test_a_hold_that_release_does_not_end_says_what_does() -> None:
-    told = Told()
-    commands = Commands(LineMode(cast(Face, Unreleasable()), cast(Any, told), user="alice", piped=False))
+    told: list[str] = []
+    commands = Commands("alice", cast(Any, Unreleasable()), told.append)
     assert await commands.take("/release", "@bob") == "@bob"
-    assert told.lines == [f"* {IdentityChanged('@bob')}"]
+    assert told == [f"* {IdentityChanged('@bob')}"]
 
 
 @pytest.fixture
@@ -121,11 +113,12 @@ async def test_a_locked_screen_opens_with_the_password_alone_whoever_holds_the_a
     opened: Opened,
 ) -> None:
     """L-04: an agent hands out what it holds without a password; a locked screen asks for it all the same."""
-    async with opened("", yes) as face:
-        assert face == "held"
+    held: Any
+    async with opened("", yes) as held:
+        assert held == "held"
     for wrong in ("", "left"):
         with pytest.raises(WrongPassword):
             async with opened(wrong, yes):
                 pass
-    async with opened("right", yes) as face:
-        assert face == "held"
+    async with opened("right", yes) as held:
+        assert held == "held"

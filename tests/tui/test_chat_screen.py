@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,8 +28,12 @@ from securechat.tui.backend import Confirm
 from securechat.tui.dialogs import Chooser
 from securechat.tui.locked import Locked
 from securechat.tui.settings import Settings
-from tests.tui.driving import driven
+from tests.tui.driving import Driven, driven
 from tests.tui.fake import FakeClient, message, talk_of_two
+
+
+def reads(screen: Driven, draft: str) -> bool:
+    return screen.chat.composer.text == draft
 
 
 def sent(client: FakeClient) -> list[tuple[str, str]]:
@@ -120,7 +125,7 @@ async def test_a_paste_without_a_fence_is_known_by_its_rhythm() -> None:
             (("!",), "ab\n/x\n!", 0.02),
         ):
             await screen.press(*keys)
-            await screen.until(lambda draft=draft: screen.chat.composer.text == draft)
+            await screen.until(partial(reads, screen, draft))
             now[0] += pause
         await screen.press("enter")
         await screen.until(lambda: sent(client))
@@ -136,10 +141,12 @@ async def test_a_paste_that_ends_its_fence_is_a_paste_to_its_last_key() -> None:
         await screen.sees("message 6")
         screen.chat.composer.post_message(events.Paste("a\x1b[201~"))
         await screen.until(lambda: screen.chat.composer.text)
+        typed = "a[201~"
         for key, drawn in (("b", "b"), ("c", "c"), ("d", "d"), ("enter", "\n")):
             now[0] += 0.09
+            typed += drawn
             await screen.press(key)
-            await screen.until(lambda drawn=drawn: screen.chat.composer.text.endswith(drawn))
+            await screen.until(partial(reads, screen, typed))
         assert screen.chat.composer.text == "a[201~bcd\n"
         assert sent(client) == []
 
@@ -480,7 +487,7 @@ async def test_the_lock_clears_the_terminal_before_it_waits_for_the_account() ->
             await close()
 
         screen.app.bridge.close = closed  # type: ignore[method-assign]
-        screen.app.written = done.append  # type: ignore[method-assign]
+        screen.app.written = done.append  # type: ignore[assignment,method-assign]
         await screen.app.lock()
         assert done == [CLEARED, "closed"]
 

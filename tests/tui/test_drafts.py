@@ -48,7 +48,7 @@ async def test_what_is_typed_behind_a_key_that_goes_elsewhere_is_for_the_new_con
     async with driven(client) as screen:
         await screen.sees("message 6")
         slow = Slow(client.timeline)
-        client.timeline = slow  # type: ignore[method-assign]
+        client.timeline = slow  # type: ignore[assignment,method-assign]
         await screen.press("alt+2")
         await screen.sees("#team >")
         await says(screen, "for the team only")
@@ -70,7 +70,7 @@ async def test_a_command_that_answers_late_takes_nobody_back() -> None:
         await screen.press("alt+2")
         await screen.type("for the team")
         lists = Slow(client.conversations)
-        client.conversations = lists  # type: ignore[method-assign]
+        client.conversations = lists  # type: ignore[assignment,method-assign]
         slow.answer()
         await screen.until(lambda: lists.asked)
         lists.answer()
@@ -93,7 +93,7 @@ async def test_a_command_leads_nobody_away_who_writes_on() -> None:
         await screen.until(lambda: slow.asked)
         await screen.type("for bob")
         lists = Slow(client.conversations)
-        client.conversations = lists  # type: ignore[method-assign]
+        client.conversations = lists  # type: ignore[assignment,method-assign]
         slow.answer()
         await screen.until(lambda: lists.asked)
         lists.answer()
@@ -110,7 +110,7 @@ async def test_a_message_that_is_slow_to_go_takes_nobody_back() -> None:
         await screen.sees("message 6")
         send = client.send
         slow = Slow(send)
-        client.send = slow  # type: ignore[method-assign]
+        client.send = slow  # type: ignore[assignment,method-assign]
         for words in ("one", "two"):
             await says(screen, words)
         await screen.until(lambda: slow.asked)
@@ -214,7 +214,7 @@ async def test_what_is_refused_while_one_writes_on_waits_and_mixes_with_nothing(
         await screen.sees("message 6")
         send = client.send
         slow = Slow(send)
-        client.send = slow  # type: ignore[method-assign]
+        client.send = slow  # type: ignore[assignment,method-assign]
         await says(screen, "one")
         await screen.until(lambda: slow.asked)
         await screen.type("two")
@@ -236,7 +236,7 @@ async def test_what_is_refused_after_one_went_elsewhere_is_a_draft_where_it_was_
     async with driven(client) as screen:
         await screen.sees("message 6")
         slow = Slow(client.send)
-        client.send = slow  # type: ignore[method-assign]
+        client.send = slow  # type: ignore[assignment,method-assign]
         await says(screen, "for bob")
         await screen.until(lambda: slow.asked)
         await screen.press("alt+2")

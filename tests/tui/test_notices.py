@@ -129,7 +129,7 @@ async def test_a_flood_is_one_notification_and_a_number(monkeypatch: pytest.Monk
     told: list[str] = []
     settings = Settings(notify="osc9")
     async with driven(talk_of_two(), settings=settings, clock=lambda: now[0]) as screen:
-        screen.app.written = told.append  # type: ignore[method-assign]
+        screen.app.written = told.append  # type: ignore[assignment,method-assign]
         for at in range(50):
             await screen.happen(MessageReceived(message(100 + at, "hi", conversation="#team")))
         await screen.happen(MessageReceived(message(200, "marker")))

@@ -248,8 +248,10 @@ def _poll(content: MimiContent) -> Said | None:
 
 def _is_light(content: MimiContent) -> bool:
     beside = sum(len(value) for _, value in content.extensions)
-    parts = len(content.part.parts) if isinstance(content.part, MultiPart) else 1
-    return beside <= MAX_BESIDE and parts <= MAX_CHOICES
+    parts = content.part.parts if isinstance(content.part, MultiPart) else (content.part,)
+    # What lies in another part, or is of a kind we do not know, may be thousands of items.
+    is_flat = all(isinstance(each, SinglePart | ExternalPart) for each in parts)
+    return is_flat and beside <= MAX_BESIDE and len(parts) <= MAX_CHOICES
 
 
 def _replaced(content: MimiContent) -> Said | None:

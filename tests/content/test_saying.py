@@ -17,6 +17,7 @@ from securechat.content.mimi import (
     MultiPart,
     NullPart,
     SinglePart,
+    UnknownPart,
     decode,
     encode,
 )
@@ -151,6 +152,12 @@ def test_o_02_what_has_much_beside_it_is_words_for_it_is_read_at_every_showing()
     assert isinstance(poll.part, MultiPart)
     crowd = MultiPart(CHOOSE_ONE, poll.part.parts + (text_part("x"),) * 900)
     assert said(framed(crowd, FRAME), domain=DOMAIN) == Words("Tea?\n1. green\n2. black")
+    for hidden in (
+        MultiPart(CHOOSE_ONE, (text_part("x"),) * 900),
+        UnknownPart(9, (cbor2.dumps([0] * 50_000),)),
+    ):
+        nested = MultiPart(CHOOSE_ONE, (*poll.part.parts, hidden))
+        assert isinstance(said(decode(encode(framed(nested, FRAME))), domain=DOMAIN), Words)
 
 
 def test_what_takes_a_messages_place_is_no_poll_vote_timer_or_report() -> None:

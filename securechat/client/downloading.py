@@ -26,7 +26,8 @@ class Download:
     async def run(self, patience: Patience) -> None:
         """Fetch until the part is the whole file, on the disk.
 
-        :raises FileDamaged: what the server has is not what was sent; there is no part any more
+        :raises FileDamaged: what the server has is not what was sent; there is no part
+            any more where the whole is wrong, and not a piece
         :raises FileRefused: there is no room for it
         :raises RefusedByServer: the server does not have it
         """

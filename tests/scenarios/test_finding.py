@@ -164,7 +164,7 @@ async def test_what_is_exported_and_imported_elsewhere_is_the_same(world: World)
     again = alice.client.timeline("@carol")
     assert [line_of(each) | THERE for each in again] == [line_of(each) | THERE for each in said]
     assert all(each.own and each.verified == "imported" and each.local_id < 0 for each in again)
-    assert alice.client.conversation("@carol").last == "@alice: 東京"
+    assert alice.client.conversation("@carol").last == "(imported) @alice: 東京"
 
 
 THERE = {"room": "", "local_id": 0, "verified": "", "state": "", "epoch": 0, "sequence": 0}

@@ -47,10 +47,10 @@ async def test_what_is_typed_behind_a_key_that_goes_elsewhere_is_for_the_new_con
     client = talk_of_two()
     async with driven(client) as screen:
         await screen.sees("message 6")
-        slow = Slow(client.timeline)
-        client.timeline = slow  # type: ignore[assignment,method-assign]
+        slow = Slow(client.status)
+        client.status = slow  # type: ignore[assignment,method-assign]
         await screen.press("alt+2")
-        await screen.sees("#team >")
+        await screen.until(lambda: slow.asked or screen.chat.talk.current == "#team")
         await says(screen, "for the team only")
         await screen.until(lambda: sent(client))
         slow.answer()

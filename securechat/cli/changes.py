@@ -66,7 +66,12 @@ def _pairs(message: Message | None) -> list[tuple[str, str]]:
 
 
 def _votes(before: Message | None, after: Message) -> Iterable[str]:
-    if after.poll is not None and (before is None or before.poll != after.poll):
+    asked = before.poll if before is not None else None
+    if after.poll is None or asked == after.poll:
+        return
+    if after.poll.closed and not (asked is not None and asked.closed):
+        yield f"the poll {_quote(after)} is closed: {counts(after.poll)}"
+    else:
         yield f"votes on {_quote(after)}: {counts(after.poll)}"
 
 

@@ -119,6 +119,21 @@ async def _vote(face: Face, surface: Surface, command: Command, target: str) -> 
     return None
 
 
+def _own_open_poll(message: Message) -> bool:
+    return message.own and message.poll is not None and not message.poll.closed
+
+
+async def _close(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+    typed, rest = _split(command)
+    if not target or rest:
+        return _usage(command)
+    named = await _named(face, target, typed, _own_open_poll)
+    if not named:
+        return "there is no open poll of yours"
+    surface.show(message_text(await face.close_poll(target, named)))
+    return None
+
+
 async def _thread(face: Face, surface: Surface, command: Command, target: str) -> str | None:
     topic, said, text = (part.strip() for part in command.rest.partition("|"))
     if not target or not topic or bool(said) is not bool(text):
@@ -179,6 +194,7 @@ TALKING: Final[dict[str, Talking]] = {
     "react": _react,
     "poll": _poll,
     "vote": _vote,
+    "close": _close,
     "thread": _thread,
     "expire": _expire,
     "receipts": _receipts,

@@ -156,6 +156,7 @@ def _mark(message: Message) -> str:
         doubt(message.verified),
         f"to {message.reply_to[:12]}" if message.reply_to else "",
         f"on {message.thread}" if message.thread else "",
+        "closed" if message.poll is not None and message.poll.closed else "",
         "changed" if message.edited and not message.deleted else "",
         "read" if message.read_by else "delivered" if message.delivered_to else "",
     ]

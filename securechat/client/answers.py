@@ -328,7 +328,7 @@ class Answers:
         elif isinstance(result, RefusedByServer) and result.code in SEAL_AGAIN:
             history.unseal(change.db, request.ref)
         elif isinstance(result, RefusedByServer):
-            queued.refuse_one(change, request.ref, result.code, str(result))
+            queued.refuse_one(change, record.id, request.ref, result.code, str(result))
 
 
 def _is_of_another_log(

@@ -80,6 +80,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "react": ("/react [ID] SIGN [off]", "react with an emoji, or take that back"),
     "poll": ("/poll QUESTION | OPTION | OPTION", "ask something with 2 to 20 answers"),
     "vote": ("/vote [ID] NUMBER...|off", "choose one answer or several, or none any more"),
+    "close": ("/close [ID]", "end a poll of yours: later votes do not count"),
     "thread": ("/thread TOPIC [| TEXT]", "show what belongs to a topic, or say something in it"),
     "expire": ("/expire [@user|#room] 30s|5m|1h|1d|1w|off", "have messages disappear after they are read"),
     "receipts": ("/receipts [read|delivery] [on|off]", "whether others are told what you have and have read"),

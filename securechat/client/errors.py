@@ -237,7 +237,12 @@ class NameTaken(RefusedByServer):
 
 
 class Forbidden(RefusedByServer):
-    pass
+    @property
+    def exit_code(self) -> int:
+        """As of any refusal; our own no, before anything was sent, is no matter of the network."""
+        if self.code == "bad_request":
+            return ExitCode.USAGE
+        return _REFUSAL_EXIT.get(self.code, ExitCode.FORBIDDEN)
 
 
 _REFUSAL_CLASSES: Final[dict[str, type[RefusedByServer]]] = {

@@ -294,7 +294,7 @@ class MessageReceived(Struct, frozen=True, tag="message"):
 
 
 class MessageChanged(Struct, frozen=True, tag="changed"):
-    """A message stands otherwise now: edited, withdrawn, reacted to, voted on, delivered, read, fetched."""
+    """A message was edited, withdrawn, reacted to, voted on, closed, delivered, read or fetched."""
 
     message: Message
 

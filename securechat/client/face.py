@@ -63,6 +63,7 @@ class Face(Protocol):
     async def react(self, to: str, id: str, text: str, *, on: bool = True) -> Message: ...  # noqa: A002
     async def poll(self, to: str, question: str, options: Sequence[str]) -> Message: ...
     async def vote(self, to: str, id: str, numbers: Sequence[int]) -> Message: ...  # noqa: A002
+    async def close_poll(self, to: str, id: str) -> Message: ...  # noqa: A002 - Client's
     async def typing(self, to: str, on: bool) -> bool: ...  # noqa: FBT001 - Client's
     async def mark_read(self, to: str, id: str) -> None: ...  # noqa: A002 - Client's
     async def set_receipts(

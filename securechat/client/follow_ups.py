@@ -1,4 +1,4 @@
-"""What is said about another message: changes, withdrawals, reactions, votes.
+"""What is said about another message: changes, withdrawals, reactions, votes, the end of a poll.
 
 Two steps, apart: what is *judged*, by a table of checks for each kind, from what is said, by whom and of
 what; and what is then *done* to the store. Who counts is the user that MLS proves, on any device. What comes
@@ -20,7 +20,7 @@ from securechat.client.records import ConversationRecord
 from securechat.client.rows import poll_of
 from securechat.client.said_of import Told
 from securechat.content.mimi import decode
-from securechat.content.saying import Changes, Reacts, Votes, Withdraws, Words, said
+from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words, said
 from securechat.names import parse_user_uri
 from securechat.text import sanitise
 
@@ -47,7 +47,7 @@ class TakesBack(Struct, frozen=True):
     sender: str
 
 
-About = Changes | Withdraws | Reacts | Votes
+About = Changes | Withdraws | Reacts | Votes | Closes
 Meant = About | TakesBack
 
 
@@ -60,6 +60,8 @@ class Target(Struct, frozen=True):
     kind: str
     deleted: bool
     content: bytes
+    closed: int = 0
+    """The place in the log from which on it takes no votes; 0: it does, -1: not known yet."""
 
 
 class Case(Struct, frozen=True):
@@ -68,6 +70,8 @@ class Case(Struct, frozen=True):
     meant: Meant
     sender: str
     target: Target | None
+    sequence: int = 0
+    """Where in the log it was said; 0 if that is not known yet."""
 
 
 Check = Callable[[Case], Verdict | None]
@@ -103,12 +107,24 @@ def is_in_the_poll(case: Case) -> Verdict | None:
     return None if asked is not None and max(numbers, default=0) <= len(asked.options) else Verdict.DROP
 
 
+def is_a_poll(case: Case) -> Verdict | None:
+    poll = case.target is not None and case.target.kind == MessageKind.POLL
+    return None if poll else Verdict.DROP
+
+
+def is_open(case: Case) -> Verdict | None:
+    """What stands before the end in the log counts, whenever it is read here."""
+    closed = case.target.closed if case.target is not None else 0
+    return Verdict.DROP if closed and (not case.sequence or 0 < closed < case.sequence) else None
+
+
 CHECKS: Final[dict[type, tuple[Check, ...]]] = {
     Changes: (is_here, is_the_author, is_still_said, is_text),
     Withdraws: (is_here, is_the_author, is_still_said),
     Reacts: (is_here, is_still_said),
     TakesBack: (is_own_reaction,),
-    Votes: (is_here, is_still_said, is_in_the_poll),
+    Votes: (is_here, is_still_said, is_in_the_poll, is_open),
+    Closes: (is_here, is_the_author, is_still_said, is_a_poll, is_open),
 }
 """What is said -> what it has to stand, in this order."""
 
@@ -126,7 +142,7 @@ def take(change: Change, record: ConversationRecord, about: About, told: Told, *
     db = change.db
     meant = _meant(db, record.id, about)
     target = find(db, record.id, meant.target)
-    verdict = judge(Case(meant, told.sender, target))
+    verdict = judge(Case(meant, told.sender, target, told.sequence))
     if verdict is Verdict.WAIT:
         _wait(db, record.id, about, told)
     elif verdict is Verdict.TAKE:
@@ -148,12 +164,49 @@ def settle(change: Change, record: ConversationRecord, local_id: int, mimi_id: b
     domain = parse_user_uri(me).domain
     for told in early:
         about = said(decode(told.content), domain=domain)
-        if isinstance(about, Changes | Withdraws):
+        if isinstance(about, Changes | Withdraws | Closes):
             verdict = take(change, record, about, told, me=me)
             if verdict in (Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE):
                 note(change, record, about, told, code=verdict)
     if counted:
         _tell(change, record, local_id)
+
+
+def placed(change: Change, record: ConversationRecord, local_id: int, sequence: int) -> None:
+    """Our own words about a message have their place in the log: a vote after the end of its poll is none."""
+    db = change.db
+    sender, meant = _own_words(db, local_id)
+    target = find(db, record.id, meant.target) if meant is not None else None
+    if target is None or target.deleted:
+        return
+    match meant:
+        case Closes():
+            said_of.close_poll(db, target.local_id, sequence=sequence)
+        case Votes() if 0 < target.closed < sequence:
+            said_of.undo_vote(db, record.id, target.mimi_id, sender)
+            _tell(change, record, target.local_id)
+        case Votes(numbers=numbers):
+            said_of.place_vote(db, record.id, Votes(target.mimi_id, numbers), sender)
+
+
+def refused(change: Change, conversation: int, local_id: int) -> None:
+    """Our own words about a message were not taken: a poll that they closed goes on."""
+    _, meant = _own_words(change.db, local_id)
+    target = find(change.db, conversation, meant.target) if isinstance(meant, Closes) else None
+    if target is not None:
+        said_of.open_poll(change.db, target.local_id)
+        change.tell(MessageChanged(history.message(change.db, target.local_id)))
+
+
+def _own_words(db: apsw.Connection, local_id: int) -> tuple[str, Closes | Votes | None]:
+    """Return who we are, and what we said of a poll."""
+    row = db.execute(
+        "SELECT sender, content FROM message WHERE id = ? AND kind = ?", (local_id, history.FOLLOW_UP)
+    ).fetchone()
+    if row is None or not row[1]:
+        return "", None
+    meant = said(decode(row[1]), domain="")
+    return row[0], meant if isinstance(meant, Closes | Votes) else None
 
 
 def note(change: Change, record: ConversationRecord, about: About, told: Told, *, code: str) -> None:
@@ -181,13 +234,13 @@ def find(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | Non
     """Return the message of this id, or whose last change has it."""
     for column in ("mimi_id", "version"):
         row = db.execute(
-            "SELECT id, mimi_id, sender, kind, deleted, content FROM message"  # noqa: S608 (one of two)
+            "SELECT id, mimi_id, sender, kind, deleted, content, closed FROM message"  # noqa: S608 (one of two)
             f" WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
             (conversation, mimi_id),
         ).fetchone()
         if row is not None:
-            local_id, known_id, sender, kind, deleted, content = row
-            return Target(local_id, known_id, sender, kind, bool(deleted), content)
+            local_id, known_id, sender, kind, deleted, content, closed = row
+            return Target(local_id, known_id, sender, kind, bool(deleted), content, closed)
     return None
 
 
@@ -201,7 +254,7 @@ def _meant(db: apsw.Connection, conversation: int, about: About) -> Meant:
 
 def _wait(db: apsw.Connection, conversation: int, about: About, told: Told) -> None:
     match about:
-        case Changes() | Withdraws():
+        case Changes() | Withdraws() | Closes():
             said_of.put_early(db, conversation, about, told)
         case Reacts():
             said_of.put_reactions(db, conversation, about, told, waiting=True)
@@ -230,6 +283,8 @@ def _do(
         case Votes():
             first_vote = Votes(target.mimi_id, meant.numbers)
             said_of.put_vote(db, conversation, first_vote, told, waiting=False)
+        case Closes():
+            said_of.close_poll(db, target.local_id, sequence=told.sequence)
         case _:
             assert_never(meant)
 

@@ -19,6 +19,9 @@ _SHOWN_STATES: Final = "('received', 'unreadable')"
 
 RECEIPT: Final = "receipt"
 TYPING: Final = "typing"
+FOLLOW_UP: Final = "follow_up"
+"""The kind of our own words about a message."""
+
 _PASSING: Final = "('receipt', 'typing')"
 """Kinds of ours that are no words of a person."""
 

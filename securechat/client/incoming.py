@@ -36,6 +36,7 @@ from securechat.content.mimi import MimiContent, decode, message_id
 from securechat.content.saying import (
     Asks,
     Changes,
+    Closes,
     Hands,
     Reacts,
     Reports,
@@ -180,14 +181,20 @@ def _keep(
         epoch=entry.epoch,
         verified=KNOWN if contacts.is_pinned(change.db, credential) else CHANGED,
     )
-    told = Told(sender=sender, mimi_id=mimi_id, timestamp=entry.time, content=opened.content)
+    told = Told(
+        sender=sender,
+        mimi_id=mimi_id,
+        timestamp=entry.time,
+        content=opened.content,
+        sequence=entry.sequence,
+    )
     what = said(content, domain=device.domain)
     code = _why_not_shown(record, group, uri)
     if isinstance(what, Reports | Types):
         if not code and not arrival.own:
             _take_note(change, record, entry, sender, what)
         return
-    if not code and isinstance(what, Changes | Withdraws | Reacts | Votes):
+    if not code and isinstance(what, Changes | Withdraws | Reacts | Votes | Closes):
         verdict = follow_ups.take(change, record, what, told, me=device.user_uri)
         code = verdict if verdict in NOTED else ""
         if not code:

@@ -49,10 +49,15 @@ def move_places(db: apsw.Connection, conversation: int, *, first: int, last: int
         " AND sequence BETWEEN ? AND ?",
         (by, conversation, first, last),
     )
+    db.execute(
+        "UPDATE message SET closed = closed + ? WHERE conversation = ? AND closed BETWEEN ? AND ?",
+        (by, conversation, first, last),
+    )
 
 
 def forget_places(db: apsw.Connection, conversation: int) -> None:
     """What was sent has no place in the log that begins: the conversation has another group now."""
+    db.execute("UPDATE message SET closed = 1 WHERE conversation = ? AND closed > 0", (conversation,))
     db.execute(
         "UPDATE message SET sequence = 0 WHERE conversation = ? AND own = 1 AND state = 'sent'",
         (conversation,),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, incoming, intents, log_chain, log_ends, records
+from securechat.client import follow_ups, history, incoming, intents, log_chain, log_ends, records
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import MessageAcknowledged
@@ -60,7 +60,7 @@ class Reader:
         self, change: Change, record: ConversationRecord, local_id: int, sequence: int
     ) -> ConversationRecord:
         """Take note of our own message's place from the server's answer."""
-        self._acknowledged(change, local_id, sequence)
+        self._acknowledged(change, record, local_id, sequence)
         return self.read(change, record, ())
 
     def _own_next(self, change: Change, record: ConversationRecord) -> ConversationRecord:
@@ -108,7 +108,7 @@ class Reader:
     def _message(self, change: Change, record: ConversationRecord, entry: Entry) -> ConversationRecord:
         local_id = history.own_sealed(change.db, record.id, _digest(entry))
         if local_id is not None:
-            self._acknowledged(change, local_id, entry.sequence)
+            self._acknowledged(change, record, local_id, entry.sequence)
             return record
         if log_chain.had(change.db, record.id, _digest(entry)):
             return record  # a restored server has it again; its key is used up, and so is its news
@@ -123,9 +123,13 @@ class Reader:
             return hold_for_doubt(change, record, doubt)
         return record
 
-    def _acknowledged(self, change: Change, local_id: int, sequence: int) -> None:
+    def _acknowledged(self, change: Change, record: ConversationRecord, local_id: int, sequence: int) -> None:
         sent = history.mark_sent(change.db, local_id, sequence=sequence, now=change.now)
-        if sent is not None and not history.is_hidden(change.db, local_id):
+        if sent is None:
+            return
+        if history.is_hidden(change.db, local_id):
+            follow_ups.placed(change, record, local_id, sequence)
+        else:
             change.tell(MessageAcknowledged(sent))
 
     def _gap(self, change: Change, record: ConversationRecord, gap: Gap) -> ConversationRecord | None:
@@ -164,7 +168,7 @@ class Reader:
             log_chain.add(change.db, record.id, digest)
             local_id = history.own_sealed(change.db, record.id, digest)
             if local_id is not None:
-                self._acknowledged(change, local_id, sequence)
+                self._acknowledged(change, record, local_id, sequence)
             elif not log_chain.had(change.db, record.id, digest):
                 missing += 1
         return missing

@@ -119,7 +119,7 @@ REASONS: Final[dict[str, Reason]] = {
     "usageerror": Reason("the group takes no messages any more", _ASK),
     "may_not_speak": Reason("somebody wrote who may not speak there; it is kept and not shown", "nothing"),
     "not_author": Reason(
-        "somebody tried to change or withdraw what another wrote; it stands as it was", "nothing"
+        "somebody tried to change, withdraw or close what another wrote; it stands as it was", "nothing"
     ),
     "not_changeable": Reason(
         "its author tried to put a text in the place of a poll or a file; it stands as it was", "nothing"

@@ -30,7 +30,7 @@ COLUMNS: Final = (
     "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
     " m.verified, m.kind, m.about, m.thread, m.edited, m.deleted, m.mentions_me, m.expires, m.conversation,"
     " CASE WHEN m.kind IN ('poll', 'file') OR m.imported IS NOT NULL THEN m.content END, f.part, f.path,"
-    " m.imported"
+    " m.imported, m.closed"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
@@ -75,6 +75,7 @@ def _message(row: Row, beside: _Beside) -> Message:
         said = msgspec.json.decode(row[20], type=Said)
         return message_of(said, local_id=row[0], conversation=row[2], own=bool(row[4]))
     mimi_id, kind = row[1] or b"", row[12]
+    votes = beside.votes.get(mimi_id, [])
     got = beside.receipts.get(row[0], ())
     return Message(
         id=mimi_id.hex(),
@@ -99,7 +100,7 @@ def _message(row: Row, beside: _Beside) -> Message:
         reactions=_reactions(beside.reactions.get(mimi_id, {})),
         delivered_to=tuple(user for user, status in got if status >= DELIVERED),
         read_by=tuple(user for user, status in got if status >= READ),
-        poll=_poll(row[20], beside.votes.get(mimi_id, [])) if kind == MessageKind.POLL else None,
+        poll=_poll(row[20], votes, closed=bool(row[24])) if kind == MessageKind.POLL else None,
         file=file_info(row[20], row[21], row[22]) if kind == MessageKind.FILE else None,
     )
 
@@ -108,7 +109,7 @@ def _reactions(found: dict[str, list[str]]) -> tuple[Reaction, ...]:
     return tuple(Reaction(text, tuple(users)) for text, users in list(found.items())[:MAX_REACTIONS_SHOWN])
 
 
-def _poll(content: bytes | None, votes: list[tuple[str, bytes]]) -> Poll | None:
+def _poll(content: bytes | None, votes: list[tuple[str, bytes]], *, closed: bool) -> Poll | None:
     asked = poll_of(content) if content else None
     if asked is None:
         return None
@@ -116,7 +117,7 @@ def _poll(content: bytes | None, votes: list[tuple[str, bytes]]) -> Poll | None:
         PollOption(sanitise(text), tuple(user for user, numbers in votes if number in numbers))
         for number, text in enumerate(asked.options, 1)
     )
-    return Poll(sanitise(asked.question), options)
+    return Poll(sanitise(asked.question), options, closed)
 
 
 def _read_beside(

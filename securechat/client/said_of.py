@@ -1,4 +1,4 @@
-"""The tables ``reaction``, ``vote`` and ``early_change``: what was said of other messages.
+"""The tables ``reaction``, ``vote`` and ``early_change``: what was said of other messages, and ends of polls.
 
 A reaction or a vote is kept with its message or, for a while, before it: ``waiting``. Of each sender only
 the last few wait, so that nobody can fill a store with words about messages that never come.
@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 from msgspec import Struct
 
-from securechat.content.saying import Changes, Reacts, Votes, Withdraws
+from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws
 
 MAX_REACTIONS_EACH: Final = 8
 """Reactions of one user to one message; what is more is let go of."""
@@ -18,13 +18,24 @@ MAX_WAITING_EACH: Final = 32
 """Of one sender in one conversation, for each kind. Their messages come in order, so few ever wait."""
 
 
+NOT_PLACED: Final = -1
+"""Where a poll is closed by us, and the log does not say so yet."""
+
+LONG_AGO: Final = 1
+"""Before all that comes: the place of what waited, and of what an earlier log of the conversation had."""
+
+
 class Told(Struct, frozen=True, kw_only=True):
-    """By whom and when it was said (seconds since 1970), its id, and its content as it was sealed."""
+    """By whom and when it was said (seconds since 1970), its id, and its content as it was sealed.
+
+    ``sequence`` is its place in the log; 0 of our own words, which have none yet.
+    """
 
     sender: str
     mimi_id: bytes
     timestamp: int
     content: bytes
+    sequence: int = 0
 
 
 def put_reactions(
@@ -84,22 +95,68 @@ def own_reaction(
 
 
 def put_vote(db: apsw.Connection, conversation: int, votes: Votes, told: Told, *, waiting: bool) -> None:
-    """Keep what somebody is for, in the place of what was before; nothing at all takes it back."""
+    """Keep what somebody is for, in the place of what was before; nothing at all takes it back.
+
+    ``placed`` keeps what of it has a place in the log: ours may come there too late.
+    """
+    numbers = bytes(votes.numbers)
     db.execute(
-        "INSERT INTO vote (conversation, target, sender, numbers, waiting) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (conversation, target, sender) DO UPDATE SET numbers = excluded.numbers",
-        (conversation, votes.target, told.sender, bytes(votes.numbers), int(waiting)),
+        "INSERT INTO vote (conversation, target, sender, numbers, waiting, placed) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (conversation, target, sender) DO UPDATE SET numbers = excluded.numbers,"
+        " placed = CASE WHEN ? THEN excluded.placed ELSE placed END",
+        (
+            conversation,
+            votes.target,
+            told.sender,
+            numbers,
+            int(waiting),
+            numbers if told.sequence else b"",
+            told.sequence > 0,
+        ),
     )
     if waiting:
         _keep_last(db, "vote", conversation, told.sender)
-    elif not votes.numbers:
-        db.execute(
-            "DELETE FROM vote WHERE conversation = ? AND target = ? AND sender = ?",
-            (conversation, votes.target, told.sender),
-        )
+    else:
+        _drop_empty_vote(db, conversation, votes.target, told.sender)
 
 
-def put_early(db: apsw.Connection, conversation: int, about: Changes | Withdraws, told: Told) -> None:
+def place_vote(db: apsw.Connection, conversation: int, votes: Votes, sender: str) -> None:
+    """Our vote has its place in the log."""
+    db.execute(
+        "UPDATE vote SET placed = ? WHERE conversation = ? AND target = ? AND sender = ?",
+        (bytes(votes.numbers), conversation, votes.target, sender),
+    )
+    _drop_empty_vote(db, conversation, votes.target, sender)
+
+
+def undo_vote(db: apsw.Connection, conversation: int, target: bytes, sender: str) -> None:
+    """Our vote came after the end of its poll: what we were for before counts."""
+    db.execute(
+        "UPDATE vote SET numbers = placed WHERE conversation = ? AND target = ? AND sender = ?",
+        (conversation, target, sender),
+    )
+    _drop_empty_vote(db, conversation, target, sender)
+
+
+def close_poll(db: apsw.Connection, local_id: int, *, sequence: int) -> None:
+    """Note that a poll takes no votes from a place of the log on, the first of them if it is closed twice.
+
+    :param sequence: 0: we close it, and the place is not known yet
+    """
+    db.execute(
+        "UPDATE message SET closed = ? WHERE id = ? AND (closed = 0 OR ? > 0 AND (closed < 0 OR closed > ?))",
+        (sequence or NOT_PLACED, local_id, sequence, sequence),
+    )
+
+
+def open_poll(db: apsw.Connection, local_id: int) -> None:
+    """The end of a poll of ours was not taken: it goes on."""
+    db.execute("UPDATE message SET closed = 0 WHERE id = ? AND closed = ?", (local_id, NOT_PLACED))
+
+
+def put_early(
+    db: apsw.Connection, conversation: int, about: Changes | Withdraws | Closes, told: Told
+) -> None:
     """Keep the last change of a message that is not here yet; nothing changes a withdrawn one."""
     db.execute(
         "INSERT INTO early_change (conversation, target, sender, mimi_id, content, timestamp, withdraws)"
@@ -128,7 +185,10 @@ def take_early(db: apsw.Connection, conversation: int, target: bytes) -> list[To
     ).fetchall()
     if rows:
         db.execute("DELETE FROM early_change WHERE conversation = ? AND target = ?", (conversation, target))
-    return [Told(sender=row[0], mimi_id=row[1], timestamp=row[2], content=row[3]) for row in rows]
+    return [
+        Told(sender=row[0], mimi_id=row[1], timestamp=row[2], content=row[3], sequence=LONG_AGO)
+        for row in rows
+    ]
 
 
 def end_wait(db: apsw.Connection, conversation: int, target: bytes, *, options: int) -> bool:
@@ -144,6 +204,15 @@ def end_wait(db: apsw.Connection, conversation: int, target: bytes, *, options: 
     counted = db.changes()
     db.execute(f"UPDATE reaction SET waiting = 0 {where}", (conversation, target))  # noqa: S608 (constants)
     return bool(counted + db.changes())
+
+
+def _drop_empty_vote(db: apsw.Connection, conversation: int, target: bytes, sender: str) -> None:
+    """Forget who is for nothing, now and at every place of the log."""
+    db.execute(
+        "DELETE FROM vote WHERE conversation = ? AND target = ? AND sender = ?"
+        " AND numbers = x'' AND placed = x''",
+        (conversation, target, sender),
+    )
 
 
 def _keep_last(db: apsw.Connection, table: str, conversation: int, sender: str) -> None:

@@ -73,6 +73,10 @@ class Speaker:
         """Be for these options of a poll, counted from 1, and for no others. Raises as `edit`."""
         return self._talk.vote(to, id, numbers)
 
+    async def close_poll(self, to: str, id: str) -> Message:  # noqa: A002 - the contract's name
+        """Have a poll of ours take no more votes, for everybody. Raises as `edit`."""
+        return self._talk.close_poll(to, id)
+
     async def typing(self, to: str, on: bool) -> bool:  # noqa: FBT001 - the contract's name
         """Say that we are typing, or no longer, if the others may know and it is not said already."""
         return self._talk.typing(to, on=on)

@@ -30,16 +30,13 @@ from securechat.client.settings import Setting, is_on, turn
 from securechat.client.timers import sentence
 from securechat.client.typists import EVERY_SECONDS, LASTS_SECONDS
 from securechat.content.errors import ContentError
-from securechat.content.message import framed, poll, reaction, timer, typing, vote, withdrawal
+from securechat.content.message import closing, framed, poll, reaction, timer, typing, vote, withdrawal
 from securechat.content.mimi import REACTION, RENDER, MimiContent
 from securechat.content.own_types import MAX_TIMER, PollAsked
-from securechat.content.saying import Changes, Reacts, Votes, Withdraws, Words, is_reaction
+from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words, is_reaction
 from securechat.content.threads import is_topic_name
 from securechat.membership.room import may_speak, room_of
 from securechat.text import sanitise
-
-FOLLOW_UP: Final = "follow_up"
-"""The kind of our own words about a message."""
 
 LEAST_TIMER: Final = 5
 """Seconds: less cannot be read."""
@@ -147,11 +144,25 @@ class Talk:
             shown = history.message(change.db, target.local_id).poll
             if shown is None:
                 raise Forbidden("bad_request", "that message is no poll")
+            if shown.closed:
+                raise Forbidden("bad_request", "that poll is closed")
             chosen = tuple(sorted(set(numbers)))
             if any(not 1 <= number <= len(shown.options) for number in chosen):
                 raise Forbidden("bad_request", f"the options are 1 to {len(shown.options)}")
             frame = frame_for(self._engine.device, record, in_reply_to=target.mimi_id, passing=True)
             return self._follow(change, record, target, vote(chosen, frame), Votes(target.mimi_id, chosen))
+
+    def close_poll(self, to: str, id: str) -> Message:  # noqa: A002 - the contract's name
+        """Have a poll of ours take no more votes, by the order of the log."""
+        with self._engine.changes.change() as change:
+            record, target = self._own(change, to, id)
+            shown = history.message(change.db, target.local_id).poll
+            if shown is None:
+                raise Forbidden("bad_request", "that message is no poll")
+            if shown.closed:
+                raise Forbidden("bad_request", "that poll is closed")
+            frame = frame_for(self._engine.device, record, in_reply_to=target.mimi_id, passing=True)
+            return self._follow(change, record, target, closing(frame), Closes(target.mimi_id))
 
     def set_expiry(self, to: str, seconds: int) -> Message:
         """Have messages of a conversation disappear so many seconds after they are read; 0: they stay."""
@@ -232,7 +243,7 @@ class Talk:
     def _own(self, change: Change, to: str, id: str) -> tuple[ConversationRecord, Target]:  # noqa: A002
         record, target = self._found(change, to, id)
         if target.sender != self._engine.device.user:
-            raise Forbidden("not_author", "only who wrote a message can change or withdraw it")
+            raise Forbidden("not_author", "only who wrote a message can change, withdraw or close it")
         if history.message(change.db, target.local_id).state is MessageState.REFUSED:
             raise Forbidden("bad_request", "that message was never sent")
         return record, target
@@ -253,7 +264,7 @@ class Talk:
         about: follow_ups.About,
     ) -> Message:
         """Queue words about a message, and let them count here as they will everywhere."""
-        written = Written(content=content, kind=FOLLOW_UP, hidden=True, about=target.mimi_id)
+        written = Written(content=content, kind=history.FOLLOW_UP, hidden=True, about=target.mimi_id)
         queued = queue(change, self._engine.device, record, written, now=self._now)
         told = Told(
             sender=self._engine.device.user,

@@ -30,11 +30,13 @@ from securechat.content.mimi import (
     UnknownPart,
 )
 from securechat.content.own_types import (
+    CLOSE_TYPE,
     POLL_TYPE,
     TIMER_TYPE,
     TYPING_TYPE,
     VOTE_TYPE,
     PollAsked,
+    encode_close,
     encode_poll,
     encode_timer,
     encode_typing,
@@ -111,6 +113,11 @@ def vote(numbers: tuple[int, ...], frame: Frame) -> MimiContent:
     """Return a vote in the poll that the frame replies to."""
     said = "votes for " + ", ".join(map(str, numbers)) if numbers else "takes the vote back"
     return framed(_with_text(VOTE_TYPE, encode_vote(numbers), f"({said})"), frame)
+
+
+def closing(frame: Frame) -> MimiContent:
+    """Return the end of the poll that the frame replies to."""
+    return framed(_with_text(CLOSE_TYPE, encode_close(), "(closes the poll)"), frame)
 
 
 def timer(seconds: int, frame: Frame) -> MimiContent:

@@ -1,7 +1,8 @@
-"""Media types of our own, for what the draft has none: polls, votes, typing, the timer of a conversation.
+"""Media types of our own, for what the draft has none.
 
-Each is a CBOR list that begins with a version. Where somebody else should read something, a text
-stands beside it (a choice of one: section "Use of proprietary media types").
+They are polls, votes, the end of a poll, typing, and the timer of a conversation. Each is a CBOR list that
+begins with a version. Where somebody else should read something, a text stands beside it (a choice of one:
+section "Use of proprietary media types").
 """
 
 from typing import Final
@@ -15,6 +16,7 @@ from securechat.content.values import read_text, read_truth, read_uint
 
 POLL_TYPE: Final = "application/vnd.securechat.poll+cbor"
 VOTE_TYPE: Final = "application/vnd.securechat.vote+cbor"
+CLOSE_TYPE: Final = "application/vnd.securechat.poll-close+cbor"
 TYPING_TYPE: Final = "application/vnd.securechat.typing+cbor"
 TIMER_TYPE: Final = "application/vnd.securechat.timer+cbor"
 
@@ -72,6 +74,16 @@ def decode_vote(data: bytes) -> tuple[int, ...]:
     if len(set(numbers)) != len(numbers) or not all(1 <= number <= MAX_OPTIONS for number in numbers):
         raise ContentError("A vote names options, each once.")
     return tuple(sorted(numbers))
+
+
+def encode_close() -> bytes:
+    """Return the end of a poll: nothing but the version, what it closes is what it answers."""
+    return cbor2.dumps([VERSION])
+
+
+def decode_close(data: bytes) -> None:
+    """Read one; ContentError if it is none."""
+    _fields(data, 0)
 
 
 def encode_typing(*, on: bool) -> bytes:

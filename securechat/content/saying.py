@@ -26,11 +26,13 @@ from securechat.content.mimi import (
     SinglePart,
 )
 from securechat.content.own_types import (
+    CLOSE_TYPE,
     POLL_TYPE,
     TIMER_TYPE,
     TYPING_TYPE,
     VOTE_TYPE,
     PollAsked,
+    decode_close,
     decode_poll,
     decode_timer,
     decode_typing,
@@ -111,6 +113,12 @@ class Votes(Struct, frozen=True):
     numbers: tuple[int, ...]
 
 
+class Closes(Struct, frozen=True):
+    """A poll takes no more votes."""
+
+    target: bytes
+
+
 class Reports(Struct, frozen=True):
     reported: Reported
 
@@ -122,7 +130,7 @@ class Types(Struct, frozen=True):
 Shown = Words | Asks | Hands | SetsTimer
 """What has a place of its own among the messages."""
 
-About = Changes | Withdraws | Reacts | Votes
+About = Changes | Withdraws | Reacts | Votes | Closes
 """What changes how an earlier message stands."""
 
 Passing = Reports | Types
@@ -234,6 +242,16 @@ def _vote(content: MimiContent) -> Said | None:
     return Votes(content.in_reply_to, decode_vote(found))
 
 
+def _closing(content: MimiContent) -> Said | None:
+    found = _own(content, CLOSE_TYPE)
+    if found is None:
+        return None
+    if content.in_reply_to is None:
+        raise ContentError("The end of a poll says of which.")
+    decode_close(found)
+    return Closes(content.in_reply_to)
+
+
 def _timer(content: MimiContent) -> Said | None:
     found = _own(content, TIMER_TYPE)
     return None if found is None else SetsTimer(decode_timer(found))
@@ -268,6 +286,7 @@ _READERS: Final[tuple[Callable[[MimiContent], Said | None], ...]] = (
     _report,
     _typing,
     _vote,
+    _closing,
     _timer,
     _poll,
 )

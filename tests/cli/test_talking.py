@@ -48,6 +48,9 @@ class Account:
     async def vote(self, to: str, id: str, numbers: list[int]) -> Message:  # noqa: A002
         return self._note("vote", to, id, *numbers)
 
+    async def close_poll(self, to: str, id: str) -> Message:  # noqa: A002
+        return self._note("close", to, id)
+
     async def set_expiry(self, to: str, seconds: int) -> Message:
         return self._note("expire", to, seconds)
 
@@ -95,6 +98,7 @@ async def asked_by(line: str, *page: Message) -> tuple[list[tuple[object, ...]],
         ("/poll Tea? | green | black", ("poll", "@bob", "Tea?", "green", "black")),
         (f"/vote {ID[:8]} 2 1", ("vote", "@bob", ID[:8], 2, 1)),
         (f"/vote {ID[:8]} off", ("vote", "@bob", ID[:8])),
+        (f"/close {ID[:8]}", ("close", "@bob", ID[:8])),
         ("/thread lunch | at one", ("send", "@bob", "at one", "", "lunch")),
         ("/thread lunch", ("thread", "@bob", "lunch")),
         ("/expire 5m", ("expire", "@bob", 300)),
@@ -114,7 +118,7 @@ async def test_a_command_asks_for_what_it_says(line: str, asked: tuple[object, .
     [
         *("/reply", "/edit", "/delete x", "/react", "/react 👍 on", "/poll Tea?", "/poll | a | b", "/vote"),
         *("/vote two", "/thread", "/thread a |", "/thread | b", "/expire", "/expire soon", "/expire 0s"),
-        *("/receipts maybe", "/typing x"),
+        *("/receipts maybe", "/typing x", "/close Tea?"),
     ],
 )
 async def test_what_a_command_does_not_take_is_a_usage_and_nothing_is_done(line: str) -> None:
@@ -136,6 +140,13 @@ async def test_without_an_id_the_last_that_fits_is_meant() -> None:
     assert await asked_by("/delete", *page) == ([("delete", "@bob", page[1].id)], None)
     assert await asked_by("/react 👍", *page) == ([("react", "@bob", page[2].id, "👍", True)], None)
     assert await asked_by("/vote 1", *page) == ([("vote", "@bob", page[2].id, 1)], None)
+    assert (await asked_by("/close", *page))[1] == "there is no open poll of yours"
+    polls = (
+        of("Tea?", own=True, number=5, poll=TEA),
+        of("Cake?", own=True, number=6, poll=structs.replace(TEA, closed=True)),
+        of("Milk?", number=7, poll=TEA),
+    )
+    assert await asked_by("/close", *polls) == ([("close", "@bob", polls[0].id)], None)
     assert (await asked_by("/edit x"))[1] == "there is nothing of yours to change"
     assert (await asked_by("/vote 1"))[1] == "there is no poll"
 
@@ -152,6 +163,10 @@ def test_every_command_is_listed_and_every_alias_leads_to_one() -> None:
         ({"edited": AT}, "2026-03-01 14:03 @bob (changed): hello"),
         ({"reply_to": ID, "thread": "lunch"}, "2026-03-01 14:03 @bob (to 01ababababab) (on lunch): hello"),
         ({"reactions": (Reaction("👍", ("a", "b")),)}, "2026-03-01 14:03 @bob: hello\n      | 👍 2"),
+        (
+            {"poll": structs.replace(TEA, closed=True)},
+            "2026-03-01 14:03 @bob (closed): hello\n      | 1. green (1)\n      | 2. black (0)",
+        ),
         ({"poll": TEA}, "2026-03-01 14:03 @bob: hello\n      | 1. green (1)\n      | 2. black (0)"),
         ({"delivered_to": ("bob",)}, "2026-03-01 14:03 @bob (delivered): hello"),
         ({"delivered_to": ("bob",), "read_by": ("bob",)}, "2026-03-01 14:03 @bob (read): hello"),
@@ -173,6 +188,10 @@ def test_a_change_is_one_line_and_a_receipt_is_none() -> None:
     assert said(before, liked) == "* @carol reacts with 👍 to @bob: 'hello'"
     assert said(liked, before) == "* @carol takes 👍 back from @bob: 'hello'"
     assert said(None, liked) == "* reactions to @bob: 'hello': 👍 of @carol"
+    closed = structs.replace(TEA, closed=True)
+    assert said(asked, structs.replace(asked, poll=closed)) == (
+        "* the poll @bob: 'hello' is closed: green 1, black 0"
+    )
     assert said(structs.replace(before, poll=Poll("Tea?", ())), asked) == (
         "* votes on @bob: 'hello': green 1, black 0"
     )

@@ -10,7 +10,7 @@ from securechat.content import message
 from securechat.content.message import Frame, framed, text_part
 from securechat.content.mimi import REACTION, MimiContent, encode, message_id
 from securechat.content.own_types import PollAsked
-from securechat.content.saying import Changes, Reacts, Votes, Withdraws, said
+from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, said
 from tests.client.parts import DOMAIN, NOW, a_device, a_store
 from tests.client.parts import Told as Changed
 
@@ -26,6 +26,7 @@ class Spoken:
         self._changed = Changed(self.store)
         self.changes = self._changed.changes
         self._salts = 0
+        self._sequence = 1
         with self.changes.change() as change:
             self.record = records.insert(
                 change.db, name="#team", kind=Kind.ROOM, state=Standing.JOINED, room=ROOM
@@ -89,12 +90,17 @@ class Spoken:
     def id_of(self, sender: str, content: MimiContent) -> bytes:
         return message_id(encode(content), sender_uri=self.device.uri_of(sender), room_uri=ROOM)
 
-    def comes(self, sender: str, content: MimiContent) -> Verdict:
-        """Words about a message come from the log."""
+    def comes(self, sender: str, content: MimiContent, *, sequence: int = 0) -> Verdict:
+        """Words about a message come from the log, at its end or at this place."""
+        self._sequence = sequence or self._sequence + 1
         about = said(content, domain=DOMAIN)
-        assert isinstance(about, Changes | Withdraws | Reacts | Votes)
+        assert isinstance(about, Changes | Withdraws | Reacts | Votes | Closes)
         told = Told(
-            sender=sender, mimi_id=self.id_of(sender, content), timestamp=NOW + 5, content=encode(content)
+            sender=sender,
+            mimi_id=self.id_of(sender, content),
+            timestamp=NOW + 5,
+            content=encode(content),
+            sequence=self._sequence,
         )
         with self.changes.change() as change:
             return follow_ups.take(change, self.record, about, told, me=self.device.user_uri)
@@ -115,6 +121,35 @@ class Spoken:
 
     def votes(self, sender: str, target: bytes, *numbers: int) -> Verdict:
         return self.comes(sender, message.vote(numbers, self.frame(sender, target)))
+
+    def closes(self, sender: str, target: bytes) -> Verdict:
+        return self.comes(sender, message.closing(self.frame(sender, target)))
+
+    def says(self, content: MimiContent, target: bytes) -> int:
+        """Our own words about a message, which count here at once; return their number here."""
+        about = said(content, domain=DOMAIN)
+        assert isinstance(about, Votes | Closes)
+        encoded, mimi_id = encode(content), self.id_of("alice", content)
+        told = Told(sender="alice", mimi_id=mimi_id, timestamp=NOW, content=b"")
+        draft = history.Draft(
+            sender="alice",
+            text="",
+            content=encoded,
+            mimi_id=mimi_id,
+            timestamp=NOW,
+            kind=history.FOLLOW_UP,
+            hidden=True,
+            about=target,
+        )
+        with self.changes.change() as change:
+            queued = history.add_outgoing(change.db, self.record.id, draft)
+            follow_ups.take(change, self.record, about, told, me=self.device.user_uri)
+        return queued.local_id
+
+    def is_placed(self, local_id: int, sequence: int) -> None:
+        """The log has our words at this place."""
+        with self.changes.change() as change:
+            follow_ups.placed(change, self.record, local_id, sequence)
 
     def now(self, mimi_id: bytes) -> Message:
         row = self.store.row("SELECT id FROM message WHERE mimi_id = ?", (mimi_id,))

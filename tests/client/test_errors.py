@@ -45,6 +45,11 @@ def test_keys_that_are_not_trusted_end_a_command_with_4() -> None:
     assert ServerChanged("no", old="a", new="b").exit_code == 4
 
 
+def test_our_own_no_is_no_matter_of_the_network() -> None:
+    codes = {code: Forbidden(code, "no").exit_code for code in ("bad_request", "not_author", "quota")}
+    assert codes == {"bad_request": 1, "not_author": 6, "quota": 5}
+
+
 def test_every_error_of_ours_is_a_client_error_with_an_exit_code() -> None:
     kinds = [
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ClientError)

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client import follow_ups, history, said_of
+from securechat.client import follow_ups, history, places, said_of
 from securechat.client.events import MessageKind
 from securechat.client.follow_ups import CHECKS, Case, TakesBack, Target, Verdict, judge
 from securechat.client.rows import MAX_REACTIONS_SHOWN
 from securechat.content import message
-from securechat.content.message import framed, text_part
+from securechat.content.message import Frame, framed, text_part
+from securechat.content.mimi import encode
 from securechat.content.own_types import PollAsked
-from securechat.content.saying import Changes, Reacts, Votes, Withdraws, Words
+from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words
 from tests.client.spoken import Spoken
 
 ID, REACTION_ID = b"\x01" + bytes(31), b"\x01" + bytes(30) + b"\x09"
@@ -22,12 +23,15 @@ def room(tmp_path: Path) -> Spoken:
     return Spoken(tmp_path)
 
 
-def target(kind: str = "text", *, deleted: bool = False, content: bytes = b"") -> Target:
-    return Target(7, ID, "bob", kind, deleted, content)
+def target(kind: str = "text", *, deleted: bool = False, content: bytes = b"", closed: int = 0) -> Target:
+    return Target(7, ID, "bob", kind, deleted, content, closed)
 
 
 CHANGE, BACK = Changes(ID, Words("x")), Withdraws(ID)
-REACT, VOTE = Reacts(ID, ("👍",)), Votes(ID, (2,))
+REACT, VOTE, CLOSE = Reacts(ID, ("👍",)), Votes(ID, (2,)), Closes(ID)
+TEA = encode(
+    message.poll(PollAsked("Tea?", ("green", "black")), Frame(salt=bytes(16), sender_uri="", room_uri=""))
+)
 
 VERDICTS = [
     (CHANGE, "bob", target(), Verdict.TAKE),
@@ -52,6 +56,15 @@ VERDICTS = [
     (VOTE, "carol", target(), Verdict.DROP),
     (VOTE, "carol", target("poll"), Verdict.DROP),
     (VOTE, "carol", None, Verdict.WAIT),
+    (VOTE, "carol", target("poll", content=TEA), Verdict.TAKE),
+    (VOTE, "carol", target("poll", content=TEA, closed=9), Verdict.DROP),
+    (VOTE, "carol", target("poll", content=TEA, closed=-1), Verdict.TAKE),
+    (CLOSE, "bob", target("poll", content=TEA), Verdict.TAKE),
+    (CLOSE, "carol", target("poll", content=TEA), Verdict.NOT_AUTHOR),
+    (CLOSE, "bob", target("poll", content=TEA, deleted=True), Verdict.DROP),
+    (CLOSE, "bob", target(), Verdict.DROP),
+    (CLOSE, "bob", target("poll", content=TEA, closed=9), Verdict.DROP),
+    (CLOSE, "bob", None, Verdict.WAIT),
 ]
 
 
@@ -59,7 +72,7 @@ VERDICTS = [
 def test_each_kind_is_judged_in_each_state(
     meant: follow_ups.Meant, sender: str, about: Target | None, verdict: Verdict
 ) -> None:
-    assert judge(Case(meant, sender, about)) is verdict
+    assert judge(Case(meant, sender, about, sequence=10)) is verdict
 
 
 def test_every_kind_has_its_checks() -> None:
@@ -204,6 +217,114 @@ def test_a_vote_is_one_of_each_user_and_the_last(room: Spoken) -> None:
     shown = room.now(poll).poll
     assert shown is not None
     assert [each.voters for each in shown.options] == [(), ("bob",)]
+
+
+def voters(room: Spoken, poll: bytes) -> list[tuple[str, ...]]:
+    shown = room.now(poll).poll
+    assert shown is not None
+    return [each.voters for each in shown.options]
+
+
+def is_closed(room: Spoken, poll: bytes) -> bool:
+    shown = room.now(poll).poll
+    assert shown is not None
+    return shown.closed
+
+
+def test_a_poll_is_closed_by_its_author_and_later_votes_do_not_count(room: Spoken) -> None:
+    poll = room.hears_poll("bob", "green", "black")
+    room.votes("carol", poll, 1)
+    assert room.closes("carol", poll) is Verdict.NOT_AUTHOR
+    room.votes("carol", poll, 2)
+    assert not is_closed(room, poll)
+
+    room.closes("bob", poll)
+    assert room.votes("carol", poll, 1) is Verdict.DROP
+    assert room.votes("carol", poll) is Verdict.DROP
+    assert (is_closed(room, poll), voters(room, poll)) == (True, [(), ("carol",)])
+    assert room.changed[-1] == room.now(poll)
+
+
+def test_votes_before_our_end_of_a_poll_count_whenever_they_are_read(room: Spoken) -> None:
+    """The server's answer to our words may come before what stands before them in the log."""
+    poll = room.hears_poll("alice", "green", "black")
+    end = room.says(message.closing(room.frame("alice", poll)), poll)
+    assert is_closed(room, poll)
+    room.comes("carol", message.vote((1,), room.frame("carol", poll)), sequence=8)
+    room.is_placed(end, 10)
+    room.comes("dave", message.vote((2,), room.frame("dave", poll)), sequence=9)
+    room.comes("bob", message.vote((2,), room.frame("bob", poll)), sequence=11)
+
+    assert voters(room, poll) == [("carol",), ("dave",)]
+
+
+def test_our_vote_that_reaches_the_log_after_the_end_of_its_poll_is_undone(room: Spoken) -> None:
+    poll = room.hears_poll("bob", "green", "black")
+    first = room.says(message.vote((1,), room.frame("alice", poll)), poll)
+    room.is_placed(first, 4)
+    late = room.says(message.vote((2,), room.frame("alice", poll)), poll)
+    assert voters(room, poll) == [(), ("alice",)]
+    room.comes("bob", message.closing(room.frame("bob", poll)), sequence=5)
+    room.is_placed(late, 6)
+
+    assert voters(room, poll) == [("alice",), ()]
+    assert room.changed[-1] == room.now(poll)
+
+
+def test_a_first_vote_that_comes_too_late_is_none(room: Spoken) -> None:
+    poll = room.hears_poll("bob", "green", "black")
+    late = room.says(message.vote((2,), room.frame("alice", poll)), poll)
+    room.comes("bob", message.closing(room.frame("bob", poll)), sequence=5)
+    room.is_placed(late, 6)
+
+    assert voters(room, poll) == [(), ()]
+    assert room.store.rows("SELECT 1 FROM vote") == []
+
+
+def test_our_vote_taken_back_in_time_stays_taken_back(room: Spoken) -> None:
+    poll = room.hears_poll("bob", "green", "black")
+    room.is_placed(room.says(message.vote((1,), room.frame("alice", poll)), poll), 3)
+    room.is_placed(room.says(message.vote((), room.frame("alice", poll)), poll), 4)
+
+    assert room.store.rows("SELECT 1 FROM vote") == []
+
+
+def test_a_poll_whose_end_was_not_taken_goes_on(room: Spoken) -> None:
+    poll = room.hears_poll("alice", "green", "black")
+    end = room.says(message.closing(room.frame("alice", poll)), poll)
+    with room.changes.change() as change:
+        follow_ups.refused(change, room.record.id, end)
+
+    assert not is_closed(room, poll)
+    assert room.changed[-1] == room.now(poll)
+
+
+def test_a_poll_that_is_closed_twice_is_closed_from_the_first_on(room: Spoken) -> None:
+    poll = room.hears_poll("alice", "green", "black")
+    end = room.says(message.closing(room.frame("alice", poll)), poll)
+    room.comes("alice", message.closing(room.frame("alice", poll)), sequence=5)
+    room.is_placed(end, 9)
+
+    assert room.comes("bob", message.vote((1,), room.frame("bob", poll)), sequence=7) is Verdict.DROP
+
+
+def test_the_end_of_a_poll_that_is_not_here_waits_for_it(room: Spoken) -> None:
+    content = message.poll(PollAsked("Tea?", ("green", "black")), room.frame("bob"))
+    poll = room.id_of("bob", content)
+    assert room.closes("bob", poll) is Verdict.WAIT
+    room.keeps("bob", content, text="Tea?", kind=MessageKind.POLL)
+
+    assert is_closed(room, poll)
+
+
+def test_a_poll_that_is_closed_stays_so_in_a_new_group(room: Spoken) -> None:
+    """Its log begins at one again."""
+    poll = room.hears_poll("bob", "green", "black")
+    room.comes("bob", message.closing(room.frame("bob", poll)), sequence=90)
+    with room.changes.change() as change:
+        places.forget_places(change.db, room.record.id)
+
+    assert room.comes("carol", message.vote((1,), room.frame("carol", poll)), sequence=3) is Verdict.DROP
 
 
 def test_a_vote_for_what_is_no_poll_is_nothing(room: Spoken) -> None:

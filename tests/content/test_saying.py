@@ -25,6 +25,7 @@ from securechat.content.own_types import PollAsked
 from securechat.content.saying import (
     Asks,
     Changes,
+    Closes,
     Hands,
     Reacts,
     Reports,
@@ -71,6 +72,7 @@ KINDS: list[tuple[MimiContent, Said]] = [
     (message.poll(TEA, FRAME), Asks(TEA)),
     (message.vote((2, 1), FRAME), Votes(ID, (1, 2))),
     (message.vote((), FRAME), Votes(ID, ())),
+    (message.closing(FRAME), Closes(ID)),
     (message.timer(60, FRAME), SetsTimer(60)),
     (message.typing(FRAME, on=True), Types(on=True)),
     (message.report(((OTHER, READ),), FRAME), Reports(((OTHER, READ),))),
@@ -112,6 +114,8 @@ MALFORMED = {
     "a poll of another version": SinglePart(own_types.POLL_TYPE, cbor2.dumps([2, "Tea?", ["a", "b"]])),
     "a long question": SinglePart(own_types.POLL_TYPE, cbor2.dumps([1, "x" * 501, ["a", "b"]])),
     "an empty option": SinglePart(own_types.POLL_TYPE, cbor2.dumps([1, "x", ["a", ""]])),
+    "the end of a poll with something more": SinglePart(own_types.CLOSE_TYPE, cbor2.dumps([1, 2])),
+    "the end of a poll of another version": SinglePart(own_types.CLOSE_TYPE, cbor2.dumps([2])),
     "a vote for nothing there can be": SinglePart(own_types.VOTE_TYPE, cbor2.dumps([1, [0]])),
     "a vote twice for one": SinglePart(own_types.VOTE_TYPE, cbor2.dumps([1, [1, 1]])),
     "a timer of a thousand years": SinglePart(own_types.TIMER_TYPE, cbor2.dumps([1, 2**31])),
@@ -169,6 +173,7 @@ def test_what_takes_a_messages_place_is_no_poll_vote_timer_or_report() -> None:
 def test_a_vote_without_a_poll_and_a_reaction_to_nothing_are_words() -> None:
     alone = Frame(salt=bytes(16), sender_uri=FRAME.sender_uri, room_uri=FRAME.room_uri)
     assert said(message.vote((1,), alone), domain=DOMAIN) == Words("(votes for 1)")
+    assert said(message.closing(alone), domain=DOMAIN) == Words("(closes the poll)")
     assert said(message.reaction("👍", alone), domain=DOMAIN) == Words("(reacts with 👍)")
 
 

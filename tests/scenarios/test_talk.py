@@ -80,6 +80,30 @@ async def test_a_poll_counts_one_vote_of_each(world: World) -> None:
     assert counted.message.poll.options[0].voters == ()
 
 
+async def test_a_poll_is_closed_by_who_asked(world: World) -> None:
+    alice, bob = await known_to_each_other(world)
+    poll = await alice.client.poll("@bob", "Tea?", ["green", "black"])
+    await bob.hears("Tea?")
+    await bob.client.vote("@alice", poll.id, [1])
+    await alice.sees(MessageChanged, lambda event: event.message.id == poll.id)
+    with pytest.raises(Forbidden, match="only who wrote"):
+        await bob.client.close_poll("@alice", poll.id)
+
+    mine = await alice.client.close_poll("@bob", poll.id)
+    theirs = await bob.sees(
+        MessageChanged, lambda event: event.message.poll is not None and event.message.poll.closed
+    )
+
+    assert mine.poll == theirs.message.poll
+    assert mine.poll is not None
+    assert mine.poll.options[0].voters == ("bob",)
+    for person, to in ((alice, "@bob"), (bob, "@alice")):
+        with pytest.raises(Forbidden, match="closed"):
+            await person.client.vote(to, poll.id, [2])
+    with pytest.raises(Forbidden, match="closed"):
+        await alice.client.close_poll("@bob", poll.id)
+
+
 async def test_a_message_is_sent_stored_delivered_and_read(world: World) -> None:
     alice, bob = await known_to_each_other(world)
 

@@ -158,6 +158,11 @@ def shown_part(part: Part) -> str:
             return _shown_several(part)
 
 
+def chosen(part: MultiPart) -> Part:
+    """Return which part of a choice is shown: the first that this version can show, else the first."""
+    return next(filter(can_show, part.parts), part.parts[0])
+
+
 def file_text(part: ExternalPart) -> str:
     """Return a line that stands for a file, and below it what its sender says of it."""
     try:
@@ -191,26 +196,27 @@ def _with_text(content_type: str, content: bytes, text: str) -> MultiPart:
 
 def _shown_several(part: MultiPart) -> str:
     if part.semantics == CHOOSE_ONE:
-        return shown_part(next(filter(_can_show, part.parts), part.parts[0]))
-    if part.semantics == SINGLE_UNIT and not all(map(_can_show, part.parts)):
+        return shown_part(chosen(part))
+    if part.semantics == SINGLE_UNIT and not all(map(can_show, part.parts)):
         return "(a message of several parts that this version cannot show)"
     return "\n".join(map(shown_part, part.parts))
 
 
 def _shown_single(part: SinglePart) -> str:
-    if not _can_show(part):
+    if not can_show(part):
         return f"({part.content_type}, {len(part.content)} bytes: this version cannot show it)"
     text = part.content.decode("utf-8", "replace")
     return f"(reacts with {text})" if part.disposition == REACTION else text
 
 
-def _can_show(part: Part) -> bool:
+def can_show(part: Part) -> bool:
+    """Whether this version shows what a part holds, rather than naming it."""
     match part:
         case SinglePart():
             media_type, charset = _media_type(part.content_type)
             return media_type in _SHOWN_TYPES and charset in _CHARSETS
         case MultiPart(semantics, parts):
-            return (all if semantics == SINGLE_UNIT else any)(map(_can_show, parts))
+            return (all if semantics == SINGLE_UNIT else any)(map(can_show, parts))
         case _:
             return False
 

@@ -25,6 +25,17 @@ MAX_PART_DEPTH: Final = 4
 MAX_TOPIC: Final = 4096
 """Depth: section "Depth restrictions"; the others: "General handling"."""
 
+MAX_CONTENT_TYPE: Final = 255
+"""Bytes: RFC 6838 allows a type and a subtype of 127 each; ours have one short parameter more."""
+
+MAX_LANGUAGE: Final = 255
+MAX_URL: Final = 2048
+MAX_FILE_NAME: Final = 1024
+"""Bytes of UTF-8: the longest name that a file system takes (255 units of UTF-16) has 765."""
+
+MAX_DESCRIPTION: Final = 16 * 1024
+"""Bytes of what is said of a file: below it stands as text, so it may be a long one."""
+
 MAX_EXTENSIONS: Final = 64
 MAX_EXTENSION_DEPTH: Final = 4
 MAX_KEY: Final = (1 << 53) - 1
@@ -241,14 +252,14 @@ class _PartReader:
         fields = children(data, 0, _DEPTH)
         if data[0] >> 5 != ARRAY or len(fields) < 3:
             raise ContentError("A part is a list of at least three fields.")
-        disposition, language = read_uint(fields[0], 8), read_text(fields[1])
+        disposition, language = read_uint(fields[0], 8), _short(fields[1], MAX_LANGUAGE)
         cardinality, rest = read_uint(fields[2], 64), fields[3:]
         if cardinality > _MULTI:
             return UnknownPart(cardinality, tuple(rest), disposition, language)
         if len(rest) != _FIELDS[cardinality]:
             raise ContentError("A part does not have the fields of its kind.")
         if cardinality == _SINGLE:
-            return SinglePart(read_text(rest[0]), read_bytes(rest[1]), disposition, language)
+            return SinglePart(_short(rest[0], MAX_CONTENT_TYPE), read_bytes(rest[1]), disposition, language)
         if cardinality == _EXTERNAL:
             return _external(rest, disposition, language)
         if cardinality == _MULTI:
@@ -267,8 +278,8 @@ class _PartReader:
 
 def _external(rest: list[bytes], disposition: int, language: str) -> ExternalPart:
     return ExternalPart(
-        content_type=read_text(rest[0]),
-        url=read_text(rest[1]),
+        content_type=_short(rest[0], MAX_CONTENT_TYPE),
+        url=_short(rest[1], MAX_URL),
         expires=read_uint(rest[2], 32),
         size=read_uint(rest[3], 64),
         enc_alg=read_uint(rest[4], 16),
@@ -277,11 +288,19 @@ def _external(rest: list[bytes], disposition: int, language: str) -> ExternalPar
         aad=read_bytes(rest[7]),
         hash_alg=read_uint(rest[8], 8),
         content_hash=read_bytes(rest[9]),
-        description=read_text(rest[10]),
-        filename=read_text(rest[11]),
+        description=_short(rest[10], MAX_DESCRIPTION),
+        filename=_short(rest[11], MAX_FILE_NAME),
         disposition=disposition,
         language=language,
     )
+
+
+def _short(data: bytes, most: int) -> str:
+    """Read a text that is looked at whole, often more than once: its length is what that costs (M-01)."""
+    text = read_text(data)
+    if len(text.encode()) > most:
+        raise ContentError(f"A field of the message is longer than {most} bytes.")
+    return text
 
 
 def _extensions(data: bytes) -> Extensions:

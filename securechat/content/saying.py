@@ -13,7 +13,7 @@ from msgspec import Struct
 from securechat.content.attached import attached_file
 from securechat.content.errors import ContentError
 from securechat.content.mentions import without_links
-from securechat.content.message import plain_type, shown_part
+from securechat.content.message import can_show, chosen, plain_type, shown_part
 from securechat.content.mimi import (
     CHOOSE_ONE,
     PROCESS_ALL,
@@ -181,9 +181,9 @@ def _words(part: Part, domain: str) -> Words:
 def _chosen_text(part: Part) -> SinglePart | None:
     """Return the one text part that is shown of a part, if it is one."""
     if isinstance(part, MultiPart) and part.semantics == CHOOSE_ONE:
-        parts = [each for each in part.parts if isinstance(each, SinglePart)]
-        part = next((each for each in parts if shown_part(part) == shown_part(each)), part)
-    return part if isinstance(part, SinglePart) and part.disposition != REACTION else None
+        part = chosen(part)
+    text = isinstance(part, SinglePart) and part.disposition != REACTION and can_show(part)
+    return part if isinstance(part, SinglePart) and text else None
 
 
 def _own(content: MimiContent, content_type: str) -> bytes | None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import cbor2
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -262,3 +263,24 @@ def test_what_cannot_be_written_is_our_own_content_error() -> None:
 def test_an_attachments_key_is_not_in_its_repr() -> None:
     part = ExternalPart("video/mp4", "https://h", 0, 9, 1, b"sixteen byte key", b"", b"", 1, b"", "", "")
     assert "sixteen" not in repr(MimiContent(SALT, part))
+
+
+def test_m_01_fields_that_are_looked_at_whole_are_short() -> None:
+    """A media type, a name: what costs more than its length is bounded where it is decoded."""
+    too_long: list[Part] = [
+        SinglePart("x" * (mimi.MAX_CONTENT_TYPE + 1), b""),
+        SinglePart("text/plain", b"", language="x" * (mimi.MAX_LANGUAGE + 1)),
+        an_external(content_type="é" * 128),
+        an_external(url="x" * (mimi.MAX_URL + 1)),
+        an_external(filename="é" * (mimi.MAX_FILE_NAME // 2 + 1)),
+        an_external(description="x" * (mimi.MAX_DESCRIPTION + 1)),
+    ]
+    for part in too_long:
+        with pytest.raises(ContentError, match="longer than"):
+            mimi.encode(MimiContent(SALT, part))
+    mimi.encode(MimiContent(SALT, an_external(content_type="x" * 255, filename="é" * 512)))
+
+
+def an_external(**fields: str) -> ExternalPart:
+    whole = ExternalPart("video/mp4", "https://h", 0, 9, 1, b"", b"", b"", 1, b"", "", "big.mp4")
+    return msgspec.structs.replace(whole, **fields)

@@ -262,3 +262,28 @@ def test_a_topic_has_one_name_and_a_long_or_odd_one_a_digest() -> None:
 
 def test_an_empty_message_is_words() -> None:
     assert said(framed(NullPart(), FRAME), domain=DOMAIN) == Words("(an empty message)")
+
+
+def test_m_01_a_choice_of_very_many_parts_costs_no_more_than_reading_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One message of 64 KiB must not hold up whoever reads it: each part is looked at a few times at most."""
+    looked: list[str] = []
+    media_type = message._media_type
+    monkeypatch.setattr(message, "_media_type", lambda text: (looked.append(text), media_type(text))[1])
+    parts = (NullPart(), *[SinglePart(";" * 50, b"")] * 1_000)
+    content = decode(encode(framed(MultiPart(CHOOSE_ONE, parts), FRAME)))
+
+    assert said(content, domain=DOMAIN) == Words("(an empty message)")
+    assert len(looked) <= 3 * len(parts)
+
+
+def test_of_a_choice_the_first_that_can_be_shown_is_read() -> None:
+    html, latin = SinglePart("text/html", b"<p>"), SinglePart("text/markdown;charset=latin-1", b"\xe9")
+    named = text_part("hi @bob", {"bob": BOB})
+    assert said(framed(MultiPart(CHOOSE_ONE, (html, latin, named)), FRAME), domain=DOMAIN) == Words(
+        "hi @bob", frozenset({BOB})
+    )
+    unshown = said(framed(latin, FRAME), domain=DOMAIN)
+    assert isinstance(unshown, Words)
+    assert "cannot show" in unshown.text

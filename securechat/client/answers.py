@@ -83,6 +83,8 @@ class Answers:
     """The last sequence the server told of, per conversation; shared with sync."""
 
     def take(self, change: Change, request: StoredRequest, result: Result) -> None:
+        if request.purpose is Purpose.NONE:
+            return
         if isinstance(result, RefusedByServer) and result.code == "conflict":
             self.cloned(change)
         if request.purpose is Purpose.PUBLISH:

@@ -23,6 +23,7 @@ from securechat.client.errors import (
 from securechat.client.events import Kind, Message, MessageKind, Standing
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import RESTORED
+from securechat.content.errors import ContentError
 from securechat.content.message import Frame, framed, text_part
 from securechat.content.mimi import Expiration, MimiContent, SinglePart, encode, message_id
 from securechat.content.threads import topic_name
@@ -119,12 +120,13 @@ def queue(
     """Store a message to be sent: from here on it is not lost.
 
     :raises NotAMember: one is not in the conversation (or has not joined it yet)
+    :raises Forbidden: it is too large
     """
     if record.state not in (Standing.OPENING, Standing.JOINED):
         raise NotAMember(record.name)
+    encoded = _encoded(written.content)
     if record.peer and not written.hidden:
         change.db.execute("INSERT OR IGNORE INTO correspondent (user) VALUES (?)", (record.peer,))
-    encoded = encode(written.content)
     stays = written.content.expires if not written.hidden else None
     draft = history.Draft(
         sender=device.user,
@@ -140,6 +142,17 @@ def queue(
         lifetime=stays.time if stays is not None else 0,
     )
     return history.add_outgoing(change.db, record.id, draft)
+
+
+def _encoded(content: MimiContent) -> bytes:
+    """Return what is sealed: more than fits the largest bucket could be sealed, and never be sent."""
+    try:
+        encoded = encode(content)
+    except ContentError as problem:
+        raise Forbidden("quota", f"the message cannot be sent: {problem}") from None
+    if len(encoded) > MAX_CONTENT:
+        raise Forbidden("quota", "the text is too long here: its topic's name takes up much of the message")
+    return encoded
 
 
 def queue_text(

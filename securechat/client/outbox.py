@@ -18,13 +18,23 @@ import msgspec
 from msgspec import Struct
 
 from securechat.client.change import Change, Changes
-from securechat.client.errors import RefusedByServer
+from securechat.client.errors import RefusedByServer, refusal
 from securechat.client.events import Notice
 from securechat.client.records import counter, set_counter
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
+from securechat.protocol.errors import ProtocolError, RemoteProtocolError
+from securechat.protocol.frames import decode_request
 from securechat.protocol.limits import MAX_BODY, MAX_CHUNK
-from securechat.protocol.messages import UNDECIDED, Answer, Carried, Changing, PutChunk, Uploaded
+from securechat.protocol.messages import (
+    UNDECIDED,
+    Answer,
+    Carried,
+    Changing,
+    PutChunk,
+    SendMessage,
+    Uploaded,
+)
 
 TOO_FAST: Final = frozenset({"limited"})
 """Of the refusals that decide nothing those that are about our pace."""
@@ -46,6 +56,8 @@ SAID_AFTER: Final = 10.0
 
 _COUNTER: Final = "request_name"
 _ENCODER: Final = msgspec.msgpack.Encoder()
+_NOTHING: Final = SendMessage(bytes(16), 0, b"")
+"""To a group that nobody has."""
 
 
 class Purpose(StrEnum):
@@ -60,6 +72,8 @@ class Purpose(StrEnum):
     OFFER = "offer"
     PROPOSE = "propose"
     SEND = "send"
+    NONE = "none"
+    """Takes up the name of a request that could not be sent: names have no gaps."""
 
 
 class StoredRequest(Struct, frozen=True):
@@ -170,10 +184,29 @@ class Outbox:
                 return
             if self._sent != sent:
                 continue  # one before it was refused meanwhile, and has its turn first
-            future = self._session.send_named(request.name, request.body)
+            try:
+                future = self._session.send_named(request.name, request.body)
+            except ProtocolError:
+                if _is_request(request.body):
+                    raise
+                self._refuse(request)
+                continue
             self._sent = request.name
             self._outstanding += 1
             future.add_done_callback(partial(self._on_answer, self._connection, request))
+
+    def _refuse(self, request: StoredRequest) -> None:
+        """Answer a request that no server would take; one that changes nothing goes under its name.
+
+        Left where it is it would keep all later ones from going out, after every restart too.
+        """
+        with self._changes.change() as change:
+            change.db.execute("DELETE FROM upload WHERE request = ?", (request.name,))
+            change.db.execute(
+                "UPDATE request SET purpose = ?, body = ? WHERE name = ?",
+                (Purpose.NONE, encoded(_NOTHING), request.name),
+            )
+            self._answered(change, request, refusal("bad_request"))
 
     def _next(self) -> StoredRequest | None:
         row = self._changes.store.row(
@@ -260,6 +293,15 @@ class Outbox:
 
 def encoded(body: Changing) -> bytes:
     return _ENCODER.encode(body)
+
+
+def _is_request(body: bytes) -> bool:
+    """Whether stored bytes are a request of this protocol."""
+    try:
+        decode_request(body)
+    except RemoteProtocolError:
+        return False
+    return True
 
 
 def store_request(

@@ -125,7 +125,7 @@ def _restart_names(change: Change, high_water: int, groups: Groups) -> None:
                 intents.step_to(db, request.ref, Step.WANTED)
             case Purpose.CLAIM | Purpose.PROPOSE:
                 intents.step_to(db, request.ref, Step.WANTED)
-            case Purpose.COMMIT | Purpose.RECOMMIT | Purpose.OFFER | Purpose.PUBLISH:
+            case Purpose.COMMIT | Purpose.RECOMMIT | Purpose.OFFER | Purpose.PUBLISH | Purpose.NONE:
                 # The staged commit is there and sent again, lost commits are looked for again, and key
                 # packages that may have been handed out are not left a second time.
                 pass

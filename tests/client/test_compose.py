@@ -6,12 +6,21 @@ import pytest
 
 from securechat.client import records
 from securechat.client.change import Changes
-from securechat.client.compose import conversation_for, fold_name, queue_text
+from securechat.client.compose import (
+    MAX_CONTENT,
+    MAX_TEXT,
+    Around,
+    conversation_for,
+    fold_name,
+    queue_text,
+)
 from securechat.client.errors import Forbidden, NotAMember, UnknownConversation
 from securechat.client.events import Kind, Message, Standing
+from securechat.client.work import PADDING
 from securechat.content.message import shown_text
 from securechat.content.mimi import decode, message_id
 from securechat.names import NameRefused
+from securechat.protocol.limits import MAX_BODY
 from tests.client.parts import NOW, a_device, a_store, changes_of
 
 ALICE = a_device("alice")
@@ -22,10 +31,16 @@ def changes(tmp_path: Path) -> Changes:
     return changes_of(a_store(tmp_path))
 
 
-def queue(changes: Changes, text: str, *, state: Standing = Standing.JOINED) -> Message:
+def queue(
+    changes: Changes,
+    text: str,
+    *,
+    state: Standing = Standing.JOINED,
+    around: Around = Around(),  # noqa: B008 (frozen)
+) -> Message:
     with changes.change() as change:
         record = records.insert(change.db, name="#team", kind=Kind.ROOM, state=state, room="mimi://x/r/team")
-        return queue_text(change, ALICE, record, text, now=NOW, key=None)
+        return queue_text(change, ALICE, record, text, now=NOW, key=None, around=around)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +103,23 @@ def test_nothing_and_too_much_are_refused(changes: Changes, text: str) -> None:
     with pytest.raises(Forbidden):
         queue(changes, text)
     assert changes.store.value("SELECT count(*) FROM message") == 0
+
+
+@pytest.mark.parametrize("size", [60_500, 61_440])
+def test_what_would_not_fit_with_its_topic_is_refused_before_it_is_stored(
+    changes: Changes, size: int
+) -> None:
+    """Somebody may have begun a topic with a very long id: an answer there must not stop the account."""
+    far = Around(topic_id=b"\xff" * 4096)
+    with pytest.raises(Forbidden, match=r"too long|cannot be sent"):
+        queue(changes, "x" * size, around=far)
+    assert changes.store.value("SELECT count(*) FROM message") == 0
+    queue(changes, "x" * MAX_TEXT)
+
+
+def test_the_largest_content_fits_the_largest_bucket_sealed() -> None:
+    whole = MAX_CONTENT + 64 + 16  # a signature, and lengths
+    assert whole + PADDING(whole) < MAX_BODY
 
 
 @pytest.mark.parametrize("state", [Standing.INVITED, Standing.LEFT, Standing.REMOVED])

@@ -12,6 +12,7 @@ from securechat.client.errors import Disconnected, RefusedByServer, refusal
 from securechat.client.outbox import Outbox, Parcel, Purpose, StoredRequest, parcel, unanswered, waiting_any
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
+from securechat.protocol.frames import decode_request
 from securechat.protocol.limits import MAX_BODY
 from securechat.protocol.messages import (
     Answer,
@@ -32,12 +33,15 @@ class Desk:
         self.session = NotingSession()
         self.told = Told(a_store(folder))
         self.answers: list[tuple[int, Answer | RefusedByServer]] = []
+        self.asked: list[StoredRequest] = []
         self.failures: list[Exception] = []
         tasks = Tasks(self.failures.append)
         self.outbox = Outbox(self.told.changes, cast(Session, self.session), tasks, self._answered)
 
     def _answered(self, _: Change, request: StoredRequest, answer: Answer | RefusedByServer) -> None:
-        self.answers.append((request.ref, answer))
+        self.asked.append(request)
+        if request.purpose is not Purpose.NONE:
+            self.answers.append((request.ref, answer))
 
     def put(self, text: bytes, *, ref: int = 0, parcels: tuple[Parcel, ...] = ()) -> None:
         with self.told.changes.change() as change:
@@ -234,6 +238,37 @@ async def test_a_lead_that_nobody_can_have_uses_up_no_names(desk: Desk, lie: int
     await a_moment()
 
     assert desk.names == [1]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_no_server_would_take_is_answered_here_and_stops_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    """Its name is used up all the same, for the server takes names without gaps."""
+    send = desk.session.send_named
+
+    def refusing(name: int, body: bytes) -> "asyncio.Future[Answer]":
+        decode_request(body)
+        return send(name, body)
+
+    monkeypatch.setattr(desk.session, "send_named", refusing)
+    if at_once:
+        desk.outbox.online(high_water=0)
+    desk.put(b"x" * (MAX_BODY + 1), ref=7)
+    desk.put(b"good", ref=8)
+    desk.outbox.online(high_water=0)
+    await a_moment()
+
+    ref, answer = desk.answers[0]
+    assert len(desk.answers) == 1
+    assert (ref, isinstance(answer, RefusedByServer)) == (7, True)
+    assert desk.names[-2:] == [1, 2]
+    for future in desk.session.futures[-2:]:
+        future.set_result(Appended(1))
+    await a_moment()
+    assert desk.unanswered == 0
+    kept = [request.purpose for request in desk.asked]
+    assert kept == [Purpose.SEND, Purpose.NONE, Purpose.SEND]
 
 
 def put_and_fail(desk: Desk) -> None:

@@ -29,6 +29,24 @@ def disappear(db: apsw.Connection, conversation: int, local_id: int, mimi_id: by
     db.execute("DELETE FROM receipt WHERE message = ?", (local_id,))
 
 
+def drop_orphans(db: apsw.Connection, conversation: int) -> None:
+    """Send nothing that we said about messages of ours that never left: a change would tell their words."""
+    db.execute(
+        "UPDATE message AS m SET state = 'refused', code = 'withdrawn', content = x''"
+        " WHERE m.conversation = ? AND m.state = 'queued' AND m.sealed IS NULL AND m.own = 1 AND m.hidden = 1"
+        " AND EXISTS (SELECT 1 FROM message AS t WHERE t.conversation = m.conversation"
+        " AND t.mimi_id = m.about AND t.own = 1 AND t.state = 'refused')",
+        (conversation,),
+    )
+
+
+def drop_orphans_of(db: apsw.Connection, local_id: int) -> None:
+    """As above, in a message's conversation."""
+    row = db.execute("SELECT conversation FROM message WHERE id = ?", (local_id,)).fetchone()
+    if row is not None:
+        drop_orphans(db, row[0])
+
+
 def _blank(db: apsw.Connection, conversation: int, local_id: int, mimi_id: bytes) -> None:
     # What is on its way keeps its content: it may have to be sealed anew. It goes once it is sent.
     blank = "content = CASE WHEN state = 'queued' THEN content ELSE x'' END"

@@ -11,6 +11,7 @@ from typing import Final
 import apsw
 from msgspec import Struct
 
+from securechat.client import forgetting
 from securechat.client.doubt import KNOWN
 from securechat.client.events import Message, MessageKind, MessageState
 from securechat.client.rows import SELECT, Row, messages_of
@@ -273,12 +274,14 @@ def sealed_as(db: apsw.Connection, local_id: int) -> bytes | None:
 def unseal(db: apsw.Connection, local_id: int) -> None:
     """Put a message back: its ciphertext was refused for good, its content is sealed anew (rules.md A)."""
     db.execute("UPDATE message SET sealed = NULL WHERE id = ? AND state = 'queued'", (local_id,))
+    forgetting.drop_orphans_of(db, local_id)
 
 
 def unseal_all(db: apsw.Connection, conversation: int) -> None:
     db.execute(
         "UPDATE message SET sealed = NULL WHERE conversation = ? AND state = 'queued'", (conversation,)
     )
+    forgetting.drop_orphans(db, conversation)
 
 
 def mark_sent(db: apsw.Connection, local_id: int, *, sequence: int, now: int = 0) -> Message | None:
@@ -314,7 +317,9 @@ def withdraw_unsent(db: apsw.Connection, local_id: int) -> bool:
         " WHERE id = ? AND state = 'queued' AND sealed IS NULL",
         (local_id,),
     )
-    return bool(db.changes())
+    unsent = bool(db.changes())
+    forgetting.drop_orphans_of(db, local_id)
+    return unsent
 
 
 def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | None:
@@ -322,7 +327,10 @@ def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | Non
         "UPDATE message SET state = 'refused', code = ?, sealed = NULL WHERE id = ? AND state = 'queued'",
         (code, local_id),
     )
-    return message(db, local_id) if db.changes() else None
+    if not db.changes():
+        return None
+    forgetting.drop_orphans_of(db, local_id)
+    return message(db, local_id)
 
 
 def own_sealed(db: apsw.Connection, conversation: int, sealed: bytes) -> int | None:

@@ -1,0 +1,94 @@
+"""What a person says about their own messages, before and after these have left the machine."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from securechat.client import history, queued
+from securechat.client.engine import Engine
+from securechat.client.groups import Groups
+from securechat.client.talk import Talk
+from tests.client.parts import NOW
+from tests.client.spoken import Spoken
+
+
+class Speaking(Spoken):
+    """Alice, who speaks in the room; nothing leaves unless the test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        engine = SimpleNamespace(
+            store=self.store,
+            changes=self.changes,
+            device=self.device,
+            groups=Groups(self.device),
+            clock=lambda: float(NOW),
+            connected=None,
+        )
+        self.talk = Talk(cast(Engine, engine))
+
+    def to_seal(self) -> list[int]:
+        return [each.local_id for each in history.to_seal(self.store.db, self.record.id, limit=99)]
+
+    def seals_all(self) -> list[int]:
+        """Everything that waits is in flight."""
+        waiting = self.to_seal()
+        with self.changes.change() as change:
+            for local_id in waiting:
+                history.mark_sealed(change.db, local_id, sealed=local_id.to_bytes(32, "big"), epoch=1)
+        return waiting
+
+    def acknowledges(self, *local_ids: int) -> None:
+        with self.changes.change() as change:
+            for place, local_id in enumerate(local_ids, 1):
+                history.mark_sent(change.db, local_id, sequence=place, now=NOW)
+
+    def seals_anew(self, *local_ids: int) -> None:
+        """The server had refused them as too late."""
+        with self.changes.change() as change:
+            for local_id in local_ids:
+                history.unseal(change.db, local_id)
+
+    def refuses(self, local_id: int, code: str = "quota") -> None:
+        with self.changes.change() as change:
+            queued.refuse_one(change, local_id, code, "no")
+
+
+@pytest.fixture
+def alice(tmp_path: Path) -> Speaking:
+    return Speaking(tmp_path)
+
+
+def test_of_what_is_deleted_before_it_left_nothing_leaves(alice: Speaking) -> None:
+    """L-04: neither its words nor those that it was changed to; a reaction to it says nothing either."""
+    said = alice.talk.send("#team", "canary one")
+    alice.talk.edit("#team", said.id, "canary two")
+    alice.talk.react("#team", said.id, "👍")
+    other = alice.talk.send("#team", "another")
+
+    assert alice.talk.delete("#team", said.id).deleted
+    assert alice.to_seal() == [other.local_id]
+    assert alice.everywhere("canary") == []
+
+
+def test_a_change_in_flight_does_not_go_again_once_its_message_is_deleted_unsent(alice: Speaking) -> None:
+    """Both were too late; the message came back first and was deleted before the change did."""
+    said = alice.talk.send("#team", "canary one")
+    alice.talk.edit("#team", said.id, "canary two")
+    first, change = alice.seals_all()
+    alice.seals_anew(first)
+    alice.talk.delete("#team", said.id)
+    alice.seals_anew(change)
+
+    assert alice.to_seal() == []
+    assert alice.everywhere("canary") == []
+
+
+def test_a_change_of_what_the_server_refused_does_not_go(alice: Speaking) -> None:
+    said = alice.talk.send("#team", "one")
+    alice.seals_all()
+    alice.talk.edit("#team", said.id, "two")
+    alice.refuses(said.local_id)
+    assert alice.to_seal() == []

@@ -39,6 +39,14 @@ class Device:
         return user_uri(self.domain, self.user)
 
     @property
+    def account_key(self) -> bytes:
+        """The key that certifies us, as every member sees it."""
+        credential = self.identity.credential
+        return (
+            read_identity(credential.identity).account_key if isinstance(credential, BasicCredential) else b""
+        )
+
+    @property
     def client_uri(self) -> str:
         return client_uri(self.domain, self.client)
 

@@ -1,9 +1,10 @@
 """What is said about another message: changes, withdrawals, reactions, votes, the end of a poll.
 
 Two steps, apart: what is *judged*, by a table of checks for each kind, from what is said, by whom and of
-what; and what is then *done* to the store. Who counts is the user that MLS proves, on any device. What comes
-before its message waits for it (`said_of`); what comes later takes the place of what came before, in
-the order of the log, which is the same for everybody.
+what; and what is then *done* to the store. Who counts is the account that MLS proves, on any device: the
+name and the key, for a name alone is what a server gives out. What comes before its message waits for it
+(`said_of`); what comes later takes the place of what came before, in the order of the log, which is the
+same for everybody.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from securechat.client.change import Change
 from securechat.client.events import MessageChanged, MessageKind, MessageState, Standing
 from securechat.client.records import ConversationRecord
 from securechat.client.rows import poll_of
-from securechat.client.said_of import Told
+from securechat.client.said_of import Told, is_of
 from securechat.content.mimi import decode
 from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words, said
 from securechat.names import parse_user_uri
@@ -40,11 +41,12 @@ class Verdict(StrEnum):
 
 
 class TakesBack(Struct, frozen=True):
-    """A withdrawal of a reaction: to what, of which id, and whose that is."""
+    """A withdrawal of a reaction: to what, of which id, and whose that is (the name, and the account key)."""
 
     target: bytes
     reaction: bytes
     sender: str
+    account_key: bytes = b""
 
 
 About = Changes | Withdraws | Reacts | Votes | Closes
@@ -62,6 +64,8 @@ class Target(Struct, frozen=True):
     content: bytes
     closed: int = 0
     """The place in the log from which on it takes no votes; 0: it does, -1: not known yet."""
+    account_key: bytes = b""
+    """Of who said it; empty: of before this was kept."""
 
 
 class Case(Struct, frozen=True):
@@ -72,6 +76,10 @@ class Case(Struct, frozen=True):
     target: Target | None
     sequence: int = 0
     """Where in the log it was said; 0 if that is not known yet."""
+    keys: tuple[bytes, ...] = ()
+    """Of the sender, as of `Told`."""
+    before: bytes = b""
+    """The account key under which this user has reacted to it or voted before."""
 
 
 Check = Callable[[Case], Verdict | None]
@@ -83,13 +91,22 @@ def is_here(case: Case) -> Verdict | None:
 
 def is_the_author(case: Case) -> Verdict | None:
     """Section "Rendering and authorization of edits and deletes": nobody but its sender may."""
-    author = case.target.sender if case.target is not None else ""
-    return None if author == case.sender else Verdict.NOT_AUTHOR
+    target = case.target
+    if target is None or target.sender != case.sender:
+        return Verdict.NOT_AUTHOR
+    return None if is_of(target.account_key, case.keys) else Verdict.NOT_AUTHOR
 
 
 def is_own_reaction(case: Case) -> Verdict | None:
-    own = isinstance(case.meant, TakesBack) and case.meant.sender == case.sender
-    return None if own else Verdict.NOT_AUTHOR
+    meant = case.meant
+    if not isinstance(meant, TakesBack) or meant.sender != case.sender:
+        return Verdict.NOT_AUTHOR
+    return None if is_of(meant.account_key, case.keys) else Verdict.NOT_AUTHOR
+
+
+def is_own_voice(case: Case) -> Verdict | None:
+    """Who comes by a name that another key had puts nothing in the place of what that one said."""
+    return None if is_of(case.before, case.keys) else Verdict.NOT_AUTHOR
 
 
 def is_still_said(case: Case) -> Verdict | None:
@@ -121,9 +138,9 @@ def is_open(case: Case) -> Verdict | None:
 CHECKS: Final[dict[type, tuple[Check, ...]]] = {
     Changes: (is_here, is_the_author, is_still_said, is_text),
     Withdraws: (is_here, is_the_author, is_still_said),
-    Reacts: (is_here, is_still_said),
+    Reacts: (is_own_voice, is_here, is_still_said),
     TakesBack: (is_own_reaction,),
-    Votes: (is_here, is_still_said, is_in_the_poll, is_open),
+    Votes: (is_own_voice, is_here, is_still_said, is_in_the_poll, is_open),
     Closes: (is_here, is_the_author, is_still_said, is_a_poll, is_open),
 }
 """What is said -> what it has to stand, in this order."""
@@ -142,7 +159,8 @@ def take(change: Change, record: ConversationRecord, about: About, told: Told, *
     db = change.db
     meant = _meant(db, record.id, about)
     target = find(db, record.id, meant.target)
-    verdict = judge(Case(meant, told.sender, target, told.sequence))
+    before = _before(db, record.id, meant, told, target)
+    verdict = judge(Case(meant, told.sender, target, told.sequence, told.keys, before))
     if verdict is Verdict.WAIT:
         _wait(db, record.id, about, told)
     elif verdict is Verdict.TAKE:
@@ -226,6 +244,7 @@ def note(change: Change, record: ConversationRecord, about: About, told: Told, *
             epoch=record.epoch,
             code=code,
             about=about.target,
+            account_key=told.key,
         ),
     )
 
@@ -234,13 +253,13 @@ def find(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | Non
     """Return the message of this id, or whose last change has it."""
     for column in ("mimi_id", "version"):
         row = db.execute(
-            "SELECT id, mimi_id, sender, kind, deleted, content, closed FROM message"  # noqa: S608 (one of two)
-            f" WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
+            "SELECT id, mimi_id, sender, kind, deleted, content, closed, account_key"  # noqa: S608 (one of two)
+            f" FROM message WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
             (conversation, mimi_id),
         ).fetchone()
         if row is not None:
-            local_id, known_id, sender, kind, deleted, content, closed = row
-            return Target(local_id, known_id, sender, kind, bool(deleted), content, closed)
+            local_id, known_id, sender, kind, deleted, content, closed, key = row
+            return Target(local_id, known_id, sender, kind, bool(deleted), content, closed, key)
     return None
 
 
@@ -248,8 +267,18 @@ def _meant(db: apsw.Connection, conversation: int, about: About) -> Meant:
     """Tell the withdrawal of a reaction from that of a message, and a version of a message from it."""
     if isinstance(about, Withdraws):
         reaction = said_of.reaction_of(db, conversation, about.target)
-        return about if reaction is None else TakesBack(reaction[0], about.target, reaction[1])
+        if reaction is not None:
+            target, sender, key = reaction
+            return TakesBack(target, about.target, sender, key)
     return about
+
+
+def _before(db: apsw.Connection, conversation: int, meant: Meant, told: Told, target: Target | None) -> bytes:
+    """Return the account key under which the sender has reacted or voted there before."""
+    if not isinstance(meant, Reacts | Votes):
+        return b""
+    place = target.mimi_id if target is not None else meant.target
+    return said_of.said_under(db, conversation, place, told.sender, vote=isinstance(meant, Votes))
 
 
 def _wait(db: apsw.Connection, conversation: int, about: About, told: Told) -> None:

@@ -58,6 +58,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     about: bytes | None = None
     thread: str = ""
     lifetime: int = 0
+    account_key: bytes = b""
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
@@ -80,12 +81,15 @@ class Arrival(Struct, frozen=True, kw_only=True):
     mentions_me: bool = False
     lifetime: int = 0
     expires: int = 0
+    account_key: bytes = b""
+    """Of the device that said it, as MLS proves it."""
 
 
 def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Message:
     db.execute(
         "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, key, kind,"
-        " hidden, about, thread, lifetime) VALUES (?, ?, ?, 1, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " hidden, about, thread, lifetime, account_key)"
+        " VALUES (?, ?, ?, 1, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation,
             draft.mimi_id,
@@ -99,6 +103,7 @@ def add_outgoing(db: apsw.Connection, conversation: int, draft: Draft) -> Messag
             draft.about,
             draft.thread,
             draft.lifetime,
+            draft.account_key,
         ),
     )
     return message(db, db.last_insert_rowid())
@@ -109,8 +114,8 @@ def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Me
     unreadable = arrival.state is MessageState.UNREADABLE
     db.execute(
         "INSERT INTO message (conversation, mimi_id, sender, own, state, content, text, timestamp, sequence,"
-        " epoch, code, verified, kind, hidden, about, thread, mentions_me, lifetime, expires)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " epoch, code, verified, kind, hidden, about, thread, mentions_me, lifetime, expires, account_key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (conversation, mimi_id) DO NOTHING",
         (
             conversation,
@@ -132,6 +137,7 @@ def add_received(db: apsw.Connection, conversation: int, arrival: Arrival) -> Me
             int(arrival.mentions_me),
             arrival.lifetime,
             arrival.expires,
+            arrival.account_key,
         ),
     )
     return message(db, db.last_insert_rowid()) if db.changes() else None
@@ -353,16 +359,6 @@ def own_at(db: apsw.Connection, conversation: int, sequence: int) -> bytes | Non
         (conversation, sequence),
     ).fetchone()
     return None if row is None else row[0]
-
-
-def own_between(db: apsw.Connection, conversation: int, after: int, last: int) -> int:
-    """Return how many places after one of the log, up to another, hold messages of ours."""
-    row = db.execute(
-        "SELECT count(*) FROM message"
-        " WHERE conversation = ? AND sequence > ? AND sequence <= ? AND own = 1 AND state = 'sent'",
-        (conversation, after, last),
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _count(db: apsw.Connection, condition: str, argument: str | int) -> int:

@@ -180,13 +180,7 @@ def _keep(
         sequence=entry.sequence,
         epoch=entry.epoch,
         verified=KNOWN if contacts.is_pinned(change.db, credential) else CHANGED,
-    )
-    told = Told(
-        sender=sender,
-        mimi_id=mimi_id,
-        timestamp=entry.time,
-        content=opened.content,
-        sequence=entry.sequence,
+        account_key=credential.account_key,
     )
     what = said(content, domain=device.domain)
     code = _why_not_shown(record, group, uri)
@@ -195,7 +189,7 @@ def _keep(
             _take_note(change, record, entry, sender, what)
         return
     if not code and isinstance(what, Changes | Withdraws | Reacts | Votes | Closes):
-        verdict = follow_ups.take(change, record, what, told, me=device.user_uri)
+        verdict = follow_ups.take(change, record, what, _told(arrival, mimi_id, credential.account_keys), me=device.user_uri)
         code = verdict if verdict in NOTED else ""
         if not code:
             return
@@ -207,6 +201,17 @@ def _keep(
             change.tell(NotShown(record.name, sender, entry.epoch, code))
     elif isinstance(what, Words | Asks | Hands | SetsTimer):
         _show(change, device, record, content, what, arrival, has_few=_has_few(group))
+
+
+def _told(arrival: history.Arrival, mimi_id: bytes, keys: tuple[bytes, ...]) -> Told:
+    return Told(
+        sender=arrival.sender,
+        keys=keys,
+        mimi_id=mimi_id,
+        timestamp=arrival.timestamp,
+        content=arrival.content,
+        sequence=arrival.sequence,
+    )
 
 
 def _show(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import apsw
 
-from securechat.client import history, log_chain
+from securechat.client import log_chain, places
 from securechat.client.records import ConversationRecord
 from securechat.membership.chain import MAX_ENDS, LogEnd, read_mark
 from securechat.membership.room import LOG_ENDS_EXTENSION
@@ -28,7 +28,7 @@ def close(db: apsw.Connection, record: ConversationRecord, tree: RatchetTree, *,
     :param sure: whether everybody who has left it has read the same before the commit
     """
     chain = log_chain.present(db, record.id)
-    if history.own_between(db, record.id, record.cursor - chain.count, record.cursor):
+    if places.own_between(db, record.id, record.cursor - chain.count, record.cursor):
         for row, _ in _to_tell(db, record, tree):
             db.execute("UPDATE log_end SET told = 1 WHERE id = ?", (row,))
     value = chain.value if sure else b""

@@ -72,3 +72,13 @@ def mark_between(db: apsw.Connection, conversation: int, code: str, *, first: in
         (code, conversation, first, last),
     )
     return db.changes()
+
+
+def own_between(db: apsw.Connection, conversation: int, after: int, last: int) -> int:
+    """Return how many places after one of the log, up to another, hold messages of ours."""
+    row = db.execute(
+        "SELECT count(*) FROM message"
+        " WHERE conversation = ? AND sequence > ? AND sequence <= ? AND own = 1 AND state = 'sent'",
+        (conversation, after, last),
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -152,7 +152,7 @@ class Reader:
             missing = self._chain_on(change, record, gap)
         else:
             missing = (
-                gap.last - record.cursor - history.own_between(change.db, record.id, record.cursor, gap.last)
+                gap.last - record.cursor - places.own_between(change.db, record.id, record.cursor, gap.last)
             )
             self._start_over(change, record)
         if missing:

@@ -28,14 +28,25 @@ LONG_AGO: Final = 1
 class Told(Struct, frozen=True, kw_only=True):
     """By whom and when it was said (seconds since 1970), its id, and its content as it was sealed.
 
-    ``sequence`` is its place in the log; 0 of our own words, which have none yet.
+    ``sequence`` is its place in the log; 0 of our own words, which have none yet. ``keys`` are the sender's
+    account key and, behind it, those that it was rotated from.
     """
 
     sender: str
+    keys: tuple[bytes, ...] = ()
     mimi_id: bytes
     timestamp: int
     content: bytes
     sequence: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return self.keys[0] if self.keys else b""
+
+
+def is_of(key: bytes, keys: tuple[bytes, ...]) -> bool:
+    """Whether what was said under an account key is of who has these; empty: the name alone decides."""
+    return not key or key in keys
 
 
 def put_reactions(
@@ -43,7 +54,9 @@ def put_reactions(
 ) -> None:
     """Keep what somebody reacts with; said again it changes its id only."""
     if reacts.instead_of is not None:
-        drop_reaction(db, conversation, reacts.instead_of, told.sender)
+        known = reaction_of(db, conversation, reacts.instead_of)
+        if known is not None and is_of(known[2], told.keys):
+            drop_reaction(db, conversation, reacts.instead_of, told.sender)
     row = db.execute(
         "SELECT count(*) FROM reaction WHERE conversation = ? AND target = ? AND sender = ?",
         (conversation, reacts.target, told.sender),
@@ -59,9 +72,9 @@ def put_reactions(
             continue
         room -= 1
         db.execute(
-            "INSERT INTO reaction (conversation, target, sender, text, mimi_id, waiting)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (conversation, reacts.target, told.sender, text, told.mimi_id, int(waiting)),
+            "INSERT INTO reaction (conversation, target, sender, text, mimi_id, waiting, account_key)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (conversation, reacts.target, told.sender, text, told.mimi_id, int(waiting), told.key),
         )
     if waiting:
         _keep_last(db, "reaction", conversation, told.sender)
@@ -74,13 +87,24 @@ def drop_reaction(db: apsw.Connection, conversation: int, mimi_id: bytes, sender
     )
 
 
-def reaction_of(db: apsw.Connection, conversation: int, mimi_id: bytes) -> tuple[bytes, str] | None:
-    """Return what a reaction is to, and whose it is."""
+def reaction_of(db: apsw.Connection, conversation: int, mimi_id: bytes) -> tuple[bytes, str, bytes] | None:
+    """Return what a reaction is to, and whose it is: the name, and the account key."""
     row = db.execute(
-        "SELECT target, sender FROM reaction WHERE conversation = ? AND mimi_id = ? LIMIT 1",
+        "SELECT target, sender, account_key FROM reaction WHERE conversation = ? AND mimi_id = ? LIMIT 1",
         (conversation, mimi_id),
     ).fetchone()
-    return None if row is None else (row[0], row[1])
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def said_under(db: apsw.Connection, conversation: int, target: bytes, sender: str, *, vote: bool) -> bytes:
+    """Return the account key under which a user has voted or reacted there before; empty if it has not."""
+    table = "vote" if vote else "reaction"
+    row = db.execute(
+        f"SELECT account_key FROM {table} WHERE conversation = ? AND target = ? AND sender = ?"  # noqa: S608
+        " ORDER BY id LIMIT 1",
+        (conversation, target, sender),
+    ).fetchone()
+    return b"" if row is None else row[0]
 
 
 def own_reaction(
@@ -101,7 +125,8 @@ def put_vote(db: apsw.Connection, conversation: int, votes: Votes, told: Told, *
     """
     numbers = bytes(votes.numbers)
     db.execute(
-        "INSERT INTO vote (conversation, target, sender, numbers, waiting, placed) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO vote (conversation, target, sender, numbers, waiting, placed, account_key)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (conversation, target, sender) DO UPDATE SET numbers = excluded.numbers,"
         " placed = CASE WHEN ? THEN excluded.placed ELSE placed END",
         (
@@ -111,6 +136,7 @@ def put_vote(db: apsw.Connection, conversation: int, votes: Votes, told: Told, *
             numbers,
             int(waiting),
             numbers if told.sequence else b"",
+            told.key,
             told.sequence > 0,
         ),
     )
@@ -159,14 +185,17 @@ def put_early(
 ) -> None:
     """Keep the last change of a message that is not here yet; nothing changes a withdrawn one."""
     db.execute(
-        "INSERT INTO early_change (conversation, target, sender, mimi_id, content, timestamp, withdraws)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (conversation, target, sender) DO UPDATE SET"
+        "INSERT INTO early_change"
+        " (conversation, target, sender, account_key, mimi_id, content, timestamp, withdraws)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (conversation, target, sender, account_key) DO UPDATE SET"
         " mimi_id = excluded.mimi_id, content = excluded.content, timestamp = excluded.timestamp,"
         " withdraws = excluded.withdraws WHERE withdraws = 0",
         (
             conversation,
             about.target,
             told.sender,
+            told.key,
             told.mimi_id,
             told.content,
             told.timestamp,
@@ -179,15 +208,15 @@ def put_early(
 def take_early(db: apsw.Connection, conversation: int, target: bytes) -> list[Told]:
     """Return, and forget, the changes that waited for a message."""
     rows: Any = db.execute(
-        "SELECT sender, mimi_id, timestamp, content FROM early_change"
+        "SELECT sender, account_key, mimi_id, timestamp, content FROM early_change"
         " WHERE conversation = ? AND target = ? ORDER BY id",
         (conversation, target),
     ).fetchall()
     if rows:
         db.execute("DELETE FROM early_change WHERE conversation = ? AND target = ?", (conversation, target))
     return [
-        Told(sender=row[0], mimi_id=row[1], timestamp=row[2], content=row[3], sequence=LONG_AGO)
-        for row in rows
+        Told(sender=sender, keys=(key,), mimi_id=mimi_id, timestamp=when, content=content, sequence=LONG_AGO)
+        for sender, key, mimi_id, when, content in rows
     ]
 
 

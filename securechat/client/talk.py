@@ -269,6 +269,7 @@ class Talk:
         told = Told(
             sender=self._engine.device.user,
             mimi_id=bytes.fromhex(queued.id),
+            keys=(self._engine.device.account_key,),
             timestamp=self._now,
             content=b"",
         )

@@ -86,9 +86,14 @@ class ClientCredential(WireStruct, frozen=True):
         """The local part of the client's URI."""
         return parse_client_uri(self.client).name
 
+    @property
+    def account_keys(self) -> tuple[bytes, ...]:
+        """The account's present key, and behind it those that it was rotated from."""
+        return (self.account_key, *(step.old_key for step in self.rotations))
+
     def descends_from(self, account_key: bytes) -> bool:
         """Whether ``account_key`` is this account's present key or one it was rotated from."""
-        return account_key == self.account_key or any(step.old_key == account_key for step in self.rotations)
+        return account_key in self.account_keys
 
 
 def new_local_id() -> str:

@@ -57,6 +57,9 @@ class Spoken:
         content = message.poll(PollAsked("Tea?", options), self.frame(sender))
         return self.keeps(sender, content, text="Tea?", kind=MessageKind.POLL)
 
+    def key_of(self, sender: str) -> bytes:
+        return self.device.account_key if sender == "alice" else sender.encode().ljust(32, b"\0")
+
     def keeps(
         self,
         sender: str,
@@ -79,6 +82,7 @@ class Spoken:
             sequence=1,
             epoch=1,
             kind=kind,
+            account_key=self.key_of(sender),
         )
         with self.changes.change() as change:
             kept = history.add_received(change.db, self.record.id, arrival)
@@ -90,8 +94,11 @@ class Spoken:
     def id_of(self, sender: str, content: MimiContent) -> bytes:
         return message_id(encode(content), sender_uri=self.device.uri_of(sender), room_uri=ROOM)
 
-    def comes(self, sender: str, content: MimiContent, *, sequence: int = 0) -> Verdict:
-        """Words about a message come from the log, at its end or at this place."""
+    def comes(self, sender: str, content: MimiContent, *, sequence: int = 0, key: bytes = b"") -> Verdict:
+        """Words about a message come from the log, at its end or at this place.
+
+        :param key: of the sender's account, if it is not the one that we know
+        """
         self._sequence = sequence or self._sequence + 1
         about = said(content, domain=DOMAIN)
         assert isinstance(about, Changes | Withdraws | Reacts | Votes | Closes)
@@ -101,6 +108,7 @@ class Spoken:
             timestamp=NOW + 5,
             content=encode(content),
             sequence=self._sequence,
+            keys=(key or self.key_of(sender),),
         )
         with self.changes.change() as change:
             return follow_ups.take(change, self.record, about, told, me=self.device.user_uri)
@@ -130,7 +138,8 @@ class Spoken:
         about = said(content, domain=DOMAIN)
         assert isinstance(about, Votes | Closes)
         encoded, mimi_id = encode(content), self.id_of("alice", content)
-        told = Told(sender="alice", mimi_id=mimi_id, timestamp=NOW, content=b"")
+        key = self.key_of("alice")
+        told = Told(sender="alice", keys=(key,), mimi_id=mimi_id, timestamp=NOW, content=b"")
         draft = history.Draft(
             sender="alice",
             text="",
@@ -140,6 +149,7 @@ class Spoken:
             kind=history.FOLLOW_UP,
             hidden=True,
             about=target,
+            account_key=key,
         )
         with self.changes.change() as change:
             queued = history.add_outgoing(change.db, self.record.id, draft)

@@ -119,6 +119,54 @@ def test_nobody_changes_or_withdraws_what_another_wrote(room: Spoken) -> None:
     assert len(room.now(first).reactions) == 1
 
 
+FALSE = b"another key, certified for the same name"
+
+
+def test_d_04_who_comes_by_anothers_name_changes_nothing_that_was_said_under_it(room: Spoken) -> None:
+    """A server that lets a name be taken again, and a member who adds it: the keys are others."""
+    first = room.hears("bob", "I owe you nothing")
+    waits = b"\x01" + bytes(31)
+    liked = room.reacts("bob", first, "👍")
+    for target in (first, waits):
+        room.edits("bob", target, "true")
+    frame = room.frame("bob")
+    changed = framed(text_part("I owe you 100"), frame, replaces=first)
+    again = message.reaction("👎", room.frame("bob", first))
+    for content in (
+        changed,
+        message.withdrawal(first, frame),
+        message.withdrawal(liked, frame),
+        again,
+    ):
+        assert room.comes("bob", content, key=FALSE) is Verdict.NOT_AUTHOR
+    now = room.now(first)
+    assert (now.text, [each.text for each in now.reactions]) == ("true", ["👍"])
+
+
+def test_d_04_a_vote_stays_with_the_key_that_cast_it(room: Spoken) -> None:
+    poll = room.hears_poll("alice", "green", "black")
+    room.votes("bob", poll, 1)
+    other = message.vote((2,), room.frame("bob", poll))
+    assert room.comes("bob", other, key=FALSE) is Verdict.NOT_AUTHOR
+    assert voters(room, poll) == [("bob",), ()]
+
+
+def test_d_04_two_keys_of_one_name_wait_each_for_itself(room: Spoken) -> None:
+    later = framed(text_part("lnch?"), room.frame("bob"))
+    first = room.id_of("bob", later)
+    room.edits("bob", first, "lunch?")
+    room.comes("bob", message.withdrawal(first, room.frame("bob")), key=FALSE)
+    room.keeps("bob", later, text="lnch?")
+    assert room.now(first).text == "lunch?"
+
+
+def test_an_account_whose_key_was_rotated_changes_what_it_said_before() -> None:
+    old, new = b"old", b"new"
+    said_then = Target(7, ID, "bob", "text", deleted=False, content=b"", account_key=old)
+    assert judge(Case(CHANGE, "bob", said_then, keys=(new, old))) is Verdict.TAKE
+    assert judge(Case(CHANGE, "bob", said_then, keys=(new,))) is Verdict.NOT_AUTHOR
+
+
 def test_a_withdrawn_messages_words_are_nowhere_in_the_store(room: Spoken) -> None:
     """L-04: not in a row, not in its content, not in the index of words, not in what waited."""
     first = room.hears("bob", "canary-one")

@@ -53,7 +53,7 @@ class Speaking(Spoken):
 
     def refuses(self, local_id: int, code: str = "quota") -> None:
         with self.changes.change() as change:
-            queued.refuse_one(change, local_id, code, "no")
+            queued.refuse_one(change, self.record.id, local_id, code, "no")
 
 
 @pytest.fixture

@@ -54,10 +54,11 @@ def _blank(db: apsw.Connection, conversation: int, local_id: int, mimi_id: bytes
         f"UPDATE message SET text = '', mentions_me = 0, version = NULL, {blank} WHERE id = ?",  # noqa: S608
         (local_id,),
     )
-    # Our own words about it: its changes hold them too.
+    # Our own words about it: its changes hold them too. A withdrawal holds none, and a server that was
+    # restored may need it again.
     db.execute(
         f"UPDATE message SET text = '', deleted = 1, {blank}"  # noqa: S608 (a constant)
-        " WHERE conversation = ? AND about = ? AND own = 1 AND hidden = 1",
+        " WHERE conversation = ? AND about = ? AND own = 1 AND hidden = 1 AND kind <> 'withdrawal'",
         (conversation, mimi_id),
     )
     for table in ("reaction", "vote", "early_change"):

@@ -22,6 +22,8 @@ RECEIPT: Final = "receipt"
 TYPING: Final = "typing"
 FOLLOW_UP: Final = "follow_up"
 """The kind of our own words about a message."""
+WITHDRAWAL: Final = "withdrawal"
+"""The kind of those that take it, or a reaction to it, back: they hold no words."""
 
 _PASSING: Final = "('receipt', 'typing')"
 """Kinds of ours that are no words of a person."""

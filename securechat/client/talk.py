@@ -264,7 +264,8 @@ class Talk:
         about: follow_ups.About,
     ) -> Message:
         """Queue words about a message, and let them count here as they will everywhere."""
-        written = Written(content=content, kind=history.FOLLOW_UP, hidden=True, about=target.mimi_id)
+        kind = history.WITHDRAWAL if isinstance(about, Withdraws) else history.FOLLOW_UP
+        written = Written(content=content, kind=kind, hidden=True, about=target.mimi_id)
         queued = queue(change, self._engine.device, record, written, now=self._now)
         told = Told(
             sender=self._engine.device.user,

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from securechat.client import history, queued
+from securechat.client import history, places, queued
 from securechat.client.engine import Engine
 from securechat.client.groups import Groups
 from securechat.client.talk import Talk
@@ -92,3 +92,18 @@ def test_a_change_of_what_the_server_refused_does_not_go(alice: Speaking) -> Non
     alice.talk.edit("#team", said.id, "two")
     alice.refuses(said.local_id)
     assert alice.to_seal() == []
+
+
+def test_n_03_a_withdrawal_that_a_restored_server_has_lost_is_sent_again(alice: Speaking) -> None:
+    """Who had not fetched it would keep the words; they stay gone here, and its changes are not sent again."""
+    said = alice.talk.send("#team", "canary one")
+    alice.talk.edit("#team", said.id, "canary two")
+    alice.acknowledges(*alice.seals_all())
+    alice.talk.delete("#team", said.id)
+    (withdrawal,) = alice.seals_all()
+    with alice.changes.change() as change:
+        history.mark_sent(change.db, withdrawal, sequence=3, now=NOW)
+        places.queue_again(change.db, alice.record.id, first=1, last=3)
+
+    assert alice.to_seal() == [withdrawal]
+    assert alice.everywhere("canary") == []

@@ -25,6 +25,9 @@ FOLLOW_UP: Final = "follow_up"
 WITHDRAWAL: Final = "withdrawal"
 """The kind of those that take it, or a reaction to it, back: they hold no words."""
 
+TIMER: Final = "timer"
+"""The kind of a line that sets how long messages stay; shown as a text, and never changed."""
+
 _PASSING: Final = "('receipt', 'typing')"
 """Kinds of ours that are no words of a person."""
 

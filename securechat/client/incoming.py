@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
-from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, records
+from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, timers
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.doubt import CHANGED, KNOWN
@@ -62,13 +62,13 @@ from securechat.text import sanitise
 NOTED: Final = frozenset({Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE})
 """Verdicts that are kept with what they are about; of the others nothing is left to be told."""
 
-KINDS: Final[dict[type, MessageKind]] = {
+KINDS: Final[dict[type, str]] = {
     Words: MessageKind.TEXT,
     Asks: MessageKind.POLL,
     Hands: MessageKind.FILE,
-    SetsTimer: MessageKind.TEXT,
+    SetsTimer: history.TIMER,
 }
-"""What is said -> what kind of message it is."""
+"""What is said -> the kind of its row."""
 
 
 def keep_unreadable(
@@ -241,7 +241,7 @@ def _show(
     if kept is None:
         return
     if isinstance(what, SetsTimer):
-        records.update(change.db, record.id, expires_after=what.seconds)
+        timers.came(change.db, record.id, what.seconds)
     if record.state is Standing.JOINED:
         change.tell(MessageReceived(kept))
     if has_few and not arrival.own:

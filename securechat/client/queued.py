@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from securechat.client import follow_ups, history
+from securechat.client import follow_ups, history, timers
 from securechat.client.change import Change
 from securechat.client.events import MessageRefused, Notice
 
@@ -20,6 +20,7 @@ def refuse_one(change: Change, conversation: int, local_id: int, code: str, text
     if refused is None:
         return
     if not history.is_hidden(change.db, local_id):
+        timers.apply(change.db, conversation)
         change.tell(MessageRefused(refused, code, text))
     elif not history.is_passing(change.db, local_id):
         follow_ups.refused(change, conversation, local_id)

@@ -14,7 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import follow_ups, history, incoming, intents, log_chain, log_ends, records
+from securechat.client import (
+    follow_ups,
+    history,
+    incoming,
+    intents,
+    log_chain,
+    log_ends,
+    places,
+    records,
+    timers,
+)
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.events import MessageAcknowledged
@@ -130,6 +140,7 @@ class Reader:
         if history.is_hidden(change.db, local_id):
             follow_ups.placed(change, record, local_id, sequence)
         else:
+            timers.placed(change.db, record.id, local_id)
             change.tell(MessageAcknowledged(sent))
 
     def _gap(self, change: Change, record: ConversationRecord, gap: Gap) -> ConversationRecord | None:
@@ -143,10 +154,10 @@ class Reader:
             return record  # told again
         if gap.first > record.cursor + 1 or self.groups.public(change.db, record.id) is None:
             return None
-        places = gap.last - gap.first + 1
-        if gap.hashes and len(gap.hashes) != places:
+        count = gap.last - gap.first + 1
+        if gap.hashes and len(gap.hashes) != count:
             raise PubliclyInvalid(
-                f"it says of {places} entries that they are gone, and names {len(gap.hashes)}"
+                f"it says of {count} entries that they are gone, and names {len(gap.hashes)}"
             )
         if gap.hashes:
             missing = self._chain_on(change, record, gap)

@@ -38,6 +38,7 @@ class ConversationRecord(Struct, frozen=True):
     predecessor: bytes
     expires_after: int
     newcomers: int
+    timer_in_log: int
 
     @property
     def closed(self) -> bool:

@@ -7,7 +7,17 @@ goes out like every message, in its turn.
 from collections.abc import Sequence
 from typing import Final
 
-from securechat.client import compose, follow_ups, forgetting, history, receipts, records, said_of, timeline
+from securechat.client import (
+    compose,
+    follow_ups,
+    forgetting,
+    history,
+    receipts,
+    records,
+    said_of,
+    timeline,
+    timers,
+)
 from securechat.client.change import Change
 from securechat.client.compose import (
     Around,
@@ -27,7 +37,6 @@ from securechat.client.people import users_in
 from securechat.client.records import ConversationRecord
 from securechat.client.said_of import Told
 from securechat.client.settings import Setting, is_on, turn
-from securechat.client.timers import sentence
 from securechat.client.typists import EVERY_SECONDS, LASTS_SECONDS
 from securechat.content.errors import ContentError
 from securechat.content.message import closing, framed, poll, reaction, timer, typing, vote, withdrawal
@@ -171,9 +180,9 @@ class Talk:
         with self._engine.changes.change() as change:
             record = self._open(change, to)
             content = timer(seconds, frame_for(self._engine.device, record, passing=True))
-            written = Written(content=content, kind=MessageKind.TEXT, text=sentence(seconds))
+            written = Written(content=content, kind=history.TIMER, text=timers.sentence(seconds))
             message = queue(change, self._engine.device, record, written, now=self._now)
-            records.update(change.db, record.id, expires_after=seconds)
+            timers.apply(change.db, record.id)
             change.wake(record.id)
         return message
 

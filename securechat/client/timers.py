@@ -1,8 +1,8 @@
 """Messages that disappear: their time runs from when they are read, of ours from when they are sent.
 
-How long is a property of the conversation, set by whoever may speak in it; each message carries
-it, so that everybody forgets the same ones. A message may name a date instead (section
-"Expiring"); nothing stays because of it that would go without it.
+How long is a property of the conversation, set by whoever may speak in it, the last in the order of the
+log; each message carries it, so that everybody forgets the same ones. A message may name a date instead
+(section "Expiring"); nothing stays because of it that would go without it.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import apsw
 
-from securechat.client import forgetting, history
+from securechat.client import forgetting, history, records
 from securechat.client.change import Change
 from securechat.client.events import MessageChanged
-from securechat.content.mimi import Expiration
+from securechat.content.mimi import Expiration, decode
 from securechat.content.own_types import MAX_TIMER
+from securechat.content.saying import SetsTimer, said
 
 MOST_AT_ONCE: Final = 500
 """Messages forgotten in one change: how long nothing else can be done."""
@@ -35,6 +36,38 @@ def lifetime(expires: Expiration | None, *, now: int) -> tuple[int, int]:
     if expires.relative:
         return min(max(expires.time, 1), MAX_TIMER), 0
     return 0, min(max(expires.time, 1), now + MAX_TIMER)
+
+
+def came(db: apsw.Connection, conversation: int, seconds: int) -> None:
+    """The log has a timer, of whomever: the last in its order holds, for everybody."""
+    records.update(db, conversation, timer_in_log=seconds)
+    apply(db, conversation)
+
+
+def apply(db: apsw.Connection, conversation: int) -> None:
+    """Have what we write carry the timer that we set last and that is on its way, else that of the log."""
+    row = db.execute(
+        "SELECT id FROM message WHERE conversation = ? AND state = 'queued' AND kind = 'timer'"
+        " ORDER BY id DESC LIMIT 1",
+        (conversation,),
+    ).fetchone()
+    ours = _set_by(db, row[0]) if row is not None else None
+    in_log = records.by_id(db, conversation).timer_in_log
+    records.update(db, conversation, expires_after=in_log if ours is None else ours)
+
+
+def placed(db: apsw.Connection, conversation: int, local_id: int) -> None:
+    """A message of ours has its place in the log: if it set the timer, that holds from there on."""
+    seconds = _set_by(db, local_id)
+    if seconds is not None:
+        came(db, conversation, seconds)
+
+
+def _set_by(db: apsw.Connection, local_id: int) -> int | None:
+    """Return to what a message of ours sets the timer; None if it does not."""
+    row = db.execute("SELECT content FROM message WHERE id = ? AND kind = 'timer'", (local_id,)).fetchone()
+    sets = said(decode(row[0]), domain="") if row is not None and row[0] else None
+    return sets.seconds if isinstance(sets, SetsTimer) else None
 
 
 def sentence(seconds: int) -> str:

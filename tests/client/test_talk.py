@@ -6,9 +6,10 @@ from typing import cast
 
 import pytest
 
-from securechat.client import history, places, queued
+from securechat.client import history, places, queued, records, timers
 from securechat.client.engine import Engine
 from securechat.client.groups import Groups
+from securechat.client.reading import Reader
 from securechat.client.talk import Talk
 from tests.client.parts import NOW
 from tests.client.spoken import Spoken
@@ -44,6 +45,11 @@ class Speaking(Spoken):
         with self.changes.change() as change:
             for place, local_id in enumerate(local_ids, 1):
                 history.mark_sent(change.db, local_id, sequence=place, now=NOW)
+
+    def places(self, local_id: int) -> None:
+        """The server has it: as when its answer or its echo is read."""
+        with self.changes.change() as change:
+            Reader(self.device, Groups(self.device), lambda: NOW).place_own(change, self.record, local_id, 1)
 
     def seals_anew(self, *local_ids: int) -> None:
         """The server had refused them as too late."""
@@ -95,7 +101,7 @@ def test_a_change_of_what_the_server_refused_does_not_go(alice: Speaking) -> Non
 
 
 def test_n_03_a_withdrawal_that_a_restored_server_has_lost_is_sent_again(alice: Speaking) -> None:
-    """Who had not fetched it would keep the words; they stay gone here, and its changes are not sent again."""
+    """Who had not fetched it would keep the words. They stay gone here; its changes are not sent again."""
     said = alice.talk.send("#team", "canary one")
     alice.talk.edit("#team", said.id, "canary two")
     alice.acknowledges(*alice.seals_all())
@@ -107,3 +113,32 @@ def test_n_03_a_withdrawal_that_a_restored_server_has_lost_is_sent_again(alice: 
 
     assert alice.to_seal() == [withdrawal]
     assert alice.everywhere("canary") == []
+
+
+def expires_after(alice: Speaking) -> int:
+    return records.by_id(alice.store.db, alice.record.id).expires_after
+
+
+def comes(alice: Speaking, seconds: int) -> None:
+    with alice.changes.change() as change:
+        timers.came(change.db, alice.record.id, seconds)
+
+
+def test_a_timer_of_ours_takes_its_place_in_the_logs_order(alice: Speaking) -> None:
+    """We set it offline; another's was placed before ours, so ours is the last."""
+    ours = alice.talk.set_expiry("#team", 60)
+    comes(alice, 0)
+    assert expires_after(alice) == 60, "what we write now comes after ours"
+    alice.places(ours.local_id)
+    assert expires_after(alice) == 60
+    comes(alice, 3600)
+    assert expires_after(alice) == 3600
+
+
+def test_a_timer_that_was_refused_is_none(alice: Speaking) -> None:
+    comes(alice, 3600)
+    first, second = alice.talk.set_expiry("#team", 60), alice.talk.set_expiry("#team", 0)
+    alice.refuses(second.local_id)
+    assert expires_after(alice) == 60
+    alice.refuses(first.local_id)
+    assert expires_after(alice) == 3600

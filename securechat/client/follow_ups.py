@@ -118,6 +118,12 @@ def is_text(case: Case) -> Verdict | None:
     return None if text else Verdict.NOT_CHANGEABLE
 
 
+def is_no_timer(case: Case) -> Verdict | None:
+    """That somebody has set how long messages stay is to be seen by who comes later."""
+    timer = case.target is not None and case.target.kind == history.TIMER
+    return Verdict.NOT_CHANGEABLE if timer else None
+
+
 def is_in_the_poll(case: Case) -> Verdict | None:
     asked = poll_of(case.target.content) if case.target and case.target.kind == MessageKind.POLL else None
     numbers = case.meant.numbers if isinstance(case.meant, Votes) else ()
@@ -137,7 +143,7 @@ def is_open(case: Case) -> Verdict | None:
 
 CHECKS: Final[dict[type, tuple[Check, ...]]] = {
     Changes: (is_here, is_the_author, is_still_said, is_text),
-    Withdraws: (is_here, is_the_author, is_still_said),
+    Withdraws: (is_here, is_the_author, is_still_said, is_no_timer),
     Reacts: (is_own_voice, is_here, is_still_said),
     TakesBack: (is_own_reaction,),
     Votes: (is_own_voice, is_here, is_still_said, is_in_the_poll, is_open),

@@ -225,8 +225,12 @@ def _show(
     has_few: bool,
 ) -> None:
     """Give a message its place in the history."""
-    text = sentence(what.seconds) if isinstance(what, SetsTimer) else shown_as(what)
-    stays, expires = lifetime(content.expires, now=change.now)
+    if isinstance(what, SetsTimer):
+        # Nobody can have it pass by unseen: its line stays, whatever it says of itself.
+        what = SetsTimer(timers.at_least(what.seconds))
+        text, (stays, expires) = sentence(what.seconds), (0, 0)
+    else:
+        text, (stays, expires) = shown_as(what), lifetime(content.expires, now=change.now)
     arrival = structs.replace(
         arrival,
         text=sanitise(text, multiline=True, limit=MAX_SHOWN),

@@ -5,7 +5,6 @@ goes out like every message, in its turn.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from securechat.client import (
     compose,
@@ -41,14 +40,11 @@ from securechat.client.typists import EVERY_SECONDS, LASTS_SECONDS
 from securechat.content.errors import ContentError
 from securechat.content.message import closing, framed, poll, reaction, timer, typing, vote, withdrawal
 from securechat.content.mimi import REACTION, RENDER, MimiContent
-from securechat.content.own_types import MAX_TIMER, PollAsked
+from securechat.content.own_types import LEAST_TIMER, MAX_TIMER, PollAsked
 from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words, is_reaction
 from securechat.content.threads import is_topic_name
 from securechat.membership.room import may_speak, room_of
 from securechat.text import sanitise
-
-LEAST_TIMER: Final = 5
-"""Seconds: less cannot be read."""
 
 
 class Talk:
@@ -110,6 +106,8 @@ class Talk:
     def delete(self, to: str, id: str) -> Message:  # noqa: A002 - the contract's name
         with self._engine.changes.change() as change:
             record, target = self._own(change, to, id)
+            if target.kind == history.TIMER:
+                raise Forbidden("not_changeable", "that a timer was set stays to be seen; set another one")
             if history.withdraw_unsent(change.db, target.local_id):  # nobody has it: nobody is told
                 forgetting.withdraw(change.db, record.id, target.local_id, target.mimi_id)
                 return history.message(change.db, target.local_id)

@@ -14,7 +14,7 @@ from securechat.client import forgetting, history, records
 from securechat.client.change import Change
 from securechat.client.events import MessageChanged
 from securechat.content.mimi import Expiration, decode
-from securechat.content.own_types import MAX_TIMER
+from securechat.content.own_types import LEAST_TIMER, MAX_TIMER
 from securechat.content.saying import SetsTimer, said
 
 MOST_AT_ONCE: Final = 500
@@ -67,7 +67,12 @@ def _set_by(db: apsw.Connection, local_id: int) -> int | None:
     """Return to what a message of ours sets the timer; None if it does not."""
     row = db.execute("SELECT content FROM message WHERE id = ? AND kind = 'timer'", (local_id,)).fetchone()
     sets = said(decode(row[0]), domain="") if row is not None and row[0] else None
-    return sets.seconds if isinstance(sets, SetsTimer) else None
+    return at_least(sets.seconds) if isinstance(sets, SetsTimer) else None
+
+
+def at_least(seconds: int) -> int:
+    """Return what is made of a timer that leaves nobody the time to read: our own messages would carry it."""
+    return max(seconds, LEAST_TIMER) if seconds else 0
 
 
 def sentence(seconds: int) -> str:

@@ -33,6 +33,9 @@ MAX_OPTION: Final = 200
 MAX_TIMER: Final = 365 * 86_400
 """Seconds. The draft takes what expires later than in a year for nonsense (section "General handling")."""
 
+LEAST_TIMER: Final = 5
+"""Seconds: less cannot be read."""
+
 _DEPTH: Final = 2
 
 

@@ -121,6 +121,10 @@ class MemberOf:
             ).fetchall()
             assert isinstance(content, bytes)
             change.db.execute("DELETE FROM message WHERE id = ?", (message.local_id,))
+        return self.seals_content(content)
+
+    def seals_content(self, content: bytes) -> bytes:
+        with self.changes.change() as change:
             ends = log_ends.to_tell(change.db, self.record, self.group.public.tree)
             claim = log_chain.claim(change.db, self.record.id, ends)
             sealed = self.group.encrypt(content, authenticated_data=claim, padding=PADDING)

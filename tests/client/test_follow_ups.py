@@ -46,6 +46,8 @@ VERDICTS = [
     (BACK, "carol", target(deleted=True), Verdict.NOT_AUTHOR),
     (BACK, "bob", target(deleted=True), Verdict.DROP),
     (BACK, "bob", None, Verdict.WAIT),
+    (CHANGE, "bob", target("timer"), Verdict.NOT_CHANGEABLE),
+    (BACK, "bob", target("timer"), Verdict.NOT_CHANGEABLE),
     (REACT, "carol", target(), Verdict.TAKE),
     (REACT, "carol", target("poll"), Verdict.TAKE),
     (REACT, "carol", target(deleted=True), Verdict.DROP),

@@ -8,6 +8,7 @@ import pytest
 
 from securechat.client import history, places, queued, records, timers
 from securechat.client.engine import Engine
+from securechat.client.errors import Forbidden
 from securechat.client.groups import Groups
 from securechat.client.reading import Reader
 from securechat.client.talk import Talk
@@ -142,3 +143,10 @@ def test_a_timer_that_was_refused_is_none(alice: Speaking) -> None:
     assert expires_after(alice) == 60
     alice.refuses(first.local_id)
     assert expires_after(alice) == 3600
+
+
+def test_a_timer_of_ours_is_not_withdrawn(alice: Speaking) -> None:
+    ours = alice.talk.set_expiry("#team", 60)
+    for call in (alice.talk.delete, lambda to, id_: alice.talk.edit(to, id_, "x")):
+        with pytest.raises(Forbidden):
+            call("#team", ours.id)

@@ -1,0 +1,81 @@
+"""What a member says arrives as it should stand, whatever its sender made of it."""
+
+from pathlib import Path
+
+import pytest
+
+from securechat.client.events import Message, MessageKind
+from securechat.client.timers import sweep
+from securechat.content import message as write
+from securechat.content.message import Frame, framed, text_part
+from securechat.content.mimi import Expiration, MimiContent, encode, message_id
+from tests.client.members import MemberOf, message
+
+
+class Pair:
+    """Alice, and what bob says in their room."""
+
+    def __init__(self, folder: Path) -> None:
+        self.alice, self.bob = MemberOf(folder, "alice"), MemberOf(folder, "bob")
+        self.alice.founds(self.bob)
+        self._sequence = 1
+
+    def frame(self, *, expires: Expiration | None = None, about: bytes | None = None) -> Frame:
+        return Frame(
+            salt=(self._sequence).to_bytes(16, "big"),
+            sender_uri=self.bob.device.user_uri,
+            room_uri=self.bob.record.room,
+            expires=expires,
+            in_reply_to=about,
+        )
+
+    def comes(self, content: MimiContent) -> bytes:
+        """Bob says it and alice reads it; return its id."""
+        self._sequence += 1
+        encoded = encode(content)
+        self.alice.reads(message(self._sequence, self.bob.seals_content(encoded)))
+        uri = self.bob.device.user_uri
+        return message_id(encoded, sender_uri=uri, room_uri=self.bob.record.room)
+
+    def sweeps(self) -> None:
+        with self.alice.changes.change() as change:
+            sweep(change)
+
+    @property
+    def lines(self) -> list[Message]:
+        return self.alice.heard()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return Pair(tmp_path)
+
+
+@pytest.mark.parametrize("expires", [Expiration(relative=False, time=0), Expiration(relative=True, time=1)])
+def test_that_a_timer_was_set_stays_to_be_seen(pair: Pair, expires: Expiration) -> None:
+    """Nobody turns disappearing on or off and leaves no trace of it."""
+    pair.comes(write.timer(60, pair.frame(expires=expires)))
+    pair.sweeps()
+    (line,) = pair.lines
+    assert (line.text, line.kind, line.expires) == (
+        "(messages disappear 1 minute after they are read from now on)",
+        MessageKind.TEXT,
+        0,
+    )
+    assert pair.alice.record.expires_after == 60
+
+
+def test_a_timers_line_is_neither_changed_nor_withdrawn(pair: Pair) -> None:
+    timer = pair.comes(write.timer(0, pair.frame()))
+    pair.comes(framed(text_part("good morning"), pair.frame(), replaces=timer))
+    pair.comes(write.withdrawal(timer, pair.frame()))
+
+    assert [line.text for line in pair.lines] == ["(messages stay from now on)"]
+    codes = pair.alice.store.rows("SELECT code FROM message WHERE state = 'not_shown'")
+    assert codes == [("not_changeable",), ("not_changeable",)]
+
+
+def test_a_timer_that_leaves_no_time_to_read_leaves_a_little(pair: Pair) -> None:
+    pair.comes(write.timer(1, pair.frame()))
+    assert pair.alice.record.expires_after == 5
+    assert "5 seconds" in pair.lines[0].text

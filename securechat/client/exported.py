@@ -94,7 +94,8 @@ def header_of(conversation: Conversation, *, user: str, now: int) -> Header:
 
 def is_exported(message: Message) -> bool:
     """Whether a message goes into a file: not what is to disappear, nor a placeholder of this device."""
-    return not message.expires and message.kind is not MessageKind.UNREADABLE and message.id != ""
+    stays = not message.expires and not message.lifetime
+    return stays and message.kind is not MessageKind.UNREADABLE and message.id != ""
 
 
 def line_of(message: Message) -> dict[str, Any]:

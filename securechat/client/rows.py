@@ -30,7 +30,7 @@ COLUMNS: Final = (
     "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
     " m.verified, m.kind, m.about, m.thread, m.edited, m.deleted, m.mentions_me, m.expires, m.conversation,"
     " CASE WHEN m.kind IN ('poll', 'file') OR m.imported IS NOT NULL THEN m.content END, f.part, f.path,"
-    " m.imported, m.closed"
+    " m.imported, m.closed, m.lifetime"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
@@ -97,6 +97,7 @@ def _message(row: Row, beside: _Beside) -> Message:
         deleted=bool(row[16]),
         mentions_me=bool(row[17]),
         expires=row[18],
+        lifetime=row[25],
         reactions=_reactions(beside.reactions.get(mimi_id, {})),
         delivered_to=tuple(user for user, status in got if status >= DELIVERED),
         read_by=tuple(user for user, status in got if status >= READ),

@@ -181,5 +181,6 @@ def test_a_file_is_judged_to_its_end_and_bounded(monkeypatch: pytest.MonkeyPatch
 def test_what_is_to_disappear_and_placeholders_stay_here() -> None:
     assert is_exported(a_message())
     assert not is_exported(a_message(expires=1))
+    assert not is_exported(a_message(lifetime=60)), "nobody has read it yet"
     assert not is_exported(a_message(kind=MessageKind.UNREADABLE))
     assert not is_exported(a_message(id=""))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from securechat.client.events import Message, MessageKind
+from securechat.client.exported import is_exported
 from securechat.client.timers import sweep
 from securechat.content import message as write
 from securechat.content.message import Frame, framed, text_part
@@ -79,3 +80,10 @@ def test_a_timer_that_leaves_no_time_to_read_leaves_a_little(pair: Pair) -> None
     pair.comes(write.timer(1, pair.frame()))
     assert pair.alice.record.expires_after == 5
     assert "5 seconds" in pair.lines[0].text
+
+
+def test_what_is_to_disappear_is_not_exported_before_it_is_read_either(pair: Pair) -> None:
+    pair.comes(framed(text_part("soon gone"), pair.frame(expires=Expiration(relative=True, time=60))))
+    (line,) = pair.lines
+    assert (line.lifetime, line.expires) == (60, 0)
+    assert not is_exported(line)

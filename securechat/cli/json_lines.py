@@ -43,6 +43,7 @@ def message_json(message: Message, *, kind: str) -> dict[str, Any]:
         "delivered_to": message.delivered_to,
         "read_by": message.read_by,
         "expires": message.expires,
+        "lifetime": message.lifetime,
         "poll": msgspec.to_builtins(message.poll),
     }
     if message.file is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from securechat.client import history, records
+from securechat.client import history, records, timeline
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.errors import (
@@ -127,6 +127,7 @@ def queue(
     encoded = _encoded(written.content)
     if record.peer and not written.hidden:
         change.db.execute("INSERT OR IGNORE INTO correspondent (user) VALUES (?)", (record.peer,))
+    timeline.keep_topic(change.db, record.id, written.content.topic_id)
     stays = written.content.expires if not written.hidden else None
     draft = history.Draft(
         sender=device.user,

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
-from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, timers
+from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, timeline, timers
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.doubt import CHANGED, KNOWN
@@ -244,6 +244,7 @@ def _show(
     kept = history.add_received(change.db, record.id, arrival)
     if kept is None:
         return
+    timeline.keep_topic(change.db, record.id, content.topic_id)
     if isinstance(what, SetsTimer):
         timers.came(change.db, record.id, what.seconds)
     if record.state is Standing.JOINED:

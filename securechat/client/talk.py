@@ -42,7 +42,6 @@ from securechat.content.message import closing, framed, poll, reaction, timer, t
 from securechat.content.mimi import REACTION, RENDER, MimiContent
 from securechat.content.own_types import LEAST_TIMER, MAX_TIMER, PollAsked
 from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words, is_reaction
-from securechat.content.threads import is_topic_name
 from securechat.membership.room import may_speak, room_of
 from securechat.text import sanitise
 
@@ -289,9 +288,9 @@ class Talk:
         if not thread:
             return b""
         known = timeline.topic_of(change.db, record.id, thread)
-        if known is None and not is_topic_name(thread):
+        if known is None:
             raise Forbidden("bad_request", "a topic is a short text of one line")
-        return known if known is not None else thread.encode()
+        return known
 
     def _people(self, record: ConversationRecord) -> dict[str, str]:
         """Return the other users of a conversation, with their URIs."""

@@ -14,6 +14,7 @@ from securechat.client.events import Message
 from securechat.client.rows import SELECT, messages_of
 from securechat.content.errors import ContentError
 from securechat.content.mimi import decode
+from securechat.content.threads import is_topic_name, topic_name
 from securechat.text import sanitise
 
 MOST_AT_ONCE: Final = 1000
@@ -67,15 +68,36 @@ def by_prefix(db: apsw.Connection, conversation: int, prefix: str) -> bytes:
     return found[0]
 
 
+def keep_topic(db: apsw.Connection, conversation: int, topic_id: bytes) -> None:
+    """Remember the id of a topic whose name does not tell it."""
+    name = topic_name(topic_id)
+    if name and name.encode() != topic_id:
+        db.execute(
+            "INSERT OR IGNORE INTO topic (conversation, thread, id) VALUES (?, ?, ?)",
+            (conversation, name, topic_id),
+        )
+
+
 def topic_of(db: apsw.Connection, conversation: int, thread: str) -> bytes | None:
-    """Return the id of the topic that is called so here."""
+    """Return the id of the topic that is called so here; None if nobody has written in it."""
+    if is_topic_name(thread):
+        return thread.encode()
+    row = db.execute(
+        "SELECT id FROM topic WHERE conversation = ? AND thread = ?", (conversation, thread)
+    ).fetchone()
+    return row[0] if row is not None else _told_by_contents(db, conversation, thread)
+
+
+def _told_by_contents(db: apsw.Connection, conversation: int, thread: str) -> bytes | None:
+    """Look for a topic of before its id was kept; what changed a message may say that it is in another."""
     rows: Any = db.execute(
         "SELECT content FROM message WHERE conversation = ? AND thread = ? AND thread <> '' AND hidden = 0"
-        " AND imported IS NULL AND content <> x'' ORDER BY id LIMIT 1",
-        (conversation, thread),
+        " AND imported IS NULL AND content <> x'' ORDER BY id LIMIT ?",
+        (conversation, thread, MOST_AT_ONCE),
     )
     try:
-        return next((decode(content).topic_id for (content,) in rows), None)
+        found = (decode(content).topic_id for (content,) in rows)
+        return next((each for each in found if topic_name(each) == thread), None)
     except ContentError:
         return None
 

@@ -6,6 +6,7 @@ import pytest
 
 from securechat.client.events import Message, MessageKind
 from securechat.client.exported import is_exported
+from securechat.client.timeline import topic_of
 from securechat.client.timers import sweep
 from securechat.content import message as write
 from securechat.content.message import Frame, framed, text_part
@@ -21,13 +22,16 @@ class Pair:
         self.alice.founds(self.bob)
         self._sequence = 1
 
-    def frame(self, *, expires: Expiration | None = None, about: bytes | None = None) -> Frame:
+    def frame(
+        self, *, expires: Expiration | None = None, about: bytes | None = None, topic: bytes = b""
+    ) -> Frame:
         return Frame(
             salt=(self._sequence).to_bytes(16, "big"),
             sender_uri=self.bob.device.user_uri,
             room_uri=self.bob.record.room,
             expires=expires,
             in_reply_to=about,
+            topic_id=topic,
         )
 
     def comes(self, content: MimiContent) -> bytes:
@@ -87,3 +91,28 @@ def test_what_is_to_disappear_is_not_exported_before_it_is_read_either(pair: Pai
     (line,) = pair.lines
     assert (line.lifetime, line.expires) == (60, 0)
     assert not is_exported(line)
+
+
+@pytest.mark.parametrize("topic", [b"lunch", b"\xff" * 40])
+def test_a_change_moves_nobodys_topic(pair: Pair, topic: bytes) -> None:
+    """Whoever writes there from then on would land elsewhere, at everybody."""
+    first = pair.comes(framed(text_part("soup?"), pair.frame(topic=topic)))
+    thread = pair.lines[0].thread
+    pair.comes(framed(text_part("fish?"), pair.frame(topic=b"elsewhere"), replaces=first))
+    db, room = pair.alice.store.db, pair.alice.record.id
+    assert (pair.lines[0].text, pair.lines[0].thread) == ("fish?", thread)
+    assert topic_of(db, room, thread) == topic
+
+    pair.comes(write.withdrawal(first, pair.frame()))
+    assert topic_of(db, room, thread) == topic, "also when all that was said there is gone"
+
+
+def test_a_topic_of_before_its_id_was_kept_is_told_by_what_was_said_in_it(pair: Pair) -> None:
+    topic = b"\xff" * 40
+    first = pair.comes(framed(text_part("soup?"), pair.frame(topic=topic)))
+    pair.comes(framed(text_part("bread?"), pair.frame(topic=topic)))
+    thread = pair.lines[0].thread
+    pair.comes(framed(text_part("fish?"), pair.frame(topic=b"elsewhere"), replaces=first))
+    with pair.alice.changes.change() as change:
+        change.db.execute("DELETE FROM topic")
+    assert topic_of(pair.alice.store.db, pair.alice.record.id, thread) == topic

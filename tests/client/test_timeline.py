@@ -60,7 +60,8 @@ def test_a_topic_is_read_alone_and_keeps_its_bytes(room: Spoken) -> None:
     room.hears("bob", "elsewhere")
     assert texts(room, thread="lunch") == ["m0", "m1"]
     assert texts(room, thread="") == ["elsewhere"]
-    assert topic_of(room.store.db, room.record.id, "lunch") is None
+    assert topic_of(room.store.db, room.record.id, "lunch") == b"lunch"
+    assert topic_of(room.store.db, room.record.id, "topic-0123456789abcdef") is None
 
 
 def test_what_has_no_line_of_its_own_is_on_no_page(room: Spoken) -> None:

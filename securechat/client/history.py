@@ -333,10 +333,14 @@ def withdraw_unsent(db: apsw.Connection, local_id: int) -> bool:
     return unsent
 
 
-def mark_refused(db: apsw.Connection, local_id: int, code: str) -> Message | None:
+def mark_refused(db: apsw.Connection, local_id: int, code: str, *, now: int = 0) -> Message | None:
+    """It will not be sent; its time runs from ``now`` (seconds since 1970) on, for it is read here."""
     db.execute(
-        "UPDATE message SET state = 'refused', code = ?, sealed = NULL WHERE id = ? AND state = 'queued'",
-        (code, local_id),
+        "UPDATE message SET state = 'refused', code = ?, sealed = NULL,"
+        " expires = CASE WHEN lifetime > 0 AND expires = 0 THEN ? + lifetime ELSE expires END,"
+        " content = CASE WHEN deleted = 1 THEN x'' ELSE content END"
+        " WHERE id = ? AND state = 'queued'",
+        (code, now, local_id),
     )
     if not db.changes():
         return None

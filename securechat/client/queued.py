@@ -16,7 +16,7 @@ def refuse(change: Change, conversation: int, code: str, text: str) -> None:
 
 
 def refuse_one(change: Change, conversation: int, local_id: int, code: str, text: str) -> None:
-    refused = history.mark_refused(change.db, local_id, code)
+    refused = history.mark_refused(change.db, local_id, code, now=change.now)
     if refused is None:
         return
     if not history.is_hidden(change.db, local_id):

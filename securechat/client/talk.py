@@ -88,6 +88,7 @@ class Talk:
     def edit(self, to: str, id: str, text: str) -> Message:  # noqa: A002 - the contract's name
         with self._engine.changes.change() as change:
             record, target = self._own(change, to, id)
+            self._check_was_taken(change, target)
             if target.kind != MessageKind.TEXT:
                 raise Forbidden("not_changeable", "only a text can be changed; withdraw the message instead")
             part = compose.checked_text(text, self._people(record))
@@ -107,7 +108,8 @@ class Talk:
             record, target = self._own(change, to, id)
             if target.kind == history.TIMER:
                 raise Forbidden("not_changeable", "that a timer was set stays to be seen; set another one")
-            if history.withdraw_unsent(change.db, target.local_id):  # nobody has it: nobody is told
+            # Nobody has what is not sent yet or was refused: nobody is told.
+            if history.withdraw_unsent(change.db, target.local_id) or self._was_refused(change, target):
                 forgetting.withdraw(change.db, record.id, target.local_id, target.mimi_id)
                 return history.message(change.db, target.local_id)
             frame = frame_for(self._engine.device, record, passing=True)
@@ -162,6 +164,7 @@ class Talk:
         """Have a poll of ours take no more votes, by the order of the log."""
         with self._engine.changes.change() as change:
             record, target = self._own(change, to, id)
+            self._check_was_taken(change, target)
             shown = history.message(change.db, target.local_id).poll
             if shown is None:
                 raise Forbidden("bad_request", "that message is no poll")
@@ -250,9 +253,14 @@ class Talk:
         record, target = self._found(change, to, id)
         if target.sender != self._engine.device.user:
             raise Forbidden("not_author", "only who wrote a message can change, withdraw or close it")
-        if history.message(change.db, target.local_id).state is MessageState.REFUSED:
-            raise Forbidden("bad_request", "that message was never sent")
         return record, target
+
+    def _was_refused(self, change: Change, target: Target) -> bool:
+        return history.message(change.db, target.local_id).state is MessageState.REFUSED
+
+    def _check_was_taken(self, change: Change, target: Target) -> None:
+        if self._was_refused(change, target):
+            raise Forbidden("bad_request", "that message was never sent")
 
     def _target(self, change: Change, record: ConversationRecord, id: str) -> Target:  # noqa: A002
         mimi_id = timeline.by_prefix(change.db, record.id, id)

@@ -150,3 +150,34 @@ def test_a_timer_of_ours_is_not_withdrawn(alice: Speaking) -> None:
     for call in (alice.talk.delete, lambda to, id_: alice.talk.edit(to, id_, "x")):
         with pytest.raises(Forbidden):
             call("#team", ours.id)
+
+
+def test_words_that_were_deleted_on_their_way_go_when_they_are_refused(alice: Speaking) -> None:
+    """L-04."""
+    said = alice.talk.send("#team", "canary")
+    alice.seals_all()
+    alice.talk.delete("#team", said.id)
+    assert alice.everywhere("canary"), "it may have to be sealed anew"
+    alice.refuses(said.local_id)
+    assert alice.everywhere("canary") == []
+
+
+def test_what_was_refused_can_be_deleted_here(alice: Speaking) -> None:
+    """L-04: it was sent to the wrong place, for example; it cannot be changed, for nobody has it."""
+    said = alice.talk.send("#team", "canary")
+    alice.refuses(said.local_id)
+    with pytest.raises(Forbidden, match="never sent"):
+        alice.talk.edit("#team", said.id, "x")
+
+    gone = alice.talk.delete("#team", said.id)
+    assert (gone.deleted, gone.text) == (True, "")
+    assert alice.to_seal() == []
+    assert alice.everywhere("canary") == []
+
+
+def test_what_was_refused_disappears_in_its_time(alice: Speaking) -> None:
+    comes(alice, 60)
+    said = alice.talk.send("#team", "soon gone")
+    assert said.expires == 0
+    alice.refuses(said.local_id)
+    assert history.message(alice.store.db, said.local_id).expires == NOW + 60

@@ -7,14 +7,14 @@ name and the key, for a name alone is what a server gives out. What comes before
 same for everybody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import apsw
 from msgspec import Struct
 
-from securechat.client import forgetting, history, said_of
+from securechat.client import forgetting, history, said_of, timers
 from securechat.client.change import Change
 from securechat.client.events import MessageChanged, MessageKind, MessageState, Standing
 from securechat.client.records import ConversationRecord
@@ -165,6 +165,8 @@ def take(change: Change, record: ConversationRecord, about: About, told: Told, *
     db = change.db
     meant = _meant(db, record.id, about)
     target = find(db, record.id, meant.target)
+    if target is None and isinstance(meant, Withdraws):
+        target = _unseen(db, record.id, meant.target)
     before = _before(db, record.id, meant, told, target)
     verdict = judge(Case(meant, told.sender, target, told.sequence, told.keys, before))
     if verdict is Verdict.WAIT:
@@ -251,22 +253,39 @@ def note(change: Change, record: ConversationRecord, about: About, told: Told, *
             code=code,
             about=about.target,
             account_key=told.key,
+            expires=timers.unread_end(decode(told.content).expires, now=change.now),
         ),
     )
+
+
+_COLUMNS: Final = "id, mimi_id, sender, kind, deleted, content, closed, account_key"
 
 
 def find(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | None:
     """Return the message of this id, or whose last change has it."""
     for column in ("mimi_id", "version"):
         row = db.execute(
-            "SELECT id, mimi_id, sender, kind, deleted, content, closed, account_key"  # noqa: S608 (one of two)
-            f" FROM message WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
+            f"SELECT {_COLUMNS} FROM message"  # noqa: S608 (our own names)
+            f" WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
             (conversation, mimi_id),
         ).fetchone()
         if row is not None:
-            local_id, known_id, sender, kind, deleted, content, closed, key = row
-            return Target(local_id, known_id, sender, kind, bool(deleted), content, closed, key)
+            return _target(row)
     return None
+
+
+def _target(row: Sequence[Any]) -> Target:
+    local_id, mimi_id, sender, kind, deleted, content, closed, key = row
+    return Target(local_id, mimi_id, sender, kind, bool(deleted), content, closed, key)
+
+
+def _unseen(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | None:
+    """Return the message of this id that is kept and not shown: its author may take it back too."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE conversation = ? AND mimi_id = ? AND state = 'not_shown'",  # noqa: S608
+        (conversation, mimi_id),
+    ).fetchone()
+    return _target(row) if row is not None else None
 
 
 def _meant(db: apsw.Connection, conversation: int, about: About) -> Meant:
@@ -341,5 +360,5 @@ def _put_words(db: apsw.Connection, local_id: int, words: Words, told: Told, *, 
 
 
 def _tell(change: Change, record: ConversationRecord, local_id: int) -> None:
-    if record.state is not Standing.INVITED:
+    if record.state is not Standing.INVITED and not history.is_hidden(change.db, local_id):
         change.tell(MessageChanged(history.message(change.db, local_id)))

@@ -195,7 +195,8 @@ def _keep(
             return
     if code:
         text = sanitise(shown_text(content), multiline=True, limit=MAX_SHOWN)
-        not_shown = structs.replace(arrival, state=MessageState.NOT_SHOWN, code=code, text=text)
+        ends = timers.unread_end(content.expires, now=change.now)
+        not_shown = structs.replace(arrival, state=MessageState.NOT_SHOWN, code=code, text=text, expires=ends)
         kept = history.add_received(change.db, record.id, not_shown)
         if kept is not None and record.state is Standing.JOINED:
             change.tell(NotShown(record.name, sender, entry.epoch, code))

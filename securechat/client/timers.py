@@ -38,6 +38,12 @@ def lifetime(expires: Expiration | None, *, now: int) -> tuple[int, int]:
     return 0, min(max(expires.time, 1), now + MAX_TIMER)
 
 
+def unread_end(expires: Expiration | None, *, now: int) -> int:
+    """Return when a message goes that is kept and that nobody reads, in seconds since 1970; 0: never."""
+    stays, date = lifetime(expires, now=now)
+    return now + stays if stays else date
+
+
 def came(db: apsw.Connection, conversation: int, seconds: int) -> None:
     """The log has a timer, of whomever: the last in its order holds, for everybody."""
     records.update(db, conversation, timer_in_log=seconds)
@@ -100,13 +106,14 @@ def sweep(change: Change) -> int:
     """Forget what is due; return how much that was."""
     db = change.db
     rows: Any = db.execute(
-        "SELECT id, conversation, mimi_id FROM message WHERE expires > 0 AND expires <= ?"
+        "SELECT id, conversation, mimi_id, hidden FROM message WHERE expires > 0 AND expires <= ?"
         " AND state <> 'queued' ORDER BY expires LIMIT ?",
         (change.now, MOST_AT_ONCE),
     ).fetchall()
-    for local_id, conversation, mimi_id in rows:
+    for local_id, conversation, mimi_id, hidden in rows:
         forgetting.disappear(db, conversation, local_id, mimi_id or b"")
-        change.tell(MessageChanged(history.message(db, local_id)))
+        if not hidden:
+            change.tell(MessageChanged(history.message(db, local_id)))
     return len(rows)
 
 

@@ -30,6 +30,7 @@ class MemberOf:
     def __init__(self, folder: Path, user: str) -> None:
         folder = folder / user
         folder.mkdir()
+        self.now = NOW
         self.device = a_device(user)
         self.store = a_store(folder)
         self.events: list[Event] = []
@@ -144,7 +145,7 @@ class MemberOf:
         self.reader = Reader(self.device, self.groups, self._clock)
 
     def _clock(self) -> float:
-        return NOW
+        return self.now
 
     def _done(self, change: Change) -> None:
         self.events += change.events

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client.events import Message, MessageKind
+from securechat.client import records
+from securechat.client.compose import queue_text
+from securechat.client.events import Message, MessageKind, Standing
 from securechat.client.exported import is_exported
 from securechat.client.timeline import topic_of
 from securechat.client.timers import sweep
@@ -12,6 +14,7 @@ from securechat.content import message as write
 from securechat.content.message import Frame, framed, text_part
 from securechat.content.mimi import Expiration, MimiContent, encode, message_id
 from tests.client.members import MemberOf, message
+from tests.client.parts import NOW
 
 
 class Pair:
@@ -116,3 +119,42 @@ def test_a_topic_of_before_its_id_was_kept_is_told_by_what_was_said_in_it(pair: 
     with pair.alice.changes.change() as change:
         change.db.execute("DELETE FROM topic")
     assert topic_of(pair.alice.store.db, pair.alice.record.id, thread) == topic
+
+
+def kept(pair: Pair) -> list[tuple[str, str, int, int]]:
+    rows = pair.alice.store.rows("SELECT code, text, expires, deleted FROM message WHERE hidden = 1")
+    return [(code, text, expires, deleted) for code, text, expires, deleted in rows]
+
+
+def test_what_is_kept_and_not_shown_goes_in_its_time_and_untold(pair: Pair) -> None:
+    """L-04: nobody reads it, so its time runs at once."""
+    with pair.alice.changes.change() as change:
+        records.update(change.db, pair.alice.record.id, state=Standing.LEFT)
+    pair.comes(framed(text_part("too late"), pair.frame(expires=Expiration(relative=True, time=60))))
+    assert kept(pair) == [("left", "too late", NOW + 60, 0)]
+
+    pair.alice.now = NOW + 60
+    pair.alice.events.clear()
+    pair.sweeps()
+    assert kept(pair) == [("", "", 0, 1)]
+    assert pair.alice.events == []
+
+
+def test_what_is_kept_and_not_shown_can_be_withdrawn_by_its_author(pair: Pair) -> None:
+    with pair.alice.changes.change() as change:
+        records.update(change.db, pair.alice.record.id, state=Standing.LEFT)
+    first = pair.comes(framed(text_part("canary"), pair.frame()))
+    with pair.alice.changes.change() as change:
+        records.update(change.db, pair.alice.record.id, state=Standing.JOINED)
+    pair.alice.events.clear()
+    pair.comes(write.withdrawal(first, pair.frame()))
+    assert kept(pair) == [("left", "", 0, 1)]
+    assert pair.alice.events == []
+
+
+def test_what_somebody_tried_with_anothers_message_goes_in_its_time_too(pair: Pair) -> None:
+    with pair.alice.changes.change() as change:
+        line = queue_text(change, pair.alice.device, pair.alice.record, "mine", now=NOW, key=None)
+    late = pair.frame(expires=Expiration(relative=True, time=60))
+    pair.comes(framed(text_part("his"), late, replaces=bytes.fromhex(line.id)))
+    assert kept(pair) == [("not_author", "(changed) his", NOW + 60, 0)]

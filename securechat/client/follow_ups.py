@@ -14,11 +14,11 @@ from typing import Any, Final, assert_never
 import apsw
 from msgspec import Struct
 
-from securechat.client import forgetting, history, said_of, timers
+from securechat.client import early, forgetting, history, said_of, timers
 from securechat.client.change import Change
 from securechat.client.events import MessageChanged, MessageKind, MessageState, Standing
 from securechat.client.records import ConversationRecord
-from securechat.client.rows import poll_of
+from securechat.client.rows import EARLY, poll_of
 from securechat.client.said_of import Told, is_of
 from securechat.content.mimi import decode
 from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws, Words, said
@@ -114,7 +114,7 @@ def is_still_said(case: Case) -> Verdict | None:
 
 
 def is_text(case: Case) -> Verdict | None:
-    text = case.target is not None and case.target.kind == MessageKind.TEXT
+    text = case.target is not None and case.target.kind in (MessageKind.TEXT, EARLY)
     return None if text else Verdict.NOT_CHANGEABLE
 
 
@@ -160,19 +160,23 @@ def judge(case: Case) -> Verdict:
 def take(change: Change, record: ConversationRecord, about: About, told: Told, *, me: str) -> Verdict:
     """Judge what was said, and do it.
 
+    A change that waits (`WAIT`) is not kept: whoever asks gives it a line of its own (`early`).
+
     :param me: our own URI: whether we are named is ours to say
     """
     db = change.db
     meant = _meant(db, record.id, about)
     target = find(db, record.id, meant.target)
-    if target is None and isinstance(meant, Withdraws):
-        target = _unseen(db, record.id, meant.target)
+    if target is None and isinstance(meant, Changes | Withdraws):
+        target = _instead(db, record.id, meant, told)
     before = _before(db, record.id, meant, told, target)
     verdict = judge(Case(meant, told.sender, target, told.sequence, told.keys, before))
     if verdict is Verdict.WAIT:
         _wait(db, record.id, about, told)
     elif verdict is Verdict.TAKE:
         _do(db, record.id, meant, told, target, me=me)
+        if isinstance(about, Withdraws) and target is not None and target.kind == EARLY:
+            said_of.put_early(db, record.id, about, told)  # the message itself may come yet
         if target is not None:
             _tell(change, record, target.local_id)
     return verdict
@@ -181,14 +185,21 @@ def take(change: Change, record: ConversationRecord, about: About, told: Told, *
 def settle(change: Change, record: ConversationRecord, local_id: int, mimi_id: bytes, *, me: str) -> None:
     """Let what waited for a message count, now that it is here."""
     db = change.db
-    early = said_of.take_early(db, record.id, mimi_id)
+    waited = said_of.take_early(db, record.id, mimi_id)
     target = find(db, record.id, mimi_id)
     if target is None:
         return
     asked = poll_of(target.content) if target.kind == MessageKind.POLL else None
     counted = said_of.end_wait(db, record.id, mimi_id, options=len(asked.options) if asked else 0)
     domain = parse_user_uri(me).domain
-    for told in early:
+    for line in early.lines(db, record.id, mimi_id):
+        words = said(decode(line.told.content), domain=domain) if line.told.content else None
+        verdict = (
+            take(change, record, words, line.told, me=me) if isinstance(words, Changes) else Verdict.DROP
+        )
+        noted = verdict in (Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE)
+        early.close(db, record.id, line, verdict if noted else "")
+    for told in waited:
         about = said(decode(told.content), domain=domain)
         if isinstance(about, Changes | Withdraws | Closes):
             verdict = take(change, record, about, told, me=me)
@@ -279,6 +290,14 @@ def _target(row: Sequence[Any]) -> Target:
     return Target(local_id, mimi_id, sender, kind, bool(deleted), content, closed, key)
 
 
+def _instead(db: apsw.Connection, conversation: int, meant: Changes | Withdraws, told: Told) -> Target | None:
+    """Return what stands in place of a message that is not shown here: what its author said of it."""
+    line = early.line_of(db, conversation, meant.target, told)
+    if line is not None:
+        return find(db, conversation, line)
+    return _unseen(db, conversation, meant.target) if isinstance(meant, Withdraws) else None
+
+
 def _unseen(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | None:
     """Return the message of this id that is kept and not shown: its author may take it back too."""
     row = db.execute(
@@ -308,7 +327,9 @@ def _before(db: apsw.Connection, conversation: int, meant: Meant, told: Told, ta
 
 def _wait(db: apsw.Connection, conversation: int, about: About, told: Told) -> None:
     match about:
-        case Changes() | Withdraws() | Closes():
+        case Changes():
+            pass  # `incoming` gives it a line of its own
+        case Withdraws() | Closes():
             said_of.put_early(db, conversation, about, told)
         case Reacts():
             said_of.put_reactions(db, conversation, about, told, waiting=True)

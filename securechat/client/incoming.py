@@ -26,6 +26,7 @@ from securechat.client.follow_ups import MAX_SHOWN, Verdict
 from securechat.client.holds import Doubt
 from securechat.client.people import credential_of, user_of, user_of_client
 from securechat.client.records import ConversationRecord
+from securechat.client.rows import EARLY
 from securechat.client.said_of import Told
 from securechat.client.sentences import EXPIRED, gone, unreadable
 from securechat.client.timers import lifetime, sentence
@@ -67,6 +68,7 @@ KINDS: Final[dict[type, str]] = {
     Asks: MessageKind.POLL,
     Hands: MessageKind.FILE,
     SetsTimer: history.TIMER,
+    Changes: EARLY,
 }
 """What is said -> the kind of its row."""
 
@@ -189,7 +191,10 @@ def _keep(
             _take_note(change, record, entry, sender, what)
         return
     if not code and isinstance(what, Changes | Withdraws | Reacts | Votes | Closes):
-        verdict = follow_ups.take(change, record, what, _told(arrival, mimi_id, credential.account_keys), me=device.user_uri)
+        told = _told(arrival, mimi_id, credential.account_keys)
+        verdict = follow_ups.take(change, record, what, told, me=device.user_uri)
+        if verdict is Verdict.WAIT and isinstance(what, Changes):
+            _show(change, device, record, content, what, arrival, has_few=_has_few(group))
         code = verdict if verdict in NOTED else ""
         if not code:
             return
@@ -220,7 +225,7 @@ def _show(
     device: Device,
     record: ConversationRecord,
     content: MimiContent,
-    what: Shown,
+    what: Shown | Changes,
     arrival: history.Arrival,
     *,
     has_few: bool,
@@ -231,14 +236,16 @@ def _show(
         what = SetsTimer(timers.at_least(what.seconds))
         text, (stays, expires) = sentence(what.seconds), (0, 0)
     else:
-        text, (stays, expires) = shown_as(what), lifetime(content.expires, now=change.now)
+        words = f"(changed) {what.words.text}" if isinstance(what, Changes) else shown_as(what)
+        text, (stays, expires) = words, lifetime(content.expires, now=change.now)
+    names = what.words if isinstance(what, Changes) else what
     arrival = structs.replace(
         arrival,
         text=sanitise(text, multiline=True, limit=MAX_SHOWN),
         kind=KINDS[type(what)],
-        about=content.in_reply_to,
+        about=what.target if isinstance(what, Changes) else content.in_reply_to,
         thread=topic_name(content.topic_id),
-        mentions_me=isinstance(what, Words) and device.user_uri in what.people,
+        mentions_me=isinstance(names, Words) and device.user_uri in names.people,
         lifetime=stays,
         expires=expires,
     )

@@ -37,6 +37,9 @@ SELECT: Final = (
     " LEFT JOIN fetched_file f ON f.message = m.id"
 )
 
+EARLY: Final = "early"
+"""The kind of a line that tells a change of a message that is not here."""
+
 SHOWN_KINDS: Final = frozenset(MessageKind)
 """What a row may be that has a line of its own; the others are our words about other messages."""
 
@@ -91,7 +94,7 @@ def _message(row: Row, beside: _Beside) -> Message:
         code=row[10],
         verified=row[11],
         kind=MessageKind(kind) if kind in SHOWN_KINDS else MessageKind.TEXT,
-        reply_to=(row[13] or b"").hex(),
+        reply_to=(row[13] or b"").hex() if kind != EARLY else "",
         thread=row[14],
         edited=row[15],
         deleted=bool(row[16]),

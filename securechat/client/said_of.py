@@ -9,7 +9,7 @@ from typing import Any, Final
 import apsw
 from msgspec import Struct
 
-from securechat.content.saying import Changes, Closes, Reacts, Votes, Withdraws
+from securechat.content.saying import Closes, Reacts, Votes, Withdraws
 
 MAX_REACTIONS_EACH: Final = 8
 """Reactions of one user to one message; what is more is let go of."""
@@ -180,10 +180,8 @@ def open_poll(db: apsw.Connection, local_id: int) -> None:
     db.execute("UPDATE message SET closed = 0 WHERE id = ? AND closed = ?", (local_id, NOT_PLACED))
 
 
-def put_early(
-    db: apsw.Connection, conversation: int, about: Changes | Withdraws | Closes, told: Told
-) -> None:
-    """Keep the last change of a message that is not here yet; nothing changes a withdrawn one."""
+def put_early(db: apsw.Connection, conversation: int, about: Withdraws | Closes, told: Told) -> None:
+    """Keep the end of a message or of a poll that is not here yet; nothing changes a withdrawn one."""
     db.execute(
         "INSERT INTO early_change"
         " (conversation, target, sender, account_key, mimi_id, content, timestamp, withdraws)"

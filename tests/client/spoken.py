@@ -5,6 +5,7 @@ from pathlib import Path
 from securechat.client import follow_ups, history, records
 from securechat.client.events import Event, Kind, Message, MessageChanged, MessageKind, MessageState, Standing
 from securechat.client.follow_ups import Verdict
+from securechat.client.rows import EARLY
 from securechat.client.said_of import Told
 from securechat.content import message
 from securechat.content.message import Frame, framed, text_part
@@ -66,8 +67,10 @@ class Spoken:
         content: MimiContent,
         *,
         text: str,
-        kind: MessageKind = MessageKind.TEXT,
+        kind: str = MessageKind.TEXT,
+        about: bytes | None = None,
         settle: bool = True,
+        key: bytes = b"",
     ) -> bytes:
         encoded = encode(content)
         mimi_id = self.id_of(sender, content)
@@ -82,7 +85,8 @@ class Spoken:
             sequence=1,
             epoch=1,
             kind=kind,
-            account_key=self.key_of(sender),
+            about=about,
+            account_key=key or self.key_of(sender),
         )
         with self.changes.change() as change:
             kept = history.add_received(change.db, self.record.id, arrival)
@@ -111,7 +115,11 @@ class Spoken:
             keys=(key or self.key_of(sender),),
         )
         with self.changes.change() as change:
-            return follow_ups.take(change, self.record, about, told, me=self.device.user_uri)
+            verdict = follow_ups.take(change, self.record, about, told, me=self.device.user_uri)
+        if verdict is Verdict.WAIT and isinstance(about, Changes):
+            text = f"(changed) {about.words.text}"
+            self.keeps(sender, content, text=text, kind=EARLY, about=about.target, key=key)
+        return verdict
 
     def edits(self, sender: str, target: bytes, text: str) -> Verdict:
         return self.comes(sender, framed(text_part(text), self.frame(sender), replaces=target))

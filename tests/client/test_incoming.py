@@ -158,3 +158,37 @@ def test_what_somebody_tried_with_anothers_message_goes_in_its_time_too(pair: Pa
     late = pair.frame(expires=Expiration(relative=True, time=60))
     pair.comes(framed(text_part("his"), late, replaces=bytes.fromhex(line.id)))
     assert kept(pair) == [("not_author", "(changed) his", NOW + 60, 0)]
+
+
+def test_q_06_a_change_of_what_is_not_here_has_a_line_of_its_own(pair: Pair) -> None:
+    """Of a message from before we joined, for example: nobody speaks past those who came later."""
+    for number in range(40):
+        nowhere = b"\x01" + number.to_bytes(31, "big")
+        pair.comes(framed(text_part(f"number {number}"), pair.frame(), replaces=nowhere))
+    assert [line.text for line in pair.lines] == [f"(changed) number {number}" for number in range(40)]
+    assert pair.lines[0].reply_to == ""
+
+
+def test_the_next_change_stands_in_the_same_line_and_a_withdrawal_takes_it_back(pair: Pair) -> None:
+    nowhere = b"\x01" + bytes(31)
+    for words in ("one", "two"):
+        pair.comes(framed(text_part(words), pair.frame(), replaces=nowhere))
+    (line,) = pair.lines
+    assert (line.text, line.edited) == ("two", NOW)
+    pair.comes(write.withdrawal(nowhere, pair.frame()))
+    (line,) = pair.lines
+    assert (line.text, line.deleted) == ("", True)
+
+
+def test_the_line_of_a_change_goes_when_its_message_comes(pair: Pair) -> None:
+    late = framed(text_part("first"), pair.frame())
+    uri, room = pair.bob.device.user_uri, pair.bob.record.room
+    target = message_id(encode(late), sender_uri=uri, room_uri=room)
+    pair.comes(
+        framed(text_part("second"), pair.frame(expires=Expiration(relative=True, time=60)), replaces=target)
+    )
+    assert [(line.text, line.lifetime) for line in pair.lines] == [("(changed) second", 60)]
+    pair.comes(late)
+    (line,) = pair.lines
+    assert (line.id, line.text, line.edited) == (target.hex(), "second", NOW)
+    assert pair.alice.store.value("SELECT count(*) FROM message WHERE hidden = 0") == 1

@@ -40,6 +40,10 @@ class Verdict(StrEnum):
     NOT_CHANGEABLE = "not_changeable"
 
 
+NOTED: Final = frozenset({Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE})
+"""Verdicts that are kept with what they are about; of the others nothing is left to be told."""
+
+
 class TakesBack(Struct, frozen=True):
     """A withdrawal of a reaction: to what, of which id, and whose that is (the name, and the account key)."""
 
@@ -193,17 +197,14 @@ def settle(change: Change, record: ConversationRecord, local_id: int, mimi_id: b
     counted = said_of.end_wait(db, record.id, mimi_id, options=len(asked.options) if asked else 0)
     domain = parse_user_uri(me).domain
     for line in early.lines(db, record.id, mimi_id):
-        words = said(decode(line.told.content), domain=domain) if line.told.content else None
-        verdict = (
-            take(change, record, words, line.told, me=me) if isinstance(words, Changes) else Verdict.DROP
-        )
-        noted = verdict in (Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE)
-        early.close(db, record.id, line, verdict if noted else "")
+        what = said(decode(line.told.content), domain=domain) if line.told.content else None
+        verdict = take(change, record, what, line.told, me=me) if isinstance(what, Changes) else Verdict.DROP
+        early.close(db, record.id, line, verdict if verdict in NOTED else "")
     for told in waited:
         about = said(decode(told.content), domain=domain)
         if isinstance(about, Changes | Withdraws | Closes):
             verdict = take(change, record, about, told, me=me)
-            if verdict in (Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE):
+            if verdict in NOTED:
                 note(change, record, about, told, code=verdict)
     if counted:
         _tell(change, record, local_id)

@@ -22,7 +22,7 @@ from securechat.client.events import (
     Typing,
     Undecryptable,
 )
-from securechat.client.follow_ups import MAX_SHOWN, Verdict
+from securechat.client.follow_ups import MAX_SHOWN, NOTED, Verdict
 from securechat.client.holds import Doubt
 from securechat.client.people import credential_of, user_of, user_of_client
 from securechat.client.records import ConversationRecord
@@ -59,9 +59,6 @@ from securechat.mls.messaging import DecryptedMessage
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.protocol.messages import Entry
 from securechat.text import sanitise
-
-NOTED: Final = frozenset({Verdict.NOT_AUTHOR, Verdict.NOT_CHANGEABLE})
-"""Verdicts that are kept with what they are about; of the others nothing is left to be told."""
 
 KINDS: Final[dict[type, str]] = {
     Words: MessageKind.TEXT,

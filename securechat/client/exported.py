@@ -35,12 +35,17 @@ MAX_MESSAGES: Final = 1_000_000
 """Messages of one file: years of a busy room."""
 
 MAX_TEXT: Final = 64 * 1024
+"""Code points of a message, as `sanitise` counts them; around a line from right to left stand two more."""
+
+MOST_NAMES: Final = 250
+"""Of a reaction, an option, a receipt: with twenty of them, and a text, a line is no longer than above."""
+
 MAX_SHORT: Final = 512
 LAST_SECOND: Final = 1 << 40
 """Of a message's time: far beyond any clock, and no number that something trips over."""
 
 Seconds = Annotated[int, Meta(ge=0, le=LAST_SECOND)]
-Words = Annotated[str, Meta(max_length=MAX_TEXT)]
+Words = Annotated[str, Meta(max_length=3 * MAX_TEXT)]
 Short = Annotated[str, Meta(max_length=MAX_SHORT)]
 MimiId = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")]
 
@@ -99,10 +104,34 @@ def is_exported(message: Message) -> bool:
 
 
 def line_of(message: Message) -> dict[str, Any]:
-    """The JSON of a message. It has more than is read back: what only the device knows that wrote it."""
+    """The JSON of a message, within the limits of what is read back.
+
+    It has more than that: what only the device knows that wrote it.
+    """
     names = {"conversation": "room", "sender": "from", "timestamp": "ts"}
-    fields = msgspec.to_builtins(message)
+    fields = msgspec.to_builtins(_within_limits(message))
     return {"type": "message"} | {names.get(name, name): value for name, value in fields.items()}
+
+
+def _within_limits(message: Message) -> Message:
+    """A server may tell any time, and a large room has many names: neither makes a file that is refused."""
+    poll = message.poll
+    if poll is not None:
+        options = tuple(PollOption(each.text, each.voters[:MOST_NAMES]) for each in poll.options)
+        poll = msgspec.structs.replace(poll, options=options)
+    return msgspec.structs.replace(
+        message,
+        timestamp=_second(message.timestamp),
+        edited=_second(message.edited),
+        reactions=tuple(Reaction(each.text, each.users[:MOST_NAMES]) for each in message.reactions),
+        delivered_to=message.delivered_to[:MOST_NAMES],
+        read_by=message.read_by[:MOST_NAMES],
+        poll=poll,
+    )
+
+
+def _second(time: int) -> int:
+    return min(max(time, 0), LAST_SECOND)
 
 
 def message_of(said: Said, *, local_id: int, conversation: str, own: bool) -> Message:

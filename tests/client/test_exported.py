@@ -15,11 +15,15 @@ from securechat.client.events import (
     Message,
     MessageKind,
     MessageState,
+    Poll,
+    PollOption,
     Reaction,
     Standing,
 )
 from securechat.client.exported import (
+    LAST_SECOND,
     MAX_LINE,
+    MOST_NAMES,
     NotImported,
     header_of,
     is_exported,
@@ -28,6 +32,8 @@ from securechat.client.exported import (
     read_header,
     read_said,
 )
+from securechat.client.follow_ups import MAX_SHOWN
+from securechat.text import sanitise
 
 HEADER = {"format": "securechat-export/1", "user": "alice", "room": "@bob", "kind": "direct"}
 SAID = {"type": "message", "id": "01" * 32, "from": "bob", "text": "hello", "ts": 1_800_000_000}
@@ -121,7 +127,7 @@ def test_a_first_line_that_nobody_wrote_is_refused_in_words(change: dict[str, An
         {"from": "bob\n"},
         {"from": ""},
         {"from": "b" * 513},
-        {"text": "x" * 70_000},
+        {"text": "x" * 200_000},
         {"ts": 1 << 60},
         {"ts": -1},
         {"ts": 1.5},
@@ -184,3 +190,37 @@ def test_what_is_to_disappear_and_placeholders_stay_here() -> None:
     assert not is_exported(a_message(lifetime=60)), "nobody has read it yet"
     assert not is_exported(a_message(kind=MessageKind.UNREADABLE))
     assert not is_exported(a_message(id=""))
+
+
+ODD = st.text(st.sampled_from('ש\u05b0a\t\n\x01\u202e\U0001f600\\"'), max_size=60)
+LARGEST = ["ש\n" * 21_800, "\u05b0\n" * 21_800, "\x01" * 65_000, "😀" * 16_000, '"\\' * 32_000]
+
+
+@given(ODD, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_whatever_can_be_stored_is_exported_as_it_is_read_back(text: str, when: int, edited: int) -> None:
+    """No message that somebody sends, and no date that a server tells, spoils the file it is in."""
+    stored = sanitise(text, multiline=True, limit=MAX_SHOWN)
+    said = read_said(as_line(line_of(a_message(text=stored, timestamp=when, edited=edited))), 2)
+    assert (said.text, said.ts) == (stored, min(when, LAST_SECOND))
+
+
+@pytest.mark.parametrize("text", LARGEST, ids=range(len(LARGEST)))
+def test_the_largest_messages_with_all_that_a_crowd_said_of_them_are_read_back(text: str) -> None:
+    stored = sanitise(text, multiline=True, limit=MAX_SHOWN)
+    crowd = tuple(f"u{number:031}" for number in range(1000))
+    message = a_message(
+        text=stored,
+        reactions=tuple(Reaction(chr(0x1F400 + number), crowd) for number in range(20)),
+        read_by=crowd,
+        delivered_to=crowd,
+    )
+    said = read_said(as_line(line_of(message)), 2)
+    assert said.text == stored
+
+
+def test_a_poll_of_a_crowd_is_read_back() -> None:
+    crowd = tuple(f"u{number:031}" for number in range(1000))
+    asked = Poll("?" * 500, tuple(PollOption("o" * 200, crowd) for _ in range(20)))
+    said = read_said(as_line(line_of(a_message(kind=MessageKind.POLL, poll=asked))), 2)
+    assert said.poll is not None
+    assert len(said.poll.options[0].voters) == MOST_NAMES

@@ -32,6 +32,8 @@ class Change:
     """Logs (empty: the inbox) and how far they are stored now."""
     requested: bool = False
     """Whether there is something new to send."""
+    forgot: bool = False
+    """Whether words were withdrawn: they are to leave the log beside the store too (L-04)."""
     error: BaseException | None = None
     """What undid it."""
     now: int = 0

@@ -81,6 +81,7 @@ class Engine:
         self._intents: dict[int, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
         self._over: ClientError | None = None
+        self._forgot = False
         self._tasks = Tasks(self._failed)
         self._typists = Typists(self._put)
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
@@ -181,6 +182,7 @@ class Engine:
 
     def _done(self, change: Change) -> None:
         """After the commit: speak."""
+        self._forgot |= change.forgot
         for group, sequence in change.acknowledged.items():
             self._session.acknowledge(group, sequence)
         if change.requested:
@@ -252,6 +254,9 @@ class Engine:
 
     def _forget_due(self) -> float:
         """Forget some of what is due; return in how many seconds to look again."""
+        if self._forgot:
+            self._forgot = False
+            self.store.checkpoint()
         due = next_due(self.store.db)
         if due is None or due > self.clock():
             return LOOK_SECONDS if due is None else min(LOOK_SECONDS, due - self.clock() + SOON)

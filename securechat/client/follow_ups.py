@@ -178,7 +178,7 @@ def take(change: Change, record: ConversationRecord, about: About, told: Told, *
     if verdict is Verdict.WAIT:
         _wait(db, record.id, about, told)
     elif verdict is Verdict.TAKE:
-        _do(db, record.id, meant, told, target, me=me)
+        _do(change, record.id, meant, told, target, me=me)
         if isinstance(about, Withdraws) and target is not None and target.kind == EARLY:
             said_of.put_early(db, record.id, about, told)  # the message itself may come yet
         if target is not None:
@@ -341,8 +341,9 @@ def _wait(db: apsw.Connection, conversation: int, about: About, told: Told) -> N
 
 
 def _do(
-    db: apsw.Connection, conversation: int, meant: Meant, told: Told, target: Target | None, *, me: str
+    change: Change, conversation: int, meant: Meant, told: Told, target: Target | None, *, me: str
 ) -> None:
+    db = change.db
     if isinstance(meant, TakesBack):
         said_of.drop_reaction(db, conversation, meant.reaction, told.sender)
         return
@@ -353,6 +354,7 @@ def _do(
             _put_words(db, target.local_id, meant.words, told, me=me)
         case Withdraws():
             forgetting.withdraw(db, conversation, target.local_id, target.mimi_id)
+            change.forgot = True
         case Reacts():
             first = Reacts(target.mimi_id, meant.texts, meant.instead_of)
             said_of.put_reactions(db, conversation, first, told, waiting=False)

@@ -229,22 +229,21 @@ def _show(
 ) -> None:
     """Give a message its place in the history."""
     if isinstance(what, SetsTimer):
-        # Nobody can have it pass by unseen: its line stays, whatever it says of itself.
         what = SetsTimer(timers.at_least(what.seconds))
-        text, (stays, expires) = sentence(what.seconds), (0, 0)
-    else:
-        words = f"(changed) {what.words.text}" if isinstance(what, Changes) else shown_as(what)
-        text, (stays, expires) = words, lifetime(content.expires, now=change.now)
-    names = what.words if isinstance(what, Changes) else what
+    # That a timer was set nobody can have pass by unseen: its line stays, whatever it says of itself.
+    expiration = content.expires if not isinstance(what, SetsTimer) else None
+    stays, expires = lifetime(expiration, now=change.now)
+    words = _line_of(what)
     arrival = structs.replace(
         arrival,
-        text=sanitise(text, multiline=True, limit=MAX_SHOWN),
+        text=sanitise(words.text, multiline=True, limit=MAX_SHOWN),
         kind=KINDS[type(what)],
         about=what.target if isinstance(what, Changes) else content.in_reply_to,
         thread=topic_name(content.topic_id),
-        mentions_me=isinstance(names, Words) and device.user_uri in names.people,
+        mentions_me=device.user_uri in words.people,
         lifetime=stays,
-        expires=expires,
+        # Of ours, from another device, time runs from when it was sent.
+        expires=timers.unread_end(expiration, now=change.now) if arrival.own else expires,
     )
     kept = history.add_received(change.db, record.id, arrival)
     if kept is None:
@@ -257,6 +256,18 @@ def _show(
     if has_few and not arrival.own:
         receipts.owe(change, record.id, kept.local_id, DELIVERED, now=change.now)
     follow_ups.settle(change, record, kept.local_id, bytes.fromhex(kept.id), me=device.user_uri)
+
+
+def _line_of(what: Shown | Changes) -> Words:
+    match what:
+        case Words():
+            return what
+        case Changes(words=words):
+            return Words(f"(changed) {words.text}", words.people)
+        case SetsTimer(seconds=seconds):
+            return Words(sentence(seconds))
+        case _:
+            return Words(shown_as(what))
 
 
 def _take_note(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from securechat.client import follow_ups, history, records
+from securechat.client.change import Change
 from securechat.client.events import Event, Kind, Message, MessageChanged, MessageKind, MessageState, Standing
 from securechat.client.follow_ups import Verdict
 from securechat.client.rows import EARLY
@@ -36,6 +37,10 @@ class Spoken:
     @property
     def events(self) -> list[Event]:
         return [event for change in self._changed.done for event in change.events]
+
+    @property
+    def last_change(self) -> Change:
+        return self._changed.done[-1]
 
     @property
     def changed(self) -> list[Message]:

@@ -1,11 +1,16 @@
 """Events are handed on in order, to each listener."""
 
 import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from securechat.client.engine import Engine
 from securechat.client.events import Event, Notice
 from securechat.client.listener import MAX_EVENTS, Listener
+from tests.client.parts import NOW, a_store
 
 
 def notice(number: int) -> Notice:
@@ -46,3 +51,13 @@ async def test_a_listener_that_sleeps_loses_the_oldest_and_is_told() -> None:
     assert isinstance(first, Notice)
     assert first.code == "events_dropped"
     assert await anext(listener) == notice(5)
+
+
+def test_l_04_once_words_were_withdrawn_the_log_beside_the_store_is_emptied_once(tmp_path: Path) -> None:
+    store = a_store(tmp_path)
+    engine = cast(Engine, SimpleNamespace(store=store, clock=lambda: NOW, _forgot=True))
+    beside = tmp_path / "store.db-wal"
+    assert beside.stat().st_size > 0
+    assert Engine._forget_due(engine) > 0
+    assert beside.stat().st_size == 0
+    assert not engine._forgot

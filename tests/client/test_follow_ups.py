@@ -182,6 +182,15 @@ def test_a_withdrawn_messages_words_are_nowhere_in_the_store(room: Spoken) -> No
     assert room.everywhere("canary") == []
 
 
+def test_a_withdrawal_that_came_has_the_log_beside_the_store_emptied(room: Spoken) -> None:
+    """L-04: also what others withdraw is not to stay there."""
+    first = room.hears("bob", "canary")
+    room.reacts("carol", first, "👍")
+    assert not room.last_change.forgot
+    room.withdraws("bob", first)
+    assert room.last_change.forgot
+
+
 def test_nothing_is_done_to_what_was_withdrawn(room: Spoken) -> None:
     first = room.hears("bob", "hello")
     room.withdraws("bob", first)

@@ -1,5 +1,6 @@
 """What a member says arrives as it should stand, whatever its sender made of it."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,10 @@ def test_the_line_of_a_change_goes_when_its_message_comes(pair: Pair) -> None:
     (line,) = pair.lines
     assert (line.id, line.text, line.edited) == (target.hex(), "second", NOW)
     assert pair.alice.store.value("SELECT count(*) FROM message WHERE hidden = 0") == 1
+
+
+def test_of_ours_from_another_device_time_runs_from_when_it_was_sent(pair: Pair) -> None:
+    pair.alice.reader.device = dataclasses.replace(pair.alice.device, user="bob")
+    pair.comes(framed(text_part("from there"), pair.frame(expires=Expiration(relative=True, time=60))))
+    (line,) = pair.lines
+    assert (line.own, line.expires) == (True, NOW + 60)

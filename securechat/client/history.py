@@ -202,14 +202,14 @@ def last_noted(db: apsw.Connection, conversation: int, code: str) -> Message | N
     return None if row is None else _one(db, row)
 
 
-def received_after(db: apsw.Connection, conversation: int, local_id: int) -> list[Message]:
-    """Return what others said in a conversation after a place: what a newly joined one has waiting."""
+def received_after(db: apsw.Connection, conversation: int, local_id: int, *, limit: int) -> list[Message]:
+    """Return the last of what others said after a place: what a newly joined conversation has waiting."""
     rows = db.execute(
         f"{SELECT} WHERE m.conversation = ? AND m.id > ? AND m.own = 0 AND m.hidden = 0"
-        f" AND m.state IN {_SHOWN_STATES} ORDER BY m.id",
-        (conversation, local_id),
+        f" AND m.state IN {_SHOWN_STATES} ORDER BY m.id DESC LIMIT ?",
+        (conversation, local_id, limit),
     )
-    return messages_of(db, rows.fetchall())
+    return messages_of(db, rows.fetchall()[::-1])
 
 
 def unmarked(db: apsw.Connection, mark: Mark, limit: int) -> list[Message]:

@@ -21,6 +21,7 @@ from securechat.client.errors import (
 )
 from securechat.client.events import Joined, Kind, MessageReceived, MessageState, Standing
 from securechat.client.intents import What
+from securechat.client.listener import MAX_EVENTS
 from securechat.client.planner import LEAVE_TOGETHER
 from securechat.client.records import ConversationRecord
 from securechat.client.upgrading import problem_of, suite_to_go_on_in
@@ -97,7 +98,8 @@ class Verbs:
             if pending.messages(change.db, record.id):
                 intents.add_once(change.db, record.id, What.SWEEP)  # somebody left while we were invited
             change.tell(Joined(record.name))
-            for message in history.received_after(change.db, record.id, record.untold_after):
+            waiting = history.received_after(change.db, record.id, record.untold_after, limit=MAX_EVENTS)
+            for message in waiting:
                 if message.state is MessageState.RECEIVED:
                     change.tell(MessageReceived(message))
             change.wake(record.id)

@@ -167,3 +167,11 @@ def test_a_key_of_the_callers_own_finds_the_first_message(changes: Changes, room
 
     assert history.by_key(changes.db, "job-1") == message
     assert history.by_key(changes.db, "job-2") is None
+
+
+def test_of_what_waits_in_a_room_one_joins_the_last_is_read(changes: Changes, room: int) -> None:
+    with changes.change() as change:
+        for number in range(5):
+            history.add_received(change.db, room, received(f"{number}", sequence=number))
+    waiting = history.received_after(changes.db, room, 1, limit=3)
+    assert [message.text for message in waiting] == ["2", "3", "4"]

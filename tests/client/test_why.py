@@ -220,7 +220,7 @@ def test_a_note_is_no_message(pair: tuple[MemberOf, MemberOf]) -> None:
 
     assert alice.heard() == []
     assert history.unmarked(alice.store.db, history.Mark.SHOWN, 9) == []
-    assert history.received_after(alice.store.db, alice.record.id, 0) == []
+    assert history.received_after(alice.store.db, alice.record.id, 0, limit=9) == []
 
 
 def test_an_open_conversation_that_waits_says_so(pair: tuple[MemberOf, MemberOf]) -> None:

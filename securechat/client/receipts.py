@@ -30,8 +30,8 @@ MOST_LEAVES: Final = 10 * LARGEST_ROOM
 GATHER_SECONDS: Final = 3.0
 """How long receipts are gathered: a conversation has at most one message of them in this time."""
 
-MOST_AT_ONCE: Final = 500
-"""Messages in one report: 18 kB, which leaves room in a bucket of padding."""
+MOST_AT_ONCE: Final = 430
+"""Messages in one report: with what stands around them they fill a bucket of padding, 16 KiB."""
 
 MOST_OWED: Final = 1000
 """Of a conversation; of older messages nothing is reported."""
@@ -80,11 +80,7 @@ def read_up_to(change: Change, conversation: int, local_id: int, *, now: float) 
     for (each,) in reversed(rows):
         owe(change, conversation, each, READ, now=now)
     db.execute(f"UPDATE message SET reported = 2 WHERE {unread}", (conversation, local_id))  # noqa: S608
-    db.execute(
-        "DELETE FROM owed_receipt WHERE message IN (SELECT message FROM owed_receipt"
-        " WHERE conversation = ? ORDER BY message DESC LIMIT -1 OFFSET ?)",
-        (conversation, MOST_OWED),
-    )
+    _keep_newest(db, conversation)
     change.wake(conversation)
 
 
@@ -120,6 +116,7 @@ def put(
     if len(others) >= LARGEST_ROOM:
         db.execute("DELETE FROM owed_receipt WHERE conversation = ?", (record.id,))
         return False
+    _keep_newest(db, record.id)
     if not may_signal(db, record, others):
         return False  # once we write to them they may
     rows: Any = db.execute(
@@ -128,6 +125,8 @@ def put(
         (record.id, MOST_AT_ONCE),
     ).fetchall()
     db.executemany("DELETE FROM owed_receipt WHERE message = ?", [(row[0],) for row in rows])
+    # What is left waits its time: otherwise the answer to this one would bring out the next at once.
+    db.execute("UPDATE owed_receipt SET since = ? WHERE conversation = ?", (int(now * 1000), record.id))
     on = {status for status, setting in SETTINGS.items() if is_on(db, setting)}
     reported = tuple((row[1], row[2]) for row in rows if row[2] in on and row[1])
     if reported:
@@ -136,6 +135,14 @@ def put(
             change, device, record, Written(content=content, kind=history.RECEIPT, hidden=True), now=int(now)
         )
     return bool(reported)
+
+
+def _keep_newest(db: apsw.Connection, conversation: int) -> None:
+    db.execute(
+        "DELETE FROM owed_receipt WHERE message IN (SELECT message FROM owed_receipt"
+        " WHERE conversation = ? ORDER BY message DESC LIMIT -1 OFFSET ?)",
+        (conversation, MOST_OWED),
+    )
 
 
 def take(change: Change, record: ConversationRecord, sender: str, reported: Reported) -> None:

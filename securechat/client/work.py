@@ -165,9 +165,10 @@ class Work:
         if due is None or due:
             return due
         others = users_in(group.public.tree).keys() - {self.device.user}
-        if may_speak(room_of(group.public.context), self.device.user_uri):
-            receipts.put(change, self.device, record, others, now=now)
-        return None
+        told = may_speak(room_of(group.public.context), self.device.user_uri) and receipts.put(
+            change, self.device, record, others, now=now
+        )
+        return receipts.due_in(change.db, record.id, now=now) if told else None
 
     def _seal(self, change: Change, record: ConversationRecord, group: Group) -> None:
         if history.in_flight_before(change.db, record.id, group.epoch):

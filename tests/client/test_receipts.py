@@ -6,10 +6,12 @@ import pytest
 
 from securechat.client import history, receipts, records
 from securechat.client.change import Change
-from securechat.client.compose import queue_text
+from securechat.client.compose import frame_for, queue_text
 from securechat.client.events import Kind, MessageChanged, Standing
 from securechat.client.settings import Setting, turn
-from securechat.content.mimi import decode
+from securechat.client.work import PADDING
+from securechat.content.message import report
+from securechat.content.mimi import decode, encode
 from securechat.content.saying import Reports, said
 from securechat.content.status import DELIVERED, READ, Reported
 from tests.client.parts import DOMAIN, NOW
@@ -175,3 +177,30 @@ def test_a_receipt_is_no_message_of_a_person(room: Spoken) -> None:
 
     assert history.queued(room.store.db) == queued
     assert [each.text for each in history.latest(room.store.db, room.record.id, 9)] == ["hello"]
+
+
+def test_what_is_owed_to_a_stranger_who_says_very_much_goes_slowly_and_never_all(
+    room: Spoken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One report in its time, however often it is asked; of the oldest nothing is told."""
+    monkeypatch.setattr(receipts, "MOST_OWED", 20)
+    monkeypatch.setattr(receipts, "MOST_AT_ONCE", 9)
+    heard = [room.hears("bob", f"message {number}", settle=False) for number in range(30)]
+    owes(room, *heard)
+    assert not puts(room, "bob")
+    assert room.store.value("SELECT count(*) FROM owed_receipt") == 20
+    meets(room, "bob")
+
+    for _ in range(3):
+        assert puts(room, "bob")
+        due = receipts.due_in(room.store.db, room.record.id, now=NOW + 3)
+        assert due in (receipts.GATHER_SECONDS, None)
+    assert [len(each) for each in reported(room)] == [9, 9, 2]
+    assert [each for told in reported(room) for each, _ in told] == heard[10:]
+
+
+def test_the_largest_report_fits_a_small_bucket(room: Spoken) -> None:
+    told = tuple((b"\x01" + number.to_bytes(31, "big"), READ) for number in range(receipts.MOST_AT_ONCE))
+    frame = frame_for(room.device, room.record, passing=True)
+    size = len(encode(report(told, frame))) + 200  # longer names, a signature, lengths
+    assert size + PADDING(size) == 16 * 1024

@@ -141,7 +141,7 @@ def queue(
         about=written.about,
         thread=topic_name(written.content.topic_id),
         lifetime=stays.time if stays is not None else 0,
-        account_key=device.account_key,
+        account_key=device.account_keys[0],
     )
     return history.add_outgoing(change.db, record.id, draft)
 

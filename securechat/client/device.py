@@ -39,12 +39,12 @@ class Device:
         return user_uri(self.domain, self.user)
 
     @property
-    def account_key(self) -> bytes:
-        """The key that certifies us, as every member sees it."""
+    def account_keys(self) -> tuple[bytes, ...]:
+        """The key that certifies us, as every member sees it, and behind it those that it was rotated from."""
         credential = self.identity.credential
-        return (
-            read_identity(credential.identity).account_key if isinstance(credential, BasicCredential) else b""
-        )
+        if not isinstance(credential, BasicCredential):
+            raise TypeError("a device of ours is certified by an account")
+        return read_identity(credential.identity).account_keys
 
     @property
     def client_uri(self) -> str:

@@ -284,7 +284,7 @@ class Talk:
         told = Told(
             sender=self._engine.device.user,
             mimi_id=bytes.fromhex(queued.id),
-            keys=(self._engine.device.account_key,),
+            keys=self._engine.device.account_keys,
             timestamp=self._now,
             content=b"",
         )

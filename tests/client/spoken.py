@@ -64,7 +64,7 @@ class Spoken:
         return self.keeps(sender, content, text="Tea?", kind=MessageKind.POLL)
 
     def key_of(self, sender: str) -> bytes:
-        return self.device.account_key if sender == "alice" else sender.encode().ljust(32, b"\0")
+        return self.device.account_keys[0] if sender == "alice" else sender.encode().ljust(32, b"\0")
 
     def keeps(
         self,

@@ -40,7 +40,7 @@ class Device:
 
     @property
     def account_keys(self) -> tuple[bytes, ...]:
-        """The key that certifies us, as every member sees it, and behind it those that it was rotated from."""
+        """The key that certifies us, as every member sees it; behind it those that it was rotated from."""
         credential = self.identity.credential
         if not isinstance(credential, BasicCredential):
             raise TypeError("a device of ours is certified by an account")

@@ -1,4 +1,4 @@
-"""What a person says about their own messages, before and after these have left the machine."""
+"""What a person says about their own messages, before and after these have left the machine (L-04)."""
 
 from pathlib import Path
 from types import SimpleNamespace

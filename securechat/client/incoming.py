@@ -196,14 +196,20 @@ def _keep(
         if not code:
             return
     if code:
-        text = sanitise(shown_text(content), multiline=True, limit=MAX_SHOWN)
-        ends = timers.unread_end(content.expires, now=change.now)
-        not_shown = structs.replace(arrival, state=MessageState.NOT_SHOWN, code=code, text=text, expires=ends)
-        kept = history.add_received(change.db, record.id, not_shown)
-        if kept is not None and record.state is Standing.JOINED:
-            change.tell(NotShown(record.name, sender, entry.epoch, code))
+        _keep_unseen(change, record, content, arrival, code)
     elif isinstance(what, Words | Asks | Hands | SetsTimer):
         _show(change, device, record, content, what, arrival, has_few=_has_few(group))
+
+
+def _keep_unseen(
+    change: Change, record: ConversationRecord, content: MimiContent, arrival: history.Arrival, code: str
+) -> None:
+    text = sanitise(shown_text(content), multiline=True, limit=MAX_SHOWN)
+    ends = timers.unread_end(content.expires, now=change.now)
+    not_shown = structs.replace(arrival, state=MessageState.NOT_SHOWN, code=code, text=text, expires=ends)
+    kept = history.add_received(change.db, record.id, not_shown)
+    if kept is not None and record.state is Standing.JOINED:
+        change.tell(NotShown(record.name, arrival.sender, arrival.epoch, code))
 
 
 def _told(arrival: history.Arrival, mimi_id: bytes, keys: tuple[bytes, ...]) -> Told:

@@ -111,7 +111,7 @@ def test_what_would_not_fit_with_its_topic_is_refused_before_it_is_stored(
 ) -> None:
     """Somebody may have begun a topic with a very long id: an answer there must not stop the account."""
     far = Around(topic_id=b"\xff" * 4096)
-    with pytest.raises(Forbidden, match=r"too long|cannot be sent"):
+    with pytest.raises(Forbidden, match="too long"):
         queue(changes, "x" * size, around=far)
     assert changes.store.value("SELECT count(*) FROM message") == 0
     queue(changes, "x" * MAX_TEXT)

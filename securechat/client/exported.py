@@ -259,8 +259,7 @@ def _made_safe(said: Said) -> Said:
 
 def _text(text: str) -> str:
     """A body that is still a `Words`: each line of some scripts gets two code points more."""
-    clean = sanitise(text, multiline=True, limit=MAX_TEXT)
-    return clean if len(clean) <= MAX_TEXT else sanitise(text, multiline=True, limit=MAX_TEXT // 2)
+    return sanitise(text, multiline=True, limit=MAX_TEXT)
 
 
 def _short(text: str) -> str:

@@ -103,9 +103,8 @@ class Message(Struct, frozen=True, kw_only=True):
 
     ``id`` is the MIMI message id in hex (empty if it could not be read); ``timestamp`` is seconds
     since 1970: the server's for what others sent, ours for our own. ``edited`` (of the last change)
-    and ``expires`` (when it disappears) are seconds since 1970, 0 for never; ``lifetime`` is how many seconds
-    it stays once it is read (ours: sent), 0 for ever. ``text`` is as it stands now: empty once its author has
-    withdrawn it.
+    and ``expires`` (when it disappears) too, 0 for never; ``lifetime`` is how many seconds it stays once
+    it is read (ours: sent), 0 for ever. ``text`` is as it stands now: empty once its author has withdrawn it.
     """
 
     id: str

@@ -65,7 +65,6 @@ MAX_FILE: Final = 420
 MAX_FUNCTION: Final = 50
 LONG_FILES: Final = {
     "protocol/messages.py": "the wire's vocabulary: one class per frame, no code",
-    "client/events.py": "what the client tells: one class per value, no code",
     "client/errors.py": "the tree of what goes wrong: one small class per error",
     "mls/codec.py": "one compiler; its readers and writers are small and belong side by side",
 }

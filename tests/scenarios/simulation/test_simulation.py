@@ -57,7 +57,7 @@ def without_claims(patch: pytest.MonkeyPatch) -> None:
 
 
 def without_ends(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(log_ends, "agree", lambda *_: True)
+    patch.setattr(log_ends, "differing", lambda *_: [])
 
 
 def without_doubts_of_what_does_not_open(patch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from securechat.client.config import ServerAddress
 from securechat.client.errors import RefusedByServer
 from securechat.client.registration import Registered
 from securechat.client.registration import register as register_account
+from securechat.locale.catalogue import say, told, tr
 from securechat.membership.invite import read_invite
 from securechat.membership.passwords import PasswordRefused, check_password, generate_passphrase
 from securechat.names import fold_user
@@ -40,11 +41,14 @@ def register(account: Account, invite: str | None) -> None:
     except RefusedByServer as no:
         if no.code != "invite_needed" or invite or not can_ask():
             raise
-        typed = str(click.prompt("This server asks for an invite token", err=True))
+        typed = str(click.prompt(tr("This server asks for an invite token"), err=True))
         done = _register(account, user, password, invite=typed)
-    click.echo(f"{done.user} is registered at {done.server} ({done.domain})", err=True)
-    click.echo(f"server fingerprint {done.fingerprint}", err=True)
-    click.echo(f"next: securechat chat {done.user}", err=True)
+    at = say(
+        "{user} is registered at {server} ({domain})", user=done.user, server=done.server, domain=done.domain
+    )
+    click.echo(at, err=True)
+    click.echo(say("server fingerprint {fingerprint}", fingerprint=done.fingerprint), err=True)
+    click.echo(say("next: {command}", command=f"securechat chat {done.user}"), err=True)
 
 
 def _register(account: Account, user: str, password: str, *, invite: str) -> Registered:
@@ -62,12 +66,15 @@ def _new_password(account: Account, user: str) -> str:
         return given
     if not can_ask():
         raise click.UsageError(
-            f"no terminal to ask for a password; give --password-file, --password-fd or {PASSWORD_VARIABLE}"
+            say(
+                "no terminal to ask for a password; give --password-file, --password-fd or {variable}",
+                variable=PASSWORD_VARIABLE,
+            )
         )
     while True:
         typed = str(
             click.prompt(
-                f"Password for {user} (at least 15 characters; Enter alone makes one)",
+                say("Password for {user} (at least 15 characters; Enter alone makes one)", user=user),
                 default="",
                 show_default=False,
                 hide_input=True,
@@ -79,19 +86,20 @@ def _new_password(account: Account, user: str) -> str:
         try:
             check_password(typed, user=user)
         except PasswordRefused as problem:
-            click.echo(str(problem), err=True)
+            click.echo(told(str(problem)), err=True)
             continue
-        if typed == click.prompt("Once more", hide_input=True, err=True, default="", show_default=False):
+        if typed == click.prompt(tr("Once more"), hide_input=True, err=True, default="", show_default=False):
             return typed
-        click.echo("These differ.", err=True)
+        click.echo(tr("These differ."), err=True)
 
 
 def _generated() -> str:
     password = generate_passphrase()
-    click.echo(f"Your password:\n\n    {password}\n\nWrite it down now; it is not shown again.", err=True)
+    click.echo(f"{tr('Your password:')}\n\n    {password}\n", err=True)
+    click.echo(tr("Write it down now; it is not shown again."), err=True)
     while (
-        click.prompt("Type it to go on", hide_input=True, err=True, default="", show_default=False)
+        click.prompt(tr("Type it to go on"), hide_input=True, err=True, default="", show_default=False)
         != password
     ):
-        click.echo("That is not it.", err=True)
+        click.echo(tr("That is not it."), err=True)
     return password

@@ -15,6 +15,7 @@ from securechat.client.policy import Policy
 from securechat.client.remembered import remember
 from securechat.client.store_key import StoreKey
 from securechat.client.trust import Trust
+from securechat.locale.catalogue import say, tr
 from securechat.own_memory import keep_memory_to_itself
 
 
@@ -69,14 +70,19 @@ def _remember(account: Account, password: str) -> None:
     profile = home_of(account).profile(account.user)
     name = remember(profile, unlock(profile, password))
     click.echo(
-        f"the {name} has what opens this device now; `securechat logout {profile.user}` takes it out",
+        say(
+            "the {keyring} has what opens this device now; `securechat logout {user}` takes it out",
+            keyring=name,
+            user=profile.user,
+        ),
         err=True,
     )
 
 
 async def _confirm(fingerprint: str) -> bool:
-    click.echo("This server is new here. Its fingerprint is", err=True)
+    click.echo(tr("This server is new here. Its fingerprint is"), err=True)
     click.echo(f"    {fingerprint}", err=True)
-    click.echo("Compare it with what the server printed when it started.", err=True)
-    answer = str(click.prompt("Trust it from now on? Type yes", default="no", show_default=False, err=True))
-    return answer.strip().lower() == "yes"
+    click.echo(tr("Compare it with what the server printed when it started."), err=True)
+    asked = tr("Trust it from now on? Type yes")
+    answer = str(click.prompt(asked, default="no", show_default=False, err=True)).strip().lower()
+    return answer in {"yes", tr("yes")}

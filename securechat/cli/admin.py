@@ -18,7 +18,8 @@ import msgspec
 from securechat.cli.status_page import page
 from securechat.server.admin_call import AdminLine, opened
 from securechat.server.config import resolve_config
-from securechat.server.status import Status, size
+from securechat.server.status import Status
+from securechat.sizes import size_text
 from securechat.text import sanitise
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -90,10 +91,10 @@ def users(path: Path, as_json: bool) -> None:
             str(user["devices"]),
             day(user["created"]),
             day(user["seen"]) if user["seen"] else "never",
-            size(user["stored"]),
-            size(user["quota"]) if user["quota"] else "default",
+            size_text(user["stored"]),
+            size_text(user["quota"]) if user["quota"] else "default",
             str(user["failed_logins"]),
-            size(user["file_bytes"]),
+            size_text(user["file_bytes"]),
         )
         for user in found
     ]
@@ -129,7 +130,7 @@ def quota(user: str, amount: str, path: Path, as_json: bool) -> None:
         raise click.UsageError("give a number of bytes, or the word default")
     count = None if amount == "default" else int(amount)
     found = _ask(path, "quota", user=user, bytes=count)
-    _tell(found, as_json, f"@{_name(user)}: {'the default' if count is None else size(count)}")
+    _tell(found, as_json, f"@{_name(user)}: {'the default' if count is None else size_text(count)}")
 
 
 @admin.command("drop-files")
@@ -202,7 +203,7 @@ def backup(file: Path, path: Path, as_json: bool) -> None:
     """Copy the database, while the server runs, to FILE, which the server makes."""
     found = _ask(path, "backup", file=str(file.absolute()))
     said = (
-        f"{sanitise(found['file'])}: {size(found['bytes'])}, {found['users']} accounts, "
+        f"{sanitise(found['file'])}: {size_text(found['bytes'])}, {found['users']} accounts, "
         f"{found['groups']} groups, in {found['seconds']} s"
     )
     _tell(found, as_json, said)

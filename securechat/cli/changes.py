@@ -12,6 +12,7 @@ from msgspec import structs
 
 from securechat.cli.show import clock, message_text
 from securechat.client.events import Message, Poll
+from securechat.locale.catalogue import mark, say
 
 QUOTED: Final = 40
 """Characters of a message by which it is known again."""
@@ -36,7 +37,8 @@ def changed_text(before: Message | None, after: Message, *, zone: tzinfo | None 
         if before is not None and before.deleted:
             return None
         over = before is not None and before.expires > 0 and not after.expires
-        return f"* {_of(after, zone)} {'has disappeared' if over else 'is withdrawn'}"
+        gone = mark("{what} has disappeared") if over else mark("{what} is withdrawn")
+        return f"* {say(gone, what=_of(after, zone))}"
     if after.edited and (before is None or _version(before) != _version(after)):
         return message_text(after, zone=zone)
     lines = [*_reactions(before, after), *_votes(before, after)]
@@ -51,13 +53,13 @@ def _reactions(before: Message | None, after: Message) -> Iterable[str]:
     had, has = _pairs(before), _pairs(after)
     for text, user in has:
         if (text, user) not in had and before is not None:
-            yield f"@{user} reacts with {text} to {_quote(after)}"
+            yield say("{user} reacts with {sign} to {what}", user=f"@{user}", sign=text, what=_quote(after))
     for text, user in had:
         if (text, user) not in has:
-            yield f"@{user} takes {text} back from {_quote(after)}"
+            yield say("{user} takes {sign} back from {what}", user=f"@{user}", sign=text, what=_quote(after))
     if before is None and has:
-        said = ", ".join(f"{text} of @{user}" for text, user in has)
-        yield f"reactions to {_quote(after)}: {said}"
+        said = ", ".join(say("{sign} of {user}", sign=text, user=f"@{user}") for text, user in has)
+        yield say("reactions to {what}: {said}", what=_quote(after), said=said)
 
 
 def _pairs(message: Message | None) -> list[tuple[str, str]]:
@@ -70,9 +72,9 @@ def _votes(before: Message | None, after: Message) -> Iterable[str]:
     if after.poll is None or asked == after.poll:
         return
     if after.poll.closed and not (asked is not None and asked.closed):
-        yield f"the poll {_quote(after)} is closed: {counts(after.poll)}"
+        yield say("the poll {what} is closed: {counts}", what=_quote(after), counts=counts(after.poll))
     else:
-        yield f"votes on {_quote(after)}: {counts(after.poll)}"
+        yield say("votes on {what}: {counts}", what=_quote(after), counts=counts(after.poll))
 
 
 def counts(poll: Poll) -> str:
@@ -80,8 +82,15 @@ def counts(poll: Poll) -> str:
 
 
 def _of(message: Message, zone: tzinfo | None) -> str:
-    sender = "you" if message.own else f"@{message.sender}"
-    return f"what {sender} said in {message.conversation} at {clock(message.timestamp, zone=zone)}"
+    when = clock(message.timestamp, zone=zone)
+    if message.own:
+        return say("what you said in {name} at {time}", name=message.conversation, time=when)
+    return say(
+        "what {user} said in {name} at {time}",
+        user=f"@{message.sender}",
+        name=message.conversation,
+        time=when,
+    )
 
 
 def _quote(message: Message) -> str:

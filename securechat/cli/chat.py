@@ -21,7 +21,8 @@ from securechat.client.face import Face
 @click.option(
     "--plain", "--screen-reader", "plain", is_flag=True, help="Plain lines: no editing, nothing redrawn."
 )
-def chat(account: Account, line: bool, plain: bool) -> int:
+@click.option("--typing", is_flag=True, help="Line by line: say who begins to type.")
+def chat(account: Account, line: bool, plain: bool, typing: bool) -> int:
     """Open USER's conversations: on a terminal the full screen (F1 is its help), else line by line.
 
     \b
@@ -34,10 +35,10 @@ def chat(account: Account, line: bool, plain: bool) -> int:
 
         return open_screen(account)
     try:
-        return asyncio.run(_chat(held_face(account), account.user, plain=plain))
+        return asyncio.run(_chat(held_face(account), account.user, plain=plain, typing=typing))
     except NoHolder:
         password = secret_of(account)  # asked here: no loop runs that would keep Ctrl-C to itself
-    return asyncio.run(_chat(holding(account, password), account.user, plain=plain))
+    return asyncio.run(_chat(holding(account, password), account.user, plain=plain, typing=typing))
 
 
 def _can_edit() -> bool:
@@ -45,10 +46,11 @@ def _can_edit() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-async def _chat(opening: AbstractAsyncContextManager[Face], user: str, *, plain: bool) -> int:
+async def _chat(opening: AbstractAsyncContextManager[Face], user: str, *, plain: bool, typing: bool) -> int:
     async with opening as face:
         surface = _surface(plain=plain)
-        return await LineMode(face, surface, user=user, piped=not sys.stdin.isatty()).run()
+        chat_ = LineMode(face, surface, user=user, piped=not sys.stdin.isatty(), typing=typing)
+        return await chat_.run(surface.lines)
 
 
 def _surface(*, plain: bool) -> Surface:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from securechat.cli.options import Account, account_options
 from securechat.cli.show import moved_text
 from securechat.client.events import FileMoved, Message, MessageState
 from securechat.client.face import Face
+from securechat.locale.catalogue import say, tr
 
 EXIT_LATER: Final = 75
 
@@ -52,14 +53,17 @@ def file(
     What is interrupted goes on the next time that the account is open.
     """
     if to[:1] not in {"@", "#"}:
-        raise click.UsageError(f"{to!r} is neither @user nor #room")
-    message = asyncio.run(_send(account, to, path.absolute(), caption=caption, bare=bare, seconds=seconds))
+        raise click.UsageError(say("{name} is neither @user nor #room", name=repr(to)))
+    with _interrupted("it goes on while the account is open, and when it is again; /cancel ends it"):
+        message = asyncio.run(
+            _send(account, to, path.absolute(), caption=caption, bare=bare, seconds=seconds)
+        )
     sent = message is not None and message.state is MessageState.SENT
     if as_json and message is not None:
         print_json(message_json(message, kind="sent" if sent else "queued"))
     if sent:
         return 0
-    click.echo("not all of it is sent; it goes on at the next connection", err=True)
+    click.echo(tr("not all of it is sent; it goes on at the next connection"), err=True)
     return EXIT_LATER
 
 
@@ -79,11 +83,22 @@ def download(account: Account, message: str, folder: Path | None, as_json: bool)
     ID is the message's id, six digits of it or more, or its number on this machine. What is interrupted
     goes on when it is asked for again.
     """
-    path = asyncio.run(_download(account, message, "" if folder is None else str(folder.absolute())))
+    with _interrupted("what is here stays, and asked for again it goes on"):
+        path = asyncio.run(_download(account, message, "" if folder is None else str(folder.absolute())))
     if as_json:
         print_json({"type": "saved", "id": message, "path": path})
     else:
         click.echo(path)
+
+
+@contextmanager
+def _interrupted(what_follows: str) -> Iterator[None]:
+    """Say at Ctrl-C what becomes of a file that is on its way."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"securechat: {say('interrupted; {what}', what=tr(what_follows))}", err=True)
+        raise
 
 
 async def _send(

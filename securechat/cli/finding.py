@@ -11,6 +11,7 @@ from securechat.cli.json_lines import message_json, print_json
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import message_text
 from securechat.client.events import Message, MessageState
+from securechat.locale.catalogue import tr
 
 MOST: Final = 100_000
 """Messages that one command prints; `export` writes all there are."""
@@ -50,7 +51,7 @@ def history(
 ) -> None:
     """Print the last messages of CONVERSATION (@user or #room), oldest first. Needs no network."""
     if since is not None and before:
-        raise click.UsageError("--since goes forward, --before goes back: give one of them")
+        raise click.UsageError(tr("--since goes forward, --before goes back: give one of them"))
     day = since.date() if since is not None else None
     _print(asyncio.run(_history(account, conversation, limit, before, day)), as_json=as_json)
 

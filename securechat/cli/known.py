@@ -10,6 +10,7 @@ from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
 from securechat.cli.options import Account, account_options
 from securechat.client.events import Contact, DeviceInfo, Status
+from securechat.locale.catalogue import tr
 
 
 @click.command()
@@ -54,7 +55,9 @@ def status(account: Account, as_json: bool) -> None:
 def contact_text(contact: Contact) -> str:
     """One line of `/contacts`."""
     marks = [
-        word for word, holds in (("verified", contact.verified), ("keys changed", contact.changed)) if holds
+        word
+        for word, holds in ((tr("verified"), contact.verified), (tr("keys changed"), contact.changed))
+        if holds
     ]
     told = f" ({', '.join(marks)})" if marks else ""
     return f"@{contact.user}{told}: {contact.safety_number}"
@@ -62,8 +65,9 @@ def contact_text(contact: Contact) -> str:
 
 def device_text(device: DeviceInfo) -> str:
     """One line of `/devices`."""
-    where = ", ".join(device.conversations) or "no conversation"
-    return f"@{device.user} {device.device}{' (this one)' if device.this else ''}: {where}"
+    where = ", ".join(device.conversations) or tr("no conversation")
+    this = f" {tr('(this one)')}" if device.this else ""
+    return f"@{device.user} {device.device}{this}: {where}"
 
 
 def status_json(found: Status) -> dict[str, Any]:

@@ -6,11 +6,14 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from securechat.cli.show import moved_text
-from securechat.cli.surface import Surface
+from securechat.cli.line_talk import Talking
+from securechat.cli.show import moved_text, transfer_text
+from securechat.cli.surface import Output
+from securechat.client.commands import COMMANDS, Command
 from securechat.client.events import FileMoved, Message
 from securechat.client.face import Face
 from securechat.errors import SecureChatError
+from securechat.locale.catalogue import mark, say, told
 
 TOLD_EVERY: Final = 25
 """Per cent between two lines on how far a file is."""
@@ -19,10 +22,14 @@ WORTH_TELLING: Final = 4 * 1024 * 1024
 """Bytes of a file whose progress is told: smaller ones are there at once."""
 
 
+LONGEST_NUMBER: Final = 10
+"""Digits below which a number is one of a file on its way."""
+
+
 class LineFiles:
     """The files that one chat sends and fetches. ``piped``: each is waited for before the next line."""
 
-    def __init__(self, face: Face, surface: Surface, *, piped: bool) -> None:
+    def __init__(self, face: Face, surface: Output, *, piped: bool) -> None:
         self._face = face
         self._surface = surface
         self._piped = piped
@@ -34,7 +41,7 @@ class LineFiles:
     async def send(self, target: str, typed: str) -> None:
         """Send what was typed, or dropped onto the terminal: a path, and a caption after it."""
         path, caption = split(typed)
-        self._surface.tell(f"* sending {path.name} to {target}")
+        self._surface.tell(f"* {say('sending {file} to {name}', file=path.name, name=target)}")
         await self._do(self._send(target, path, caption))
 
     async def fetch(self, message: str, folder: str) -> None:
@@ -46,10 +53,10 @@ class LineFiles:
         if self._piped or event.total < WORTH_TELLING:
             return
         key, step = (event.name, event.sending), 100 * event.done // event.total // TOLD_EVERY
-        if step > self._told.get(key, 0) and event.done < event.total:
+        if not event.stopped and step > self._told.get(key, 0) and event.done < event.total:
             self._told[key] = step
             self._surface.tell(f"* {moved_text(event)}")
-        elif event.done == event.total:
+        elif event.stopped or event.done == event.total:
             self._told.pop(key, None)
 
     async def close(self) -> None:
@@ -70,15 +77,42 @@ class LineFiles:
         try:
             await work
         except SecureChatError as problem:
-            self._surface.tell(f"* {problem}")
+            self._surface.tell(f"* {told(str(problem))}")
 
     async def _send(self, target: str, path: Path, caption: str) -> None:
         message: Message = await self._face.send_file(target, str(path), caption=caption)
         self.sent.add(message.local_id)
-        self._surface.tell(f"* {path.name} is at the server; its message goes to {message.conversation}")
+        done = say(
+            "{file} is at the server; its message goes to {name}", file=path.name, name=message.conversation
+        )
+        self._surface.tell(f"* {done}")
 
     async def _fetch(self, message: str, to: str) -> None:
-        self._surface.tell(f"* saved as {await self._face.fetch_file(message, to=to)}")
+        path = await self._face.fetch_file(message, to=to)
+        self._surface.tell(f"* {say('saved as {path}', path=path)}")
+
+
+async def _cancel(face: Face, surface: Output, command: Command, _target: str) -> str | None:
+    """Stop a file on its way: the one of this number, or the only one."""
+    moving = await face.transfers()
+    if not moving:
+        return "no file is on its way"
+    if not command.words and len(moving) > 1:
+        for each in moving:
+            surface.tell(transfer_text(each))
+        return "several files are on their way: say the number of the one to stop"
+    typed = command.words[0] if command.words else str(moving[0].number)
+    if len(command.words) > 1 or not (typed.isascii() and typed.isdecimal() and len(typed) < LONGEST_NUMBER):
+        return "usage: " + COMMANDS[command.name][0]
+    gone = await face.cancel_transfer(int(typed))
+    sent = mark("{file} is not sent; the server removes what it has, in its time at the latest")
+    fetched = mark("{file} is not fetched; nothing of it is here")
+    surface.tell(f"* {say(sent if gone.sending else fetched, file=gone.name)}")
+    return None
+
+
+MOVING: Final[dict[str, Talking]] = {"cancel": _cancel}
+"""Commands for files on their way, by their canonical names (as `line_talk.TALKING`)."""
 
 
 def split(typed: str) -> tuple[Path, str]:

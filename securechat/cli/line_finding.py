@@ -5,38 +5,40 @@ returns the sentence of what was wrong with the command, if anything was.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Final
 
 from securechat.cli.known import contact_text, device_text
 from securechat.cli.show import message_text
-from securechat.cli.surface import Surface
+from securechat.cli.surface import Output
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.events import Message, Notify
 from securechat.client.face import Face
 from securechat.client.marks import NOTIFY
+from securechat.locale.catalogue import say, tr
 
 FOUND: Final = 20
 """Messages that one search shows: a screen of them."""
 
 MOST: Final = 1000
 
-Finding = Callable[[Face, Surface, Command, str], Awaitable[str | None]]
+Finding = Callable[[Face, Output, Command, str], Awaitable[str | None]]
 
 
 def _usage(command: Command) -> str:
     return "usage: " + COMMANDS[command.name][0]
 
 
-def _print(surface: Surface, messages: list[Message]) -> None:
+def _print(surface: Output, messages: list[Message]) -> None:
     for message in messages:
         surface.show(message_text(message))
         if message.id:
             surface.tell(f"  {message.id[:12]}")
     if not messages:
-        surface.tell("* nothing")
+        surface.tell(f"* {tr('nothing')}")
 
 
-async def _search(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+async def _search(face: Face, surface: Output, command: Command, _target: str) -> str | None:
     if not command.rest:
         return _usage(command)
     found = await face.search(command.rest, limit=FOUND)
@@ -44,7 +46,7 @@ async def _search(face: Face, surface: Surface, command: Command, _target: str) 
     return None
 
 
-async def _history(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _history(face: Face, surface: Output, command: Command, target: str) -> str | None:
     names = [word for word in command.words if word[0] in "@#"] or [target]
     counts = [word for word in command.words if word[0] not in "@#"] or [str(FOUND)]
     if len(names) != 1 or not names[0] or len(counts) != 1 or not counts[0].isdecimal():
@@ -53,7 +55,22 @@ async def _history(face: Face, surface: Surface, command: Command, target: str) 
     return None
 
 
-async def _verify(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _date(face: Face, surface: Output, command: Command, target: str) -> str | None:
+    names = [word for word in command.words if word[0] in "@#"] or [target]
+    days = [word for word in command.words if word[0] not in "@#"]
+    if len(names) != 1 or not names[0] or len(days) != 1:
+        return _usage(command)
+    try:
+        day = date.fromisoformat(days[0])
+    except ValueError:
+        return "a day is written 2026-11-22"
+    first = await face.at_date(names[0], day)
+    # After 0 would mean: the last ones; it is nobody's number.
+    _print(surface, await face.timeline(names[0], after=first - 1 or -1, limit=FOUND) if first else [])
+    return None
+
+
+async def _verify(face: Face, surface: Output, command: Command, target: str) -> str | None:
     user, *digits = command.words or (target,)
     if not user.startswith("@"):
         return _usage(command)
@@ -61,25 +78,32 @@ async def _verify(face: Face, surface: Surface, command: Command, target: str) -
         number = (await face.fingerprint(user)).safety_number
         if number is None:
             return f"no keys of {user} are known here yet"
-        surface.tell(f"safety number with {user} (the same on both sides): {number}")
-        surface.tell(f"* compare it elsewhere; if it is the same: /verify {user} {number[:11]}")
+        surface.tell(
+            say("safety number with {name} (the same on both sides): {number}", name=user, number=number)
+        )
+        command_line = f"/verify {user} {number[:11]}"
+        surface.tell(f"* {say('compare it elsewhere; if it is the same: {command}', command=command_line)}")
+        return None
+    if digits == ["off"]:
+        await face.clear_verified(user)
+        surface.tell(f"* {say('{user} is not verified any more', user=user)}")
         return None
     await face.set_verified(user, " ".join(digits))
-    surface.tell(f"* {user} is verified until their keys change")
+    surface.tell(f"* {say('{user} is verified until their keys change', user=user)}")
     return None
 
 
-async def _notify(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _notify(face: Face, surface: Output, command: Command, target: str) -> str | None:
     chosen: list[Notify] = [how for how in NOTIFY if how in command.words]
     names = [word for word in command.words if word not in NOTIFY] or [target]
     if len(chosen) != 1 or len(names) != 1 or names[0][:1] not in {"@", "#"}:
         return _usage(command)
     await face.set_notify(names[0], chosen[0])
-    surface.tell(f"* {names[0]} makes itself heard: {chosen[0]}")
+    surface.tell(f"* {say('{name} makes itself heard: {how}', name=names[0], how=chosen[0])}")
     return None
 
 
-async def _bookmark(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+async def _bookmark(face: Face, surface: Output, command: Command, _target: str) -> str | None:
     if len(command.words) == 1 and command.words[0] != "off":
         message = await face.bookmark(command.words[0])
     elif len(command.words) == 2 and command.words[1] == "off":
@@ -90,23 +114,23 @@ async def _bookmark(face: Face, surface: Surface, command: Command, _target: str
     return None
 
 
-async def _bookmarks(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
+async def _bookmarks(face: Face, surface: Output, _command: Command, _target: str) -> str | None:
     _print(surface, (await face.bookmarks(FOUND))[::-1])
     return None
 
 
-async def _mentions(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
+async def _mentions(face: Face, surface: Output, _command: Command, _target: str) -> str | None:
     _print(surface, (await face.mentions(FOUND))[::-1])
     return None
 
 
-async def _contacts(face: Face, surface: Surface, _command: Command, _target: str) -> str | None:
+async def _contacts(face: Face, surface: Output, _command: Command, _target: str) -> str | None:
     for contact in await face.contacts():
         surface.tell(contact_text(contact))
     return None
 
 
-async def _devices(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+async def _devices(face: Face, surface: Output, command: Command, _target: str) -> str | None:
     for device in await face.devices(command.words[0] if command.words else None):
         surface.tell(device_text(device))
     return None
@@ -115,6 +139,7 @@ async def _devices(face: Face, surface: Surface, command: Command, _target: str)
 FINDING: Final[dict[str, Finding]] = {
     "search": _search,
     "history": _history,
+    "date": _date,
     "verify": _verify,
     "notify": _notify,
     "bookmark": _bookmark,

@@ -5,24 +5,21 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, assert_never
 
-from msgspec import structs
-
 from securechat.cli.changes import changed_text, noted
-from securechat.cli.line_files import LineFiles
+from securechat.cli.line_files import MOVING, LineFiles
 from securechat.cli.line_finding import FINDING
 from securechat.cli.line_pictures import PICTURES
+from securechat.cli.line_standing import STANDING
 from securechat.cli.line_talk import TALKING
 from securechat.cli.show import (
-    NOTHING_TO_EXPLAIN,
     Connection,
     conversation_text,
     event_text,
-    explanation_text,
     members_text,
     message_text,
 )
 from securechat.cli.stdin import NOT_TEXT
-from securechat.cli.surface import Surface
+from securechat.cli.surface import Output, Typed
 from securechat.client.commands import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
 from securechat.client.events import (
     Connected,
@@ -35,10 +32,12 @@ from securechat.client.events import (
     MessageChanged,
     MessageReceived,
     Notice,
+    Typing,
     Undecryptable,
 )
 from securechat.client.face import Face
 from securechat.errors import SecureChatError
+from securechat.locale.catalogue import mark, say, told, tr
 
 EXIT_LATER: Final = 75
 DRAIN_SECONDS: Final = 30
@@ -53,18 +52,22 @@ SEEN: Final = 20_000
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
-_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES}
+_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES, **MOVING, **STANDING}
 """Commands with a function of their own; the others are methods."""
 
 
 class LineMode:
-    """One person's chat. ``piped`` input decides the exit code; a person's typing slips do not."""
+    """One person's chat. ``piped`` input decides the exit code; a person's typing slips do not.
 
-    def __init__(self, face: Face, surface: Surface, *, user: str, piped: bool) -> None:
+    ``typing``: it says who begins to type, until `/typing hide`.
+    """
+
+    def __init__(self, face: Face, surface: Output, *, user: str, piped: bool, typing: bool = False) -> None:
         self._face = face
         self._surface = surface
         self._user = user
         self._piped = piped
+        self._shows_typing = typing
         self._target = ""
         self._typed: set[int] = set()
         self._seen: dict[int, Message] = {}
@@ -72,7 +75,7 @@ class LineMode:
         self._files = LineFiles(face, surface, piped=piped)
         self._exit_code = 0
 
-    async def run(self) -> int:
+    async def run(self, typed: Typed) -> int:
         """Read and show until the person leaves or the input ends; return the exit code."""
         printing = asyncio.create_task(self._print_events())
         reading = asyncio.current_task()
@@ -83,7 +86,7 @@ class LineMode:
 
         printing.add_done_callback(ended)
         try:
-            async for line in self._surface.lines(self._prompt):
+            async for line in typed(self._prompt):
                 if not await self._take(line):
                     break
             return await self._part()
@@ -134,6 +137,8 @@ class LineMode:
                 return changed_text(before, message)
             case Connected() | Disconnected():
                 return self._connection.text(event)
+            case Typing() if not self._shows_typing:
+                return None
             case _:
                 return event_text(event)
 
@@ -159,7 +164,8 @@ class LineMode:
     async def _part(self) -> int:
         if await self._face.drained(DRAIN_SECONDS if self._piped else PARTING_SECONDS):
             return self._exit_code
-        self._surface.tell("* not everything has reached the server; it goes out at the next connection")
+        late = tr("not everything has reached the server; it goes out at the next connection")
+        self._surface.tell(f"* {late}")
         return self._exit_code or EXIT_LATER
 
     async def take(self, line: str, target: str) -> str:
@@ -167,6 +173,11 @@ class LineMode:
         self._target = target
         await self._take(line)
         return self._target
+
+    async def once(self, line: str, target: str) -> int:
+        """Do one line and wait for the server's word on it; return the exit code."""
+        await self.take(line, target)
+        return await self._part()
 
     async def close(self) -> None:
         """End what still goes on of the lines that were taken."""
@@ -186,7 +197,7 @@ class LineMode:
                 case Turn():
                     self._target = line.target
                     if self._piped:
-                        self._surface.tell(f"* talking to {line.target}")
+                        self._tell("talking to {name}", name=line.target)
                 case Say():
                     await self._say(line)
                 case Command():
@@ -198,9 +209,12 @@ class LineMode:
         return True
 
     async def _do(self, command: Command) -> None:
-        if command.name not in _SPOKEN:
+        if command.name in self._commands:
             await self._commands[command.name](self, command)
             return
+        await self._speak(command)
+
+    async def _speak(self, command: Command) -> None:
         mistake = await _SPOKEN[command.name](self._face, self._surface, command, self._target)
         if mistake is not None:
             self._fail(mistake, exit_code=1)
@@ -215,18 +229,21 @@ class LineMode:
         self._target = message.conversation
 
     def _fail(self, sentence: str, *, exit_code: int) -> None:
-        self._surface.tell(f"* {sentence}")
+        self._surface.tell(f"* {told(sentence)}")
         if self._piped:
             self._exit_code = self._exit_code or exit_code
+
+    def _tell(self, text: str, /, **places: object) -> None:
+        self._surface.tell(f"* {say(text, **places)}")
 
     # --- commands --------------------------------------------------------------------------------
 
     async def _help(self, command: Command) -> None:
         del command
         width = max(len(usage) for usage, _help in COMMANDS.values())
-        self._surface.tell("@user: TEXT or #room: TEXT sends; plain text goes to the last one addressed")
+        self._surface.tell(tr("@user: TEXT or #room: TEXT sends; plain text goes to the last one addressed"))
         for usage, text in COMMANDS.values():
-            self._surface.tell(f"{usage.ljust(width)}  {text}")
+            self._surface.tell(f"{usage.ljust(width)}  {tr(text)}")
 
     async def _msg(self, command: Command) -> None:
         target, _, text = command.rest.partition(" ")
@@ -237,7 +254,7 @@ class LineMode:
 
     async def _file(self, command: Command) -> None:
         if not command.rest or not self._target:
-            self._fail("usage: @user, then " + COMMANDS["file"][0], exit_code=1)
+            self._fail(f"usage: @user, then {COMMANDS['file'][0]}", exit_code=1)
             return
         await self._files.send(self._target, command.rest)
 
@@ -256,13 +273,13 @@ class LineMode:
         topic = " ".join(rest[1:] if announcement else rest)
         conversation = await self._face.create_room(name, announcement=announcement, topic=topic)
         self._target = conversation.name
-        self._surface.tell(f"* you made {conversation.name}; /invite @user asks people in")
+        self._tell("you made {name}; /invite @user asks people in", name=conversation.name)
 
     async def _invite(self, command: Command) -> None:
         user, room = self._user_and_room(command)
         if user:
             await self._face.invite(room, user)
-            self._surface.tell(f"* @{user} is invited to {room}")
+            self._tell("{user} is invited to {name}", user=f"@{user}", name=room)
 
     async def _remove(self, command: Command) -> None:
         user, room = self._user_and_room(command)
@@ -279,7 +296,7 @@ class LineMode:
         room = self._room(command)
         if room:
             await self._face.leave(room)
-            self._surface.tell(f"* you left {room}")
+            self._tell("you left {name}", name=room)
             if self._target == room:
                 self._target = ""
 
@@ -289,7 +306,7 @@ class LineMode:
         for conversation in conversations:
             self._surface.tell(conversation_text(conversation))
         if not conversations:
-            self._surface.tell("* no conversations yet: @user: hello opens one")
+            self._tell("no conversations yet: @user: hello opens one")
 
     async def _members(self, command: Command) -> None:
         name = command.words[0] if command.words else self._target
@@ -298,54 +315,14 @@ class LineMode:
         else:
             await self._rooms(command)
 
-    async def _fingerprint(self, command: Command) -> None:
-        name = command.words[0] if command.words else self._target
-        if not name:
-            self._fail("usage: " + COMMANDS["fingerprint"][0], exit_code=1)
+    async def _typing(self, command: Command) -> None:
+        if command.words not in (("show",), ("hide",)):
+            await self._speak(command)  # what others are told of us
             return
-        codes = await self._face.fingerprint(name)
-        if codes.safety_number:
-            self._surface.tell(f"safety number with {name} (the same on both sides): {codes.safety_number}")
-        if codes.changed_number:
-            self._surface.tell(f"with the keys that {name} has now, not accepted yet: {codes.changed_number}")
-        if codes.epoch_code:
-            self._surface.tell(f"epoch code of {name} (the same for all its members now): {codes.epoch_code}")
-        if codes.suite:
-            self._surface.tell(f"cipher suite of {name}: {codes.suite}")
-
-    async def _accept(self, command: Command) -> None:
-        user, *digits = command.words or ("",)
-        if not user.startswith("@") or not digits:
-            self._fail("usage: " + COMMANDS["accept"][0], exit_code=1)
-            return
-        await self._face.accept_identity(user, " ".join(digits))
-        self._surface.tell(f"* the new keys of {user} are taken as theirs")
-
-    async def _release(self, command: Command) -> None:
-        name = command.words[0] if command.words else self._target
-        if name:
-            await self._face.release(name)
-        else:
-            self._fail("usage: " + COMMANDS["release"][0], exit_code=1)
-
-    async def _why(self, command: Command) -> None:
-        explanations = await self._face.why(command.words[0] if command.words else None)
-        for explanation in explanations:
-            self._surface.tell(explanation_text(explanation))
-        if not explanations:
-            self._surface.tell(f"* {NOTHING_TO_EXPLAIN}")
-
-    async def _upgrade(self, command: Command) -> None:
-        name = command.words[0] if command.words else self._target
-        if name:
-            await self._face.upgrade(name)
-        else:
-            self._fail("usage: " + COMMANDS["upgrade"][0], exit_code=1)
-
-    async def _status(self, command: Command) -> None:
-        del command
-        for name, value in structs.asdict(await self._face.status()).items():
-            self._surface.tell(f"{name}: {value}")
+        self._shows_typing = command.words == ("show",)
+        shown = mark("this chat says who types")
+        hidden = mark("this chat does not say who types")
+        self._tell(shown if self._shows_typing else hidden)
 
     def _room(self, command: Command) -> str:
         name = command.words[0] if command.words else self._target
@@ -372,12 +349,7 @@ class LineMode:
         "join": _join,
         "leave": _leave,
         "remove": _remove,
-        "upgrade": _upgrade,
         "rooms": _rooms,
         "members": _members,
-        "fingerprint": _fingerprint,
-        "accept": _accept,
-        "release": _release,
-        "why": _why,
-        "status": _status,
+        "typing": _typing,
     }

@@ -5,15 +5,16 @@ from typing import Final
 
 from securechat.cli.line_finding import Finding
 from securechat.cli.pictures import draw
-from securechat.cli.surface import OnTerminal, Surface
+from securechat.cli.surface import OnTerminal, Output
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.face import Face
+from securechat.locale.catalogue import say
 
 LOOKED_BACK: Final = 200
 """Messages among which the last picture is looked for."""
 
 
-async def _picture(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _picture(face: Face, surface: Output, command: Command, target: str) -> str | None:
     which = command.rest or await _last(face, target)
     if not which:
         return "there is no picture"
@@ -21,7 +22,8 @@ async def _picture(face: Face, surface: Surface, command: Command, target: str) 
     if isinstance(surface, OnTerminal):
         await surface.aside(lambda: draw(place))
     else:
-        surface.tell(f"* pictures are drawn on a terminal; it is saved as {place}")
+        saved = say("pictures are drawn on a terminal; it is saved as {path}", path=place)
+        surface.tell(f"* {saved}")
     return None
 
 
@@ -34,11 +36,12 @@ async def _last(face: Face, target: str) -> str:
     return ""
 
 
-async def _thumbnails(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+async def _thumbnails(face: Face, surface: Output, command: Command, _target: str) -> str | None:
     if command.words not in {(), ("on",), ("off",)}:
         return "usage: " + COMMANDS[command.name][0]
     on = await face.thumbnails(on=command.words == ("on",) if command.words else None)
-    surface.tell(f"* small pictures go with the pictures you send: {'on' if on else 'off'}")
+    how = say("small pictures go with the pictures you send: {how}", how="on" if on else "off")
+    surface.tell(f"* {how}")
     return None
 
 

@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from securechat.cli.show import message_text
-from securechat.cli.surface import Surface
+from securechat.cli.surface import Output
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.events import Message, MessageKind
 from securechat.client.face import Face
+from securechat.locale.catalogue import say
 
-Talking = Callable[[Face, Surface, Command, str], Awaitable[str | None]]
+Talking = Callable[[Face, Output, Command, str], Awaitable[str | None]]
 Fits = Callable[[Message], bool]
 
 LOOKED_BACK: Final = 200
@@ -54,7 +55,7 @@ def _own_text(message: Message) -> bool:
     return message.own and message.kind is MessageKind.TEXT
 
 
-async def _reply(face: Face, _surface: Surface, command: Command, target: str) -> str | None:
+async def _reply(face: Face, _surface: Output, command: Command, target: str) -> str | None:
     typed, text = _split(command)
     if not target or not text:
         return _usage(command)
@@ -65,7 +66,7 @@ async def _reply(face: Face, _surface: Surface, command: Command, target: str) -
     return None
 
 
-async def _edit(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _edit(face: Face, surface: Output, command: Command, target: str) -> str | None:
     typed, text = _split(command)
     if not target or not text:
         return _usage(command)
@@ -76,7 +77,7 @@ async def _edit(face: Face, surface: Surface, command: Command, target: str) -> 
     return None
 
 
-async def _delete(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _delete(face: Face, surface: Output, command: Command, target: str) -> str | None:
     typed, rest = _split(command)
     if not target or rest:
         return _usage(command)
@@ -87,7 +88,7 @@ async def _delete(face: Face, surface: Surface, command: Command, target: str) -
     return None
 
 
-async def _react(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _react(face: Face, surface: Output, command: Command, target: str) -> str | None:
     typed, text = _split(command)
     sign, _, off = text.partition(" ")
     if not target or not sign or off not in {"", "off"}:
@@ -99,7 +100,7 @@ async def _react(face: Face, surface: Surface, command: Command, target: str) ->
     return None
 
 
-async def _poll(face: Face, _surface: Surface, command: Command, target: str) -> str | None:
+async def _poll(face: Face, _surface: Output, command: Command, target: str) -> str | None:
     question, *options = (part.strip() for part in command.rest.split("|"))
     if not target or not question or len(options) < 2:
         return _usage(command)
@@ -107,7 +108,7 @@ async def _poll(face: Face, _surface: Surface, command: Command, target: str) ->
     return None
 
 
-async def _vote(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _vote(face: Face, surface: Output, command: Command, target: str) -> str | None:
     typed, rest = _split(command)
     numbers = [] if rest == "off" else rest.split()
     if not target or not rest or not all(each.isdecimal() and len(each) < 4 for each in numbers):
@@ -123,7 +124,7 @@ def _own_open_poll(message: Message) -> bool:
     return message.own and message.poll is not None and not message.poll.closed
 
 
-async def _close(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _close(face: Face, surface: Output, command: Command, target: str) -> str | None:
     typed, rest = _split(command)
     if not target or rest:
         return _usage(command)
@@ -134,7 +135,7 @@ async def _close(face: Face, surface: Surface, command: Command, target: str) ->
     return None
 
 
-async def _thread(face: Face, surface: Surface, command: Command, target: str) -> str | None:
+async def _thread(face: Face, surface: Output, command: Command, target: str) -> str | None:
     topic, said, text = (part.strip() for part in command.rest.partition("|"))
     if not target or not topic or bool(said) is not bool(text):
         return _usage(command)
@@ -146,7 +147,7 @@ async def _thread(face: Face, surface: Surface, command: Command, target: str) -
     return None
 
 
-async def _expire(face: Face, _surface: Surface, command: Command, target: str) -> str | None:
+async def _expire(face: Face, _surface: Output, command: Command, target: str) -> str | None:
     names = [word for word in command.words if word[0] in "@#"] or [target]
     spans = [word.lower() for word in command.words if word[0] not in "@#"]
     span = _SPAN.fullmatch(spans[0]) if len(spans) == 1 else None
@@ -157,7 +158,7 @@ async def _expire(face: Face, _surface: Surface, command: Command, target: str) 
     return None
 
 
-async def _receipts(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+async def _receipts(face: Face, surface: Output, command: Command, _target: str) -> str | None:
     match command.words:
         case ():
             pass
@@ -173,7 +174,7 @@ async def _receipts(face: Face, surface: Surface, command: Command, _target: str
     return None
 
 
-async def _typing(face: Face, surface: Surface, command: Command, _target: str) -> str | None:
+async def _typing(face: Face, surface: Output, command: Command, _target: str) -> str | None:
     if command.words:
         if len(command.words) != 1 or command.words[0] not in _ON:
             return _usage(command)
@@ -182,9 +183,10 @@ async def _typing(face: Face, surface: Surface, command: Command, _target: str) 
     return None
 
 
-async def _tell_signals(face: Face, surface: Surface) -> None:
-    told = ", ".join(f"{name} {'on' if on else 'off'}" for name, on in (await face.receipts()).items())
-    surface.tell(f"* people you have written to are told: {told}")
+async def _tell_signals(face: Face, surface: Output) -> None:
+    signals = (await face.receipts()).items()
+    listed = ", ".join(f"{name} {'on' if on else 'off'}" for name, on in signals)
+    surface.tell(f"* {say('people you have written to are told: {signals}', signals=listed)}")
 
 
 TALKING: Final[dict[str, Talking]] = {

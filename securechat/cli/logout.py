@@ -1,6 +1,7 @@
 """`securechat logout`: leave nothing of an account on this machine."""
 
 import contextlib
+from typing import Final
 
 import click
 
@@ -10,7 +11,13 @@ from securechat.client.config import ProfileFolder
 from securechat.client.errors import ClientError
 from securechat.client.remembered import SERVICE, forget, remembered_as
 from securechat.client.wiping import wipe as wipe_profile
+from securechat.locale.catalogue import mark, say, tr
 from securechat.names import fold_user
+
+OLD_COPIES: Final = mark(
+    "Their files were overwritten before they were removed. Old copies that a disk or a file system may"
+    " keep are sealed under a key that is gone; a backup of the folder is not."
+)
 
 
 class StillRemembered(ClientError):
@@ -41,21 +48,18 @@ def logout(account: Account, wipe: bool, yes: bool) -> None:
     if not wipe:
         forget(profile)
         click.echo(
-            f"What is here of {user} opens by the password only; --wipe removes it for good.", err=True
+            say("What is here of {user} opens by the password only; --wipe removes it for good.", user=user),
+            err=True,
         )
         return
     if not yes:
         _confirm(user)
     left = _left_in_the_keyring(profile)
     wipe_profile(profile)
-    click.echo(f"The keys and the history of {user} are gone from this machine.", err=True)
+    click.echo(say("The keys and the history of {user} are gone from this machine.", user=user), err=True)
     if left is not None:
         raise left
-    click.echo(
-        "Their files were overwritten before they were removed. Old copies that a disk or a file system may"
-        " keep are sealed under a key that is gone; a backup of the folder is not.",
-        err=True,
-    )
+    click.echo(tr(OLD_COPIES), err=True)
 
 
 def _left_in_the_keyring(profile: ProfileFolder) -> StillRemembered | None:
@@ -72,8 +76,10 @@ def _left_in_the_keyring(profile: ProfileFolder) -> StillRemembered | None:
 
 def _confirm(user: str) -> None:
     if not can_ask():
-        raise click.UsageError("no terminal to ask; --yes wipes without asking")
-    click.echo(f"This removes the keys and all messages of {user} from this machine, for good.", err=True)
-    typed = str(click.prompt(f"Type {user} to go on", default="", show_default=False, err=True))
+        raise click.UsageError(tr("no terminal to ask; --yes wipes without asking"))
+    removes = say("This removes the keys and all messages of {user} from this machine, for good.", user=user)
+    click.echo(removes, err=True)
+    asked = say("Type {user} to go on", user=user)
+    typed = str(click.prompt(asked, default="", show_default=False, err=True))
     if typed.strip() != user:
-        raise click.UsageError("nothing was removed")
+        raise click.UsageError(tr("nothing was removed"))

@@ -7,10 +7,13 @@ trusted or has changed, 5 a rate or quota, 6 not a member or not allowed, 7 cann
 8 nothing within the timeout, 69 no server runs here, 75 try again later, 130 interrupted.
 """
 
+import copy
 import importlib
+import inspect
 import io
 import os
 import sys
+from collections.abc import Callable
 from keyword import iskeyword
 from typing import Any, Final
 
@@ -39,6 +42,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "download": ("securechat.cli.files", "Fetch a file that somebody sent."),
     "picture": ("securechat.cli.pictures", "Draw a picture that somebody sent on the terminal."),
     "rooms": ("securechat.cli.messages", "List conversations."),
+    "do": ("securechat.cli.doing", "Do one command of a chat: poll, vote, close, react, edit and others."),
     "search": ("securechat.cli.finding", "Find what was said."),
     "history": ("securechat.cli.finding", "Print what was said in a conversation."),
     "export": ("securechat.cli.taking_out", "Write a conversation to a file: JSON lines, Markdown or HTML."),
@@ -75,7 +79,12 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{cmd_name} is not a command")
-        return command
+        return _in_language(command)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        english, self.help = self.help, _translated(self.help)
+        super().format_help_text(ctx, formatter)
+        self.help = english
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - what a command returns
         try:
@@ -86,7 +95,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_module, text) in COMMANDS.items()])
+            formatter.write_dl([(name, _words()(text)) for name, (_module, text) in COMMANDS.items()])
 
 
 def _import_msgspec() -> None:
@@ -126,6 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one end per kind of failure
     """Run one command; return its exit code. Every failure is one sentence on stderr."""
     _speak_utf_8()
+    _speak()
     try:
         result = cli.main(arguments, prog_name="securechat", standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -155,9 +165,46 @@ def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one end per kind of fai
     return result if isinstance(result, int) else 0
 
 
+def _speak() -> None:
+    """Say what is said in the language of the environment."""
+    from securechat.locale.catalogue import use, wanted  # noqa: PLC0415 - in `run` alone
+
+    use(wanted())
+
+
+def _words() -> Callable[[str], str]:
+    from securechat.locale.catalogue import tr  # noqa: PLC0415 - as above
+
+    return tr
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a help as the catalogue has them: on one line, but for what click leaves alone."""
+    found = inspect.cleandoc(text).split("\n\n")
+    return [one if one.startswith("\b") else " ".join(one.split()) for one in found]
+
+
+def _in_language(command: click.Command) -> click.Command:
+    """The command, with the help that the catalogue has for it."""
+    tr = _words()
+    command, parameters = copy.copy(command), [copy.copy(each) for each in command.params]
+    command.help, command.params = _translated(command.help), parameters
+    for parameter in parameters:
+        if isinstance(parameter, click.Option) and parameter.help:
+            parameter.help = tr(parameter.help)
+    return command
+
+
+def _translated(text: str | None) -> str:
+    tr = _words()
+    return "\n\n".join(tr(paragraph) for paragraph in paragraphs(text or ""))
+
+
 def complain(sentence: str, *, hint: str = "") -> None:
     """Say on stderr what went wrong. Remote text in it has gone through the sanitiser already."""
-    click.echo(f"securechat: {sentence}", err=True)
+    from securechat.locale.catalogue import told  # noqa: PLC0415 - as above
+
+    click.echo(f"securechat: {told(sentence)}", err=True)
     if hint:
         click.echo(hint, err=True)
 

@@ -18,6 +18,7 @@ from securechat.client.errors import ClientError, ExitCode, HolderLeft, NoHolder
 from securechat.client.events import Conversation, Message, MessageState
 from securechat.client.face import Face
 from securechat.errors import SecureChatError
+from securechat.locale.catalogue import say, told, tr
 
 EXIT_LATER: Final = 75
 
@@ -86,11 +87,11 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passes 
     TEXT that is - or missing is read from stdin.
     """
     if to[:1] not in {"@", "#"}:
-        raise click.UsageError(f"{to!r} is neither @user nor #room")
+        raise click.UsageError(say("{name} is neither @user nor #room", name=repr(to)))
     if lines:
         if text is not None or key is not None or reply_to or thread:
             raise click.UsageError(
-                "--lines takes the messages from stdin: no TEXT, --id, --reply-to or --thread"
+                tr("--lines takes the messages from stdin: no TEXT, --id, --reply-to or --thread")
             )
         return asyncio.run(_send_lines(account, to, seconds, as_json=as_json))
     said = Said(_text(text), key if key is not None else _own_key(), reply_to, thread)
@@ -116,9 +117,9 @@ def rooms(account: Account, as_json: bool) -> None:
 def upgrade(account: Account, conversation: str) -> None:
     """Have CONVERSATION (@user or #room) go on in the best cipher suite that all its devices have."""
     if conversation[:1] not in {"@", "#"}:
-        raise click.UsageError(f"{conversation!r} is neither @user nor #room")
+        raise click.UsageError(say("{name} is neither @user nor #room", name=repr(conversation)))
     upgraded = asyncio.run(_upgrade(account, conversation))
-    click.echo(f"{upgraded.name} is in {upgraded.suite} now", err=True)
+    click.echo(say("{name} is in {suite} now", name=upgraded.name, suite=upgraded.suite), err=True)
 
 
 async def _send(account: Account, to: str, said: Said, *, seconds: float) -> Message:
@@ -159,7 +160,7 @@ async def _conversations(account: Account) -> list[Conversation]:
 async def _send_lines(account: Account, to: str, seconds: float, *, as_json: bool) -> int:
     """Send each line as it comes, say what became of each in order; the first failure is the exit code."""
     if sys.stdin.isatty():
-        click.echo("each line is a message; Ctrl-D ends", err=True)
+        click.echo(tr("each line is a message; Ctrl-D ends"), err=True)
     async with face_of(account) as face:
         on_the_way: asyncio.Queue[Message | None] = asyncio.Queue(LINES_ON_THE_WAY)
         handing = asyncio.create_task(_hand_over(face, to, on_the_way))
@@ -185,7 +186,7 @@ async def _hand_over(face: Face, to: str, on_the_way: "asyncio.Queue[Message | N
         if not line.strip():
             continue
         if NOT_TEXT in line:
-            _complain(f"line {number} is too long or no text; it was not sent")
+            _complain(say("line {number} is too long or no text; it was not sent", number=number))
             failed = failed or 1
             continue
         said = Said(line, _own_key())
@@ -196,7 +197,7 @@ async def _hand_over(face: Face, to: str, on_the_way: "asyncio.Queue[Message | N
             failed = failed or _failure(f"line {number}", NotKnown(to, said.key))
             break
         except SecureChatError as problem:
-            failed = failed or _failure(f"line {number}", problem)
+            failed = failed or _failure(say("line {number}", number=number), problem)
     await on_the_way.put(None)
     return failed
 
@@ -210,13 +211,13 @@ async def _report_all(
         try:
             code = _report(await _settled(face, message, seconds), as_json=as_json)
         except SecureChatError as problem:
-            code = _failure(f"message {message.local_id}", problem)
+            code = _failure(say("message {number}", number=message.local_id), problem)
         failed = failed or code
     return failed
 
 
 def _failure(what: str, problem: SecureChatError) -> int:
-    _complain(f"{what}: {problem}")
+    _complain(f"{what}: {told(str(problem))}")
     return int(getattr(problem, "exit_code", 1))
 
 
@@ -239,7 +240,9 @@ def _report(message: Message, *, as_json: bool) -> int:
         sys.stdout.flush()
     if sent:
         return 0
-    click.echo(f"queued as {message.local_id}; it goes out at the next connection", err=True)
+    click.echo(
+        say("queued as {number}; it goes out at the next connection", number=message.local_id), err=True
+    )
     return EXIT_LATER
 
 
@@ -248,11 +251,13 @@ def _text(given: str | None) -> str:
     if given is not None and given != "-":
         return given
     if sys.stdin.isatty():
-        click.echo("type the message, then Ctrl-D", err=True)
+        click.echo(tr("type the message, then Ctrl-D"), err=True)
     data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(data) > MAX_STDIN_BYTES:
-        raise click.UsageError(f"stdin has more than the {MAX_STDIN_BYTES} bytes of one message")
+        raise click.UsageError(
+            say("stdin has more than the {count} bytes of one message", count=MAX_STDIN_BYTES)
+        )
     try:
         return data.decode().removesuffix("\n")
     except UnicodeDecodeError as problem:
-        raise click.UsageError("stdin is not UTF-8 text; nothing was sent") from problem
+        raise click.UsageError(tr("stdin is not UTF-8 text; nothing was sent")) from problem

@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from securechat.locale.catalogue import say, tr
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MAX_PASSWORD_BYTES: Final = 4096
@@ -144,9 +146,12 @@ def known_password(account: Account) -> str:
         return password
     if not can_ask():
         raise click.UsageError(
-            f"no terminal to ask for the password; give --password-file, --password-fd or {PASSWORD_VARIABLE}"
+            say(
+                "no terminal to ask for the password; give --password-file, --password-fd or {variable}",
+                variable=PASSWORD_VARIABLE,
+            )
         )
-    return str(click.prompt(f"Password for {account.user}", hide_input=True, err=True))
+    return str(click.prompt(say("Password for {user}", user=account.user), hide_input=True, err=True))
 
 
 def can_ask() -> bool:
@@ -156,8 +161,8 @@ def can_ask() -> bool:
 
 def _decoded(data: bytes) -> str:
     if len(data) > MAX_PASSWORD_BYTES:
-        raise click.UsageError("the password is too long")
+        raise click.UsageError(tr("the password is too long"))
     try:
         return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as problem:
-        raise click.UsageError("the password is not UTF-8") from problem
+        raise click.UsageError(tr("the password is not UTF-8")) from problem

@@ -10,6 +10,7 @@ import click
 
 from securechat.cli.faces import face_of
 from securechat.cli.options import Account, account_options
+from securechat.locale.catalogue import tr
 from securechat.pictures.decoding import decoded_file
 from securechat.pictures.showing import box_of, shown
 from securechat.pictures.terminal import Drawing, Way, asked
@@ -32,7 +33,7 @@ def picture(account: Account, message: str, way: str) -> None:
     WebP are drawn, by what they are and not by their names. Needs the extra securechat[pictures].
     """
     if not sys.stdout.isatty():
-        raise click.UsageError("pictures are drawn on a terminal; `securechat download` saves them")
+        raise click.UsageError(tr("pictures are drawn on a terminal; `securechat download` saves them"))
     draw(Path(asyncio.run(_fetched(account, message))), way=way)
 
 

@@ -25,6 +25,7 @@ from securechat.client.errors import HolderLeft, ProfileBusy
 from securechat.client.events import Message, MessageState
 from securechat.client.face import Face
 from securechat.client.follow import Follower, following
+from securechat.locale.catalogue import say, tr
 
 EXIT_UNREADABLE: Final = 7
 EXIT_TIMEOUT: Final = 8
@@ -62,7 +63,9 @@ def receive(
 ) -> int:
     """Print what others sent and `receive` has not printed yet, whatever `chat` showed."""
     if with_acks and not (follow and as_json):
-        raise click.UsageError("--ack goes with --follow and --json, which shows the local_id to acknowledge")
+        raise click.UsageError(
+            tr("--ack goes with --follow and --json, which shows the local_id to acknowledge")
+        )
     wanted = Wanted(as_json=as_json, follow=follow, count=count)
     if seconds is None and not follow:
         seconds = RECEIVE_SECONDS
@@ -178,11 +181,12 @@ async def _acknowledge(text: str, messages: Follower, wanted: Wanted) -> None:
     try:
         ack = msgspec.json.decode(text, type=Ack | int)
     except (msgspec.MsgspecError, UnicodeEncodeError):
-        click.echo(f"securechat: not an acknowledgement: {text[:80]!r}", err=True)
+        click.echo(f"securechat: {say('not an acknowledgement: {text}', text=repr(text[:80]))}", err=True)
         return
     local_id = ack.ack if isinstance(ack, Ack) else ack
     if local_id not in wanted.open:
-        click.echo(f"securechat: {local_id} was not printed here or is done already", err=True)
+        wrong = say("{number} was not printed here or is done already", number=local_id)
+        click.echo(f"securechat: {wrong}", err=True)
         return
     await messages.acknowledge([local_id])
     wanted.open.discard(local_id)

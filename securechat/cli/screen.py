@@ -16,6 +16,7 @@ from securechat.cli.options import Account
 from securechat.client.errors import NoHolder, ProfileBusy
 from securechat.client.face import Face, own_face
 from securechat.client.store_key import StoreKey
+from securechat.locale.catalogue import tr
 from securechat.names import fold_user
 from securechat.own_memory import keep_memory_to_itself
 from securechat.tui.backend import Backend, Tell
@@ -29,9 +30,6 @@ class _Answers:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.show = tell
         self.tell = tell
-
-    def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
-        raise NotImplementedError(prompt)
 
 
 class Commands:
@@ -116,7 +114,10 @@ async def _is_held(account: Account) -> bool:
 
 
 def _question(fingerprint: str) -> str:
-    return (
-        f"This server is new here. Its fingerprint is\n{fingerprint}\n"
-        "Compare it with what the server printed. Trust it from now on?"
+    return "\n".join(
+        [
+            tr("This server is new here. Its fingerprint is"),
+            fingerprint,
+            tr("Compare it with what the server printed. Trust it from now on?"),
+        ]
     )

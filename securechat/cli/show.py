@@ -1,11 +1,11 @@
-"""What the line mode prints for each event: pure, one event is one line (and its continuations).
+"""What the line mode prints for each event: one event is one line (and its continuations).
 
 A line of a message begins with its time and a sender; a line of ours with ``*``. A message's own
 line breaks are drawn as continuations that begin with ``|``, so that no text can pass for a line of
 ours or of another sender. Remote text has gone through the sanitiser before it comes here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
@@ -20,23 +20,47 @@ from securechat.client.events import (
     Held,
     Invited,
     Joined,
+    Member,
     MembersChanged,
     Message,
     MessageAcknowledged,
+    MessageKind,
     MessageReceived,
     MessageRefused,
     MessageState,
     Notice,
     Released,
     Removed,
+    Transfer,
     Trouble,
+    Typing,
     Undecryptable,
 )
 from securechat.client.sentences import OF_SENT
+from securechat.locale.catalogue import mark, say, told, tr
 
 CONTINUATION: Final = "      | "
-NOTHING_TO_EXPLAIN: Final = "nothing is on hold, and nothing went wrong that could be explained"
-ROOM_KINDS: Final = {"room": "room", "announcement": "announcement room", "direct": "conversation"}
+NOTHING_TO_EXPLAIN: Final = mark("nothing is on hold, and nothing went wrong that could be explained")
+ROOM_KINDS: Final = {
+    "room": mark("room of {people}"),
+    "announcement": mark("announcement room of {people}"),
+    "direct": mark("conversation of {people}"),
+}
+STANDINGS: Final = {
+    "opening": mark("opening"),
+    "invited": mark("invited"),
+    "joined": mark("joined"),
+    "left": mark("left"),
+    "removed": mark("removed"),
+    "held": mark("held"),
+}
+ROLES: Final = {
+    "owner": mark("owner"),
+    "admin": mark("admin"),
+    "member": mark("member"),
+    "reader": mark("reader"),
+    "banned": mark("banned"),
+}
 
 
 def event_text(event: Event, *, zone: tzinfo | None = None) -> str | None:
@@ -55,7 +79,8 @@ def message_text(message: Message, *, zone: tzinfo | None = None) -> str:
     """``14:03 @bob: hello``; in a room ``14:03 #team @bob: hello``; own ``14:03 @alice to @bob: hello``."""
     when = clock(message.timestamp, zone=zone)
     if message.state is MessageState.UNREADABLE:
-        return f"* {when} {_sender(message)}: {message.text} (epoch {message.epoch}, {message.code})"
+        place = say("(epoch {epoch}, {code})", epoch=message.epoch, code=message.code)
+        return f"* {when} {_sender(message)}: {told(message.text)} {place}"
     first, *rest = _lines(message)
     head = f"{when} {_sender(message)}{_mark(message)}: {first}"
     return "\n".join([head, *(CONTINUATION + line for line in rest)])
@@ -65,8 +90,15 @@ def moved_text(moved: FileMoved) -> str:
     """How far a file is: ``sending notes.pdf: 40 %, 1.2 of 3.0 MiB``."""
     unit = 1024 * 1024
     share = 100 * moved.done // max(1, moved.total)
-    verb = "sending" if moved.sending else "fetching"
-    return f"{verb} {moved.name}: {share} %, {moved.done / unit:.1f} of {moved.total / unit:.1f} MiB"
+    verb = tr("sending") if moved.sending else tr("fetching")
+    done, total = f"{moved.done / unit:.1f}", f"{moved.total / unit:.1f}"
+    return f"{verb} {moved.name}: {share} %, " + say("{done} of {total} MiB", done=done, total=total)
+
+
+def transfer_text(transfer: Transfer) -> str:
+    """One line of `/cancel`: ``2: sending notes.pdf: 40 %, 1.2 of 3.0 MiB (@bob)``."""
+    moved = FileMoved(transfer.name, transfer.done, transfer.total, sending=transfer.sending)
+    return f"{transfer.number}: {moved_text(moved)} ({transfer.conversation})"
 
 
 def clock(seconds: int, *, zone: tzinfo | None = None) -> str:
@@ -81,50 +113,66 @@ def clock(seconds: int, *, zone: tzinfo | None = None) -> str:
 
 def conversation_text(conversation: Conversation) -> str:
     """One line of `/rooms`."""
-    people = ", ".join(f"@{member.user}" for member in conversation.members) or "nobody yet"
+    people = ", ".join(f"@{member.user}" for member in conversation.members) or tr("nobody yet")
     topic = f" ({conversation.topic})" if conversation.topic else ""
-    state = "" if conversation.state == "joined" else f" [{conversation.state}]"
-    return f"{conversation.name}{topic}{state}: {ROOM_KINDS[conversation.kind]} of {people}"
+    state = "" if conversation.state == "joined" else f" [{tr(STANDINGS[conversation.state])}]"
+    new = f" ({say('{count} new', count=conversation.unread)})" if conversation.unread else ""
+    return f"{conversation.name}{topic}{state}{new}: {say(ROOM_KINDS[conversation.kind], people=people)}"
 
 
 def members_text(conversation: Conversation) -> str:
     """One line of `/members`."""
-    people = ", ".join(
-        f"@{member.user} ({member.role}, {member.devices} device{'s' if member.devices != 1 else ''})"
-        for member in conversation.members
-    )
+    people = ", ".join(f"@{member.user} ({_in_it(member)})" for member in conversation.members)
     return f"{conversation.name}: {people}"
+
+
+def _in_it(member: Member) -> str:
+    devices = tr("1 device") if member.devices == 1 else say("{count} devices", count=member.devices)
+    return f"{tr(ROLES.get(member.role, member.role))}, {devices}"
 
 
 def explanation_text(explanation: Explanation, *, zone: tzinfo | None = None) -> str:
     """Lines of `/why`: how a conversation stands, then each trouble, each with what to do."""
-    if explanation.conversation:
-        head = f"{explanation.conversation} is {explanation.state}"
-    else:
-        head = "not of a conversation that is here"
-    if explanation.since:
-        head += f" since {clock(explanation.since, zone=zone)}"
+    lines = [_head(explanation, zone)]
     if explanation.code:
-        head += f": {explanation.text} ({explanation.code})"
-    elif not explanation.troubles:
-        head += "; nothing went wrong that could be explained"
-    lines = [head, f"  what to do: {explanation.advice}"] if explanation.code else [head]
+        lines.append("  " + say("what to do: {advice}", advice=told(explanation.advice)))
     for other in explanation.others:
-        begun = f"also since {clock(other.since, zone=zone)}" if other.since else "also"
-        lines += [f"  {begun}: {other.text} ({other.code})", f"    what to do: {other.advice}"]
+        since = clock(other.since, zone=zone)
+        begun = say("also since {time}", time=since) if other.since else tr("also")
+        lines += [
+            f"  {begun}: {told(other.text)} ({other.code})",
+            "    " + say("what to do: {advice}", advice=told(other.advice)),
+        ]
     for trouble in explanation.troubles:
         lines += [
-            f"  {_place(trouble, zone)}: {trouble.text} ({trouble.code})",
-            f"    what to do: {trouble.advice}",
+            f"  {_place(trouble, zone)}: {told(trouble.text)} ({trouble.code})",
+            "    " + say("what to do: {advice}", advice=told(trouble.advice)),
         ]
     return "\n".join(lines)
+
+
+def _head(explanation: Explanation, zone: tzinfo | None) -> str:
+    """How a conversation stands, since when, and why."""
+    name, state = explanation.conversation, tr(STANDINGS[explanation.state])
+    since = clock(explanation.since, zone=zone)
+    if not name:
+        head = tr("not of a conversation that is here")
+    elif explanation.since:
+        head = say("{name} is {state} since {time}", name=name, state=state, time=since)
+    else:
+        head = say("{name} is {state}", name=name, state=state)
+    if explanation.code:
+        return f"{head}: {told(explanation.text)} ({explanation.code})"
+    if explanation.troubles:
+        return head
+    return f"{head}; {tr('nothing went wrong that could be explained')}"
 
 
 def _place(trouble: Trouble, zone: tzinfo | None) -> str:
     parts = [clock(trouble.timestamp, zone=zone)] if trouble.timestamp else []
     parts += [f"@{trouble.sender}"] if trouble.sender else []
-    parts += [f"epoch {trouble.epoch}"] if trouble.epoch else []
-    parts += [f"entry {trouble.sequence}"] if trouble.sequence else []
+    parts += [say("epoch {number}", number=trouble.epoch)] if trouble.epoch else []
+    parts += [say("entry {number}", number=trouble.sequence)] if trouble.sequence else []
     return ", ".join(parts)
 
 
@@ -133,14 +181,18 @@ def _sender(message: Message) -> str:
         return message.conversation  # what is missing was said by we don't know whom
     if message.conversation.startswith("#"):
         return f"{message.conversation} @{message.sender}"
-    return f"@{message.sender} to {message.conversation}" if message.own else f"@{message.sender}"
+    if not message.own:
+        return f"@{message.sender}"
+    return say("{sender} to {name}", sender=f"@{message.sender}", name=message.conversation)
 
 
 def _lines(message: Message) -> list[str]:
     """What is under the head: the text, or what stands in its place, and what was said of it."""
     if message.deleted:
-        return ["(withdrawn)"]
+        return [tr("(withdrawn)")]
     lines = message.text.split("\n")
+    if message.kind is MessageKind.FILE:
+        lines[0] = told(lines[0])  # it names the file, and is ours
     for number, option in enumerate(message.poll.options if message.poll is not None else (), 1):
         lines.append(f"{number}. {option.text} ({len(option.voters)})")
     if message.reactions:
@@ -151,14 +203,14 @@ def _lines(message: Message) -> list[str]:
 def _mark(message: Message) -> str:
     """What is to be known of a message stands between sender and text: no text can draw it away."""
     marks = [
-        OF_SENT.get(message.code, "") if message.own else "",
+        tr(OF_SENT.get(message.code, "")) if message.own else "",
         _download(message),
-        doubt(message.verified),
-        f"to {message.reply_to[:12]}" if message.reply_to else "",
-        f"on {message.thread}" if message.thread else "",
-        "closed" if message.poll is not None and message.poll.closed else "",
-        "changed" if message.edited and not message.deleted else "",
-        "read" if message.read_by else "delivered" if message.delivered_to else "",
+        tr(doubt(message.verified)),
+        say("to {message}", message=message.reply_to[:12]) if message.reply_to else "",
+        say("on {topic}", topic=message.thread) if message.thread else "",
+        tr("closed") if message.poll is not None and message.poll.closed else "",
+        tr("changed") if message.edited and not message.deleted else "",
+        tr("read") if message.read_by else tr("delivered") if message.delivered_to else "",
     ]
     return "".join(f" ({mark})" for mark in marks if mark)
 
@@ -184,7 +236,7 @@ class Connection:
             case Connected():
                 again, self._greeted = self._greeted, True
                 self._told_lost = False
-                return "* connected again" if again else event_text(event)
+                return f"* {tr('connected again')}" if again else event_text(event)
             case Disconnected():
                 known, self._told_lost = self._told_lost, True
                 final = event.retry_in is None
@@ -197,52 +249,81 @@ def _said(event: Event) -> str | None:
 
 
 def _connected(event: Connected) -> str:
-    return (
-        f"connected to {event.server} ({event.domain}) as {event.user}; {event.encryption}\n"
-        f"* server fingerprint {event.fingerprint}"
+    connected = say(
+        "connected to {server} ({domain}) as {user}; {encryption}",
+        server=event.server,
+        domain=event.domain,
+        user=event.user,
+        encryption=told(event.encryption),
     )
+    return f"{connected}\n* {say('server fingerprint {fingerprint}', fingerprint=event.fingerprint)}"
 
 
 def _disconnected(event: Disconnected) -> str:
-    again = "; trying again until it is back" if event.retry_in is not None else ""
-    return f"not connected: {event.reason}{again}"
+    if event.retry_in is None:
+        return say("not connected: {reason}", reason=told(event.reason))
+    return say("not connected: {reason}; trying again until it is back", reason=told(event.reason))
 
 
 def _message_refused(event: MessageRefused) -> str:
-    return f"not sent to {event.message.conversation}: {event.text} (it said: {event.message.text!r})"
+    return say(
+        "not sent to {name}: {why} (it said: {text})",
+        name=event.message.conversation,
+        why=told(event.text),
+        text=repr(event.message.text),
+    )
 
 
 def _undecryptable(event: Undecryptable) -> str:
-    return (
-        f"{event.conversation}: a message from {event.sender or 'somebody'} cannot be decrypted "
-        f"(epoch {event.epoch}, {event.code})"
+    return f"{event.conversation}: " + say(
+        "a message from {sender} cannot be decrypted (epoch {epoch}, {code})",
+        sender=event.sender or tr("somebody"),
+        epoch=event.epoch,
+        code=event.code,
     )
+
+
+def _typing(event: Typing) -> str | None:
+    if not event.on:
+        return None
+    if event.conversation.startswith("#"):
+        return say("{user} types in {name}", user=f"@{event.user}", name=event.conversation)
+    return say("{user} types", user=f"@{event.user}")
 
 
 def _members_changed(event: MembersChanged) -> str:
     by = f"@{event.by}"
     parts = []
     if event.added:
-        parts.append(f"{by} added " + ", ".join(f"@{user}" for user in event.added))
-    parts += [f"@{user} left" for user in event.removed if user == event.by]
+        parts.append(say("{user} added {people}", user=by, people=_people(event.added)))
+    parts += [say("{user} left", user=f"@{user}") for user in event.removed if user == event.by]
     if gone := [user for user in event.removed if user != event.by]:
-        parts.append(f"{by} removed " + ", ".join(f"@{user}" for user in gone))
+        parts.append(say("{user} removed {people}", user=by, people=_people(gone)))
     return f"{event.conversation}: {'; '.join(parts)}"
 
 
-_SENTENCES: Final[dict[type, Callable[[Any], str]]] = {
+def _people(users: Iterable[str]) -> str:
+    return ", ".join(f"@{user}" for user in users)
+
+
+_SENTENCES: Final[dict[type, Callable[[Any], str | None]]] = {
     Connected: _connected,
     Disconnected: _disconnected,
     MessageRefused: _message_refused,
-    Invited: lambda event: (
-        f"@{event.by} invites you to {event.conversation}; /join {event.conversation} enters"
+    Invited: lambda event: say(
+        "{user} invites you to {name}; /join {name} enters", user=f"@{event.by}", name=event.conversation
     ),
-    Joined: lambda event: f"you are in {event.conversation}",
+    Joined: lambda event: say("you are in {name}", name=event.conversation),
     MembersChanged: _members_changed,
-    Removed: lambda event: f"@{event.by} removed you from {event.conversation}",
+    Removed: lambda event: say(
+        "{user} removed you from {name}", user=f"@{event.by}", name=event.conversation
+    ),
     Undecryptable: _undecryptable,
-    Held: lambda event: f"{event.conversation} is on hold: {event.text} ({event.code})",
-    Released: lambda event: f"{event.conversation} goes on",
-    Notice: lambda event: f"{event.text} ({event.code})",
+    Typing: _typing,
+    Held: lambda event: say(
+        "{name} is on hold: {why} ({code})", name=event.conversation, why=told(event.text), code=event.code
+    ),
+    Released: lambda event: say("{name} goes on", name=event.conversation),
+    Notice: lambda event: f"{told(event.text)} ({event.code})",
 }
 """Events that are told in words of ours; what is missing here is shown otherwise or not at all."""

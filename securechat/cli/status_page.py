@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from securechat.server.status import Status, size
+from securechat.server.status import Status
+from securechat.sizes import size_text
 from securechat.text import sanitise
 
 DAY: Final = 24 * 3600
@@ -46,7 +47,8 @@ def _facts(status: Status) -> Iterator[str]:
     process = status.process
     yield _row(
         "process",
-        f"{size(process.rss_bytes)} of memory, {process.files} files of {process.files_cap or 'any number'}, "
+        f"{size_text(process.rss_bytes)} of memory, "
+        f"{process.files} files of {process.files_cap or 'any number'}, "
         f"{process.tasks} tasks, at worst {process.loop_lag_ms} ms behind",
     )
 
@@ -58,10 +60,11 @@ def _store(status: Status) -> Iterator[str]:
     )
     yield _row(
         "database",
-        f"{size(store.database_bytes)} and a log of {size(store.wal_bytes)}, {size(store.free_bytes)} free",
+        f"{size_text(store.database_bytes)} and a log of {size_text(store.wal_bytes)}, "
+        f"{size_text(store.free_bytes)} free",
     )
     if store.files:
-        yield _row("files", f"{store.files}, {size(store.file_bytes)}")
+        yield _row("files", f"{store.files}, {size_text(store.file_bytes)}")
     if store.oldest_entry:
         yield _row(
             "oldest entry", f"{moment(store.oldest_entry)}, {span(status.now - store.oldest_entry)} ago"

@@ -8,12 +8,8 @@ import click
 from securechat.cli.stdin import StdinLines
 
 
-class Surface(Protocol):
-    """Lines in, lines out."""
-
-    def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
-        """What the person types; ends at the end of input."""
-        ...
+class Output(Protocol):
+    """Where lines go."""
 
     def show(self, text: str) -> None:
         """Print data: messages."""
@@ -31,6 +27,18 @@ class OnTerminal(Protocol):
     async def aside(self, work: Callable[[], None]) -> None:
         """Do something that has the terminal for itself meanwhile."""
         ...
+
+
+class Surface(Output, Protocol):
+    """Lines in, lines out."""
+
+    def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
+        """What the person types; ends at the end of input."""
+        ...
+
+
+Typed = Callable[[Callable[[], str]], AsyncIterator[str]]
+"""What gives the lines that a person types, asked for with this prompt: `Surface.lines`."""
 
 
 class PlainSurface:

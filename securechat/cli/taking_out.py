@@ -26,6 +26,7 @@ from securechat.client.exported import (
 )
 from securechat.client.exporting import FORMATS, Format
 from securechat.client.face import Face
+from securechat.locale.catalogue import say
 
 PAGE: Final = 500
 BATCH_BYTES: Final = 256 * 1024
@@ -55,7 +56,9 @@ def export(account: Account, conversation: str, form: str, output: Path) -> None
     with _opened(output) as file:
         left_out = asyncio.run(_export(account, conversation, FORMATS[form], file))
     if left_out:
-        click.echo(f"left out: {left_out} that are to disappear or could not be read here", err=True)
+        click.echo(
+            say("left out: {count} that are to disappear or could not be read here", count=left_out), err=True
+        )
 
 
 @click.command("import")
@@ -74,7 +77,10 @@ def import_(account: Account, file: Path) -> None:
             )
         header, count = judge(_lines(lines))
         kept = asyncio.run(_import(account, lines, count))
-    click.echo(f"{kept} of {count} messages taken into {header.room}", err=True)
+    click.echo(
+        say("{kept} of {count} messages taken into {name}", kept=kept, count=count, name=header.room),
+        err=True,
+    )
 
 
 async def _export(account: Account, name: str, form: Format, file: BinaryIO) -> int:
@@ -150,7 +156,7 @@ def _opened(output: Path) -> Iterator[BinaryIO]:
     try:
         descriptor = os.open(output, flags, 0o600)
     except FileExistsError:
-        raise click.UsageError(f"{output} is there already; nothing was written") from None
+        raise click.UsageError(say("{path} is there already; nothing was written", path=output)) from None
     except OSError as problem:
         raise click.UsageError(f"{output}: {problem.strerror}") from problem
     try:

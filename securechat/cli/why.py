@@ -11,6 +11,7 @@ from securechat.cli.faces import face_of
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
 from securechat.client.events import Explanation, OtherHold
+from securechat.locale.catalogue import say, tr
 
 
 @click.command()
@@ -20,7 +21,7 @@ from securechat.client.events import Explanation, OtherHold
 def why(account: Account, conversation: str | None, as_json: bool) -> None:
     """Say why CONVERSATION (@user or #room) is on hold, and what could not be read in it; else of all."""
     if conversation is not None and conversation[:1] not in {"@", "#"}:
-        raise click.UsageError(f"{conversation!r} is neither @user nor #room")
+        raise click.UsageError(say("{name} is neither @user nor #room", name=repr(conversation)))
     explanations = asyncio.run(_why(account, conversation))
     for explanation in explanations:
         if as_json:
@@ -29,7 +30,7 @@ def why(account: Account, conversation: str | None, as_json: bool) -> None:
         else:
             click.echo(explanation_text(explanation))
     if not explanations and not as_json:
-        click.echo(NOTHING_TO_EXPLAIN)
+        click.echo(tr(NOTHING_TO_EXPLAIN))
 
 
 async def _why(account: Account, conversation: str | None) -> list[Explanation]:

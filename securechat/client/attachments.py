@@ -7,7 +7,6 @@ queued, like any message that waits. A download goes on when it is asked for aga
 import asyncio
 import mimetypes
 import secrets
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,22 +18,25 @@ from securechat.client.engine import Engine
 from securechat.client.errors import (
     ClientError,
     Disconnected,
+    FileCancelled,
     FileChanged,
     FileRefused,
     NoFile,
     RefusedByServer,
     StoreError,
 )
-from securechat.client.events import FileMoved, Message, MessageChanged, Notice
+from securechat.client.events import Message, MessageChanged, Notice, Transfer
 from securechat.client.file_message import queue_file
 from securechat.client.file_names import new_part, put_in_place, safe_name
 from securechat.client.letting_go import LettingGo
+from securechat.client.moves import Move, Moves
 from securechat.client.part_file import refused
 from securechat.client.patience import Patience
 from securechat.client.private_files import make_folder
 from securechat.client.records import ConversationRecord
 from securechat.client.source_file import FirstSealing, Source
 from securechat.client.tasks import Tasks
+from securechat.client.threads import in_thread
 from securechat.client.transfers import Sending
 from securechat.client.uploading import Upload
 from securechat.content.errors import ContentError
@@ -55,12 +57,7 @@ MAX_ANEW: Final = 3
 AT_ONCE: Final = 4
 """Uploads, and downloads, under way at once; the others wait, stored. The server takes 8 of an account."""
 
-TOLD_EVERY: Final = 0.1
-"""Seconds between two words on how far a file is."""
-
 UNKNOWN_TYPE: Final = "application/octet-stream"
-
-Progress = Callable[[int, int], None]
 
 
 class Attachments:
@@ -73,13 +70,14 @@ class Attachments:
         self._downloading = asyncio.Semaphore(AT_ONCE)
         self._sent: set[asyncio.Future[Message]] = set()
         self._fetched: dict[int, tuple[Path, asyncio.Future[Path]]] = {}
+        self._moves = Moves(engine.tell)
 
     def start(self) -> None:
         """Go on with what an earlier process had begun to send."""
-        for sending in transfers.all_sending(self._engine.store.db):
-            future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-            self._keep(future)
-            self._tasks.spawn(self._send(future, sending, awaited=False), "upload")
+        db = self._engine.store.db
+        for sending in transfers.all_sending(db):
+            move = self._move_up(records.by_id(db, sending.conversation), sending.path)
+            move.task = self._tasks.spawn(self._send(move, sending, awaited=False), "upload")
         letting_go = LettingGo(self._engine, self._connection)
         self._tasks.spawn(letting_go.files(), "deleting files")
         self._tasks.spawn(letting_go.parts(), "removing parts")
@@ -103,12 +101,11 @@ class Attachments:
         caption = caption.encode("utf-8", "replace").decode()  # what a terminal gave may be no text
         if len(caption.encode()) > MAX_DESCRIPTION:
             raise FileRefused(f"the caption is too long: it has at most {MAX_DESCRIPTION // 1024} KiB")
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._keep(future)
-        self._tasks.spawn(
-            self._begin(future, record.id, _absolute(path), caption, thumbnail=thumbnail), "upload"
+        move = self._move_up(record, path)
+        move.task = self._tasks.spawn(
+            self._begin(move, record.id, _absolute(path), caption, thumbnail=thumbnail), "upload"
         )
-        return await asyncio.shield(future)
+        return await asyncio.shield(move.outcome)
 
     async def fetch(self, which: str, to: Path | None = None) -> Path:
         """Fetch the file of a message; return where it lies. What was fetched before is not fetched again.
@@ -133,8 +130,33 @@ class Attachments:
         begun = asyncio.get_running_loop().create_future()
         self._fetched[found.message] = (folder, begun)
         begun.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._tasks.spawn(self._fetch(begun, found.message, found.file, folder), "download")
+        room = history.message(self._engine.store.db, found.message).conversation
+        move = self._moves.begin(sanitise(safe_name(found.file.name)), room, begun, sending=False)
+        move.task = self._tasks.spawn(self._fetch(move, found.message, found.file, folder), "download")
         return await asyncio.shield(begun)
+
+    def moving(self) -> list[Transfer]:
+        """Return the files on their way, in the order they were begun."""
+        return self._moves.all()
+
+    async def cancel(self, number: int) -> Transfer:
+        """Stop a file for good; return how far it was.
+
+        Of one of ours the server is told to let go of what it has, as soon as it can be told. Of one that was
+        fetched nothing stays here.
+
+        :raises NoTransfer: none of this number is on its way
+        """
+        move = self._moves.find(number)
+        await move.cancel()
+        if move.stored is not None:
+            with self._engine.changes.change() as change:
+                transfers.forget_sending(change.db, move.stored.id)
+                transfers.let_go(change.db, move.stored.file)
+        for message, (_, begun) in tuple(self._fetched.items()):
+            if begun is move.outcome:  # it was stopped before its first step
+                del self._fetched[message]
+        return move.about
 
     def let_go(self, file: bytes) -> None:
         """Have the server delete a file of ours, as soon as it can be told."""
@@ -145,15 +167,15 @@ class Attachments:
 
     async def _seal(self, conversation: int, path: Path, caption: str, *, thumbnail: bool) -> Sending:
         """Go through a file once, under a new key; and, if it is a picture, make a small one of it."""
-        source = await asyncio.to_thread(Source.open, path)
+        source = await in_thread(Source.open, path)
         try:
             key, prefix = secrets.token_bytes(KEY_SIZE), secrets.token_bytes(PREFIX_SIZE)
             first = FirstSealing(source, PieceCipher(key, prefix, source.size))
-            while await asyncio.to_thread(first.step):
+            while await in_thread(first.step):
                 pass
-            small = await asyncio.to_thread(thumbnail_of, source.descriptor) if thumbnail else b""
+            small = await in_thread(thumbnail_of, source.descriptor) if thumbnail else b""
         finally:
-            await asyncio.to_thread(source.close)
+            await in_thread(source.close)
         return Sending(
             id=0,
             conversation=conversation,
@@ -168,19 +190,15 @@ class Attachments:
             thumbnail=small,
         )
 
-    def _keep(self, future: "asyncio.Future[Message]") -> None:
+    def _move_up(self, record: ConversationRecord, path: Path) -> Move:
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._sent.add(future)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         future.add_done_callback(self._sent.discard)
+        return self._moves.begin(sanitise(path.name), record.name, future, sending=True)
 
     async def _begin(
-        self,
-        future: "asyncio.Future[Message]",
-        conversation: int,
-        path: Path,
-        caption: str,
-        *,
-        thumbnail: bool,
+        self, move: Move, conversation: int, path: Path, caption: str, *, thumbnail: bool
     ) -> None:
         """Seal a file for the first time, store that, and send it."""
         try:
@@ -188,19 +206,21 @@ class Attachments:
             with self._engine.changes.change() as change:
                 sending = transfers.add_sending(change.db, sealed)
         except ClientError as error:
-            future.set_exception(error)
+            move.outcome.set_exception(error)
         else:
-            await self._send(future, sending, awaited=True)
+            await self._send(move, sending, awaited=True)
         finally:
-            _end(future)
+            _end(move.outcome)
+            move.end()
 
-    async def _send(self, future: "asyncio.Future[Message]", sending: Sending, *, awaited: bool) -> None:
-        anew = 0
+    async def _send(self, move: Move, sending: Sending, *, awaited: bool) -> None:
+        anew, future = 0, move.outcome
         try:
             while not future.done():
+                move.stored = sending
                 try:
                     async with self._uploading:
-                        future.set_result(await self._upload(sending))
+                        future.set_result(await self._upload(move, sending))
                 except FileChanged:
                     anew += 1
                     if anew > MAX_ANEW:
@@ -217,9 +237,10 @@ class Attachments:
             future.set_exception(refusal)
         finally:
             _end(future)
+            move.end()
 
-    async def _upload(self, sending: Sending) -> Message:
-        upload = Upload(self._engine.ask, sending, self._teller(sending.path.name, sending=True))
+    async def _upload(self, move: Move, sending: Sending) -> Message:
+        upload = Upload(self._engine.ask, sending, move.progress)
         return self._queue(sending, await upload.run(Patience(self._connection)))
 
     async def _seal_anew(self, old: Sending) -> Sending:
@@ -271,31 +292,33 @@ class Attachments:
 
     # Fetching.
 
-    async def _fetch(
-        self, future: "asyncio.Future[Path]", message: int, file: SealedFile, folder: Path
-    ) -> None:
+    async def _fetch(self, move: Move, message: int, file: SealedFile, folder: Path) -> None:
+        future = move.outcome
         try:
             async with self._downloading:
-                path = await self._download(message, file, folder)
+                path = await self._download(move, message, file, folder)
         except ClientError as error:
             if not future.done():
                 future.set_exception(error)
+        except asyncio.CancelledError:
+            if _is_cancelled(future):
+                self._drop_part(message)
+            raise
         else:
             if not future.done():
                 future.set_result(path)
         finally:
             self._fetched.pop(message, None)
             _end(future)
+            move.end()
 
-    async def _download(self, message: int, file: SealedFile, folder: Path) -> Path:
+    async def _download(self, move: Move, message: int, file: SealedFile, folder: Path) -> Path:
         name = safe_name(file.name)
         try:
             part = await self._part(message, folder)
-            await Download(self._engine.ask, file, part, self._teller(name, sending=False)).run(
-                Patience(self._connection)
-            )
+            await Download(self._engine.ask, file, part, move.progress).run(Patience(self._connection))
             self._check_is_wanted(message, part)
-            path = await asyncio.to_thread(put_in_place, part, folder, name)
+            path = await in_thread(put_in_place, part, folder, name)
         except OSError as problem:
             raise refused(problem) from None
         except RefusedByServer as error:
@@ -310,7 +333,7 @@ class Attachments:
     async def _part(self, message: int, folder: Path) -> Path:
         """Where the file grows: where it did before, if that is in the same folder."""
         known = transfers.fetching(self._engine.store.db, message)
-        await asyncio.to_thread(_make_downloads, folder)
+        await in_thread(_make_downloads, folder)
         if known is not None and known.part is not None and known.part.parent == folder:
             return known.part
         part = new_part(folder)
@@ -339,19 +362,6 @@ class Attachments:
         except ClientError as over:
             raise Disconnected(str(over)) from over
 
-    def _teller(self, name: str, *, sending: bool) -> Progress:
-        """Return what tells how far a file is, now and then and at its end."""
-        loop = asyncio.get_running_loop()
-        shown, told = sanitise(name), float("-inf")
-
-        def tell(done: int, total: int) -> None:
-            nonlocal told
-            if done == total or loop.time() - told >= TOLD_EVERY:
-                told = loop.time()
-                self._engine.tell(FileMoved(shown, done, total, sending=sending))
-
-        return tell
-
     def _failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
         if not isinstance(error, Disconnected):
@@ -362,6 +372,10 @@ def _end(future: "asyncio.Future[Any]") -> None:
     """Whoever waits for what is over must not wait for ever."""
     if not future.done():
         future.set_exception(Disconnected("the account was closed here; what was stored of the file goes on"))
+
+
+def _is_cancelled(future: "asyncio.Future[Any]") -> bool:
+    return future.done() and isinstance(future.exception(), FileCancelled)
 
 
 def _absolute(path: Path) -> Path:

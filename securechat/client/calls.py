@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from securechat.client.face import VERBS, Face
+from securechat.client.face import VERBS, Face, LocalId
 from securechat.local_rpc import Nothing
 
 MAX_LINE: Final = 1024 * 1024
@@ -24,7 +24,15 @@ PART_BYTES: Final = MAX_LINE // 2
 
 SUBSCRIBE: Final = "subscribe"
 FOLLOW: Final = "follow"
-STREAMS: Final[dict[str, type[Struct]]] = {SUBSCRIBE: Nothing, FOLLOW: Nothing}
+
+
+class Since(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a subscriber takes up: the number of the last message it has dealt with; null: from now on."""
+
+    since: LocalId | None = None
+
+
+STREAMS: Final[dict[str, type[Struct]]] = {SUBSCRIBE: Since, FOLLOW: Nothing}
 """Methods that are no verbs: after them notifications come, until the line ends."""
 
 READY: Final = "ready"

@@ -15,6 +15,9 @@ from securechat.membership.identity import CLOCK_TOLERANCE
 DAY: Final = 86_400.0
 
 
+UNTIL_THEN: Final = "until they agree, new contacts and invitations may fail"
+
+
 class Dates:
     """Our clock, and the server's as it was told at the login, carried on by the monotonic clock."""
 
@@ -40,8 +43,7 @@ class Dates:
     def sentence(self) -> str:
         """What to tell a user whose clock does not agree."""
         days = abs(round(self.apart / DAY))
-        where = "ahead of" if self.apart > 0 else "behind"
-        return (
-            f"this machine's date is {days} day{'s' * (days != 1)} {where} the server's: until they agree,"
-            " new contacts and invitations may fail"
-        )
+        span = "1 day" if days == 1 else f"{days} days"
+        if self.apart > 0:
+            return f"this machine's date is {span} ahead of the server's: {UNTIL_THEN}"
+        return f"this machine's date is {span} behind the server's: {UNTIL_THEN}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from securechat.client.errors import ClientError, Disconnected, FileDamaged, FileRefused, RefusedByServer
 from securechat.client.part_file import PartFile
 from securechat.client.patience import Patience
+from securechat.client.threads import in_thread
 from securechat.client.uploading import WINDOW, Ask, Progress
 from securechat.content.sealed_file import PIECE, SEALED_PIECE, SealedFile, piece_count, sealed_size
 from securechat.protocol.messages import FilePiece, GetFile
@@ -32,19 +33,19 @@ class Download:
         :raises RefusedByServer: the server does not have it
         """
         while True:
-            part = await asyncio.to_thread(PartFile, self._part, self._file)
+            part = await in_thread(PartFile, self._part, self._file)
             try:
                 if await self._fetch(part, patience):
                     return
-                await asyncio.to_thread(part.remove)
+                await in_thread(part.remove)
             finally:
-                await asyncio.to_thread(part.close)
+                await in_thread(part.close)
             if not part.had_before:
                 raise FileDamaged("the file is not what its sender named; nothing was saved")
 
     async def _fetch(self, part: PartFile, patience: Patience) -> bool:
         """Fetch what is missing; False if the whole is something else than was named."""
-        while await asyncio.to_thread(part.count_step):
+        while await in_thread(part.count_step):
             pass
         self._check_room(part)
         while not part.is_whole:
@@ -55,7 +56,7 @@ class Download:
                 if part.next_piece > before:
                     patience.progressed()
                 await patience.after(error)
-        return await asyncio.to_thread(part.finish)
+        return await in_thread(part.finish)
 
     def _check_room(self, part: PartFile) -> None:
         missing = self._file.size - part.next_piece * PIECE
@@ -72,7 +73,7 @@ class Download:
                     waiting.append(asyncio.create_task(self._get(asked * SEALED_PIECE)))
                     asked += 1
                 piece = await waiting.popleft()
-                await asyncio.to_thread(part.add, piece.data)
+                await in_thread(part.add, piece.data)
                 self._progress(min(part.next_piece * SEALED_PIECE, self._total), self._total)
         finally:
             for request in waiting:

@@ -29,6 +29,7 @@ SecureChatError
     ├── KeyUsed                              one name for messages to two conversations
     ├── NotAMember                           not in it: exit 6
     ├── NoFile                               a message has none, or none that we can open
+    ├── NoTransfer, FileCancelled            no file of this number is on its way; one was stopped
     ├── FileRefused                          a file that is not sent, or not saved
     │   ├── FileChanged                      while it was sent
     │   └── FileDamaged                      what came is not what was sent: nothing was saved
@@ -362,6 +363,20 @@ class KeysMissing(CannotUpgrade):
 
 class NoFile(ClientError):
     """A message has no file, or none that we can open."""
+
+
+class NoTransfer(ClientError):
+    def __init__(self, number: int) -> None:
+        super().__init__(f"no file of the number {number} is on its way")
+        self.number = number
+
+
+class FileCancelled(ClientError):
+    """A person stopped a file on its way."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was stopped on its way")
+        self.name = name
 
 
 class FileRefused(ClientError):

@@ -244,6 +244,20 @@ class Explanation(Struct, frozen=True, kw_only=True):
     others: tuple[OtherHold, ...] = ()
 
 
+class Transfer(Struct, frozen=True, kw_only=True):
+    """A file on its way: ``number`` names it until it is there, ``done`` of ``total`` bytes are.
+
+    ``conversation`` is the one it is sent to, or the message with it is in. ``total`` is 0 until it is known.
+    """
+
+    number: int
+    name: str
+    conversation: str
+    sending: bool
+    done: int = 0
+    total: int = 0
+
+
 class Fingerprint(Struct, frozen=True):
     """Codes to compare outside the chat: of two people, and of a group's present epoch."""
 
@@ -384,12 +398,17 @@ class Released(Struct, frozen=True, tag="released"):
 
 
 class FileMoved(Struct, frozen=True, tag="file"):
-    """A file of ours goes up (``sending``), or one comes down: so many bytes of so many are there."""
+    """A file of ours goes up (``sending``), or one comes down: so many bytes of so many are there.
+
+    ``number`` names it on its way; ``stopped``: it goes no further, and not all of it is there.
+    """
 
     name: str
     done: int
     total: int
     sending: bool
+    number: int = 0
+    stopped: bool = False
 
 
 class Notice(Struct, frozen=True, tag="notice"):

@@ -9,7 +9,7 @@ from securechat.client.attachments import Attachments
 from securechat.client.compose import conversation_for, fold_name
 from securechat.client.engine import Engine
 from securechat.client.errors import ClientError, Forbidden, NoFile, UnknownMessage
-from securechat.client.events import Message, Standing
+from securechat.client.events import Message, Standing, Transfer
 from securechat.client.file_message import check_may_send
 from securechat.client.holds import try_again
 from securechat.client.records import ConversationRecord
@@ -68,6 +68,17 @@ class FileVerbs:
                 async with asyncio.timeout(FIRST_LOOK_SECONDS):
                     await self._engine.caught_up()
         return str(await self._attachments.fetch(id, Path(to) if to else None))
+
+    def transfers(self) -> list[Transfer]:
+        """Return the files on their way, in the order they were begun."""
+        return self._attachments.moving()
+
+    async def cancel_transfer(self, number: int) -> Transfer:
+        """Stop a file on its way, for good; the server lets go of what it has of ours, here nothing stays.
+
+        :raises NoTransfer: none of this number is on its way
+        """
+        return await self._attachments.cancel(number)
 
     def _file_in(self, which: str) -> bytes | None:
         """The id of a message's file at the server; None if there is no such message or file."""

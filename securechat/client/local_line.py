@@ -14,11 +14,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from securechat.client.calls import (
     FOLLOW,
     PARAMETERS,
     SUBSCRIBE,
+    Since,
     answer_to,
     in_parts,
     notification,
@@ -28,6 +30,7 @@ from securechat.client.calls import (
 from securechat.client.errors import ExitCode, HolderFull
 from securechat.client.face import VERBS, Host, own_face
 from securechat.client.follow import Follower, following
+from securechat.client.resuming import events_since
 from securechat.errors import SecureChatError
 from securechat.local_rpc import (
     INTERNAL,
@@ -191,7 +194,7 @@ class LocalLine:
                 return
             result = await self._done(call, parameters)
         else:
-            self._begin(call.method)
+            self._begin(call.method, parameters)
             result = None
         if call.id is not None:
             await self._write(answer_to(call.id, msgspec.json.encode(result)))
@@ -215,19 +218,19 @@ class LocalLine:
             if call.id is not None:
                 await self._write_now(answer_to(call.id, before or b"[]"))
 
-    def _begin(self, stream: str) -> None:
+    def _begin(self, stream: str, parameters: Struct) -> None:
         """Let notifications come, until the connection ends."""
         if stream in self._streams:
             return
         place = contextlib.ExitStack()
         place.enter_context(self._all_streams.place())
-        task = asyncio.create_task(self._tell(_STREAMS[stream]), name=stream)
+        task = asyncio.create_task(self._tell(_STREAMS[stream](self, parameters)), name=stream)
         task.add_done_callback(lambda _task: place.close())
         self._streams[stream] = task
 
-    async def _tell(self, stream: Callable[["LocalLine"], Awaitable[None]]) -> None:
+    async def _tell(self, stream: Awaitable[None]) -> None:
         try:
-            await stream(self)
+            await stream
         except ConnectionError:
             return
         except SecureChatError as problem:
@@ -239,17 +242,19 @@ class LocalLine:
             log.exception("telling a front end failed")
         self._writer.close()
 
-    async def _tell_events(self) -> None:
-        async for event in await self._face.events():
+    async def _tell_events(self, parameters: Struct) -> None:
+        since = parameters.since if isinstance(parameters, Since) else None
+        events = await self._face.events() if since is None else events_since(self._face, since)
+        async for event in events:
             await self._write(notification("event", event))
 
-    async def _tell_messages(self) -> None:
+    async def _tell_messages(self, _parameters: Struct) -> None:
         async with following(self._face) as self._follower:
             async for message in self._follower:
                 await self._write(notification("message", message))
 
 
-_STREAMS: Final[dict[str, Callable[[LocalLine], Awaitable[None]]]] = {
+_STREAMS: Final[dict[str, Callable[[LocalLine, Struct], Awaitable[None]]]] = {
     SUBSCRIBE: LocalLine._tell_events,  # noqa: SLF001 - the class's own table
     FOLLOW: LocalLine._tell_messages,  # noqa: SLF001
 }

@@ -72,14 +72,14 @@ EXPIRED: Final = "expired"
 EXPIRED_UNREAD: Final = "expired_unread"
 """The code of a message of ours that the server let go of, as it says before everybody had it."""
 
-UNREAD: Final = "expired on the server before everybody had read {it}"
+UNREAD: Final = "expired on the server before everybody had read it"
 
 NOT_SAID_AGAIN: Final = "not_said_again"
 """The code of a message of ours that a restored server lost and that somebody is here now not to read."""
 
 LOST: Final = "lost by the server, and not said again: somebody has come in since"
 
-OF_SENT: Final[dict[str, str]] = {EXPIRED_UNREAD: UNREAD.format(it="it"), NOT_SAID_AGAIN: LOST}
+OF_SENT: Final[dict[str, str]] = {EXPIRED_UNREAD: UNREAD, NOT_SAID_AGAIN: LOST}
 """What is to be known of a message of ours that was sent, by its code."""
 
 UNREADABLE_ELSE: Final = "(cannot be decrypted: {code})"
@@ -120,12 +120,19 @@ def gone(count: int) -> str:
 
 def lost(count: int) -> str:
     """What is told of messages of ours that a restored server lost and that are not said again."""
-    them = "1 message of yours was" if count == 1 else f"{count} messages of yours were"
-    return f"{them} {LOST}; who was here then may have {'it' if count == 1 else 'them'}"
+    if count == 1:
+        return (
+            "1 message of yours was lost by the server, and not said again: somebody has come in since; "
+            "who was here then may have it"
+        )
+    return (
+        f"{count} messages of yours were lost by the server, and not said again: somebody has come in since; "
+        "who was here then may have them"
+    )
 
 
 def unread(count: int) -> str:
     """What is told of messages of ours that expired before everybody had them (Q-08)."""
     if count == 1:
-        return f"a message of yours {UNREAD.format(it='it')}"
-    return f"{count} messages of yours {UNREAD.format(it='them')}"
+        return "a message of yours expired on the server before everybody had read it"
+    return f"{count} messages of yours expired on the server before everybody had read them"

@@ -31,6 +31,13 @@ class Speaker:
             self._engine.store.db, record.id, before=before, after=after, limit=limit, thread=thread
         )
 
+    def said_since(self, local_id: int, limit: int = 100) -> list[Message]:
+        """Return what others said after a message, in all conversations, oldest first, as it is now.
+
+        :param local_id: the last that was dealt with; 0: all that is here
+        """
+        return timeline.said_since(self._engine.store.db, local_id, limit)
+
     async def send(
         self, to: str, text: str, *, key: str | None = None, reply_to: str = "", thread: str = ""
     ) -> Message:

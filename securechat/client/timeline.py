@@ -52,6 +52,17 @@ def page(
     return messages_of(db, rows if forward else rows[::-1])
 
 
+def said_since(db: apsw.Connection, local_id: int, limit: int) -> list[Message]:
+    """Return what others said after a place, wherever it was, oldest first; nothing of rooms not joined."""
+    rows: Any = db.execute(
+        f"{SELECT} WHERE m.id > ? AND m.own = 0 AND m.hidden = 0 AND m.deleted = 0"
+        " AND m.state IN ('received', 'unreadable') AND c.state NOT IN ('invited', 'opening')"
+        " ORDER BY m.id LIMIT ?",
+        (max(0, local_id), max(0, min(limit, MOST_AT_ONCE))),
+    ).fetchall()
+    return messages_of(db, rows)
+
+
 def by_prefix(db: apsw.Connection, conversation: int, prefix: str) -> bytes:
     """Return the id of the one message whose id begins so; its first two digits may be left out.
 

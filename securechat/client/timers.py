@@ -23,7 +23,12 @@ MOST_AT_ONCE: Final = 500
 PASSING_KEPT: Final = 31 * 86_400
 """Seconds that our own receipts are kept: as long as a restored server may ask for what it has lost."""
 
-_UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_UNITS: Final = (
+    (86_400, "1 day", "{count} days"),
+    (3600, "1 hour", "{count} hours"),
+    (60, "1 minute", "{count} minutes"),
+    (1, "1 second", "{count} seconds"),
+)
 
 
 def lifetime(expires: Expiration | None, *, now: int) -> tuple[int, int]:
@@ -89,9 +94,9 @@ def sentence(seconds: int) -> str:
 
 
 def duration(seconds: int) -> str:
-    size, name = next((size, name) for size, name in _UNITS if seconds % size == 0)
+    size, one, several = next(unit for unit in _UNITS if seconds % unit[0] == 0)
     count = seconds // size
-    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+    return one if count == 1 else several.format(count=count)
 
 
 def start(db: apsw.Connection, local_ids: Sequence[int], *, now: int) -> None:

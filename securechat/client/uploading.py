@@ -11,6 +11,7 @@ from typing import Final
 from securechat.client.errors import ClientError, FileChanged, FileRefused
 from securechat.client.patience import Patience
 from securechat.client.source_file import Source, sealed_from
+from securechat.client.threads import in_thread
 from securechat.client.transfers import Sending
 from securechat.content.sealed_file import PieceCipher, sealed_size
 from securechat.protocol.messages import Answer, FileStored, PutFile, RequestBody
@@ -48,7 +49,7 @@ class Upload:
         :raises FileChanged: it is not what was sealed first
         :raises FileRefused, RefusedByServer: it will not be taken
         """
-        source = await asyncio.to_thread(Source.open, self._sending.path)
+        source = await in_thread(Source.open, self._sending.path)
         try:
             if source.size != self._sending.size:
                 raise FileChanged("the file has another size than when it was sealed")
@@ -66,7 +67,7 @@ class Upload:
                         patience.progressed()
                     await patience.after(error)
         finally:
-            await asyncio.to_thread(source.close)
+            await in_thread(source.close)
 
     async def _look(self) -> None:
         """Ask where it stands, which may be less than before: the server has crashed, or lies."""
@@ -88,9 +89,7 @@ class Upload:
         try:
             while self.at < self._total:
                 while len(waiting) < WINDOW and sent < self._total:
-                    piece = await asyncio.to_thread(
-                        sealed_from, source, self._cipher, self._sending.tags, sent
-                    )
+                    piece = await in_thread(sealed_from, source, self._cipher, self._sending.tags, sent)
                     request = asyncio.create_task(self._put(sent, piece))
                     sent += len(piece)
                     waiting.append((sent, request))

@@ -44,6 +44,7 @@ from securechat.content.own_types import (
 )
 from securechat.content.sealed_file import read_file_part
 from securechat.content.status import STATUS_TYPE, Reported, encode_report
+from securechat.sizes import size_text
 
 PLAIN_TEXT: Final = "text/plain;charset=utf-8"
 
@@ -165,22 +166,14 @@ def chosen(part: MultiPart) -> Part:
 
 def file_text(part: ExternalPart) -> str:
     """Return a line that stands for a file, and below it what its sender says of it."""
+    filename = " ".join(part.filename.split())  # the line ends where we end it
     try:
-        size = _bytes_text(read_file_part(part).size)
+        size = size_text(read_file_part(part).size)
     except ContentError:
-        name = part.filename or part.description or "without a name"
+        name = filename or part.description or "without a name"
         return f"(an attachment, {part.content_type}: {name}; this version cannot open it)"
-    line = f"(a file: {part.filename or 'without a name'}, {size})"
+    line = f"(a file: {filename or 'without a name'}, {size})"
     return f"{line}\n{part.description}" if part.description else line
-
-
-def _bytes_text(count: int) -> str:
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{count} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
 
 
 def plain_type(content_type: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from securechat.server.config import DAY
+from securechat.sizes import size_text
 
 MANY_DAYS: Final = 14
 """Days before a certificate's end at which somebody should act."""
@@ -160,7 +161,7 @@ def certificate_ends(status: Status) -> Problems:
 
 def disk_is_full(status: Status) -> Problems:
     store = status.store
-    free = f"free space on the disk of the database ({size(store.free_bytes)} left)"
+    free = f"free space on the disk of the database ({size_text(store.free_bytes)} left)"
     if store.free_bytes < store.free_floor:
         yield Problem("nothing new is taken: the disk is nearly full", free)
     elif store.free_bytes < 4 * store.free_floor:
@@ -171,7 +172,7 @@ def files_are_refused(status: Status) -> Problems:
     store = status.store
     if store.files_free < store.files_floor:
         yield Problem(
-            f"no file is taken: {size(store.files_free)} are free for files",
+            f"no file is taken: {size_text(store.files_free)} are free for files",
             "free space; `admin users` says whose files lie here, `admin drop-files USER` lets go of them",
         )
 
@@ -179,7 +180,7 @@ def files_are_refused(status: Status) -> Problems:
 def wal_is_large(status: Status) -> Problems:
     if status.store.wal_bytes > LARGE_WAL:
         yield Problem(
-            f"the write-ahead log has {size(status.store.wal_bytes)}",
+            f"the write-ahead log has {size_text(status.store.wal_bytes)}",
             "something holds it open: end long backups and other programs that read server.db",
         )
 
@@ -261,13 +262,3 @@ def remarks(status: Status) -> list[str]:
     if not status.store.last_backup:
         return ["there is no backup yet: securechat admin backup FILE"]
     return [f"the last backup is {age // DAY} days old"] if age > OLD_BACKUP else []
-
-
-def size(count: int) -> str:
-    """Bytes as people read them."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"

@@ -25,6 +25,7 @@ from securechat.tui.message_lines import clock, summary
 from securechat.tui.paint import Role, line
 from securechat.tui.picture_view import Write
 from securechat.tui.settings import Settings
+from securechat.tui.stopping import stop_one
 from securechat.tui.talk import Talk
 from securechat.tui.timeline import Timeline
 from securechat.tui.wrap import clean, cut
@@ -339,6 +340,9 @@ class Acts:
 
     def _look_at(self, which: str) -> None:
         look_at(self._host, which)
+
+    def _cancel(self) -> None:
+        stop_one(self._host)
 
     # --- the screen ------------------------------------------------------------------------------
 

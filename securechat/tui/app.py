@@ -15,6 +15,7 @@ from textual.binding import BindingType
 
 from securechat.client.events import Event
 from securechat.errors import SecureChatError
+from securechat.locale.catalogue import told
 from securechat.tui.backend import Commanded, Opened
 from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
@@ -161,7 +162,7 @@ class ChatApp(App[int], inherit_bindings=False):
             await bridge.ready()
         except SecureChatError as problem:
             if isinstance(self.screen, Locked):
-                self.screen.say(str(problem))
+                self.screen.say(told(str(problem)))
             return
         finally:
             self._opening = False

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from securechat.client.events import Conversation, Event, Message, Status
+from securechat.client.events import Conversation, Event, Message, Status, Transfer
 
 Found = TypeVar("Found")
 Maybe: TypeAlias = Found | Awaitable[Found]
@@ -42,6 +42,8 @@ class Backend(Protocol):
     def set_draft(self, name: str, text: str) -> Maybe[Any]: ...
     def bookmark(self, message: str, *, on: bool = True) -> Maybe[Any]: ...
     def bookmarks(self) -> Maybe[list[Message]]: ...
+    def transfers(self) -> Maybe[list[Transfer]]: ...
+    def cancel_transfer(self, number: int) -> Maybe[Transfer]: ...
 
 
 class Commander(Protocol):

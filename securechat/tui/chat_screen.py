@@ -18,7 +18,7 @@ from textual.timer import Timer
 from securechat.client.commands import Command, Leave, Mistake, Nothing, Say, Turn, read_line
 from securechat.client.events import Event, Message
 from securechat.errors import SecureChatError
-from securechat.locale.catalogue import tr
+from securechat.locale.catalogue import told, tr
 from securechat.tui.acts import Acts, Away
 from securechat.tui.backend import News
 from securechat.tui.bridge import Bridge
@@ -26,6 +26,7 @@ from securechat.tui.composer import Composer, When, came
 from securechat.tui.dialogs import Question
 from securechat.tui.draft import Draft, addressed
 from securechat.tui.emoji import with_emoji
+from securechat.tui.keys import keys_of
 from securechat.tui.notices import is_heard, notice_text
 from securechat.tui.paint import Role, line
 from securechat.tui.panels import (
@@ -141,13 +142,13 @@ class ChatScreen(Screen[None]):
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that takes a while. What goes wrong is said in a line; a mistake of ours ends us."""
 
-        async def told() -> None:
+        async def finished() -> None:
             try:
                 await work
             except SecureChatError as problem:
-                self.talk.tell(f"* {problem}", Role.WARN)
+                self.talk.tell(f"* {told(str(problem))}", Role.WARN)
 
-        self.run_worker(told(), exit_on_error=True)
+        self.run_worker(finished(), exit_on_error=True)
 
     def take_news(self, batch: list[News]) -> None:
         """Take what the client tells, a batch at a time."""
@@ -312,7 +313,7 @@ class ChatScreen(Screen[None]):
             case Leave():
                 self._acts.do("quit")
             case Mistake():
-                self.talk.tell(f"* {meant.sentence}", Role.WARN)
+                self.talk.tell(f"* {told(meant.sentence)}", Role.WARN)
                 return False
             case Turn():
                 self.go(meant.target)
@@ -381,7 +382,8 @@ class ChatScreen(Screen[None]):
             clean(to) or tr("nobody yet"),
             self.writing.now,
             typing=self.talk.who_types(),
-            moving=self.talk.moving,
+            moving=list(self.talk.moving.values()),
+            stops=keys_of(self.keys, "cancel"),
             below=below,
         )
         self._rows("hint").put([hint])

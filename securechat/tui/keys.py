@@ -46,6 +46,7 @@ KEYS: Final[dict[str, Key]] = {
     "react": Key(("alt+p",), mark("react to the chosen or last message")),
     "bookmark": Key(("alt+o",), mark("bookmark the chosen or last message")),
     "picture": Key(("alt+i",), mark("look at the picture in the chosen or last message")),
+    "cancel": Key(("alt+c",), mark("stop a file on its way")),
     "editor": Key(("ctrl+o",), mark("write in your own editor")),
     "rooms": Key(("f2",), mark("show or hide the conversations")),
     "people": Key(("f3",), mark("show or hide the people")),

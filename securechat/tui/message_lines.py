@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from securechat.client.doubt import IMPORTED, doubt
 from securechat.client.events import FileInfo, Kind, Message, MessageState, Poll
 from securechat.locale.catalogue import mark, tr
+from securechat.sizes import size_text
 from securechat.tui.paint import Line, Piece, Role, line
 from securechat.tui.picture_lines import thumbnail_lines
 from securechat.tui.wrap import clean, clean_block, cut, rows
@@ -139,7 +140,8 @@ def summary(message: Message) -> str:
     if message.poll is not None:
         return clean(message.poll.question)
     if message.file is not None:
-        return clean(f"{message.file.name} {message.text[:MAX_SUMMARY]}".strip())
+        said = f"{message.file.name} {_caption(message)[:MAX_SUMMARY]}"
+        return clean(" ".join(said.split()))
     return clean(" ".join(message.text[:MAX_SUMMARY].split()))
 
 
@@ -203,7 +205,8 @@ def _content(message: Message, inner: int, setting: Setting, *, whole: bool) -> 
     elif message.poll is not None:
         drawn = _poll(message.poll, inner)
     else:
-        drawn = _text(message.text, inner, whole=whole) if message.text else []
+        text = message.text if message.file is None else _caption(message)
+        drawn = _text(text, inner, whole=whole) if text else []
         if message.file is not None:
             small = thumbnail_lines(message.file.thumbnail, inner) if setting.pictures else []
             drawn = [*_file(message.file, inner), *small, *drawn]
@@ -274,7 +277,7 @@ def _poll(poll: Poll, inner: int) -> list[Line]:
 
 def _file(file: FileInfo, inner: int) -> list[Line]:
     told = ", ".join(
-        part for part in (size_words(file.size), clean(file.content_type), tr(clean(file.state))) if part
+        part for part in (size_text(file.size), clean(file.content_type), tr(clean(file.state))) if part
     )
     drawn = [line((row, Role.NEWS)) for row in rows(f"{tr('File')}: {clean(file.name)} ({told})", inner)]
     if file.path:
@@ -282,14 +285,9 @@ def _file(file: FileInfo, inner: int) -> list[Line]:
     return drawn
 
 
-def size_words(size: int) -> str:
-    """A number of bytes for people."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
+def _caption(message: Message) -> str:
+    """What a file's sender says of it: the first line of the text only names the file, as `_file` does."""
+    return message.text.partition("\n")[2]
 
 
 def _inner(width: int) -> int:

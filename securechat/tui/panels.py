@@ -1,12 +1,12 @@
 """What stands around the messages: the list of conversations, the people, the title and the status. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
 
-from securechat.client.events import Conversation, Kind, Standing
-from securechat.locale.catalogue import mark, tr
+from securechat.client.events import Conversation, FileMoved, Kind, Standing
+from securechat.locale.catalogue import mark, say, told, tr
 from securechat.tui.draft import Draft
 from securechat.tui.paint import Line, Piece, Role, line
 from securechat.tui.wrap import clean, cut
@@ -87,12 +87,8 @@ def title_line(conversation: Conversation | None, name: str, user: str) -> Line:
     if conversation.notify != "all":
         parts.append((f"  [{tr(NOTIFY.get(conversation.notify, ''))}]", Role.DIM))
     if conversation.state is Standing.HELD:
-        parts.append(
-            (
-                f"  ! {tr('on hold')}: {clean(conversation.held_text)} ({clean(conversation.held_code)})",
-                Role.WARN,
-            )
-        )
+        why = clean(told(conversation.held_text))
+        parts.append((f"  ! {tr('on hold')}: {why} ({clean(conversation.held_code)})", Role.WARN))
     return line(*parts)
 
 
@@ -107,7 +103,7 @@ def status_line(
     if online:
         parts.append((f"● {tr('connected')}", Role.GOOD))
     else:
-        parts.append((f"○ {tr('not connected')}{': ' + clean(why) if why else ''}", Role.WARN))
+        parts.append((f"○ {tr('not connected')}{': ' + clean(told(why)) if why else ''}", Role.WARN))
     if waiting:
         parts.append((f" | … {tr('{count} to send').format(count=waiting)}", Role.DIM))
     if dnd:
@@ -118,19 +114,20 @@ def status_line(
         else:
             parts.append((f" | {tr('not verified')}", Role.DIM))
         devices = sum(member.devices for member in conversation.members)
-        told = tr("{count} of {all} devices").format(count=devices, all=devices)
-        parts.append((f" | {told} | {tr('epoch')} {conversation.epoch} | {conversation.suite}", Role.DIM))
+        known = tr("{count} of {all} devices").format(count=devices, all=devices)
+        parts.append((f" | {known} | {tr('epoch')} {conversation.epoch} | {conversation.suite}", Role.DIM))
     elif conversation is not None:
         parts.append((f" | {tr('no keys yet')}", Role.DIM))
     return line(*parts)
 
 
 def hint_line(
-    to: str, draft: Draft, *, typing: Sequence[str], moving: Mapping[tuple[str, bool], int], below: bool
+    to: str, draft: Draft, *, typing: Sequence[str], moving: Sequence[FileMoved], stops: str, below: bool
 ) -> Line:
     """Where the draft goes, and what goes on: the row above it.
 
-    :param moving: files on their way, and how much of each, in per cent
+    :param moving: files on their way
+    :param stops: the keys that stop one
     :param below: there is more than what is in view
     """
     if draft.editing is not None:
@@ -142,9 +139,12 @@ def hint_line(
         parts.append((f"  {tr('Esc: what was not sent')}", Role.NEWS))
     if typing:
         parts.append((f"  {', '.join(f'@{clean(one)}' for one in typing)} {tr('types')}…", Role.DIM))
-    for (name, _), part in moving.items():
+    for moved in moving:
+        part = 100 * moved.done // max(moved.total, 1)
         bar = "█" * (part // 10) + "░" * (10 - part // 10)
-        parts.append((f"  {clean(name)} {bar} {part}%", Role.DIM))
+        parts.append((f"  {clean(moved.name)} {bar} {part}%", Role.DIM))
+    if moving and stops:
+        parts.append((f"  {say('{key} stops it', key=stops)}", Role.DIM))
     if below:
         parts.append((f"  {tr('there is more below (Alt+End)')}", Role.NEWS))
     return line(*parts)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from securechat.client.events import Event
-from securechat.locale import catalogue
+from securechat.locale.catalogue import use, wanted
 from securechat.tui.backend import Commanded, Opened
 from securechat.tui.bridge import Bridge
 from securechat.tui.settings import config_folder, load
@@ -24,7 +24,7 @@ def run(
     :raises SecureChatError: the account stays shut, or a file of settings is not understood
     """
     chosen = load([config_folder(), profile])
-    catalogue.use(catalogue.wanted())
+    use(wanted())
     bridge = Bridge(opened, commanded, password)
     bridge.start()  # the password is stretched while Textual is imported
     from securechat.tui.app import ChatApp  # noqa: PLC0415 - see above

@@ -80,8 +80,8 @@ class Talk:
         self._shown: set[int] = set()
         self._told: deque[str] = deque(maxlen=MAX_NOTES)
         """What the last command said."""
-        self.moving: dict[tuple[str, bool], int] = {}
-        """Files on their way, by name and whether they are ours: how much of each, in per cent."""
+        self.moving: dict[int, FileMoved] = {}
+        """Files on their way, by their numbers."""
         self._late: list[Message] | None = None
         """What was said in the conversation that is being opened, since its page was asked for."""
         self._read = ""
@@ -314,10 +314,9 @@ class Talk:
                 self._typing[event.conversation, event.user] = until
                 self._view.list_changed()
             case FileMoved():
-                key = (event.name, event.sending)
-                self.moving[key] = 100 * event.done // max(event.total, 1)
-                if event.done >= event.total:
-                    del self.moving[key]
+                self.moving[event.number] = event
+                if event.stopped or event.done >= event.total:
+                    del self.moving[event.number]
                 self._view.list_changed()
             case MessageReceived() | MessageAcknowledged() | MessageChanged() | Undecryptable():
                 pass

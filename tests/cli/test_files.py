@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from securechat.cli.line_files import WORTH_TELLING, LineFiles, split
+from securechat.cli.line_files import MOVING, WORTH_TELLING, LineFiles, split
+from securechat.cli.main import EXIT_INTERRUPTED, run
 from securechat.cli.show import moved_text
-from securechat.client.errors import FileRefused
-from securechat.client.events import FileMoved
+from securechat.client.commands import Command, read_line
+from securechat.client.errors import FileRefused, NoTransfer
+from securechat.client.events import FileMoved, Transfer
 from tests.cli.shell import Shell
 from tests.client.holder import a_message
 
@@ -102,6 +105,85 @@ def test_how_far_a_file_is_is_told_now_and_then() -> None:
         files.moved(FileMoved("a.bin", done, total, sending=True))
     files.moved(FileMoved("small", 1, 100, sending=True))
     assert [told.split(": ")[1].split(",")[0] for told in surface.told] == ["25 %", "50 %", "75 %"]
+
+
+def test_a_file_that_was_stopped_is_told_anew_when_it_is_sent_again() -> None:
+    surface = Surface()
+    files = LineFiles(Face(), surface, piped=False)  # type: ignore[arg-type]
+    half = FileMoved("a.bin", 2 * WORTH_TELLING, 4 * WORTH_TELLING, sending=True, number=1)
+    for moved in (half, replace(half, stopped=True), half):
+        files.moved(moved)
+    assert len(surface.told) == 2
+
+
+PLAN = Transfer(number=3, name="plan.pdf", conversation="@bob", sending=True, done=1 << 20, total=4 << 20)
+BEDS = Transfer(number=4, name="beds.pdf", conversation="#garden", sending=False)
+
+
+class Moving:
+    """A face with files on their way."""
+
+    def __init__(self, *moving: Transfer) -> None:
+        self._moving = list(moving)
+
+    async def transfers(self) -> list[Transfer]:
+        return self._moving
+
+    async def cancel_transfer(self, number: int) -> Transfer:
+        for each in self._moving:
+            if each.number == number:
+                self._moving.remove(each)
+                return each
+        raise NoTransfer(number)
+
+
+async def stopped(line: str, *moving: Transfer) -> tuple[str | None, list[str]]:
+    surface, command = Surface(), read_line(line)
+    assert isinstance(command, Command)
+    return await MOVING["cancel"](Moving(*moving), surface, command, ""), surface.told  # type: ignore[arg-type]
+
+
+async def test_the_only_file_on_its_way_is_stopped_or_the_one_of_this_number() -> None:
+    sent = "* plan.pdf is not sent; the server removes what it has, in its time at the latest"
+    assert await stopped("/cancel", PLAN) == (None, [sent])
+    assert await stopped("/cancel 3", BEDS, PLAN) == (None, [sent])
+    assert await stopped("/cancel 4", BEDS, PLAN) == (
+        None,
+        ["* beds.pdf is not fetched; nothing of it is here"],
+    )
+
+
+async def test_of_several_files_on_their_way_none_is_stopped_by_chance() -> None:
+    mistake, told = await stopped("/cancel", PLAN, BEDS)
+    assert mistake == "several files are on their way: say the number of the one to stop"
+    assert told == [
+        "3: sending plan.pdf: 25 %, 1.0 of 4.0 MiB (@bob)",
+        "4: fetching beds.pdf: 0 %, 0.0 of 0.0 MiB (#garden)",
+    ]
+
+
+async def test_what_is_no_file_on_its_way_is_said() -> None:
+    assert await stopped("/cancel") == ("no file is on its way", [])
+    for typed in ("plan.pdf", "3 4", "-3", "9" * 12):
+        assert await stopped(f"/cancel {typed}", PLAN) == ("usage: /cancel [NUMBER]", [])
+    with pytest.raises(NoTransfer):
+        await stopped("/cancel 5", PLAN)
+
+
+@pytest.mark.parametrize("name", ["file", "download"])
+def test_ctrl_c_says_what_becomes_of_a_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(work: Any) -> None:
+        work.close()
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.bin").touch()
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    words = ["@bob", str(tmp_path / "a.bin")] if name == "file" else ["123456"]
+
+    assert run([name, "alice", *words]) == EXIT_INTERRUPTED
+    assert "goes on" in capsys.readouterr().err
 
 
 def test_progress_is_one_short_line() -> None:

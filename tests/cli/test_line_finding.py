@@ -1,6 +1,7 @@
 """Slash commands that find and keep: what each asks of the account, and what it prints."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
@@ -91,6 +92,7 @@ async def typed(line: str, target: str = "@bob", account: Account | None = None)
         ("/notify #team mentions", ("set_notify", "#team", "mentions")),
         ("/verify", ("fingerprint", "@bob")),
         ("/verify @bob 11111 22222", ("set_verified", "@bob", "11111 22222")),
+        ("/verify @bob off", ("clear_verified", "@bob")),
         ("/contacts", ("contacts",)),
         ("/devices", ("devices", None)),
         ("/devices #team", ("devices", "#team")),
@@ -117,6 +119,8 @@ async def test_a_command_asks_for_what_was_typed(line: str, asked: tuple[Any, ..
         "/notify loud",
         "/notify all mute",
         "/notify #a #b mute",
+        "/date",
+        "/date 2026-11-22 2026-11-23",
         "/verify bob",
     ],
 )
@@ -133,6 +137,32 @@ async def test_without_somebody_to_talk_to_a_name_is_needed(line: str) -> None:
 
     assert mistake is not None
     assert account.asked == []
+
+
+class Dated(Account):
+    """An account whose conversations begin at a number."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.first = first
+
+    async def at_date(self, name: str, day: date) -> int:
+        self.asked.append(("at_date", name, day))
+        return self.first
+
+
+@pytest.mark.parametrize(("first", "after"), [(7, 6), (1, -1), (-3, -4)])
+async def test_a_day_is_shown_from_its_first_message_on(first: int, after: int) -> None:
+    _, page, account = await typed("/goto 2026-11-22 #team", account=Dated(first))
+
+    assert account.asked == [("at_date", "#team", date(2026, 11, 22)), ("timeline", "#team", after, 20)]
+    assert page.lines[0].endswith("@bob: hello")
+
+
+async def test_after_the_last_day_there_is_nothing() -> None:
+    mistake, page, _ = await typed("/date 2026-11-22", account=Dated(0))
+    assert (mistake, page.lines) == (None, ["* nothing"])
+    assert (await typed("/date tomorrow"))[0] == "a day is written 2026-11-22"
 
 
 async def test_what_is_found_stands_with_its_id_the_newest_last() -> None:

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from securechat.cli.line_mode import LineMode
 from securechat.cli.stdin import MAX_LINE_BYTES, NOT_TEXT
 from securechat.cli.surface import PlainSurface
 from securechat.client.errors import CannotUpgrade
+from securechat.client.events import Event, Typing
 from securechat.client.face import own_face
 
 
@@ -38,11 +40,12 @@ class BrokenClient:
 
 
 async def test_a_chat_that_can_show_nothing_more_ends_and_says_why() -> None:
-    chat = LineMode(own_face(BrokenClient()), SilentSurface(), user="alice", piped=False)
+    surface = SilentSurface()
+    chat = LineMode(own_face(BrokenClient()), surface, user="alice", piped=False)
 
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(20):
-            await chat.run()
+            await chat.run(surface.lines)
 
 
 @pytest.mark.parametrize("length", [MAX_LINE_BYTES, MAX_LINE_BYTES + 5, 3 * MAX_LINE_BYTES])
@@ -109,7 +112,7 @@ async def test_a_conversation_is_upgraded_by_name_or_as_the_one_addressed() -> N
     client = UpgradingClient()
     surface = TypingSurface("/upgrade", "/upgrade @bob", "#team", "/upgrade", "/upgrade #large")
 
-    code = await LineMode(own_face(client), surface, user="alice", piped=True).run()
+    code = await LineMode(own_face(client), surface, user="alice", piped=True).run(surface.lines)
 
     assert client.upgraded == ["@bob", "#team"]
     assert surface.told == [
@@ -118,3 +121,51 @@ async def test_a_conversation_is_upgraded_by_name_or_as_the_one_addressed() -> N
         "* #large stays as it is",
     ]
     assert code == 1
+
+
+class Happening:
+    """A client to which things happen: each is told to the end before the next line is typed."""
+
+    def __init__(self) -> None:
+        self._happened: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def happen(self, *events: Event) -> None:
+        for event in events:
+            self._happened.put_nowait(event)
+        await self._happened.join()
+
+    async def events(self, *, late: bool = False) -> AsyncIterator[Event]:
+        del late
+        while True:
+            yield await self._happened.get()
+            self._happened.task_done()
+
+    def unshown(self, limit: int) -> list[Any]:
+        del limit
+        return []
+
+    async def drained(self, seconds: float) -> bool:
+        return seconds > 0
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_who_types_is_said_when_it_was_asked_for(*, begun: bool) -> None:
+    client, surface = Happening(), TypingSurface()
+    bob, carol = Typing("@bob", "bob", on=True), Typing("#team", "carol", on=True)
+
+    async def typed(prompt: Callable[[], str]) -> AsyncIterator[str]:
+        del prompt
+        await client.happen(bob)
+        yield "/typing show"
+        await client.happen(carol, structs.replace(carol, on=False))
+        yield "/typing hide"
+        await client.happen(carol)
+
+    await LineMode(own_face(client), surface, user="alice", piped=False, typing=begun).run(typed)
+
+    assert surface.told == [
+        *(["* @bob types"] if begun else []),
+        "* this chat says who types",
+        "* @carol types in #team",
+        "* this chat does not say who types",
+    ]

@@ -22,6 +22,7 @@ from securechat.client.events import (
     Notice,
     Released,
     Removed,
+    Typing,
     Undecryptable,
 )
 
@@ -103,6 +104,12 @@ def test_every_other_event_is_said_in_lines_that_begin_with_a_star(event: Event)
 
     assert said is not None
     assert all(line.startswith("* ") for line in said.split("\n"))
+
+
+def test_who_begins_to_type_is_said_and_who_stops_is_not() -> None:
+    assert event_text(Typing("@bob", "bob", on=True)) == "* @bob types"
+    assert event_text(Typing("#team", "bob", on=True)) == "* @bob types in #team"
+    assert event_text(Typing("#team", "bob", on=False)) is None
 
 
 def test_a_notice_has_its_code_beside_it() -> None:

@@ -150,7 +150,7 @@ class Explaining:
 
 async def typed(client: Explaining, *lines: str) -> tuple[int, list[str]]:
     person = Typed(*lines)
-    code = await LineMode(own_face(client), person, user="alice", piped=True).run()
+    code = await LineMode(own_face(client), person, user="alice", piped=True).run(person.lines)
     return code, person.told
 
 

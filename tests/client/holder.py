@@ -136,6 +136,9 @@ class ListHolder:
     def unprinted(self, limit: int) -> list[Message]:
         return self.waiting[:limit]
 
+    def said_since(self, local_id: int, limit: int) -> list[Message]:
+        return [message for message in self.waiting if message.local_id > local_id][:limit]
+
     def mark_printed(self, local_ids: list[int]) -> None:
         self.waiting = [message for message in self.waiting if message.local_id not in local_ids]
 

@@ -10,12 +10,12 @@ from securechat.client import local_line, local_socket
 from securechat.client.calls import MAX_LINE, Answer
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import HolderRefused
-from securechat.client.events import Held, Message, MessageReceived, Notice
+from securechat.client.events import Held, Message, MessageReceived, MessageState, Notice
 from securechat.client.forwarding import attached, connected, forward
 from securechat.client.listener import MAX_EVENTS
 from securechat.client.local_line import MAX_CALLS, MAX_STREAMS
 from securechat.client.local_socket import serving
-from securechat.local_rpc import reachable
+from securechat.local_rpc import INVALID_PARAMS, reachable
 from tests.client.holder import CONNECTED, ListHolder, a_message, raw
 from tests.client.holder import profile as profile  # noqa: PLC0414 - a fixture
 
@@ -69,6 +69,29 @@ async def test_messages_are_followed_and_acknowledged_by_plain_lines(profile: Pr
 
     assert told == [*range(1, 101)]
     assert [one.get("method") or one.get("id") for one in said] in ([2, "message"], ["message", 2])
+
+
+async def test_who_was_away_hears_what_was_said_meanwhile_and_then_what_happens(
+    profile: ProfileFolder,
+) -> None:
+    holder = ListHolder()
+    holder.arrive(a_message(1), a_message(2), a_message(3, state=MessageState.UNREADABLE))
+    async with serving(profile, holder), raw(profile) as (reader, writer):
+        writer.write(a_call(1, "subscribe", since=1))
+        answers = [await read(reader) for _ in range(4)]
+        holder.arrive(a_message(4))
+        told = [*answers, await read(reader)]
+
+    events = [each["params"] for each in told if each.get("method") == "event"]
+    assert [each["type"] for each in events] == ["connected", "message", "undecryptable", "message"]
+    assert [each["message"]["local_id"] for each in events if "message" in each] == [2, 4]
+
+
+@pytest.mark.parametrize("since", [-1, "1", 1.5, 1 << 63])
+async def test_a_place_that_is_none_is_refused(profile: ProfileFolder, since: object) -> None:
+    async with serving(profile, ListHolder()), raw(profile) as (reader, writer):
+        writer.write(a_call(1, "subscribe", since=since))
+        assert (await read(reader))["error"]["code"] == INVALID_PARAMS
 
 
 async def test_calls_without_end_are_taken_a_few_at_a_time(profile: ProfileFolder) -> None:

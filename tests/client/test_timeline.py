@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client import timeline
+from securechat.client import records, timeline
 from securechat.client.errors import UnknownMessage
-from securechat.client.timeline import by_prefix, page, topic_of
+from securechat.client.events import Kind, Standing
+from securechat.client.timeline import by_prefix, page, said_since, topic_of
 from tests.client.parts import NOW
 from tests.client.plans import plans_of, walks
-from tests.client.spoken import Spoken
+from tests.client.spoken import ROOM, Spoken
 
 
 @pytest.fixture
@@ -53,6 +54,35 @@ def test_a_page_costs_the_page_however_much_is_behind_it(room: Spoken) -> None:
         of_messages = [plan for plan in plans if any("message_t" in step for step in plan)]
         assert len(of_messages) == 1
         assert walks(of_messages) == []
+
+
+def test_what_others_said_after_a_place_is_told_wherever_it_was(room: Spoken) -> None:
+    fill(room, 3)
+    with room.changes.change() as change:
+        other = records.insert(
+            change.db, name="#other", kind=Kind.ROOM, state=Standing.INVITED, room=f"{ROOM}0"
+        )
+        change.db.execute("UPDATE message SET conversation = ? WHERE text = 'm1'", (other.id,))
+    room.hears("alice", "mine")
+    room.hears("bob", "m3")
+
+    def said(*asked: int) -> list[str]:
+        return [each.text for each in said_since(room.store.db, *asked)]
+
+    assert said(0, 10) == ["m0", "m2", "m3"]
+    assert said(1, 1) == ["m2"]
+    assert said(99, 10) == []
+    with room.changes.change() as change:
+        records.update(change.db, other.id, state=Standing.JOINED)
+    assert said(0, 10) == ["m0", "m1", "m2", "m3"]
+
+
+def test_looking_back_costs_what_is_told(room: Spoken) -> None:
+    fill(room, 300)
+    plans = plans_of(room.store.db, lambda: said_since(room.store.db, 280, 5))
+    of_messages = [plan for plan in plans if any(step.startswith("SEARCH m ") for step in plan)]
+    assert len(of_messages) == 1
+    assert walks(of_messages) == []
 
 
 def test_a_topic_is_read_alone_and_keeps_its_bytes(room: Spoken) -> None:

@@ -156,7 +156,7 @@ async def test_how_far_it_is_is_told_on_both_sides(world: World, tmp_path: Path,
     await sent(alice, "@bob", a_file(tmp_path, 5 * PIECE))
     total = 5 * SEALED_PIECE
     up = await alice.sees(FileMoved, lambda event: event.done == total)
-    assert up == FileMoved("data.bin", total, total, sending=True)
+    assert up == FileMoved("data.bin", total, total, sending=True, number=1)
     await bob.client.fetch_file(await offered(bob))
     assert await bob.sees(FileMoved, lambda event: event.done == total) == replace(up, sending=False)
 

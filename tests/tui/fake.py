@@ -25,6 +25,7 @@ from securechat.client.events import (
     Reaction,
     Standing,
     Status,
+    Transfer,
 )
 from securechat.tui.backend import Confirm, Tell
 
@@ -77,6 +78,7 @@ class FakeClient:
     did: list[tuple[Any, ...]] = field(default_factory=list)
     marked: list[Message] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    moving: list[Transfer] = field(default_factory=list)
     news: "asyncio.Queue[Event] | None" = None
     followed: asyncio.Event = field(default_factory=asyncio.Event)
     fails: Exception | None = None
@@ -189,6 +191,15 @@ class FakeClient:
 
     def bookmarks(self) -> list[Message]:
         return self.marked
+
+    def transfers(self) -> list[Transfer]:
+        return list(self.moving)
+
+    def cancel_transfer(self, number: int) -> Transfer:
+        self.did.append(("cancel", number))
+        (found,) = [one for one in self.moving if one.number == number]
+        self.moving.remove(found)
+        return found
 
     async def take(self, line: str, target: str) -> str:
         """As a commander."""

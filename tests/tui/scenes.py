@@ -99,7 +99,7 @@ def garden() -> FakeClient:
         in_the_room(
             6,
             "dan",
-            "the plan",
+            "(a file: beds.pdf, 2.2 MiB)\nthe plan",
             kind=MessageKind.FILE,
             file=FileInfo(name="beds.pdf", content_type="application/pdf", size=2_340_000),
         ),
@@ -164,7 +164,14 @@ async def pictured(screen: Driven) -> None:
     )
     await screen.happen(
         MessageReceived(
-            in_the_room(14, "dan", "from the gate", kind=MessageKind.FILE, timestamp=NOON + 1000, file=file)
+            in_the_room(
+                14,
+                "dan",
+                "(a file: beds.jpg, 1.8 MiB)\nfrom the gate",
+                kind=MessageKind.FILE,
+                timestamp=NOON + 1000,
+                file=file,
+            )
         )
     )
     await screen.sees("from the gate")

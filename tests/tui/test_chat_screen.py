@@ -21,6 +21,7 @@ from securechat.client.events import (
     MessageReceived,
     MessageState,
     Notice,
+    Transfer,
     Typing,
 )
 from securechat.tui.app import CLEARED
@@ -354,6 +355,41 @@ async def test_a_file_on_its_way_shows_how_far_it_is() -> None:
         await screen.happen(FileMoved("plan.pdf", 100, 100, sending=True))
         await screen.until(lambda: "plan.pdf" not in screen.text())
     assert client.did[-1] == ("closed",)
+
+
+async def test_a_file_that_was_stopped_is_on_its_way_no_more() -> None:
+    async with driven(talk_of_two()) as screen:
+        moved = FileMoved("plan.pdf", 45, 100, sending=True, number=3)
+        await screen.happen(moved)
+        await screen.sees("plan.pdf ████░░░░░░ 45%  Alt+C stops it")
+        await screen.happen(structs.replace(moved, stopped=True))
+        await screen.until(lambda: "plan.pdf" not in screen.text())
+
+
+async def test_a_file_on_its_way_is_stopped_when_one_is_sure() -> None:
+    client = talk_of_two()
+    plan = Transfer(number=3, name="plan.pdf", conversation="@bob", sending=True)
+    client.moving = [plan, structs.replace(plan, number=4, name="beds.pdf")]
+    async with driven(client) as screen:
+        await screen.press("alt+c")
+        await screen.sees("Stop which file?")
+        await screen.type("beds")
+        await screen.press("enter")
+        await screen.sees("Stop this file for good?")
+        await screen.press("y")
+        await screen.sees("stopped: beds.pdf")
+        await screen.press("alt+c")
+        await screen.sees("plan.pdf")
+        await screen.press("n")
+        await screen.until(lambda: "for good" not in screen.text())
+    assert [one for one in client.did if one[0] == "cancel"] == [("cancel", 4)]
+    assert client.moving == [plan]
+
+
+async def test_without_a_file_on_its_way_there_is_nothing_to_stop() -> None:
+    async with driven(talk_of_two()) as screen:
+        await screen.press("alt+c")
+        await screen.sees("no file is on its way")
 
 
 async def test_a_few_letters_find_a_conversation() -> None:

@@ -29,7 +29,7 @@ SHOWN: Final = Settings(pictures="blocks")
 
 def pictured(local_id: int = 50, **more: Any) -> Message:
     file = FileInfo(name="cat.png", content_type="image/png", size=9, state="offered", thumbnail=SMALL)
-    return message(local_id, "look", kind=MessageKind.FILE, file=file, **more)
+    return message(local_id, "(a file: cat.png, 9 B)\nlook", kind=MessageKind.FILE, file=file, **more)
 
 
 def test_a_thumbnail_is_drawn_in_half_blocks_that_fit() -> None:

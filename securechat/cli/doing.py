@@ -1,0 +1,37 @@
+"""`securechat do`: one command of a chat, for a shell. Nothing is shown or marked but what it says."""
+
+import asyncio
+
+import click
+
+from securechat.cli.faces import face_of
+from securechat.cli.line_mode import LineMode
+from securechat.cli.options import Account, account_options
+from securechat.cli.surface import PlainSurface
+from securechat.client.commands import Command, read_line
+from securechat.locale.catalogue import say
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@account_options
+@click.argument("to")
+@click.argument("words", metavar="COMMAND", nargs=-1, required=True)
+def do(account: Account, to: str, words: tuple[str, ...]) -> int:
+    """Do one slash COMMAND of a chat in the conversation TO: @user or #room.
+
+    \b
+    securechat do alice @bob /poll 'Tea? | green | black'
+    securechat do alice @bob /vote 2
+    securechat do alice @bob /close
+    """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
+    if to[:1] not in {"@", "#"}:
+        raise click.UsageError(say("{name} is neither @user nor #room", name=repr(to)))
+    line = "/" + " ".join(words).removeprefix("/")
+    if not isinstance(read_line(line), Command):
+        raise click.UsageError(say("{line} is no command of a chat", line=repr(line)))
+    return asyncio.run(_do(account, to, line))
+
+
+async def _do(account: Account, to: str, line: str) -> int:
+    async with face_of(account) as face:
+        return await LineMode(face, PlainSurface(), user=account.user, piped=True).once(line, to)

@@ -207,20 +207,25 @@ class ChatApp(App[int], inherit_bindings=False):
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """Leave the terminal to another program; however that ends, the screen comes back."""
+        """Leave the terminal to another program; however that ends, the screen comes back.
+
+        Meanwhile nothing is drawn or sent: nobody takes what is written then, and the thirty-first would wait
+        for ever.
+        """
         suspended = self.suspend()  # it comes back by itself only where nothing was raised
         suspended.__enter__()
         self._is_away = True
         try:
-            yield
+            with self.batch_update():
+                yield
         finally:
             self._is_away, self._touched = False, self._clock()
             suspended.__exit__(None, None, None)
             self.refresh(layout=True)
 
     def written(self, sent: str) -> None:
-        """Send the terminal a sequence of ours."""
-        if self._driver is not None and sent:
+        """Send the terminal a sequence of ours, unless another program has it."""
+        if self._driver is not None and sent and not self._is_away:
             self._driver.write(sent)
             self._driver.flush()
 

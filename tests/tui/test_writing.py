@@ -179,6 +179,23 @@ async def test_an_editor_that_fails_gives_the_screen_back_with_the_draft(
         assert screen.chat.composer.text == "a letter"
 
 
+async def test_nothing_is_drawn_or_sent_while_an_editor_has_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes it from Textual's queue of thirty then: one more stopped the chat for good."""
+    terminal = Terminal(monkeypatch)
+    async with driven(talk_of_two(), folder=tmp_path) as screen:
+        await screen.sees("message 6")
+        monkeypatch.setattr(HeadlessDriver, "write", lambda _, sent: terminal.log.append(sent))
+        with screen.app.away():
+            screen.app.written("\a")
+            assert screen.app._batch_count
+        assert not screen.app._batch_count
+        assert "\a" not in terminal.log
+        screen.app.written("\a")
+        assert terminal.log[-1] == "\a"
+
+
 async def test_what_comes_from_an_editor_is_the_draft_of_its_conversation_and_no_lock_loses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

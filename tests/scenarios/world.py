@@ -144,7 +144,7 @@ async def in_one_epoch(*people: Person, name: str = "#team") -> bool:
 
 _SUITES_WITH_KEYS = """SELECT count(DISTINCT package.suite) FROM key_package package
 JOIN client ON client.id = package.client JOIN account ON account.id = client.account
-WHERE account.user = ? AND package.last_resort = 0"""
+WHERE account.user = ? AND package.last_resort = 0 AND package.claimed = 0"""
 
 
 async def has_keys(person: Person) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import apsw
 from msgspec import Struct
 
-from securechat.client import intents, log_ends, notes, records
+from securechat.client import intents, log_ends, notes, records, staged
 from securechat.client.change import Change
 from securechat.client.contacts import changed_users
 from securechat.client.errors import IdentityChanged
@@ -229,12 +229,23 @@ def start_over(change: Change, groups: Groups) -> None:
     for record in records.every(change.db):
         group = groups.group(change.db, record.id)
         if group is None:
+            _give_up_entering(change, record)
             continue
         if record.state is not Standing.OPENING:
             groups.follow(change, record.id, group.public)
         notes.note(change, record, "conflict", REASONS["conflict"].sentence)
         intents.add_once(change.db, record.id, What.RESYNC)
         change.wake(record.id)
+
+
+def _give_up_entering(change: Change, record: ConversationRecord) -> None:
+    """Replace our leaf once more: who came in by the commit that lies here may have spoken since."""
+    own = staged.get(change.db, record.id)
+    if own is None or not own.external:
+        return
+    staged.drop(change.db, record.id)
+    intents.step_to(change.db, own.intent, intents.Step.WANTED)
+    change.wake(record.id)
 
 
 def _present(groups: Groups, change: Change, record: ConversationRecord) -> set[str]:

@@ -20,7 +20,7 @@ from securechat.client.events import (
     Undecryptable,
 )
 from securechat.client.holds import start_over
-from securechat.client.intents import What
+from securechat.client.intents import Step, What
 from securechat.client.outbox import Outbox
 from securechat.client.people import leaves_of, users_in
 from securechat.client.planner import Planner
@@ -28,7 +28,7 @@ from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.mls.codec import encode
 from securechat.mls.proposals import ReInit
-from securechat.mls.staging import CommitPlan
+from securechat.mls.staging import CommitPlan, StagedCommit
 from tests.client.members import GROUP, MemberOf, entry, message
 from tests.client.parts import NOW
 
@@ -425,6 +425,19 @@ def test_who_only_follows_hears_of_the_own_removal_too(trio: Trio) -> None:
     assert bob.groups.public(bob.store.db, bob.record.id) is None
 
 
+def enters_from_outside(member: MemberOf, info: bytes) -> StagedCommit:
+    """Stage a commit that replaces the member's leaf, as for a group that is followed in public."""
+    with member.changes.change() as change:
+        outbox = Outbox(member.changes, cast(Session, None), cast(Tasks, None), lambda *_: None)
+        planner = Planner(member.device, member.groups, outbox, lambda: NOW)
+        intent = intents.get(change.db, intents.add_once(change.db, member.record.id, What.RESYNC))
+        assert intent is not None
+        planner.stage_external(change, member.record, intent, info)
+    own = staged.get(member.store.db, member.record.id)
+    assert own is not None
+    return own.load(None)
+
+
 def test_joining_anew_takes_up_who_leaves_and_leaves_the_rest(trio: Trio) -> None:
     """A pending Update of somebody must not keep others out."""
     alice, bob, carol = trio
@@ -434,16 +447,9 @@ def test_joining_anew_takes_up_who_leaves_and_leaves_the_rest(trio: Trio) -> Non
     bob.reads(entry(2, "proposal", update, epoch=1), entry(3, "proposal", leave, epoch=1))
     info = alice.group.group_info()
 
-    with bob.changes.change() as change:
-        outbox = Outbox(bob.changes, cast(Session, None), cast(Tasks, None), lambda *_: None)
-        planner = Planner(bob.device, bob.groups, outbox, lambda: NOW)
-        intent = intents.get(change.db, intents.add_once(change.db, bob.record.id, What.RESYNC))
-        assert intent is not None
-        planner.stage_external(change, bob.record, intent, info)
+    commit = enters_from_outside(bob, info)
 
-    own = staged.get(bob.store.db, bob.record.id)
-    assert own is not None
-    assert users_in(own.load(None).state.public.tree) == {"alice": 1, "bob": 1}
+    assert users_in(commit.state.public.tree) == {"alice": 1, "bob": 1}
 
 
 def test_a_commit_of_ours_that_was_taken_they_say_gives_way_to_the_one_in_the_log(trio: Trio) -> None:
@@ -470,6 +476,25 @@ def test_secrets_given_up_while_a_commit_was_on_its_way_block_nothing(trio: Trio
 
     assert not staged.exists(bob.store.db, bob.record.id)
     assert What.RESYNC in bob.wants
+
+
+def test_d_06_what_lets_a_copy_in_again_from_outside_is_given_up(trio: Trio) -> None:
+    """Another life may have sent that commit, and spoken in the epoch that it began."""
+    _, bob, _ = trio
+    info = bob.group.group_info()
+    with bob.changes.change() as change:
+        start_over(change, bob.groups)
+    commit = enters_from_outside(bob, info)
+
+    with bob.changes.change() as change:
+        start_over(change, bob.groups)
+    bob.reads(entry(2, "commit", commit.message, epoch=1))
+
+    assert bob.record.epoch == 2
+    assert bob.groups.group(bob.store.db, bob.record.id) is None
+    assert bob.store.rows("SELECT * FROM group_secrets") == []
+    (intent,) = intents.of(bob.store.db, bob.record.id)
+    assert (intent.what, intent.step) == (What.RESYNC, Step.WANTED)
 
 
 def test_after_a_reinit_nothing_more_is_sent(trio: Trio) -> None:

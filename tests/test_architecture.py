@@ -78,6 +78,7 @@ TASK_ROOTS: Final = {
     "client/session.py:_run": "a task's root: the owner is told that the session is over",
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
     "pictures/decoder.py:main": "a process's root: whatever a decoder raises, the picture is damaged",
+    "pictures/code_decoder.py:main": "a process's root: whatever a decoder raises, the picture is damaged",
     "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",
     "server/session.py:_answer": "a request's root: a mistake of ours ends it, not the server",
     "server/listener.py:_accept": "a task's root: a mistake of ours does not shut the port",

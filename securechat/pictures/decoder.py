@@ -53,11 +53,11 @@ def main(arguments: list[str]) -> int:
     width, height, colours = map(int, arguments)
     if not (0 < width <= MAX_DRAWN and 0 < height <= MAX_DRAWN and 0 <= colours <= MAX_COLOURS):
         return NO_PICTURE
-    library = _library()
+    library = imported()
     limit_itself()
     try:
         with open(0, "rb", closefd=False) as file:
-            result = _checked(library, file, (width, height), colours)
+            result = checked(library, file, (width, height), colours)
     except MemoryError:
         return TOO_LARGE
     except Exception:  # noqa: BLE001 - a process's root: a decoder raises whatever it meets
@@ -96,7 +96,7 @@ def _limit(resource: Any, kind: int, most: int) -> None:  # noqa: ANN401 - a mod
         return
 
 
-def _library() -> Any:  # noqa: ANN401 - an extra, for those who have it
+def imported() -> Any:  # noqa: ANN401 - an extra, for those who have it
     """Return PIL's module, with everything imported that it imports when it is needed."""
     library: Any = importlib.import_module("PIL.Image")
     for name in _PLUGINS:
@@ -117,7 +117,7 @@ def _decode_own(library: Any, kind: str) -> None:  # noqa: ANN401 - see above
     _decoded(library, sample, kind, (1, 1), 2)
 
 
-def _checked(library: Any, file: BinaryIO, box: tuple[int, int], colours: int) -> Any:  # noqa: ANN401 - see above
+def checked(library: Any, file: BinaryIO, box: tuple[int, int], colours: int) -> Any:  # noqa: ANN401 - see above
     """Return the picture, or a number for what is wrong with the file."""
     kind = kind_of(file.read(HEAD))
     if not kind:

@@ -5,6 +5,8 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -16,6 +18,8 @@ from securechat.pictures.pixels import CHANNELS, Pixels, is_whole
 
 SECONDS: Final = 10.0
 """After that the process is killed. Its own limit is 5 s of computing; a slow disk may take the rest."""
+
+_PROGRAM: Final = "securechat.pictures.decoder"
 
 _PASSED_ON: Final = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """All of the environment that a Python may need to start. Passwords may stand in the rest."""
@@ -52,8 +56,8 @@ def decoded(descriptor: int, *, box: tuple[int, int], colours: int = 0, seconds:
         raise NotDrawable(tr(_NEEDS))
     width, height = (min(side, MAX_DRAWN) for side in box)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    with _ONE:
-        code, answer = _asked(descriptor, (width, height, colours), seconds, most=_size(width, height))
+    limits = (width, height, colours)
+    code, answer = asked(_PROGRAM, limits, descriptor, seconds, most=_size(width, height))
     pixels = _read(answer)
     if code or pixels is None or pixels.width > width or pixels.height > height:
         raise NotDrawable(tr(_WHY.get(code, _DAMAGED)))
@@ -62,6 +66,16 @@ def decoded(descriptor: int, *, box: tuple[int, int], colours: int = 0, seconds:
 
 def decoded_file(path: Path, *, box: tuple[int, int], colours: int = 0) -> Pixels:
     """Return the picture in a file of the user's; as `decoded`."""
+    with opened(path) as descriptor:
+        return decoded(descriptor, box=box, colours=colours)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a plain file of the user's for reading.
+
+    :raises NotDrawable: there is none
+    """
     # Without O_NONBLOCK a pipe would keep us here until somebody writes to it.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -71,23 +85,32 @@ def decoded_file(path: Path, *, box: tuple[int, int], colours: int = 0) -> Pixel
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotDrawable(tr(_GONE))
-        return decoded(descriptor, box=box, colours=colours)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _asked(descriptor: int, asked: tuple[int, int, int], seconds: float, *, most: int) -> tuple[int, bytes]:
-    """Run the process; return what it ended with and at most ``most`` bytes of what it said."""
-    command = [sys.executable, "-I", "-B", "-W", "ignore", "-m", "securechat.pictures.decoder"]
-    with subprocess.Popen(  # noqa: S603 - our own program; nothing of the picture is in its arguments
-        [*command, *map(str, asked)],
-        stdin=descriptor,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        cwd=os.path.abspath(os.sep),  # noqa: PTH100 - a root, on any system
-        start_new_session=True,
-    ) as process:
+def asked(
+    program: str, arguments: tuple[int, ...], descriptor: int, seconds: float, *, most: int
+) -> tuple[int, bytes]:
+    """Run a process that decodes; return what it ended with and at most ``most`` bytes of what it said.
+
+    :param program: one of our modules
+    :param descriptor: the picture, an open file
+    """
+    command = [sys.executable, "-I", "-B", "-W", "ignore", "-m", program, *map(str, arguments)]
+    with (
+        _ONE,
+        subprocess.Popen(  # noqa: S603 - our own program; nothing of the picture is in its arguments
+            command,
+            stdin=descriptor,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            cwd=os.path.abspath(os.sep),  # noqa: PTH100 - a root, on any system
+            start_new_session=True,
+        ) as process,
+    ):
         late = threading.Timer(seconds, process.kill)
         late.start()
         try:

@@ -44,7 +44,7 @@ from securechat.client.history import Mark
 from securechat.client.holds import settle_if_known, settle_on_purpose
 from securechat.client.importing import has_imported
 from securechat.client.intents import What
-from securechat.client.keystore import Keys, load_keys, unlock
+from securechat.client.keystore import Keys, load_keys, unlock, with_account_secret
 from securechat.client.listener import Listener
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
@@ -105,7 +105,7 @@ class Client(Finder, Speaker, FileVerbs):
             key = await asyncio.to_thread(unlock, profile, password)
             store = ClientStore(profile.database, key)
             try:
-                known = _confirmed(load_keys(store))
+                known = with_account_secret(store, _confirmed(load_keys(store)))
                 keys = known
                 if isinstance(password, str):  # what needs the account key is done where that is typed
                     keys = await asyncio.to_thread(with_all_suites, store, known, password)

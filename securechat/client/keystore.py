@@ -9,7 +9,7 @@ and the account key sealed once more, under the vault key, so that an open store
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import apsw
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from securechat.client.config import ProfileFolder, ServerAddress
 from securechat.client.errors import BadAddress, NoProfile, StoreDamaged, StoreTooNew, WrongPassword
 from securechat.client.private_files import check_private_folder, create_file, read_file
+from securechat.client.statements import keep_statement
 from securechat.client.store import KEY_SIZE, ClientStore
 from securechat.client.store_key import StoreKey
 from securechat.membership.passwords import SALT_BYTES, PasswordRefused, stretch_local
@@ -70,6 +71,8 @@ class Keys:
     credential: bytes
     statement: bytes
     registered: bool = False
+    account_secret: bytes = field(default=b"", repr=False)
+    """32 bytes that the account's devices share; empty in a profile of before that was not opened since."""
 
 
 def read_account(profile: ProfileFolder) -> AccountFile:
@@ -158,8 +161,8 @@ def save_keys(db: apsw.Connection, keys: Keys) -> None:
     """Store the profile's row, in the caller's transaction."""
     db.execute(
         "INSERT INTO profile (id, user, client, domain, server_host, server_port, server_key, login_salt,"
-        " device_key, account_key, account_key_sealed, credential, statement, registered)"
-        " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " device_key, account_key, account_key_sealed, credential, statement, registered, account_secret)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             keys.user,
             keys.client,
@@ -174,8 +177,10 @@ def save_keys(db: apsw.Connection, keys: Keys) -> None:
             keys.credential,
             keys.statement,
             int(keys.registered),
+            keys.account_secret or None,
         ),
     )
+    keep_statement(db, keys.user, keys.statement)
 
 
 def load_keys(store: ClientStore) -> Keys:
@@ -185,12 +190,12 @@ def load_keys(store: ClientStore) -> Keys:
     """
     row = store.row(
         "SELECT user, client, domain, server_host, server_port, server_key, login_salt, device_key,"
-        " account_key, account_key_sealed, credential, statement, registered FROM profile"
+        " account_key, account_key_sealed, credential, statement, registered, account_secret FROM profile"
     )
     if row is None:
         raise StoreDamaged("the store knows no account; restore the folder from a backup")
     user, client, domain, host, port, server_key, login_salt, device_key, account_key, sealed, *rest = row
-    credential, statement, registered = rest
+    credential, statement, registered, account_secret = rest
     return Keys(
         user=user,
         client=client,
@@ -204,12 +209,30 @@ def load_keys(store: ClientStore) -> Keys:
         credential=credential,
         statement=statement,
         registered=bool(registered),
+        account_secret=account_secret or b"",
     )
+
+
+def with_account_secret(store: ClientStore, keys: Keys) -> Keys:
+    """Give a profile of before the secret that its devices will share: it is the account's only device."""
+    if keys.account_secret:
+        return keys
+    made = secrets.token_bytes(KEY_SIZE)
+    with store.transaction() as db:
+        db.execute("UPDATE profile SET account_secret = ?", (made,))
+    return replace(keys, account_secret=made)
 
 
 def mark_registered(db: apsw.Connection) -> None:
     """Note that the server has the account, in the caller's transaction."""
     db.execute("UPDATE profile SET registered = 1")
+
+
+def replace_statement(db: apsw.Connection, statement: bytes) -> None:
+    """Store our account's newest statement, in the caller's transaction."""
+    db.execute("UPDATE profile SET statement = ?", (statement,))
+    ((user,),) = db.execute("SELECT user FROM profile").fetchall()
+    keep_statement(db, str(user), statement)
 
 
 def replace_credential(db: apsw.Connection, credential: bytes) -> None:

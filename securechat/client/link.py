@@ -23,6 +23,7 @@ from securechat.client.tls import (
     Certificate,
 )
 from securechat.protocol.client_connection import (
+    AccountEvent,
     ClientConnection,
     DeliveredEvent,
     Event,
@@ -34,6 +35,7 @@ from securechat.protocol.client_connection import (
 from securechat.protocol.connection import Closed, State
 from securechat.protocol.limits import ALPN, PROTOCOL_VERSION
 from securechat.protocol.messages import (
+    ACCOUNTS,
     GOODBYES,
     Acknowledged,
     Answer,
@@ -63,7 +65,7 @@ MAX_ACKS: Final = 1_024
 GOODBYE_SECONDS: Final = 2
 """For the last frame and TLS's own goodbye; then the connection is cut."""
 
-Push = DeliveredEvent | InboxEvent
+Push = DeliveredEvent | InboxEvent | AccountEvent
 
 
 class _Patience(TypedDict, total=False):
@@ -78,7 +80,7 @@ class Link(asyncio.Protocol):
         self._push = push
         self._loop = asyncio.get_running_loop()
         self._connection = ClientConnection(
-            ClientHello([PROTOCOL_VERSION], agent=f"securechat/{__version__}")
+            ClientHello([PROTOCOL_VERSION], [ACCOUNTS], f"securechat/{__version__}")
         )
         self._transport: asyncio.Transport | None = None
         self._certificate: Certificate | None = None
@@ -210,7 +212,7 @@ class Link(asyncio.Protocol):
             case RefusedEvent():
                 if (answer := self._answers.pop(event.id, None)) and not answer.done():
                     answer.set_exception(_refused(event))
-            case DeliveredEvent() | InboxEvent():
+            case DeliveredEvent() | InboxEvent() | AccountEvent():
                 if self._push is not None:
                     self._push(event)
             case Closed():
@@ -326,7 +328,10 @@ def _farewell(address: ServerAddress, closed: Closed) -> ClientError:
     """Say what a connection's last event means to its owner."""
     if closed.code == "replaced":
         return Replaced("this device connected a second time; this connection gives way to the newer one")
-    if closed.code == "disabled":  # final: the next login would be refused, and could not say why
+    if closed.code in (
+        "disabled",
+        "revoked",
+    ):  # final: the next login would be refused, and could not say why
         return refusal("forbidden", GOODBYES[closed.code])
     said = sanitise(closed.text) or sanitise(closed.code)
     return Disconnected(f"the connection to {address} ended: {said}")

@@ -222,6 +222,7 @@ def _new_keys(user: str, server: ServerAddress, known: Pin, salt: bytes, stretch
             devices=(device,),
             issued_at=int(time.time()),
         ),
+        account_secret=secrets.token_bytes(KEY_SIZE),
     )
 
 

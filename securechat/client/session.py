@@ -37,10 +37,11 @@ from securechat.client.link import Link, Push
 from securechat.client.trust import Pin, Trust
 from securechat.errors import SecureChatError
 from securechat.membership.login import fingerprint
-from securechat.protocol.client_connection import DeliveredEvent
+from securechat.protocol.client_connection import DeliveredEvent, InboxEvent
 from securechat.protocol.limits import PING_AFTER, SILENCE_LIMIT
 from securechat.protocol.messages import (
     UNDECIDED,
+    AccountChanged,
     Acknowledged,
     Answer,
     Delivered,
@@ -84,7 +85,7 @@ class SessionLost:
     retry_in: float | None
 
 
-SessionEvent = SessionReady | SessionLost | Delivered | InboxDelivered
+SessionEvent = SessionReady | SessionLost | Delivered | InboxDelivered | AccountChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,8 +310,10 @@ class Session:
             self._early.append(push)
         elif isinstance(push, DeliveredEvent):
             self._tell(Delivered(push.group, push.entries))
-        else:
+        elif isinstance(push, InboxEvent):
             self._tell(InboxDelivered(push.entries))
+        else:
+            self._tell(AccountChanged(push.user, push.serial))
         if self.events.waiting > MAX_WAITING and self._link is not None:
             self._link.fail(Disconnected("more came than could be dealt with; the rest is fetched anew"))
 

@@ -25,10 +25,14 @@ from securechat.protocol.messages import (
     BEFORE,
     CHANGING,
     Account,
+    AccountChanged,
     Acknowledge,
     Acknowledged,
     Answer,
     Appended,
+    Box,
+    ChangeAccount,
+    ChangedAccounts,
     Chunk,
     ClaimedKeyPackages,
     ClaimKeyPackages,
@@ -38,6 +42,7 @@ from securechat.protocol.messages import (
     CreateGroup,
     DeleteFile,
     Delivered,
+    Devices,
     Done,
     Entries,
     Entry,
@@ -47,8 +52,12 @@ from securechat.protocol.messages import (
     FileStored,
     GetAccount,
     GetBlob,
+    GetBox,
+    GetChangedAccounts,
+    GetDevices,
     GetFile,
     GetGroupInfo,
+    GetStatements,
     GetTree,
     Goodbye,
     InboxDelivered,
@@ -64,6 +73,7 @@ from securechat.protocol.messages import (
     Ping,
     Propose,
     PublishKeyPackages,
+    PutBox,
     PutChunk,
     PutFile,
     Refused,
@@ -74,6 +84,7 @@ from securechat.protocol.messages import (
     SendMessage,
     ServerFrame,
     ServerHello,
+    Statements,
     StoredGroupInfo,
     Sync,
     Synced,
@@ -90,6 +101,7 @@ NEXT_STATE: Final[dict[tuple[State, type[ServerFrame]], State]] = {
     (State.LOGGED_IN, Refused): State.LOGGED_IN,
     (State.LOGGED_IN, Delivered): State.LOGGED_IN,
     (State.LOGGED_IN, InboxDelivered): State.LOGGED_IN,
+    (State.LOGGED_IN, AccountChanged): State.LOGGED_IN,
     (State.LOGGED_IN, Goodbye): State.CLOSED,
 }
 """Every step the server may take. What is not here ends the connection."""
@@ -119,6 +131,12 @@ ANSWER_TO: Final[dict[type[RequestBody], type[Answer]]] = {
     PutFile: FileStored,
     GetFile: FilePiece,
     DeleteFile: Done,
+    GetStatements: Statements,
+    GetChangedAccounts: ChangedAccounts,
+    GetDevices: Devices,
+    ChangeAccount: Done,
+    PutBox: Done,
+    GetBox: Box,
 }
 """The one kind of answer each request has, beside a refusal."""
 
@@ -156,7 +174,14 @@ class InboxEvent(Struct, frozen=True):
     entries: list[InboxEntry]
 
 
-Event = Greeted | Responded | RefusedEvent | DeliveredEvent | InboxEvent | Closed
+class AccountEvent(Struct, frozen=True):
+    """An account has a new statement; so says the server."""
+
+    user: str
+    serial: int
+
+
+Event = Greeted | Responded | RefusedEvent | DeliveredEvent | InboxEvent | AccountEvent | Closed
 
 
 class ClientConnection(Connection[ServerFrame, Event]):
@@ -218,10 +243,8 @@ class ClientConnection(Connection[ServerFrame, Event]):
                 self._expect(frame.id)
                 self._let_out()
                 return RefusedEvent(frame)
-            case Delivered():
-                return DeliveredEvent(frame.group, frame.entries)
-            case InboxDelivered():
-                return InboxEvent(frame.entries)
+            case Delivered() | InboxDelivered() | AccountChanged():
+                return _pushed(frame)
             case ServerHello():
                 if frame.version not in self._hello.versions:
                     raise RemoteProtocolError(
@@ -255,3 +278,15 @@ class ClientConnection(Connection[ServerFrame, Event]):
     def _forget(self) -> None:
         self._waiting.clear()
         self._expected.clear()
+
+
+def _pushed(frame: Delivered | InboxDelivered | AccountChanged) -> Event:
+    match frame:
+        case Delivered():
+            return DeliveredEvent(frame.group, frame.entries)
+        case InboxDelivered():
+            return InboxEvent(frame.entries)
+        case AccountChanged():
+            return AccountEvent(frame.user, frame.serial)
+        case _:
+            assert_never(frame)

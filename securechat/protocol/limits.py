@@ -48,6 +48,24 @@ MAX_KEY_PACKAGE: Final = 6 * 1024
 MAX_CLIENTS_PER_USER: Final = 10
 """Devices of one account: the leaves one user may have in a group (rules.md B)."""
 
+MAX_STATEMENT: Final = 16 * 1024
+"""An account's statement, encoded: ten devices and 32 that were revoked, in the longest domain."""
+
+MAX_STATEMENTS: Final = 8
+"""Statements in one answer: 128 KiB at most."""
+
+MAX_CHANGED: Final = 256
+"""Accounts in one answer that have a new statement."""
+
+MAX_BOX: Final = 128 * 1024
+"""A sealed box of an account at the server: a thousand contacts, or as many conversations."""
+
+MAX_BOXES: Final = 16
+"""Boxes of one account: a few kinds of things, each with room for what follows it."""
+
+MAX_VAULT: Final = 8 * 1024
+"""An account's vault: keys, sealed twice at most."""
+
 MAX_GROUP_CLIENTS: Final = 1_000
 """Leaves of a group: the size our trees are measured at."""
 

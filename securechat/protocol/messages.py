@@ -21,12 +21,18 @@ from msgspec import Meta, Raw, Struct
 from securechat.protocol.limits import (
     MAX_BLOB,
     MAX_BODY,
+    MAX_BOX,
+    MAX_CHANGED,
     MAX_CHUNK,
+    MAX_CLIENTS_PER_USER,
     MAX_ENTRIES,
     MAX_FILE,
     MAX_KEY_PACKAGE,
     MAX_KEY_PACKAGES,
+    MAX_STATEMENT,
+    MAX_STATEMENTS,
     MAX_UNREAD,
+    MAX_VAULT,
 )
 
 UInt64 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -49,6 +55,9 @@ BlobName = Annotated[bytes, Meta(min_length=32, max_length=32)]
 FileId = Annotated[bytes, Meta(min_length=32, max_length=32)]
 """An attachment's: drawn at random by who uploads it. To know it is the right to read it."""
 SmallBytes = Annotated[bytes, Meta(max_length=2048)]
+StatementBytes = Annotated[bytes, Meta(max_length=MAX_STATEMENT)]
+"""An AccountStatement, encoded (membership/statement.py)."""
+BoxName = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9.-]+$")]
 KeyPackageBytes = Annotated[bytes, Meta(max_length=MAX_KEY_PACKAGE)]
 Suite = Annotated[int, Meta(ge=1, le=0xFFFF)]
 """A cipher suite of MLS (RFC 9420 section 17.1)."""
@@ -130,6 +139,81 @@ class Ping(Struct, frozen=True, gc=False, tag="ping"):
 
 class GetAccount(Struct, frozen=True, gc=False, tag="get_account"):
     user: UserName
+
+
+class GetStatements(Struct, frozen=True, gc=False, tag="get_statements"):
+    """Read an account's statements after a serial, the oldest first; also one's own."""
+
+    user: UserName
+    after: UInt64 = 0
+
+
+class GetChangedAccounts(Struct, frozen=True, gc=False, tag="get_changed_accounts"):
+    """Ask which accounts have a new statement since a place in the order of all of them (0: ever).
+
+    Told of are one's own and those of who shares a group with the client.
+    """
+
+    after: UInt64 = 0
+
+
+class GetDevices(Struct, frozen=True, gc=False, tag="get_devices"):
+    """Read the devices of one's own account."""
+
+
+class AddedDevice(Struct, frozen=True, gc=False):
+    """A device that an account gains; ``credential`` is its certificate."""
+
+    client: ClientId
+    device_key: PublicKey
+    credential: SmallBytes
+
+
+class Reissued(Struct, frozen=True, gc=False):
+    """A new certificate of a device that stays."""
+
+    client: ClientId
+    credential: SmallBytes
+
+
+class NewLogin(Struct, frozen=True, gc=False):
+    """What a new password makes: as in `Register`."""
+
+    salt: Salt
+    login_key: PublicKey
+
+    def __repr__(self) -> str:
+        return "NewLogin(...)"  # the server keeps a hash of the key only
+
+
+class ChangeAccount(Struct, frozen=True, gc=False, omit_defaults=True, tag="change_account"):
+    """Put the account's next statement in force, with all that follows from it, or nothing.
+
+    It has no name: the statement names the one before it, so a repeat finds itself done. ``vault``
+    comes exactly when the statement's vault serial rises; ``recovery_key`` and ``login`` replace.
+    """
+
+    statement: StatementBytes
+    added: Annotated[list[AddedDevice], Meta(max_length=MAX_CLIENTS_PER_USER)] = []
+    reissued: Annotated[list[Reissued], Meta(max_length=MAX_CLIENTS_PER_USER)] = []
+    vault: Annotated[bytes, Meta(max_length=MAX_VAULT)] = b""
+    recovery_key: PublicKey | None = None
+    login: NewLogin | None = None
+
+
+class PutBox(Struct, frozen=True, gc=False, tag="put_box"):
+    """Replace a box of the account's: ``serial`` follows that of the one that lies there (1: none).
+
+    A box is sealed by the account for itself; the same bytes again change nothing.
+    """
+
+    box: BoxName
+    serial: UInt64
+    sealed: Annotated[bytes, Meta(max_length=MAX_BOX)]
+
+
+class GetBox(Struct, frozen=True, gc=False, tag="get_box"):
+    box: BoxName
 
 
 class PublishKeyPackages(Struct, frozen=True, gc=False, tag="publish_key_packages"):
@@ -307,6 +391,12 @@ Reading = (
     | PutFile
     | GetFile
     | DeleteFile
+    | GetStatements
+    | GetChangedAccounts
+    | GetDevices
+    | ChangeAccount
+    | PutBox
+    | GetBox
 )
 """Requests without a name: repeating them changes nothing."""
 
@@ -355,7 +445,45 @@ class LoggedIn(Struct, frozen=True, gc=False, tag="logged_in"):
 
 class Account(Struct, frozen=True, gc=False, tag="account"):
     user: UserName
-    statement: SmallBytes
+    statement: StatementBytes
+
+
+class Statements(Struct, frozen=True, gc=False, tag="statements"):
+    user: UserName
+    statements: Annotated[list[StatementBytes], Meta(max_length=MAX_STATEMENTS)]
+    more: bool = False
+
+
+class ChangedAccount(Struct, frozen=True, gc=False):
+    user: UserName
+    serial: UInt64
+
+
+class ChangedAccounts(Struct, frozen=True, gc=False, tag="changed_accounts"):
+    """``head`` is the place to ask from the next time."""
+
+    accounts: Annotated[list[ChangedAccount], Meta(max_length=MAX_CHANGED)]
+    head: UInt64
+    more: bool = False
+
+
+class DeviceRow(Struct, frozen=True, gc=False):
+    """A device of one's own account; times are seconds since 1970, ``seen`` to the day."""
+
+    client: ClientId
+    device_key: PublicKey
+    credential: SmallBytes
+    created: UInt64
+    seen: UInt64
+
+
+class Devices(Struct, frozen=True, gc=False, tag="devices"):
+    devices: Annotated[list[DeviceRow], Meta(max_length=MAX_CLIENTS_PER_USER)]
+
+
+class Box(Struct, frozen=True, gc=False, tag="box"):
+    serial: UInt64
+    sealed: Annotated[bytes, Meta(max_length=MAX_BOX)]
 
 
 class KeyPackageCount(Struct, frozen=True, gc=False, tag="key_package_count"):
@@ -511,6 +639,10 @@ Answer = (
     | Uploaded
     | FileStored
     | FilePiece
+    | Statements
+    | ChangedAccounts
+    | Devices
+    | Box
 )
 
 
@@ -539,6 +671,9 @@ REFUSALS: Final[dict[str, str]] = {
     "out_of_order": "the name does not follow the last one; head is the last one decided",
     "forgotten": "the answer to this name is no longer kept",
     "no_blob": "there is no such blob for you",
+    "stale_statement": "the account has changed meanwhile; read its statements and decide anew",
+    "stale_box": "another device has replaced this meanwhile; head is its serial",
+    "no_box": "there is no such box",
     "no_file": "there is no such file, or it is no longer kept",
     "gone": "this is no longer kept",
     "quota": "a limit is reached; text says which",
@@ -632,9 +767,21 @@ GOODBYES: Final[dict[str, str]] = {
     "slow": "more than a limit waited for this reader; the messages wait in the log",
     "silent": "nothing came for too long",
     "disabled": "this account was closed by whoever runs the server",
+    "revoked": "this device was removed from its account",
     "internal": "the server failed; come back",
 }
 """Every word a Goodbye may carry; ``lost`` is what a side calls an end without one."""
+
+
+class AccountChanged(Struct, frozen=True, gc=False, tag="account_changed"):
+    """A push: an account has a new statement; told to its own devices and to who shares a group with it."""
+
+    user: UserName
+    serial: UInt64
+
+
+ACCOUNTS: Final = "accounts"
+"""The feature of a client that takes `AccountChanged`."""
 
 
 class Goodbye(Struct, frozen=True, gc=False, tag="goodbye"):
@@ -645,4 +792,4 @@ class Goodbye(Struct, frozen=True, gc=False, tag="goodbye"):
 
 
 ClientFrame = ClientHello | Request | Acknowledge | Goodbye
-ServerFrame = ServerHello | Response | Refused | Delivered | InboxDelivered | Goodbye
+ServerFrame = ServerHello | Response | Refused | Delivered | InboxDelivered | AccountChanged | Goodbye

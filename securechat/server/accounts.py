@@ -28,6 +28,7 @@ from securechat.protocol.messages import (
     Register,
 )
 from securechat.server import security_log
+from securechat.server.account_changes import record
 from securechat.server.config import Registration
 from securechat.server.errors import Refusal
 from securechat.server.guesses import WrongPassword, find_known, forgive, improve, password_opens, untold
@@ -186,6 +187,7 @@ class Accounts:
             (body.user, body.salt, login_hash, body.account_key, body.statement, now),
         )
         account = db.last_insert_rowid()
+        record(db, account, 1, body.statement, now)
         if self._admits == "invite":
             use_invite(db, body.invite, now=now)
         db.execute(
@@ -230,7 +232,8 @@ def standing(caller: Caller, now: int, db: apsw.Connection) -> tuple[int, int, i
     if not is_enabled(db, caller.account):
         raise Refusal("wrong_credentials")
     found = db.execute(
-        "SELECT high_water, inbox_head, inbox_cursor, seen FROM client WHERE id = ?", (caller.client,)
+        "SELECT high_water, inbox_head, inbox_cursor, seen FROM client WHERE id = ? AND revoked IS NULL",
+        (caller.client,),
     ).fetchone()
     if found is None:
         raise Refusal("wrong_credentials")
@@ -244,16 +247,16 @@ def standing(caller: Caller, now: int, db: apsw.Connection) -> tuple[int, int, i
 def _made_before(db: apsw.Connection, body: Register) -> Caller | None:
     """What the same registration made; ``name_taken`` where the name has other keys."""
     found = db.execute(
-        "SELECT a.id, c.id, a.disabled, a.salt, a.account_key, c.device_key FROM account a "
+        "SELECT a.id, c.id, a.disabled, c.revoked, a.salt, a.account_key, c.device_key FROM account a "
         "LEFT JOIN client c ON c.account = a.id AND c.name = ? WHERE a.user = ?",
         (body.client, body.user),
     ).fetchone()
     if found is None:
         return None
-    account, client, disabled, *keys = found
+    account, client, disabled, revoked, *keys = found
     if keys != [body.salt, body.account_key, body.device_key]:
         raise Refusal("name_taken")
-    if disabled is not None:
+    if disabled is not None or revoked is not None:
         raise Refusal("wrong_credentials")
     return Caller(account, body.user, client, body.client)
 
@@ -267,7 +270,7 @@ def _caller(db: apsw.Connection, user: str, client: str) -> tuple[Caller, bytes]
     """A client of a user who may log in, and its device key."""
     found = db.execute(
         "SELECT a.id, c.id, c.device_key FROM client c JOIN account a ON a.id = c.account "
-        "WHERE a.user = ? AND c.name = ? AND a.disabled IS NULL",
+        "WHERE a.user = ? AND c.name = ? AND a.disabled IS NULL AND c.revoked IS NULL",
         (user, client),
     ).fetchone()
     if found is None:

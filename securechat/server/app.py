@@ -17,6 +17,7 @@ import apsw
 
 from securechat.own_memory import keep_memory_to_itself
 from securechat.server import security_log
+from securechat.server.account_changes import AccountChanges
 from securechat.server.accounts import Accounts
 from securechat.server.admin import Administration, Reach
 from securechat.server.admin_socket import AdminSocket
@@ -278,6 +279,9 @@ class App:
             registration=self.config.admits,
             counters=self.counters,
             attachments=self._attachments,
+            account_changes=AccountChanges(
+                self.identity.domain, self._hasher, self._readers, self._writer, self.hub, self._now
+            ),
         )
 
     def _look_over(self) -> Overview:

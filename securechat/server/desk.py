@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from securechat.protocol.limits import PROTOCOL_VERSION
-from securechat.protocol.messages import ServerHello
+from securechat.protocol.messages import ACCOUNTS, ServerHello
+from securechat.server.account_changes import AccountChanges
 from securechat.server.attachments import Attachments
 from securechat.server.counters import Counters
 from securechat.server.fair_turns import FairTurns
@@ -51,6 +52,7 @@ class Desk:
     registration: str
     counters: Counters
     attachments: Attachments
+    account_changes: AccountChanges
     sessions: set[Guest] = field(default_factory=set)
     judges: FairTurns = field(default_factory=lambda: FairTurns(JUDGES))
     """Account by account, one of each connection at a time."""
@@ -63,6 +65,7 @@ class Desk:
             identity_key=self.identity.public_key,
             identity_signature=signature,
             nonce=nonce,
+            features=[ACCOUNTS],
             agent=f"securechat {__version__}",
             registration=self.registration,
         )

@@ -103,7 +103,8 @@ class Directory:
         account = _account(db, body.user)
         packages: list[ClaimedKeyPackage] = []
         clients: list[Any] = db.execute(
-            "SELECT id, name FROM client WHERE account = ? AND id != ? ORDER BY id", (account, caller.client)
+            "SELECT id, name FROM client WHERE account = ? AND id != ? AND revoked IS NULL ORDER BY id",
+            (account, caller.client),
         ).fetchall()
         for client, name in clients:
             suites = (body.suite, *body.otherwise)
@@ -177,7 +178,7 @@ def registered_client(db: apsw.Connection, leaf: LeafNode) -> int | None:
     credential = read_client_credential(leaf)
     found = db.execute(
         "SELECT c.id, a.account_key, c.device_key FROM client c JOIN account a ON a.id = c.account "
-        "WHERE c.name = ? AND a.user = ?",
+        "WHERE c.name = ? AND a.user = ? AND c.revoked IS NULL",
         (credential.client_id, credential.user_name),
     ).fetchone()
     if found is None:

@@ -4,6 +4,7 @@ One encoding per fan-out, and one for neighbours in a log that are pushed to the
 connection writes once per tick of the loop. The newest connection of a client wins.
 """
 
+from collections.abc import Iterable
 from typing import Protocol, assert_never
 
 from securechat.protocol.frames import encode_frame
@@ -14,6 +15,10 @@ from securechat.server.values import GroupPush, InboxPush
 
 class Receiver(Protocol):
     """A connection that has logged in."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What its client's Hello declared."""
 
     def deliver(self, frame: bytes) -> None: ...
 
@@ -42,6 +47,20 @@ class Hub:
     def leave(self, client: int, receiver: Receiver) -> None:
         if self._receivers.get(client) is receiver:
             del self._receivers[client]
+
+    def tell(self, clients: Iterable[int], frame: bytes, feature: str) -> None:
+        """Push a frame to clients that understand it."""
+        self.flush()
+        for client in clients:
+            receiver = self._receivers.get(client)
+            if receiver is not None and feature in receiver.features:
+                receiver.deliver(frame)
+
+    def end(self, client: int, code: str) -> None:
+        """End a client's connection, if it has one."""
+        receiver = self._receivers.get(client)
+        if receiver is not None:
+            receiver.bid_farewell(code)
 
     def push(self, sender: Receiver, pushes: tuple[GroupPush | InboxPush, ...]) -> None:
         """Push, or keep until ``flush`` what the next one may go with."""

@@ -9,10 +9,13 @@ from typing import Final
 
 from securechat.protocol.limits import MAX_CHUNK
 from securechat.protocol.messages import (
+    ChangeAccount,
     ClaimKeyPackages,
     DeleteFile,
     GetAccount,
     GetFile,
+    GetStatements,
+    PutBox,
     PutChunk,
     PutFile,
     RequestBody,
@@ -48,13 +51,15 @@ def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, siz
 
 def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """The same for a request without a name."""
+    if type(body) in (ChangeAccount, PutBox):
+        return limiter.take("handshakes", caller.account) or limiter.take("bytes", caller.account, size)
     if type(body) is PutChunk:
         return limiter.take("blob_bytes", caller.account, max(size, LEAST_CHUNK))
     if type(body) in (PutFile, DeleteFile):
         return limiter.take("file_uploads", caller.account, max(size, LEAST_CHUNK))
     if type(body) is GetFile:
         return limiter.take("file_downloads", caller.account, MAX_CHUNK)
-    if type(body) is GetAccount and body.user != caller.user:
+    if isinstance(body, GetAccount | GetStatements) and body.user != caller.user:
         return limiter.take("look_ups", caller.account)
     return limiter.take("reading", caller.account, max(1.0, size / BYTES_PER_TOKEN))
 

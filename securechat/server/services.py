@@ -20,16 +20,22 @@ from securechat.protocol.messages import (
     FetchInbox,
     GetAccount,
     GetBlob,
+    GetBox,
+    GetChangedAccounts,
+    GetDevices,
     GetGroupInfo,
+    GetStatements,
     GetTree,
     OfferCommit,
     Propose,
     PublishKeyPackages,
+    PutBox,
     PutChunk,
     RequestBody,
     SendMessage,
     Sync,
 )
+from securechat.server import account_changes, boxes
 from securechat.server.blobs import Blobs
 from securechat.server.config import Quotas, Retention
 from securechat.server.delivery import Delivery
@@ -63,7 +69,7 @@ class Quick:
     decide: Callable[[Transaction, Caller, Any], Decision]
 
 
-WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({GetAccount})
+WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({GetAccount, GetStatements})
 """What a login by password alone may ask: no client is bound to it."""
 
 
@@ -79,6 +85,10 @@ class Services:
         blobs, entrances = Blobs(now), Entrances()
         self.reading: dict[type[RequestBody], Reading] = {
             GetAccount: directory.get_account,
+            GetStatements: account_changes.get_statements,
+            GetChangedAccounts: account_changes.get_changed,
+            GetDevices: account_changes.get_devices,
+            GetBox: boxes.get,
             CountKeyPackages: directory.count,
             Sync: self.delivery.sync,
             Fetch: self.delivery.fetch,
@@ -87,7 +97,7 @@ class Services:
             GetTree: entrances.get_tree,
             GetBlob: blobs.get_blob,
         }
-        self.writing: dict[type[RequestBody], Reading] = {PutChunk: blobs.put_chunk}
+        self.writing: dict[type[RequestBody], Reading] = {PutChunk: blobs.put_chunk, PutBox: boxes.put}
         self.named: dict[type[RequestBody], Named | Quick] = {
             SendMessage: Quick(self.delivery.send),
             Propose: Named(ordering.propose, ordering.prepare_proposal),

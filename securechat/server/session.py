@@ -16,12 +16,15 @@ from msgspec.structs import replace
 from securechat.protocol.connection import Closed, State
 from securechat.protocol.limits import MAX_QUEUED
 from securechat.protocol.messages import (
+    ACCOUNTS,
     BEFORE,
     Acknowledged,
     Answer,
+    ChangeAccount,
     Done,
     LoggedIn,
     Ping,
+    PutBox,
     PutChunk,
     PutFile,
     Refused,
@@ -57,7 +60,7 @@ from securechat.server.watch import Watch
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
 
-GROWING: Final = frozenset({Register, PutChunk, PutFile})
+GROWING: Final = frozenset({Register, PutChunk, PutFile, ChangeAccount, PutBox})
 """Requests without a name that fill the disk."""
 
 LOOK_UPS: Final = frozenset({"unknown_user"})
@@ -65,6 +68,9 @@ LOOK_UPS: Final = frozenset({"unknown_user"})
 
 ACKS_PER_TOKEN: Final = 8
 """Cursors of one frame that cost as much as one request: each is a statement of the writer's."""
+
+KNOWN_FEATURES: Final = frozenset({ACCOUNTS})
+"""What this server does only for clients whose Hello says it."""
 
 HELD_SECONDS: Final = 1.0
 """How long a client is not read that takes no notice of refusals; its own socket fills up then."""
@@ -81,6 +87,7 @@ class Session:
         "_connection",
         "_desk",
         "_failed_logins",
+        "_features",
         "_flushing",
         "_held",
         "_loop",
@@ -105,6 +112,7 @@ class Session:
         self._caller: Caller | None = None
         self._turns: Turns | None = None
         self._failed_logins = 0
+        self._features: frozenset[str] = frozenset()
         self._flushing = False
         self._held: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()  # asking for it each time is a system call each time
@@ -118,6 +126,10 @@ class Session:
     def caller(self) -> Caller | None:
         """Who is logged in here: whoever acts, acts as this and nothing else (A-07)."""
         return self._caller
+
+    @property
+    def features(self) -> frozenset[str]:
+        return self._features
 
     # What the pump calls.
 
@@ -193,6 +205,7 @@ class Session:
             case Acked():
                 self._take_acks(event.acks)
             case Greeted():
+                self._features = KNOWN_FEATURES.intersection(event.hello.features)
                 self._greet()
             case Closed():
                 log.debug("a connection ended: %s", event.code)
@@ -325,6 +338,9 @@ class Session:
         move = desk.attachments.moving.get(type(body))
         if move is not None:
             return await move(caller, body)
+        change = desk.account_changes.answers.get(type(body))
+        if change is not None:
+            return await change(caller, body)
         reading = desk.services.reading.get(type(body))
         if reading is not None:
             watch = Watch()

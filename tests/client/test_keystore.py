@@ -20,6 +20,8 @@ from securechat.client.keystore import (
 )
 from securechat.client.private_files import create_file
 from securechat.client.store import ClientStore, create_store
+from securechat.membership.signing import load_key
+from securechat.membership.statement import make_statement
 
 PASSWORD = "canary staple battery horse"
 KEY = bytes(range(32))
@@ -56,7 +58,9 @@ def example_keys() -> Keys:
         account_key=ACCOUNT_KEY.public_key().public_bytes_raw(),
         account_key_sealed=seal_account_key(KEY, ACCOUNT_KEY, domain="example.org", user="alice"),
         credential=b"credential",
-        statement=b"statement",
+        statement=make_statement(
+            load_key(bytes(32)), user="mimi://example.org/u/alice", devices=(), issued_at=1
+        ),
     )
 
 

@@ -34,7 +34,8 @@ def read_all(path: Path) -> None:
     with ClientStore(path, KEY) as store:
         store.rows("SELECT * FROM notebook")
         store.rows("SELECT * FROM profile")
-        store.rows("PRAGMA integrity_check")
+        if store.rows("PRAGMA integrity_check") != [("ok",)]:
+            raise StoreDamaged("said in a row: it was the root of an empty table")
 
 
 def test_what_was_written_is_there_after_opening_again(path: Path) -> None:

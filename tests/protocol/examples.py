@@ -28,6 +28,19 @@ REQUESTS: tuple[m.RequestBody, ...] = (
     m.GetFile(HASH, 4),
     m.DeleteFile(HASH),
     m.GetBlob(HASH),
+    m.GetStatements("bob", 1),
+    m.GetChangedAccounts(7),
+    m.GetDevices(),
+    m.ChangeAccount(
+        b"statement",
+        [m.AddedDevice(CLIENT, KEY, b"credential")],
+        [m.Reissued(CLIENT, b"credential")],
+        b"vault",
+        KEY,
+        m.NewLogin(b"a" * 16, KEY),
+    ),
+    m.PutBox("contacts", 1, b"sealed"),
+    m.GetBox("contacts"),
     m.PublishKeyPackages([b"one"]),
     m.ClaimKeyPackages("bob", 3),
     m.CreateGroup(GROUP, m.Carried(b"info"), m.Carried(b"tree")),
@@ -55,6 +68,10 @@ ANSWERS: tuple[m.Answer, ...] = (
     m.Uploaded(4, HASH),
     m.FileStored(4, 1_700_000_000),
     m.FilePiece(8, 4, b"data"),
+    m.Statements("bob", [b"statement"]),
+    m.ChangedAccounts([m.ChangedAccount("bob", 2)], 9),
+    m.Devices([m.DeviceRow(CLIENT, KEY, b"credential", 5, 6)]),
+    m.Box(1, b"sealed"),
 )
 
 SERVER_HELLO = m.ServerHello(1, "example.org", KEY, SIGNATURE, KEY)

@@ -27,6 +27,7 @@ from securechat.mls.staging import CommitPlan, StagedCommit
 from securechat.names import client_uri, room_uri, user_uri
 from securechat.protocol import messages as m
 from securechat.protocol.client_connection import (
+    AccountEvent,
     ClientConnection,
     DeliveredEvent,
     Event,
@@ -124,10 +125,12 @@ class Person:
 class Peer:
     """One connection. ``ask`` waits for the answer; pushes gather in ``pushes``."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, features: list[str]
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self.connection = ClientConnection()
+        self.connection = ClientConnection(m.ClientHello([1], features))
         self.events: list[Event] = []
         self.hello: m.ServerHello | None = None
         self.pushes: list[DeliveredEvent | InboxEvent] = []
@@ -138,9 +141,9 @@ class Peer:
         self._task = asyncio.create_task(self._run())
 
     @classmethod
-    async def connect(cls, port: int) -> "Peer":
+    async def connect(cls, port: int, *features: str) -> "Peer":
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_context())
-        peer = cls(reader, writer)
+        peer = cls(reader, writer, list(features))
         peer.flush()
         await peer.until(lambda: peer.hello is not None or peer.closed is not None)
         return peer
@@ -234,6 +237,15 @@ class Peer:
         await self.until(lambda: len(found()) >= count)
         return found()
 
+    async def told_of(self, user: str) -> int:
+        """Wait until the server says that an account has changed; return the serial it says."""
+
+        def found() -> list[int]:
+            return [e.serial for e in self.events if isinstance(e, AccountEvent) and e.user == user]
+
+        await self.until(lambda: bool(found()))
+        return found()[-1]
+
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(20), self._changed:
             await self._changed.wait_for(holds)
@@ -298,7 +310,10 @@ async def registered(
     people: list[tuple[Person, Peer]] = []
     try:
         for user in users:
-            person, peer = Person(user, app.identity.domain, suite=suite), await Peer.connect(app.port)
+            person, peer = (
+                Person(user, app.identity.domain, suite=suite),
+                await Peer.connect(app.port, m.ACCOUNTS),
+            )
             people.append((person, peer))
             await peer.register(person)
         yield people

@@ -23,6 +23,10 @@ class Told:
     def deliver(self, frame: bytes) -> None:
         self.frames.append(frame)
 
+    @property
+    def features(self) -> frozenset[str]:
+        return frozenset()
+
     def bid_farewell(self, code: str) -> None:
         self.goodbyes.append(code)
 

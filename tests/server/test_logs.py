@@ -82,7 +82,7 @@ def test_g_01_an_event_says_its_fields_and_no_others() -> None:
     with pytest.raises(KeyError):
         security_log.tell("said", user="alice")
     pairs = {name for names in security_log.EVENTS.values() for name in names}
-    assert pairs == {"user", "way", "sessions", "rule", "times", "action", "days", "number"}
+    assert pairs == {"user", "way", "sessions", "rule", "times", "action", "days", "number", "revoked"}
 
 
 class Time:

@@ -229,7 +229,7 @@ async def _peer(port: int, number: int) -> tuple[Peer, Line]:
     """A slow, careful client that has logged in, over a line of ours."""
     line = await Line.connect(port, context_for(ALPN))
     stream: Any = line
-    peer = Peer(stream, stream)
+    peer = Peer(stream, stream, [])
     peer.flush()
     await peer.until(lambda: peer.hello is not None or peer.closed is not None)
     await peer.log_in(person(number))

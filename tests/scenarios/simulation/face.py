@@ -22,6 +22,7 @@ from securechat.membership.signing import new_key, public_of
 from securechat.mls.randomness import random_bytes
 from securechat.protocol.messages import Appended, CommitGroup, Entry, SendMessage
 from securechat.protocol.server_connection import Requested
+from securechat.server.account_changes import AccountChanges
 from securechat.server.accounts import Accounts
 from securechat.server.backup import begin_incarnation
 from securechat.server.certificate import Certificate
@@ -129,6 +130,10 @@ class Nobody:
 
     def bid_farewell(self, code: str) -> None:
         pass
+
+    @property
+    def features(self) -> frozenset[str]:
+        return frozenset()
 
 
 class Face:
@@ -275,6 +280,9 @@ class Face:
             registration="open",
             counters=counters,
             attachments=attachments,
+            account_changes=AccountChanges(
+                self.identity.domain, self.shop.hasher, readers, writer, self.hub, now
+            ),
         )
 
 

@@ -1,0 +1,256 @@
+"""An account's next statement, and everything that follows from it, in one transaction (rules.md B).
+
+The account key signs the statement and the statement names the one before it: so a change needs no
+name, a repeat finds itself done, and of two devices that change one account at once one is told
+``stale_statement``. A session can ask for nothing here that the account key has not signed.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from securechat.membership.account import Certified, Step, certificate_problem, step_between
+from securechat.membership.statement import AccountStatement, StatementRefused, verify_statement
+from securechat.names import parse_client_uri, user_uri
+from securechat.protocol.frames import encode_frame
+from securechat.protocol.limits import MAX_CHANGED, MAX_STATEMENTS
+from securechat.protocol.messages import (
+    ACCOUNTS,
+    AccountChanged,
+    Answer,
+    ChangeAccount,
+    ChangedAccount,
+    ChangedAccounts,
+    DeviceRow,
+    Devices,
+    Done,
+    GetChangedAccounts,
+    GetDevices,
+    GetStatements,
+    RequestBody,
+    Statements,
+)
+from securechat.server import security_log
+from securechat.server.errors import Refusal
+from securechat.server.hub import Hub
+from securechat.server.login_hash import LoginHasher
+from securechat.server.store.reader import Readers
+from securechat.server.store.writer import Writer
+from securechat.server.values import Caller, Clock
+
+_SHARING: Final = """
+SELECT DISTINCT other.client FROM member mine
+JOIN member other ON other.conversation = mine.conversation AND other."end" IS NULL
+WHERE mine."end" IS NULL AND mine.client IN (SELECT id FROM client WHERE account = :account)
+UNION SELECT id FROM client WHERE account = :account
+"""
+"""The clients of an account, and those that are in a group with one of them."""
+
+_CHANGED: Final = """
+SELECT newest.id, a.user, s.serial FROM (
+    SELECT max(id) AS id, account FROM statement WHERE id > :after GROUP BY account
+) newest JOIN statement s ON s.id = newest.id JOIN account a ON a.id = newest.account
+WHERE newest.account IN (
+    SELECT c.account FROM member mine
+    JOIN member other ON other.conversation = mine.conversation AND other."end" IS NULL
+    JOIN client c ON c.id = other.client
+    WHERE mine."end" IS NULL AND mine.client = :client
+    UNION SELECT :account
+) ORDER BY newest.id LIMIT :most
+"""
+
+_STATEMENTS: Final = """
+SELECT body FROM statement
+WHERE account = :account AND serial > :after AND id >= (
+    SELECT max(id) FROM statement WHERE account = :account AND serial = 1
+) ORDER BY id LIMIT :most
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a change came to, for whoever must be told."""
+
+    serial: int
+    revoked: tuple[int, ...]
+    """Clients (the database's ids) that are none any more."""
+    is_new: bool
+
+
+class AccountChanges:
+    def __init__(
+        self, domain: str, hasher: LoginHasher, readers: Readers, writer: Writer, hub: Hub, now: Clock
+    ) -> None:
+        self._domain = domain
+        self._hasher = hasher
+        self._readers = readers
+        self._writer = writer
+        self._hub = hub
+        self._now = now
+        self.answers: dict[type[RequestBody], Callable[[Caller, Any], Awaitable[Answer]]] = {
+            ChangeAccount: self.change,
+        }
+
+    async def change(self, caller: Caller, body: ChangeAccount) -> Done:
+        """Put a statement in force.
+
+        :raises Refusal: ``stale_statement``: it does not follow the one in force; ``bad_request``
+        """
+        login_hash = None if body.login is None else await self._hasher.hash(body.login.login_key)
+        outcome = await self._writer.find(lambda db: self._apply(db, caller, body, login_hash))
+        if not outcome.is_new:
+            return Done()
+        for client in outcome.revoked:
+            self._hub.end(client, "revoked")
+        security_log.tell("account_changed", user=caller.user, revoked=len(outcome.revoked))
+        told = await self._readers.run(
+            lambda db: [client for (client,) in db.execute(_SHARING, {"account": caller.account})]
+        )
+        self._hub.tell(told, encode_frame(AccountChanged(caller.user, outcome.serial)), ACCOUNTS)
+        return Done()
+
+    def _apply(
+        self, db: apsw.Connection, caller: Caller, body: ChangeAccount, login_hash: str | None
+    ) -> Outcome:
+        previous = _in_force(db, caller)
+        if body.statement == previous:
+            return Outcome(0, (), is_new=False)
+        try:
+            statement, step = step_between(body.statement, previous)
+        except StatementRefused as refused:
+            raise Refusal(_stale(body.statement, previous), str(refused)) from None
+        last = verify_statement(previous)
+        if statement.user != user_uri(self._domain, caller.user).encode():
+            raise Refusal("bad_request", "the statement is of another account")
+        if (statement.vault_serial > last.vault_serial) != bool(body.vault):
+            raise Refusal("bad_request", "a vault comes exactly with a new serial of it")
+        _check_devices(body, statement, step)
+        revoked = tuple(_revoke(db, caller, device.client, self._now()) for device in step.gone)
+        for each in body.added:
+            _add(db, caller, each.client, each.device_key, each.credential, self._now())
+        for again in body.reissued:
+            db.execute("UPDATE client SET credential = ? WHERE name = ?", (again.credential, again.client))
+        db.execute(
+            "UPDATE account SET statement = ?, vault = coalesce(?, vault), "
+            "recovery_key = coalesce(?, recovery_key) WHERE id = ?",
+            (body.statement, body.vault or None, body.recovery_key or None, caller.account),
+        )
+        if body.login is not None and login_hash is not None:
+            db.execute(
+                "UPDATE account SET salt = ?, login_hash = ? WHERE id = ?",
+                (body.login.salt, login_hash, caller.account),
+            )
+        record(db, caller.account, statement.serial, body.statement, self._now())
+        return Outcome(statement.serial, revoked, is_new=True)
+
+
+def record(db: apsw.Connection, account: int, serial: int, statement: bytes, now: int) -> None:
+    """Keep a statement that is in force from now on; inside the transaction that puts it there."""
+    db.execute(
+        "INSERT INTO statement (account, serial, body, time) VALUES (?, ?, ?, ?)",
+        (account, serial, statement, now),
+    )
+
+
+def get_statements(db: apsw.Connection, _caller: Caller, body: GetStatements) -> Statements:
+    """Return an account's statements after a serial, of the chain that holds."""
+    found = db.execute("SELECT id FROM account WHERE user = ?", (body.user,)).fetchone()
+    if found is None:
+        raise Refusal("unknown_user")
+    asked = {"account": found[0], "after": body.after, "most": MAX_STATEMENTS + 1}
+    rows = [bytes(row) for (row,) in db.execute(_STATEMENTS, asked)]
+    return Statements(body.user, rows[:MAX_STATEMENTS], more=len(rows) > MAX_STATEMENTS)
+
+
+def get_changed(db: apsw.Connection, caller: Caller, body: GetChangedAccounts) -> ChangedAccounts:
+    """Return who of those in a group with the caller has a statement after a place, oldest first."""
+    asked = {
+        "after": body.after,
+        "client": caller.client,
+        "account": caller.account,
+        "most": MAX_CHANGED + 1,
+    }
+    rows = list(db.execute(_CHANGED, asked))
+    more, rows = len(rows) > MAX_CHANGED, rows[:MAX_CHANGED]
+    (head,) = db.execute("SELECT coalesce(max(id), 0) FROM statement").fetchone() or (0,)
+    changed = [ChangedAccount(user, serial) for _, user, serial in rows]
+    return ChangedAccounts(changed, rows[-1][0] if more else head, more=more)
+
+
+def get_devices(db: apsw.Connection, caller: Caller, _body: GetDevices) -> Devices:
+    rows = db.execute(
+        "SELECT name, device_key, credential, created, seen FROM client "
+        "WHERE account = ? AND revoked IS NULL ORDER BY id",
+        (caller.account,),
+    )
+    return Devices([DeviceRow(*row) for row in rows])
+
+
+def _in_force(db: apsw.Connection, caller: Caller) -> bytes:
+    """The account's statement; of a client that was revoked meanwhile nothing is taken."""
+    gone = db.execute(
+        "SELECT 1 FROM client WHERE id = ? AND revoked IS NOT NULL", (caller.client,)
+    ).fetchone()
+    found = db.execute("SELECT statement FROM account WHERE id = ?", (caller.account,)).fetchone()
+    if gone is not None or found is None:
+        raise Refusal("wrong_credentials")
+    return bytes(found[0])
+
+
+def _stale(statement: bytes, previous: bytes) -> str:
+    """Whether a statement is the account's, made upon another one than that in force, or is none at all."""
+    try:
+        last, new = verify_statement(previous), verify_statement(statement)
+    except StatementRefused:
+        return "bad_request"
+    of_account = (new.user, new.account_key) == (last.user, last.account_key)
+    follows = new.previous == hashlib.sha256(previous).digest()
+    return "stale_statement" if of_account and not follows else "bad_request"
+
+
+def _check_devices(body: ChangeAccount, statement: AccountStatement, step: Step) -> None:
+    added = [Certified(each.client, each.device_key, each.credential) for each in body.added]
+    if sorted(_named(device.client) for device in step.added) != sorted(each.client for each in added):
+        raise Refusal("bad_request", "the devices that come are not those of the statement")
+    keys = {_named(device.client): device.signature_key for device in statement.devices}
+    staying = keys.keys() - {each.client for each in added} if step.reissues else set()
+    if sorted(staying) != sorted(each.client for each in body.reissued):
+        raise Refusal(
+            "bad_request", "whoever stays gets a new certificate with a new generation, and only then"
+        )
+    again = [Certified(each.client, keys[each.client], each.credential) for each in body.reissued]
+    for each in (*added, *again):
+        if (problem := certificate_problem(each, statement)) is not None:
+            raise Refusal("bad_request", problem)
+
+
+def _named(client: bytes) -> str:
+    return parse_client_uri(client).name
+
+
+def _add(
+    db: apsw.Connection, caller: Caller, client: str, device_key: bytes, credential: bytes, now: int
+) -> None:
+    if db.execute("SELECT 1 FROM client WHERE name = ?", (client,)).fetchone() is not None:
+        raise Refusal("exists", "this client id is taken")
+    db.execute(
+        "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, ?, ?)",
+        (caller.account, client, device_key, credential, now),
+    )
+
+
+def _revoke(db: apsw.Connection, caller: Caller, client: bytes, now: int) -> int:
+    """Cut a client off: no login, no keys to add it by, nothing in its inbox (D-02)."""
+    found = db.execute(
+        "SELECT id FROM client WHERE name = ? AND account = ?", (_named(client), caller.account)
+    ).fetchone()
+    if found is None:
+        raise Refusal("bad_request", "the account has no such device")
+    (number,) = found
+    db.execute("UPDATE client SET revoked = ? WHERE id = ?", (now, number))
+    db.execute("DELETE FROM key_package WHERE client = ?", (number,))
+    db.execute("DELETE FROM inbox WHERE client = ?", (number,))
+    return int(number)

@@ -75,6 +75,11 @@ class ProfileFolder:
         return self.folder / "account.json"
 
     @property
+    def next_account(self) -> Path:
+        """What takes its place once a new password is in force everywhere."""
+        return self.folder / "account.next.json"
+
+    @property
     def database(self) -> Path:
         return self.folder / "store.db"
 

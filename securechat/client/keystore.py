@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from securechat.client.config import ProfileFolder, ServerAddress
 from securechat.client.errors import BadAddress, NoProfile, StoreDamaged, StoreTooNew, WrongPassword
-from securechat.client.private_files import check_private_folder, create_file, read_file
+from securechat.client.private_files import check_private_folder, create_file, read_file, replace_file
 from securechat.client.statements import keep_statement
 from securechat.client.store import KEY_SIZE, ClientStore
 from securechat.client.store_key import StoreKey
@@ -83,10 +84,14 @@ def read_account(profile: ProfileFolder) -> AccountFile:
     """
     try:
         check_private_folder(profile.folder)
-        data = read_file(profile.account)
+        return _read(profile, profile.account)
     except FileNotFoundError:
         raise NoProfile(profile.user) from None
-    damaged = StoreDamaged(f"{profile.account} is damaged; restore the folder from a backup")
+
+
+def _read(profile: ProfileFolder, path: Path) -> AccountFile:
+    data = read_file(path)
+    damaged = StoreDamaged(f"{path} is damaged; restore the folder from a backup")
     try:
         account = msgspec.json.decode(data, type=AccountFile)
         known = account.version == ACCOUNT_FILE_VERSION
@@ -98,7 +103,7 @@ def read_account(profile: ProfileFolder) -> AccountFile:
     if not known:
         raise StoreTooNew("this account was made by a newer securechat; update it first")
     if account.user != profile.user:
-        raise StoreDamaged(f"{profile.account} is of {account.user!r}: the folder was renamed or mixed up")
+        raise StoreDamaged(f"{path} is of {account.user!r}: the folder was renamed or mixed up")
     return account
 
 
@@ -109,17 +114,62 @@ def create_account(
 
     :raises FileExistsError: there is one already
     """
+    account = _wrapping(profile, str(server), domain, password, key)
+    create_file(profile.account, _as_written(account))
+
+
+def prepare_account(profile: ProfileFolder, password: str, key: bytes) -> bytes:
+    """Write the file that takes the place of ``account.json`` later; from here on either password opens.
+
+    Costs one Argon2id. Returns its salt, by which `take_next` knows it.
+    """
+    now = read_account(profile)
+    account = _wrapping(profile, now.server, now.domain, password, key)
+    replace_file(profile.next_account, _as_written(account))
+    return account.salt
+
+
+def next_salt(profile: ProfileFolder) -> bytes:
+    """Return the salt of the file that was prepared; empty if there is none."""
+    found = _next(profile)
+    return b"" if found is None else found.salt
+
+
+def take_next(profile: ProfileFolder) -> None:
+    """Put the prepared file in the place of ``account.json``: the password of before opens nothing any more."""
+    found = _next(profile)
+    if found is not None:
+        replace_file(profile.account, _as_written(found))
+        drop_next(profile)
+
+
+def drop_next(profile: ProfileFolder) -> None:
+    """Give the prepared file up: the password that was to come opens nothing any more."""
+    profile.next_account.unlink(missing_ok=True)
+
+
+def _next(profile: ProfileFolder) -> AccountFile | None:
+    try:
+        return _read(profile, profile.next_account)
+    except FileNotFoundError:
+        return None
+
+
+def _wrapping(profile: ProfileFolder, server: str, domain: str, password: str, key: bytes) -> AccountFile:
     account = AccountFile(
         version=ACCOUNT_FILE_VERSION,
         user=profile.user,
-        server=str(server),
+        server=server,
         domain=domain,
         salt=secrets.token_bytes(SALT_BYTES),
     )
     wrapped = _seal(stretch_local(password, salt=account.salt), key, account.bound())
     account = msgspec.structs.replace(account, wrapped_key=wrapped)
-    account = msgspec.structs.replace(account, check=account.checksum())
-    create_file(profile.account, msgspec.json.format(msgspec.json.encode(account)) + b"\n")
+    return msgspec.structs.replace(account, check=account.checksum())
+
+
+def _as_written(account: AccountFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(account)) + b"\n"
 
 
 def unlock(profile: ProfileFolder, password: str | StoreKey) -> bytes:
@@ -132,13 +182,23 @@ def unlock(profile: ProfileFolder, password: str | StoreKey) -> bytes:
     if isinstance(password, StoreKey):
         return password.raw
     try:
-        key = _open(stretch_local(password, salt=account.salt), account.wrapped_key, account.bound())
-    except (InvalidTag, PasswordRefused) as problem:
-        # What the rules refuse (too long, characters unknown here) never was the password.
-        raise WrongPassword(profile.user) from problem
+        key = _unwrapped(account, password)
+    except WrongPassword:
+        coming = _next(profile)  # a change of the password that was not finished: either opens
+        if coming is None:
+            raise
+        key = _unwrapped(coming, password)
     if len(key) != KEY_SIZE:
         raise StoreDamaged(f"{profile.account} is damaged; restore the folder from a backup")
     return key
+
+
+def _unwrapped(account: AccountFile, password: str) -> bytes:
+    try:
+        return _open(stretch_local(password, salt=account.salt), account.wrapped_key, account.bound())
+    except (InvalidTag, PasswordRefused) as problem:
+        # What the rules refuse (too long, characters unknown here) never was the password.
+        raise WrongPassword(account.user) from problem
 
 
 def seal_account_key(vault_key: bytes, account_key: Ed25519PrivateKey, *, domain: str, user: str) -> bytes:
@@ -155,6 +215,11 @@ def open_account_key(vault_key: bytes, sealed: bytes, *, domain: str, user: str)
         return Ed25519PrivateKey.from_private_bytes(_open(vault_key, sealed, _account_label(domain, user)))
     except InvalidTag as problem:
         raise WrongPassword(user) from problem
+
+
+def replace_password(db: apsw.Connection, *, login_salt: bytes, account_key_sealed: bytes) -> None:
+    """Store what a new password opens the account key from, in the caller's transaction."""
+    db.execute("UPDATE profile SET login_salt = ?, account_key_sealed = ?", (login_salt, account_key_sealed))
 
 
 def save_keys(db: apsw.Connection, keys: Keys) -> None:

@@ -10,12 +10,16 @@ from securechat.client.errors import NoProfile, StoreDamaged, StoreTooNew, Unsaf
 from securechat.client.keystore import (
     Keys,
     create_account,
+    drop_next,
     load_keys,
     mark_registered,
+    next_salt,
     open_account_key,
+    prepare_account,
     read_account,
     save_keys,
     seal_account_key,
+    take_next,
     unlock,
 )
 from securechat.client.private_files import create_file
@@ -205,3 +209,36 @@ def test_nothing_secret_is_in_the_files_or_in_what_is_printed(account: ProfileFo
     assert "private" not in repr(keys).lower()
     assert keys.account_key_sealed.hex() not in repr(keys)
     assert repr(keys.account_key_sealed) not in repr(keys)
+
+
+NEXT = "another canary staple battery"
+
+
+def test_a_09_while_a_password_is_changed_either_opens_and_nothing_else_does(account: ProfileFolder) -> None:
+    prepare_account(account, NEXT, KEY)
+
+    assert unlock(account, PASSWORD) == unlock(account, NEXT) == KEY
+    with pytest.raises(WrongPassword):
+        unlock(account, PASSWORD + NEXT)
+
+
+def test_a_09_a_password_that_was_changed_opens_nothing_any_more(account: ProfileFolder) -> None:
+    salt = prepare_account(account, NEXT, KEY)
+    assert next_salt(account) == salt
+    take_next(account)
+    take_next(account)  # once more after a kill: nothing is left to be done
+
+    assert unlock(account, NEXT) == KEY
+    assert (read_account(account).salt, next_salt(account)) == (salt, b"")
+    with pytest.raises(WrongPassword):
+        unlock(account, PASSWORD)
+
+
+def test_a_password_that_did_not_come_opens_nothing(account: ProfileFolder) -> None:
+    before = tree(account.folder)
+    prepare_account(account, NEXT, KEY)
+    drop_next(account)
+
+    assert tree(account.folder) == before
+    with pytest.raises(WrongPassword):
+        unlock(account, NEXT)

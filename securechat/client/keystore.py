@@ -136,7 +136,7 @@ def next_salt(profile: ProfileFolder) -> bytes:
 
 
 def take_next(profile: ProfileFolder) -> None:
-    """Put the prepared file in the place of ``account.json``: the password of before opens nothing any more."""
+    """Put the prepared file in the place of ``account.json``: the old password opens nothing any more."""
     found = _next(profile)
     if found is not None:
         replace_file(profile.account, _as_written(found))

@@ -24,6 +24,7 @@ class Purpose(Enum8):
     REGISTER = 1
     PASSWORD = 2
     DEVICE = 3
+    RECOVERY = 4
 
 
 class LoginTBS(WireStruct, frozen=True):

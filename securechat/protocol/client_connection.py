@@ -59,6 +59,7 @@ from securechat.protocol.messages import (
     GetGroupInfo,
     GetStatements,
     GetTree,
+    GetVault,
     Goodbye,
     InboxDelivered,
     InboxEntries,
@@ -66,6 +67,7 @@ from securechat.protocol.messages import (
     KeyPackageCount,
     LoggedIn,
     LogIn,
+    LogInForRecovery,
     LogInWithPassword,
     OfferCommit,
     PasswordParameters,
@@ -80,7 +82,9 @@ from securechat.protocol.messages import (
     Register,
     Request,
     RequestBody,
+    ResetAccount,
     Response,
+    SealedVault,
     SendMessage,
     ServerFrame,
     ServerHello,
@@ -137,6 +141,9 @@ ANSWER_TO: Final[dict[type[RequestBody], type[Answer]]] = {
     ChangeAccount: Done,
     PutBox: Done,
     GetBox: Box,
+    LogInForRecovery: LoggedIn,
+    GetVault: SealedVault,
+    ResetAccount: Done,
 }
 """The one kind of answer each request has, beside a refusal."""
 

@@ -57,6 +57,8 @@ FileId = Annotated[bytes, Meta(min_length=32, max_length=32)]
 SmallBytes = Annotated[bytes, Meta(max_length=2048)]
 StatementBytes = Annotated[bytes, Meta(max_length=MAX_STATEMENT)]
 """An AccountStatement, encoded (membership/statement.py)."""
+VaultBytes = Annotated[bytes, Meta(max_length=MAX_VAULT)]
+"""A Vault, encoded (membership/vault.py); empty: none."""
 BoxName = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9.-]+$")]
 KeyPackageBytes = Annotated[bytes, Meta(max_length=MAX_KEY_PACKAGE)]
 Suite = Annotated[int, Meta(ge=1, le=0xFFFF)]
@@ -104,6 +106,8 @@ class Register(Struct, frozen=True, gc=False, tag="register"):
     login_signature: Signature
     device_signature: Signature
     invite: Label = ""
+    vault: VaultBytes = b""
+    recovery_key: PublicKey | None = None
 
     def __repr__(self) -> str:
         return f"Register(user={self.user!r}, ...)"  # an invite opens doors, and the server keeps hashes only
@@ -126,6 +130,14 @@ class LogIn(Struct, frozen=True, gc=False, tag="log_in"):
 
     user: UserName
     client: ClientId
+    client_nonce: Nonce
+    signature: Signature
+
+
+class LogInForRecovery(Struct, frozen=True, gc=False, tag="log_in_for_recovery"):
+    """Prove the recovery key: the signature of the login key in it over LoginTBS, with an empty client."""
+
+    user: UserName
     client_nonce: Nonce
     signature: Signature
 
@@ -199,6 +211,23 @@ class ChangeAccount(Struct, frozen=True, gc=False, omit_defaults=True, tag="chan
     vault: Annotated[bytes, Meta(max_length=MAX_VAULT)] = b""
     recovery_key: PublicKey | None = None
     login: NewLogin | None = None
+
+
+class ResetAccount(Struct, frozen=True, gc=False, omit_defaults=True, tag="reset_account"):
+    """Begin the account anew under another account key: no device and no vault of before is of any use to it.
+
+    ``statement`` is the first of a new chain and lists ``device`` alone. Everybody who knew the old key sees
+    that it has changed.
+    """
+
+    statement: StatementBytes
+    device: AddedDevice
+    vault: VaultBytes = b""
+    recovery_key: PublicKey | None = None
+
+
+class GetVault(Struct, frozen=True, gc=False, tag="get_vault"):
+    """Read the vault of one's own account, sealed."""
 
 
 class PutBox(Struct, frozen=True, gc=False, tag="put_box"):
@@ -374,7 +403,7 @@ class DeleteFile(Struct, frozen=True, gc=False, tag="delete_file"):
         return "DeleteFile(...)"
 
 
-Before = PasswordParameters | Register | LogInWithPassword | LogIn
+Before = PasswordParameters | Register | LogInWithPassword | LogIn | LogInForRecovery
 """What may be asked before login."""
 
 Reading = (
@@ -397,6 +426,8 @@ Reading = (
     | ChangeAccount
     | PutBox
     | GetBox
+    | GetVault
+    | ResetAccount
 )
 """Requests without a name: repeating them changes nothing."""
 
@@ -430,7 +461,8 @@ class PasswordSalt(Struct, frozen=True, gc=False, tag="password_salt"):
 class LoggedIn(Struct, frozen=True, gc=False, tag="logged_in"):
     """``high_water`` is the last name the server decided for this client (0: none yet).
 
-    ``failed_logins`` are wrong passwords since the owner was last told of any (A-06).
+    ``failed_logins`` are wrong passwords since the owner was last told of any (A-06); ``password_changed``
+    is when the password last was (seconds since 1970, 0: never).
     """
 
     user: UserName
@@ -441,6 +473,7 @@ class LoggedIn(Struct, frozen=True, gc=False, tag="logged_in"):
     inbox_cursor: UInt64
     time: UInt64
     failed_logins: UInt64 = 0
+    password_changed: UInt64 = 0
 
 
 class Account(Struct, frozen=True, gc=False, tag="account"):
@@ -479,6 +512,10 @@ class DeviceRow(Struct, frozen=True, gc=False):
 
 class Devices(Struct, frozen=True, gc=False, tag="devices"):
     devices: Annotated[list[DeviceRow], Meta(max_length=MAX_CLIENTS_PER_USER)]
+
+
+class SealedVault(Struct, frozen=True, gc=False, tag="vault"):
+    sealed: VaultBytes
 
 
 class Box(Struct, frozen=True, gc=False, tag="box"):
@@ -643,6 +680,7 @@ Answer = (
     | ChangedAccounts
     | Devices
     | Box
+    | SealedVault
 )
 
 
@@ -674,6 +712,7 @@ REFUSALS: Final[dict[str, str]] = {
     "stale_statement": "the account has changed meanwhile; read its statements and decide anew",
     "stale_box": "another device has replaced this meanwhile; head is its serial",
     "no_box": "there is no such box",
+    "no_vault": "this account has no recovery key",
     "no_file": "there is no such file, or it is no longer kept",
     "gone": "this is no longer kept",
     "quota": "a limit is reached; text says which",
@@ -768,6 +807,7 @@ GOODBYES: Final[dict[str, str]] = {
     "silent": "nothing came for too long",
     "disabled": "this account was closed by whoever runs the server",
     "revoked": "this device was removed from its account",
+    "password_changed": "the password of this account was changed; log in again",
     "internal": "the server failed; come back",
 }
 """Every word a Goodbye may carry; ``lost`` is what a side calls an end without one."""

@@ -31,9 +31,12 @@ from securechat.protocol.messages import (
     GetDevices,
     GetStatements,
     RequestBody,
+    ResetAccount,
     Statements,
 )
 from securechat.server import security_log
+from securechat.server.account_resets import apply_reset
+from securechat.server.account_rows import add_client, revoke_client
 from securechat.server.errors import Refusal
 from securechat.server.hub import Hub
 from securechat.server.login_hash import LoginHasher
@@ -78,6 +81,8 @@ class Outcome:
     revoked: tuple[int, ...]
     """Clients (the database's ids) that are none any more."""
     is_new: bool
+    others: tuple[int, ...] = ()
+    """Clients that log in again, because the password changed (A-09)."""
 
 
 class AccountChanges:
@@ -92,6 +97,7 @@ class AccountChanges:
         self._now = now
         self.answers: dict[type[RequestBody], Callable[[Caller, Any], Awaitable[Answer]]] = {
             ChangeAccount: self.change,
+            ResetAccount: self.reset,
         }
 
     async def change(self, caller: Caller, body: ChangeAccount) -> Done:
@@ -103,14 +109,37 @@ class AccountChanges:
         outcome = await self._writer.find(lambda db: self._apply(db, caller, body, login_hash))
         if not outcome.is_new:
             return Done()
+        security_log.tell("account_changed", user=caller.user, revoked=len(outcome.revoked))
+        for client in outcome.others:
+            self._hub.end(client, "password_changed")
+        await self._tell(caller, outcome)
+        return Done()
+
+    async def reset(self, caller: Caller, body: ResetAccount) -> Done:
+        """Begin an account anew under another account key (A-09).
+
+        :raises Refusal: ``forbidden``, ``bad_request``
+        """
+        outcome = await self._writer.find(lambda db: self._apply_reset(db, caller, body))
+        if outcome.is_new:
+            security_log.tell("account_reset", user=caller.user, revoked=len(outcome.revoked))
+            await self._tell(caller, outcome)
+        return Done()
+
+    def _apply_reset(self, db: apsw.Connection, caller: Caller, body: ResetAccount) -> Outcome:
+        gone = apply_reset(db, caller, body, domain=self._domain, now=self._now())
+        if gone is None:
+            return Outcome(0, (), is_new=False)
+        record(db, caller.account, 1, body.statement, self._now())
+        return Outcome(1, gone, is_new=True)
+
+    async def _tell(self, caller: Caller, outcome: Outcome) -> None:
         for client in outcome.revoked:
             self._hub.end(client, "revoked")
-        security_log.tell("account_changed", user=caller.user, revoked=len(outcome.revoked))
         told = await self._readers.run(
             lambda db: [client for (client,) in db.execute(_SHARING, {"account": caller.account})]
         )
         self._hub.tell(told, encode_frame(AccountChanged(caller.user, outcome.serial)), ACCOUNTS)
-        return Done()
 
     def _apply(
         self, db: apsw.Connection, caller: Caller, body: ChangeAccount, login_hash: str | None
@@ -127,10 +156,12 @@ class AccountChanges:
             raise Refusal("bad_request", "the statement is of another account")
         if (statement.vault_serial > last.vault_serial) != bool(body.vault):
             raise Refusal("bad_request", "a vault comes exactly with a new serial of it")
+        if body.recovery_key is not None and not body.vault:
+            raise Refusal("bad_request", "a recovery key comes with the vault that it opens")
         _check_devices(body, statement, step)
-        revoked = tuple(_revoke(db, caller, device.client, self._now()) for device in step.gone)
+        revoked = tuple(revoke_client(db, caller, _named(device.client), self._now()) for device in step.gone)
         for each in body.added:
-            _add(db, caller, each.client, each.device_key, each.credential, self._now())
+            add_client(db, caller, each.client, each.device_key, each.credential, self._now())
         for again in body.reissued:
             db.execute("UPDATE client SET credential = ? WHERE name = ?", (again.credential, again.client))
         db.execute(
@@ -138,13 +169,26 @@ class AccountChanges:
             "recovery_key = coalesce(?, recovery_key) WHERE id = ?",
             (body.statement, body.vault or None, body.recovery_key or None, caller.account),
         )
+        others: tuple[int, ...] = ()
         if body.login is not None and login_hash is not None:
-            db.execute(
-                "UPDATE account SET salt = ?, login_hash = ? WHERE id = ?",
-                (body.login.salt, login_hash, caller.account),
-            )
+            others = _change_password(db, caller, body.login.salt, login_hash, self._now())
         record(db, caller.account, statement.serial, body.statement, self._now())
-        return Outcome(statement.serial, revoked, is_new=True)
+        return Outcome(statement.serial, revoked, is_new=True, others=others)
+
+
+def _change_password(
+    db: apsw.Connection, caller: Caller, salt: bytes, login_hash: str, now: int
+) -> tuple[int, ...]:
+    """Have a new password open the account; return the other clients, whose sessions end (A-09)."""
+    db.execute(
+        "UPDATE account SET salt = ?, login_hash = ?, failed_logins = 0, password_changed = ? WHERE id = ?",
+        (salt, login_hash, now, caller.account),
+    )
+    rows = db.execute(
+        "SELECT id FROM client WHERE account = ? AND id != ? AND revoked IS NULL",
+        (caller.account, caller.client),
+    )
+    return tuple(client for (client,) in rows)
 
 
 def record(db: apsw.Connection, account: int, serial: int, statement: bytes, now: int) -> None:
@@ -229,28 +273,3 @@ def _check_devices(body: ChangeAccount, statement: AccountStatement, step: Step)
 
 def _named(client: bytes) -> str:
     return parse_client_uri(client).name
-
-
-def _add(
-    db: apsw.Connection, caller: Caller, client: str, device_key: bytes, credential: bytes, now: int
-) -> None:
-    if db.execute("SELECT 1 FROM client WHERE name = ?", (client,)).fetchone() is not None:
-        raise Refusal("exists", "this client id is taken")
-    db.execute(
-        "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, ?, ?)",
-        (caller.account, client, device_key, credential, now),
-    )
-
-
-def _revoke(db: apsw.Connection, caller: Caller, client: bytes, now: int) -> int:
-    """Cut a client off: no login, no keys to add it by, nothing in its inbox (D-02)."""
-    found = db.execute(
-        "SELECT id FROM client WHERE name = ? AND account = ?", (_named(client), caller.account)
-    ).fetchone()
-    if found is None:
-        raise Refusal("bad_request", "the account has no such device")
-    (number,) = found
-    db.execute("UPDATE client SET revoked = ? WHERE id = ?", (now, number))
-    db.execute("DELETE FROM key_package WHERE client = ?", (number,))
-    db.execute("DELETE FROM inbox WHERE client = ?", (number,))
-    return int(number)

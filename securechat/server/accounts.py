@@ -22,6 +22,7 @@ from securechat.membership.statement import verify_statement
 from securechat.names import NameRefused, client_uri, fold_user, user_uri
 from securechat.protocol.messages import (
     LogIn,
+    LogInForRecovery,
     LogInWithPassword,
     PasswordParameters,
     PasswordSalt,
@@ -31,7 +32,15 @@ from securechat.server import security_log
 from securechat.server.account_changes import record
 from securechat.server.config import Registration
 from securechat.server.errors import Refusal
-from securechat.server.guesses import WrongPassword, find_known, forgive, improve, password_opens, untold
+from securechat.server.guesses import (
+    WrongPassword,
+    changed_at,
+    find_known,
+    forgive,
+    improve,
+    password_opens,
+    untold,
+)
 from securechat.server.identity import ServerIdentity
 from securechat.server.invites import find_invite, use_invite
 from securechat.server.judging import told_as
@@ -39,6 +48,7 @@ from securechat.server.login_hash import LoginHasher
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
 from securechat.server.values import Caller, Clock
+from securechat.server.vaults import check_first, find_recovery_key, put_first
 
 SEEN_EVERY: Final = 24 * 3600
 """Seconds between two notes that a client was here: a login alone need not be written."""
@@ -116,6 +126,19 @@ class Accounts:
             raise Refusal("wrong_credentials")
         return Caller(known.account, body.user)
 
+    async def log_in_for_recovery(self, body: LogInForRecovery, challenge: Challenge) -> Caller:
+        """Let in who has the recovery key; for who has none, or is not here, the work is the same (A-05)."""
+        found = await self._readers.run(lambda db: find_recovery_key(db, body.user))
+        account, key = (0, self._no_device) if found is None else found
+        signed = self._login_holds(
+            Purpose.RECOVERY, body.user, "", body.client_nonce, challenge, key, body.signature
+        )
+        # As for a password: in the writer's order, so that `disable` finds whom to put out.
+        enabled = await self._writer.find(lambda db: is_enabled(db, account))
+        if not (signed and enabled and found is not None):
+            raise Refusal("wrong_credentials")
+        return Caller(account, body.user, by_recovery=True)
+
     async def log_in(self, body: LogIn, challenge: Challenge) -> Caller:
         found = await self._readers.run(lambda db: _caller(db, body.user, body.client))
         caller, device_key = (Caller(0, body.user), self._no_device) if found is None else found
@@ -158,6 +181,7 @@ class Accounts:
             raise Refusal("bad_request", "the statement is not the account's first")
         if devices != [(client, body.device_key)]:
             raise Refusal("bad_request", "the statement names other devices")
+        check_first(statement, body)
 
     def _find_made(self, db: apsw.Connection, body: Register) -> Caller | None:
         """What the same request made. Without an invite nobody learns which names are taken (O-09)."""
@@ -188,6 +212,7 @@ class Accounts:
         )
         account = db.last_insert_rowid()
         record(db, account, 1, body.statement, now)
+        put_first(db, account, body)
         if self._admits == "invite":
             use_invite(db, body.invite, now=now)
         db.execute(
@@ -224,8 +249,10 @@ def is_enabled(db: apsw.Connection, account: int) -> bool:
     return found is not None and found[0] is None
 
 
-def standing(caller: Caller, now: int, db: apsw.Connection) -> tuple[int, int, int, int]:
-    """A client's last name, where its inbox stands, and what its owner has not been told of (A-06).
+def standing(caller: Caller, now: int, db: apsw.Connection) -> tuple[int, int, int, int, int]:
+    """A client's last name, where its inbox stands, and what its owner may not know.
+
+    Those are the wrong passwords that were not told of (A-06), and when the password changed (A-09).
 
     :raises Refusal: ``wrong_credentials``: it is gone, or its account is disabled (A-05)
     """
@@ -241,7 +268,7 @@ def standing(caller: Caller, now: int, db: apsw.Connection) -> tuple[int, int, i
     high_water, head, cursor, seen = found
     if not 0 <= now - seen < SEEN_EVERY:
         db.execute("UPDATE client SET seen = ? WHERE id = ?", (now, caller.client))
-    return high_water, head, cursor, untold(db, caller.account)
+    return high_water, head, cursor, untold(db, caller.account), changed_at(db, caller.account)
 
 
 def _made_before(db: apsw.Connection, body: Register) -> Caller | None:

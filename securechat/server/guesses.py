@@ -72,6 +72,12 @@ def untold(db: apsw.Connection, account: int) -> int:
     return 0 if found is None else int(found[0])
 
 
+def changed_at(db: apsw.Connection, account: int) -> int:
+    """When the password was last changed, in seconds since 1970; 0: never (A-09)."""
+    found = db.execute("SELECT password_changed FROM account WHERE id = ?", (account,)).fetchone()
+    return 0 if found is None else int(found[0])
+
+
 def note_told(db: apsw.Connection, account: int, count: int) -> None:
     db.execute("UPDATE account SET failed_untold = max(0, failed_untold - ?) WHERE id = ?", (count, account))
 

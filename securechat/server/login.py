@@ -11,6 +11,7 @@ from typing import Final
 
 from securechat.protocol.messages import (
     LogIn,
+    LogInForRecovery,
     LogInWithPassword,
     PasswordParameters,
     PasswordSalt,
@@ -56,6 +57,11 @@ class Logins:
                 return caller
             case LogInWithPassword():
                 return await self._by_password(body, challenge, source)
+            case LogInForRecovery():
+                self._take_all(("recoveries_by_address", source), ("recoveries", body.user))
+                caller = await self._accounts.log_in_for_recovery(body, challenge)
+                self._give_back(("recoveries", body.user))
+                return caller
             case _:
                 raise Refusal("not_logged_in")
 

@@ -19,6 +19,7 @@ from securechat.protocol.messages import (
     PutChunk,
     PutFile,
     RequestBody,
+    ResetAccount,
     SendMessage,
 )
 from securechat.server.errors import Refusal
@@ -51,7 +52,7 @@ def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, siz
 
 def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """The same for a request without a name."""
-    if type(body) in (ChangeAccount, PutBox):
+    if type(body) in (ChangeAccount, ResetAccount, PutBox):
         return limiter.take("handshakes", caller.account) or limiter.take("bytes", caller.account, size)
     if type(body) is PutChunk:
         return limiter.take("blob_bytes", caller.account, max(size, LEAST_CHUNK))

@@ -115,6 +115,23 @@ RULES: Final = (
         "one guess at each of many names (A-06); each is a hash of 25 ms, a right one's too (O-04)",
     ),
     Rule(
+        "recoveries_by_address",
+        30,
+        1 / 10,
+        By.ADDRESS,
+        WhenFull.SQUEEZED,
+        "recovery keys that are tried: as many as passwords",
+    ),
+    Rule(
+        "recoveries",
+        600,
+        1 / 6,
+        By.NAME,
+        WhenFull.SQUEEZED,
+        "wrong ones for one name, whoever tries: 140 bits are guessed by nobody, so what counts is that "
+        "twenty addresses together do not keep an owner out who has nothing else left; a right one is free",
+    ),
+    Rule(
         "device_logins",
         60,
         1,

@@ -12,6 +12,7 @@ import apsw
 
 from securechat.protocol.messages import (
     Answer,
+    ChangeAccount,
     ClaimKeyPackages,
     CommitGroup,
     CountKeyPackages,
@@ -26,16 +27,18 @@ from securechat.protocol.messages import (
     GetGroupInfo,
     GetStatements,
     GetTree,
+    GetVault,
     OfferCommit,
     Propose,
     PublishKeyPackages,
     PutBox,
     PutChunk,
     RequestBody,
+    ResetAccount,
     SendMessage,
     Sync,
 )
-from securechat.server import account_changes, boxes
+from securechat.server import account_changes, boxes, vaults
 from securechat.server.blobs import Blobs
 from securechat.server.config import Quotas, Retention
 from securechat.server.delivery import Delivery
@@ -69,8 +72,11 @@ class Quick:
     decide: Callable[[Transaction, Caller, Any], Decision]
 
 
-WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset({GetAccount, GetStatements})
-"""What a login by password alone may ask: no client is bound to it."""
+WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset(
+    {GetAccount, GetStatements, GetDevices, GetVault, GetBox, ChangeAccount, ResetAccount}
+)
+"""What a login by password or recovery key may ask: no client is bound to it. What it reads is sealed, and
+what it changes the account key has signed; but for a reset, which everybody who knew the account sees."""
 
 
 class Services:
@@ -89,6 +95,7 @@ class Services:
             GetChangedAccounts: account_changes.get_changed,
             GetDevices: account_changes.get_devices,
             GetBox: boxes.get,
+            GetVault: vaults.get,
             CountKeyPackages: directory.count,
             Sync: self.delivery.sync,
             Fetch: self.delivery.fetch,

@@ -30,6 +30,7 @@ from securechat.protocol.messages import (
     Refused,
     Register,
     RequestBody,
+    ResetAccount,
 )
 from securechat.protocol.server_connection import (
     Acked,
@@ -60,7 +61,7 @@ from securechat.server.watch import Watch
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
 
-GROWING: Final = frozenset({Register, PutChunk, PutFile, ChangeAccount, PutBox})
+GROWING: Final = frozenset({Register, PutChunk, PutFile, ChangeAccount, ResetAccount, PutBox})
 """Requests without a name that fill the disk."""
 
 LOOK_UPS: Final = frozenset({"unknown_user"})
@@ -300,12 +301,12 @@ class Session:
     async def _enter(self, caller: Caller) -> LoggedIn:
         """Bind the connection to its client, after what older connections of it had asked for."""
         desk = self._desk
-        high_water = head = cursor = 0
+        high_water = head = cursor = changed = 0
         if caller.client:
             desk.hub.enter(caller.client, self)
             try:
                 # The writer works in order: what it says now holds whatever the older connection sent.
-                high_water, head, cursor, self._untold = await desk.writer.find(
+                high_water, head, cursor, self._untold, changed = await desk.writer.find(
                     functools.partial(standing, caller, desk.now())
                 )
             except BaseException:
@@ -313,11 +314,10 @@ class Session:
                 raise
         self._become(caller)
         desk.counters.logins += 1
-        security_log.tell("login", user=caller.user, way="device" if caller.client else "password")
+        security_log.tell("login", user=caller.user, way=caller.way)
         incarnation, now = desk.identity.incarnation, desk.now()
-        return LoggedIn(
-            caller.user, caller.name, high_water, incarnation, head, cursor, now, failed_logins=self._untold
-        )
+        untold = self._untold
+        return LoggedIn(caller.user, caller.name, high_water, incarnation, head, cursor, now, untold, changed)
 
     def _become(self, caller: Caller) -> None:
         """The one place where a connection becomes somebody's, once (A-07)."""

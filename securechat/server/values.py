@@ -15,6 +15,13 @@ class Caller(Struct, frozen=True):
     client: int = 0
     """0 where no client is bound: a login by password alone."""
     name: str = ""
+    by_recovery: bool = False
+    """By the recovery key; else without a client by password."""
+
+    @property
+    def way(self) -> str:
+        """How it was proven."""
+        return "device" if self.client else "recovery key" if self.by_recovery else "password"
 
 
 class GroupPush(Struct, frozen=True, gc=False):

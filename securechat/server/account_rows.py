@@ -1,0 +1,31 @@
+"""A device comes to its account or is none any more: rows, inside the transaction of what makes it so."""
+
+import apsw
+
+from securechat.server.errors import Refusal
+from securechat.server.values import Caller
+
+
+def add_client(
+    db: apsw.Connection, caller: Caller, client: str, device_key: bytes, credential: bytes, now: int
+) -> None:
+    if db.execute("SELECT 1 FROM client WHERE name = ?", (client,)).fetchone() is not None:
+        raise Refusal("exists", "this client id is taken")
+    db.execute(
+        "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, ?, ?)",
+        (caller.account, client, device_key, credential, now),
+    )
+
+
+def revoke_client(db: apsw.Connection, caller: Caller, client: str, now: int) -> int:
+    """Cut a client off: no login, no keys to add it by, nothing in its inbox (D-02)."""
+    found = db.execute(
+        "SELECT id FROM client WHERE name = ? AND account = ?", (client, caller.account)
+    ).fetchone()
+    if found is None:
+        raise Refusal("bad_request", "the account has no such device")
+    (number,) = found
+    db.execute("UPDATE client SET revoked = ? WHERE id = ?", (now, number))
+    db.execute("DELETE FROM key_package WHERE client = ?", (number,))
+    db.execute("DELETE FROM inbox WHERE client = ?", (number,))
+    return int(number)

@@ -49,6 +49,7 @@ from securechat.client.listener import Listener
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
 from securechat.client.marks import NOTHING, Marks, all_marks, marks
+from securechat.client.password_change import settle
 from securechat.client.policy import Policy
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
@@ -105,6 +106,7 @@ class Client(Finder, Speaker, FileVerbs):
             key = await asyncio.to_thread(unlock, profile, password)
             store = ClientStore(profile.database, key)
             try:
+                settle(profile, store)
                 known = with_account_secret(store, _confirmed(load_keys(store)))
                 keys = known
                 if isinstance(password, str):  # what needs the account key is done where that is typed

@@ -118,15 +118,24 @@ def create_account(
     create_file(profile.account, _as_written(account))
 
 
-def prepare_account(profile: ProfileFolder, password: str, key: bytes) -> bytes:
-    """Write the file that takes the place of ``account.json`` later; from here on either password opens.
+@dataclass(frozen=True, slots=True)
+class PreparedAccount:
+    """An account file of another password, and the salt by which it is known."""
 
-    Costs one Argon2id. Returns its salt, by which `take_next` knows it.
-    """
+    salt: bytes
+    data: bytes = field(repr=False)
+
+
+def prepare_account(profile: ProfileFolder, password: str, key: bytes) -> PreparedAccount:
+    """Make the file that takes the place of ``account.json`` later. Costs one Argon2id."""
     now = read_account(profile)
     account = _wrapping(profile, now.server, now.domain, password, key)
-    replace_file(profile.next_account, _as_written(account))
-    return account.salt
+    return PreparedAccount(account.salt, _as_written(account))
+
+
+def write_next(profile: ProfileFolder, data: bytes) -> None:
+    """Lay a prepared file beside the present one: from here on either password opens."""
+    replace_file(profile.next_account, data)
 
 
 def next_salt(profile: ProfileFolder) -> bytes:

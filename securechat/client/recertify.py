@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import msgspec
 
-from securechat.client.keystore import Keys, open_account_key, replace_credential
+from securechat.client.account_opening import open_account
+from securechat.client.keystore import Keys, replace_credential
 from securechat.client.store import ClientStore
 from securechat.membership.identity import certify, read_identity
-from securechat.membership.passwords import stretch
 from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import public_of
 
@@ -26,10 +26,7 @@ def with_all_suites(store: ClientStore, keys: Keys, password: str) -> Keys:
     credential = read_identity(keys.credential)
     if set(PRODUCT_SUITES) <= set(credential.suites):
         return keys
-    opened = stretch(password, domain=keys.domain, user=keys.user, salt=keys.login_salt)
-    account_key = open_account_key(
-        opened.vault_key, keys.account_key_sealed, domain=keys.domain, user=keys.user
-    )
+    account_key, _ = open_account(store, keys, password)
     unsigned = msgspec.structs.replace(credential, suites=PRODUCT_SUITES)
     issued = certify(unsigned, account_key, public_of(keys.device_key))
     with store.transaction() as db:

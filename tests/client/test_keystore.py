@@ -21,6 +21,7 @@ from securechat.client.keystore import (
     seal_account_key,
     take_next,
     unlock,
+    write_next,
 )
 from securechat.client.private_files import create_file
 from securechat.client.store import ClientStore, create_store
@@ -215,7 +216,7 @@ NEXT = "another canary staple battery"
 
 
 def test_a_09_while_a_password_is_changed_either_opens_and_nothing_else_does(account: ProfileFolder) -> None:
-    prepare_account(account, NEXT, KEY)
+    write_next(account, prepare_account(account, NEXT, KEY).data)
 
     assert unlock(account, PASSWORD) == unlock(account, NEXT) == KEY
     with pytest.raises(WrongPassword):
@@ -223,20 +224,21 @@ def test_a_09_while_a_password_is_changed_either_opens_and_nothing_else_does(acc
 
 
 def test_a_09_a_password_that_was_changed_opens_nothing_any_more(account: ProfileFolder) -> None:
-    salt = prepare_account(account, NEXT, KEY)
-    assert next_salt(account) == salt
+    prepared = prepare_account(account, NEXT, KEY)
+    write_next(account, prepared.data)
+    assert next_salt(account) == prepared.salt
     take_next(account)
     take_next(account)  # once more after a kill: nothing is left to be done
 
     assert unlock(account, NEXT) == KEY
-    assert (read_account(account).salt, next_salt(account)) == (salt, b"")
+    assert (read_account(account).salt, next_salt(account)) == (prepared.salt, b"")
     with pytest.raises(WrongPassword):
         unlock(account, PASSWORD)
 
 
 def test_a_password_that_did_not_come_opens_nothing(account: ProfileFolder) -> None:
     before = tree(account.folder)
-    prepare_account(account, NEXT, KEY)
+    write_next(account, prepare_account(account, NEXT, KEY).data)
     drop_next(account)
 
     assert tree(account.folder) == before

@@ -1,0 +1,255 @@
+"""Another password, everywhere or nowhere (A-09).
+
+A password opens four things: the store here, the account key here, the login at the server and, where that
+was chosen, the vault. They are changed in an order in which a kill between any two writes leaves the old
+password or the new one working everywhere:
+
+1. what is to come is stored (``password_change``), and the new account file lies beside the present one:
+   here either password opens store and account key, elsewhere the old one does;
+2. one request changes the server: login, vault and statement together. From here on the new one works
+   everywhere;
+3. profile and account file are replaced: here the old one opens nothing any more; the row goes.
+
+Whoever comes back in between sends the same request again, which finds itself done or comes too late.
+The account key does not change, so nobody sees another identity; the other sessions of the account end.
+"""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from securechat.client import password_rows, statements
+from securechat.client.account_link import (
+    Place,
+    as_device,
+    asked,
+    log_in_for_recovery,
+    opened,
+    own_statement,
+    sealed_vault,
+)
+from securechat.client.account_opening import open_account
+from securechat.client.config import ProfileFolder
+from securechat.client.device import device_of
+from securechat.client.errors import ClientError, RefusedByServer
+from securechat.client.keystore import (
+    Keys,
+    drop_next,
+    load_keys,
+    next_salt,
+    prepare_account,
+    replace_password,
+    replace_statement,
+    seal_account_key,
+    take_next,
+    unlock,
+    write_next,
+)
+from securechat.client.link import Link
+from securechat.client.lock import ProfileLock
+from securechat.client.password_rows import PasswordChange
+from securechat.client.store import ClientStore
+from securechat.client.store_key import StoreKey
+from securechat.client.trust import Pin
+from securechat.membership import vault
+from securechat.membership.account import next_statement
+from securechat.membership.passwords import SALT_BYTES, check_password, stretch
+from securechat.membership.recovery_key import RecoveryKey
+from securechat.membership.signing import public_of
+from securechat.membership.statement import verify_statement
+from securechat.membership.vault import Opener
+from securechat.names import user_uri
+from securechat.protocol.messages import ChangeAccount, NewLogin
+
+STALE: Final = "stale_statement"
+
+
+class NotTheAccount(ClientError):
+    """A recovery key that opens another account than the one on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The password is another one."""
+
+    earlier: bool
+    """It was begun before, with the password that was chosen then; nothing else was done now."""
+    opens_vault: bool
+    """It opens the vault too, as the one before it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The account key, and what of the old password or the recovery key opens the vault."""
+
+    account_key: Ed25519PrivateKey
+    opener: Opener
+
+
+async def change_password(
+    place: Place, old: str | StoreKey, new: str, *, recovery: RecoveryKey | None = None
+) -> Changed:
+    """Replace the password of an account on this device and at the server.
+
+    :param old: the present password; or what opens the store without it, and then ``recovery`` is needed
+    :raises PasswordRefused: the new one is too simple; nothing was changed
+    :raises WrongPassword, ProfileBusy, NoProfile: nothing was changed
+    :raises Disconnected, Unreachable: it is not known; the same call goes on with it
+    :raises RefusedByServer, NotTheAccount: nothing was changed
+    """
+    check_password(new, user=place.user, host=place.server.host)
+    profile = place.home.profile(place.user)
+    with ProfileLock(profile):
+        key = await asyncio.to_thread(unlock, profile, old)
+        with ClientStore(profile.database, key) as store:
+            settle(profile, store)
+            keys = load_keys(store)
+            account = await _opened_by(place, store, keys, old, recovery)
+            async with as_device(place, keys) as link:
+                earlier = await _finish(profile, store, link)
+                if earlier is not None:
+                    return earlier
+                pending, data = await _prepare(profile, store, link, account, new, key)
+                with store.transaction() as db:
+                    password_rows.put(db, pending)
+                write_next(profile, data)
+                return await _send(profile, store, link, pending)
+
+
+def settle(profile: ProfileFolder, store: ClientStore) -> None:
+    """Do what is left to be done here of a change that was interrupted, as far as it is known unasked."""
+    pending = password_rows.get(store.db)
+    waiting = next_salt(profile)
+    if pending is None:
+        if waiting:
+            drop_next(profile)
+        return
+    newest = statements.newest_bytes(store.db, load_keys(store).user)
+    if not pending.done and newest == pending.statement:
+        _promote(store, pending)
+        pending = msgspec.structs.replace(pending, done=1)
+    if pending.done:
+        _replace_file(profile, store, pending)
+    elif waiting != pending.file_salt or _is_overtaken(pending, newest):
+        _give_up(profile, store)  # it was never sent, or came too late
+
+
+def _is_overtaken(pending: PasswordChange, newest: bytes | None) -> bool:
+    ours = verify_statement(pending.statement).serial
+    return newest is not None and newest != pending.statement and verify_statement(newest).serial >= ours
+
+
+async def _opened_by(
+    place: Place, store: ClientStore, keys: Keys, old: str | StoreKey, recovery: RecoveryKey | None
+) -> _Opened:
+    if recovery is not None:
+        return await _by_recovery(place, keys, recovery)
+    if isinstance(old, StoreKey):
+        raise NotTheAccount("the account key opens by the password or the recovery key, and by nothing else")
+    account_key, stretched = await asyncio.to_thread(open_account, store, keys, old)
+    return _Opened(account_key, Opener(stretched.vault_key, by_password=True))
+
+
+async def _by_recovery(place: Place, keys: Keys, recovery: RecoveryKey) -> _Opened:
+    async with opened(place, Pin(keys.server_key, keys.domain)) as link:
+        opener = Opener((await log_in_for_recovery(link, keys.user, recovery)).vault_key)
+        sealed = await sealed_vault(link)
+    if sealed is None:
+        raise NotTheAccount("the server keeps no vault for this account")
+    content = vault.open_vault(sealed, opener, user=user_uri(keys.domain, keys.user), at_least=0)
+    if public_of(content.account_key) != keys.account_key:
+        raise NotTheAccount("this recovery key opens another account than the one on this machine")
+    return _Opened(content.account_key, opener)
+
+
+async def _finish(profile: ProfileFolder, store: ClientStore, link: Link) -> Changed | None:
+    """Send again what was begun before; None if nothing was, or it came too late."""
+    pending = password_rows.get(store.db)
+    if pending is None:
+        return None
+    try:
+        done = await _send(profile, store, link, pending)
+    except RefusedByServer as no:
+        if no.code != STALE:
+            raise
+        return None
+    return Changed(earlier=True, opens_vault=done.opens_vault)
+
+
+async def _prepare(
+    profile: ProfileFolder, store: ClientStore, link: Link, account: _Opened, new: str, key: bytes
+) -> tuple[PasswordChange, bytes]:
+    """Make all that takes the place of what there is, and the new account file; nothing is written yet."""
+    keys, now = load_keys(store), int(time.time())
+    uri = device_of(keys).user_uri
+    previous = await own_statement(link, store, keys, uri, now=now)
+    last = verify_statement(previous)
+    salt = secrets.token_bytes(SALT_BYTES)
+    stretched = await asyncio.to_thread(stretch, new, domain=keys.domain, user=keys.user, salt=salt)
+    found = await sealed_vault(link)
+    sealed = b""
+    if found is not None and vault.read_vault(found, at_least=last.vault_serial).by_password:
+        sealed = vault.replace_password(
+            found,
+            account.opener,
+            user=uri,
+            serial=last.vault_serial + 1,
+            statement=last.serial + 1,
+            password=stretched.vault_key,
+        )
+    made = next_statement(
+        account.account_key,
+        previous=previous,
+        issued_at=now,
+        vault_serial=last.vault_serial + 1 if sealed else None,
+    )
+    login = NewLogin(salt, public_of(stretched.login_key))
+    request = ChangeAccount(made.statement, vault=sealed, login=login)
+    file = await asyncio.to_thread(prepare_account, profile, new, key)
+    return PasswordChange(
+        request=msgspec.msgpack.encode(request),
+        statement=made.statement,
+        login_salt=salt,
+        account_key_sealed=seal_account_key(
+            stretched.vault_key, account.account_key, domain=keys.domain, user=keys.user
+        ),
+        file_salt=file.salt,
+    ), file.data
+
+
+async def _send(profile: ProfileFolder, store: ClientStore, link: Link, pending: PasswordChange) -> Changed:
+    request = msgspec.msgpack.decode(pending.request, type=ChangeAccount)
+    try:
+        await asked(link, request)
+    except RefusedByServer as no:
+        if no.code in {STALE, "bad_request", "forbidden"}:
+            _give_up(profile, store)
+        raise
+    _promote(store, pending)
+    _replace_file(profile, store, pending)
+    return Changed(earlier=False, opens_vault=bool(request.vault))
+
+
+def _promote(store: ClientStore, pending: PasswordChange) -> None:
+    with store.transaction() as db:
+        replace_password(db, login_salt=pending.login_salt, account_key_sealed=pending.account_key_sealed)
+        replace_statement(db, pending.statement)
+        password_rows.mark_done(db)
+
+
+def _replace_file(profile: ProfileFolder, store: ClientStore, pending: PasswordChange) -> None:
+    if next_salt(profile) == pending.file_salt:
+        take_next(profile)
+    with store.transaction() as db:
+        password_rows.drop(db)
+
+
+def _give_up(profile: ProfileFolder, store: ClientStore) -> None:
+    drop_next(profile)
+    with store.transaction() as db:
+        password_rows.drop(db)

@@ -15,6 +15,7 @@ REQUESTS: tuple[m.RequestBody, ...] = (
     ),
     m.LogInWithPassword("alice", KEY, KEY, SIGNATURE),
     m.LogIn("alice", CLIENT, KEY, SIGNATURE),
+    m.LogInForRecovery("alice", KEY, SIGNATURE),
     m.Ping(),
     m.GetAccount("bob"),
     m.CountKeyPackages(),
@@ -41,6 +42,8 @@ REQUESTS: tuple[m.RequestBody, ...] = (
     ),
     m.PutBox("contacts", 1, b"sealed"),
     m.GetBox("contacts"),
+    m.GetVault(),
+    m.ResetAccount(b"statement", m.AddedDevice(CLIENT, KEY, b"credential"), b"vault", KEY),
     m.PublishKeyPackages([b"one"]),
     m.ClaimKeyPackages("bob", 3),
     m.CreateGroup(GROUP, m.Carried(b"info"), m.Carried(b"tree")),
@@ -72,6 +75,7 @@ ANSWERS: tuple[m.Answer, ...] = (
     m.ChangedAccounts([m.ChangedAccount("bob", 2)], 9),
     m.Devices([m.DeviceRow(CLIENT, KEY, b"credential", 5, 6)]),
     m.Box(1, b"sealed"),
+    m.SealedVault(b"sealed"),
 )
 
 SERVER_HELLO = m.ServerHello(1, "example.org", KEY, SIGNATURE, KEY)

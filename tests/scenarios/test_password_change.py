@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from securechat.client import password_change
+from securechat.client import password_change, password_rows
 from securechat.client.account_link import Place, asked, log_in_with_password, opened
 from securechat.client.account_opening import open_account
 from securechat.client.config import Home
@@ -63,17 +63,15 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     for name in ("write_next", "take_next", "_promote"):
         counted(password_change, name)
-    counted(password_change.password_rows, "put")
-    counted(password_change.password_rows, "drop")
-    real_asked = password_change.asked
-
+    counted(password_rows, "put")
+    counted(password_rows, "drop")
     async def request(link: Any, body: Any) -> Any:
         nonlocal left
         if isinstance(body, ChangeAccount):
             if left == 0:
                 raise Killed
             left -= 1
-        return await real_asked(link, body)
+        return await asked(link, body)
 
     monkeypatch.setattr(password_change, "asked", request)
 

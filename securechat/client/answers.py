@@ -48,7 +48,14 @@ from securechat.membership.identity import key_package_refusal
 from securechat.mls.codec import decode, encode
 from securechat.mls.errors import MLSError
 from securechat.mls.key_package import KeyPackage
-from securechat.protocol.messages import Answer, Appended, ClaimedKeyPackages, ClaimKeyPackages, CommitGroup
+from securechat.protocol.messages import (
+    Answer,
+    Appended,
+    ClaimedKeyPackages,
+    ClaimKeyPackages,
+    CommitGroup,
+    SendMessage,
+)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -270,8 +277,7 @@ class Answers:
         if intent is None:
             return
         if isinstance(result, RefusedByServer) and _is_of_another_log(change, record, request, result):
-            log_ends.doubt(change.db, record)
-            hold_for_doubt(change, record, Doubt(self.device.user, ((log_ends.present(record), b""),)))
+            self._doubt(change, record)
         if not isinstance(result, RefusedByServer) or result.code in SEAL_AGAIN:
             # Also where it was taken, they say, and yet the log has gone on with another commit.
             intents.again(change.db, intent, now=self.clock())
@@ -280,6 +286,11 @@ class Answers:
             intents.again(change.db, intent, now=self.clock())
         else:
             self.planner.give_up(change, record, intent, result)
+
+    def _doubt(self, change: Change, record: ConversationRecord) -> ConversationRecord:
+        """The log is not the one that others are shown: hold, and tell the others how it ended here."""
+        log_ends.doubt(change.db, record)
+        return hold_for_doubt(change, record, Doubt(self.device.user, ((log_ends.present(record), b""),)))
 
     def committed_again(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
@@ -328,7 +339,11 @@ class Answers:
         if isinstance(result, Appended):
             self.reader.place_own(change, record, request.ref, result.sequence)
         elif isinstance(result, RefusedByServer) and result.code in SEAL_AGAIN:
-            history.unseal(change.db, request.ref)
+            # Of another log: held now, or the user has let that pass so often that this is the end of it.
+            if _is_of_another_log(change, record, request, result) and not self._doubt(change, record).held:
+                queued.refuse_one(change, record.id, request.ref, result.code, str(result))
+            else:
+                history.unseal(change.db, request.ref)
         elif isinstance(result, RefusedByServer):
             queued.refuse_one(change, record.id, request.ref, result.code, str(result))
 
@@ -336,14 +351,17 @@ class Answers:
 def _is_of_another_log(
     change: Change, record: ConversationRecord, request: StoredRequest, result: RefusedByServer
 ) -> bool:
-    """Whether a commit is refused for a handshake before it that a log has not which we have read to its end.
+    """Whether something is refused for what a log has not that we have read to its end.
 
-    Judged anew it would be refused for ever, and nobody told.
+    A commit for a handshake before it, or anything for an epoch that no commit there has begun. Judged or
+    sealed anew it would be refused for ever, as fast as the line goes, and nobody told.
     """
-    if result.code != "behind" or result.head > record.cursor:
+    if result.code not in LOST_RACE or result.head > record.cursor:
         return False
-    asked = msgspec.msgpack.decode(request.body, type=CommitGroup)
+    asked = msgspec.msgpack.decode(request.body, type=CommitGroup | SendMessage)
     placed = record.incarnation == records.counter(change.db, records.INCARNATION)
+    if result.code == "stale_epoch" or not isinstance(asked, CommitGroup):
+        return placed and asked.epoch == record.epoch
     return placed and asked.handshake_head == record.handshake_head
 
 

@@ -6,10 +6,12 @@ from typing import cast
 
 import pytest
 
-from securechat.client import intents, staged
+from securechat.client import history, intents, staged
 from securechat.client.answers import Answers
+from securechat.client.compose import queue_text
 from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys, refusal
-from securechat.client.events import Notice
+from securechat.client.events import MessageState, Notice
+from securechat.client.holds import MOST_HELD, settle_on_purpose
 from securechat.client.intents import Step, What
 from securechat.client.key_packages import DAY, publication
 from securechat.client.outbox import Purpose, StoredRequest, encoded
@@ -17,7 +19,7 @@ from securechat.client.planner import Planner
 from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
-from securechat.protocol.messages import Appended, Carried, ClaimKeyPackages, CommitGroup
+from securechat.protocol.messages import Appended, Carried, ClaimKeyPackages, CommitGroup, SendMessage
 from tests.client.members import MemberOf, entry
 from tests.client.parts import DOMAIN, NOW
 from tests.scenarios.evil import forged_key_package
@@ -151,3 +153,50 @@ def test_m_10_a_handshake_that_the_log_has_not_and_we_are_said_to_lack_holds(
 
     assert alice.record.held_code == held
     assert alice.wants == [What.UPDATE], "it is wanted still"
+
+
+def queued_message(alice: MemberOf) -> int:
+    """A message that is sealed and on its way."""
+    with alice.changes.change() as change:
+        queued = queue_text(change, alice.device, alice.record, "hello", now=NOW, key=None)
+        history.mark_sealed(change.db, queued.local_id, sealed=b"sealed", epoch=alice.record.epoch)
+    return queued.local_id
+
+
+def refused_as_stale(alice: MemberOf, message: int, *, head: int) -> None:
+    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+    record = alice.record
+    assert record.group_id is not None
+    body = encoded(SendMessage(record.group_id, record.epoch, b"sealed"))
+    with alice.changes.change() as change:
+        request = StoredRequest(1, Purpose.SEND, record.id, message, body)
+        answers.take(change, request, refusal("stale_epoch", head=head))
+
+
+@pytest.mark.parametrize(("head", "held"), [(1, "log_altered"), (2, "")])
+def test_m_10_an_epoch_that_nothing_in_the_log_has_begun_holds(
+    alice: MemberOf, tmp_path: Path, head: int, held: str
+) -> None:
+    """Sealed anew it would be refused for ever; where the log goes on, we read on first."""
+    alice.founds(MemberOf(tmp_path, "bob"))
+    message = queued_message(alice)
+    refused_as_stale(alice, message, head=head)
+
+    assert alice.record.held_code == held
+    assert history.sealed_as(alice.store.db, message) is None, "it waits, to be sealed anew"
+
+
+def test_m_10_who_lets_that_pass_again_and_again_is_told_of_the_message(
+    alice: MemberOf, tmp_path: Path
+) -> None:
+    alice.founds(MemberOf(tmp_path, "bob"))
+    message = queued_message(alice)
+    for _ in range(MOST_HELD):
+        refused_as_stale(alice, message, head=1)
+        assert alice.record.held_code == "log_altered"
+        with alice.changes.change() as change:
+            settle_on_purpose(change, alice.groups, alice.record)
+    refused_as_stale(alice, message, head=1)
+
+    (state,) = alice.store.rows("SELECT state FROM message WHERE id = ?", (message,))
+    assert state == (MessageState.REFUSED,)

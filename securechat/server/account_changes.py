@@ -105,7 +105,11 @@ class AccountChanges:
 
         :raises Refusal: ``stale_statement``: it does not follow the one in force; ``bad_request``
         """
-        login_hash = None if body.login is None else await self._hasher.hash(body.login.login_key)
+        login_hash = None
+        if body.login is not None:
+            # First without the hash: who has not the account key must not keep the pool busy (O-04).
+            await self._readers.run(lambda db: self._judge(db, caller, body))
+            login_hash = await self._hasher.hash(body.login.login_key)
         outcome = await self._writer.find(lambda db: self._apply(db, caller, body, login_hash))
         if not outcome.is_new:
             return Done()
@@ -141,12 +145,13 @@ class AccountChanges:
         )
         self._hub.tell(told, encode_frame(AccountChanged(caller.user, outcome.serial)), ACCOUNTS)
 
-    def _apply(
-        self, db: apsw.Connection, caller: Caller, body: ChangeAccount, login_hash: str | None
-    ) -> Outcome:
+    def _judge(
+        self, db: apsw.Connection, caller: Caller, body: ChangeAccount
+    ) -> tuple[AccountStatement, Step] | None:
+        """Say what a change comes to; None if it is in force already."""
         previous = _in_force(db, caller)
         if body.statement == previous:
-            return Outcome(0, (), is_new=False)
+            return None
         try:
             statement, step = step_between(body.statement, previous)
         except StatementRefused as refused:
@@ -159,6 +164,15 @@ class AccountChanges:
         if body.recovery_key is not None and not body.vault:
             raise Refusal("bad_request", "a recovery key comes with the vault that it opens")
         _check_devices(body, statement, step)
+        return statement, step
+
+    def _apply(
+        self, db: apsw.Connection, caller: Caller, body: ChangeAccount, login_hash: str | None
+    ) -> Outcome:
+        judged = self._judge(db, caller, body)
+        if judged is None:
+            return Outcome(0, (), is_new=False)
+        statement, step = judged
         revoked = tuple(revoke_client(db, caller, _named(device.client), self._now()) for device in step.gone)
         for each in body.added:
             add_client(db, caller, each.client, each.device_key, each.credential, self._now())

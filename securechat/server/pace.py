@@ -5,6 +5,7 @@ is too early is refused for good (``quota``): its wait is long, and requests are
 everything the client wants after it would wait too. It asks again under another name.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from securechat.protocol.limits import MAX_CHUNK
@@ -39,6 +40,21 @@ READ_SECONDS: Final = 0.001
 """Of a reader's thread, for a token: a page of a log takes half of it, a large tree more."""
 
 
+def _of_chunk(size: int) -> float:
+    return max(size, LEAST_CHUNK)
+
+
+COSTS: Final[dict[type[RequestBody], tuple[str, Callable[[int], float]]]] = {
+    ChangeAccount: ("account_changes", lambda _: 1),
+    ResetAccount: ("account_changes", lambda _: 1),
+    PutChunk: ("blob_bytes", _of_chunk),
+    PutFile: ("file_uploads", _of_chunk),
+    DeleteFile: ("file_uploads", _of_chunk),
+    GetFile: ("file_downloads", lambda _: MAX_CHUNK),
+}
+"""What requests of some kinds are counted by, whoever asks, and how much by their size in bytes."""
+
+
 def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """Take what a request with a name costs; return the seconds to wait, or 0.0. Done for every message."""
     if type(body) is SendMessage:
@@ -52,14 +68,11 @@ def wait_for_change(limiter: RateLimiter, caller: Caller, body: RequestBody, siz
 
 def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody, size: int) -> float:
     """The same for a request without a name."""
-    if type(body) in (ChangeAccount, ResetAccount, PutBox):
+    if type(body) is PutBox:
         return limiter.take("handshakes", caller.account) or limiter.take("bytes", caller.account, size)
-    if type(body) is PutChunk:
-        return limiter.take("blob_bytes", caller.account, max(size, LEAST_CHUNK))
-    if type(body) in (PutFile, DeleteFile):
-        return limiter.take("file_uploads", caller.account, max(size, LEAST_CHUNK))
-    if type(body) is GetFile:
-        return limiter.take("file_downloads", caller.account, MAX_CHUNK)
+    if type(body) in COSTS:
+        rule, cost = COSTS[type(body)]
+        return limiter.take(rule, caller.account, cost(size))
     if isinstance(body, GetAccount | GetStatements) and body.user != caller.user:
         return limiter.take("look_ups", caller.account)
     return limiter.take("reading", caller.account, max(1.0, size / BYTES_PER_TOKEN))

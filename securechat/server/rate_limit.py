@@ -200,6 +200,14 @@ RULES: Final = (
         "second's work, and a storm of them would hold up everybody's (O-07)",
     ),
     Rule(
+        "account_changes",
+        20,
+        1 / 600,
+        By.ACCOUNT,
+        WhenFull.CLOSED,
+        "statements: each is kept for ever, and told to everybody who shares a group with the account",
+    ),
+    Rule(
         "claims",
         6,
         1 / 600,

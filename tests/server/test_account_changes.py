@@ -316,3 +316,36 @@ async def statement_of(peer: Peer, user: str) -> bytes:
     answer = await peer.ask(m.GetAccount(user))
     assert isinstance(answer, m.Account)
     return answer.statement
+
+
+async def test_o_04_a_password_that_the_account_did_not_sign_costs_no_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as people:
+        ((alice, phone),) = people
+        hashed: list[bytes] = []
+
+        async def hash_of(_: object, login_key: bytes) -> str:
+            hashed.append(login_key)
+            raise AssertionError("it was not refused before")
+
+        monkeypatch.setattr(type(app._hasher), "hash", hash_of)
+        login = m.NewLogin(alice.salt, public_of(new_key()))
+        refused = await refusal(phone, m.ChangeAccount(alice.statement[:-1] + b"\0", login=login))
+        assert (refused.code, hashed) == ("bad_request", [])
+
+
+async def test_an_account_does_not_change_all_the_time(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as people:
+        ((alice, phone),) = people
+        statement = alice.statement
+        codes: list[str] = []
+        for number in range(30):
+            made = next_statement(alice.account_key, previous=statement, issued_at=number)
+            try:
+                await phone.ask(m.ChangeAccount(made.statement))
+                statement = made.statement
+            except WasRefused as refused:
+                codes.append(refused.code)
+        assert set(codes) == {"limited"}
+        assert await statement_of(phone, "alice") == statement

@@ -411,6 +411,18 @@ class FileMoved(Struct, frozen=True, tag="file"):
     stopped: bool = False
 
 
+class HistoryMoved(Struct, frozen=True, tag="history"):
+    """History of before comes from the archive: so many of about so many messages, the newest first.
+
+    ``oldest`` is how far back it goes by now, in seconds since 1970. ``finished``: this is all there is.
+    """
+
+    done: int
+    total: int
+    oldest: int
+    finished: bool = False
+
+
 class Notice(Struct, frozen=True, tag="notice"):
     """Something a person should know, by its code."""
 
@@ -435,5 +447,6 @@ Event = (
     | Held
     | Released
     | FileMoved
+    | HistoryMoved
     | Notice
 )

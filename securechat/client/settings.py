@@ -14,6 +14,10 @@ class Setting(StrEnum):
     TYPING = "typing"
     THUMBNAILS = "thumbnails"
     """Whether small pictures go with the pictures we send."""
+    ARCHIVE = "archive"
+    """Whether the server keeps the history, sealed, for every device of the account."""
+    ARCHIVE_TOLD = "archive_told"
+    """Whether the account's other devices can know of what ``ARCHIVE`` says."""
 
 
 SIGNALS: Final = (Setting.DELIVERY, Setting.READ, Setting.TYPING)

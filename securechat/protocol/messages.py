@@ -372,13 +372,15 @@ class GetBlob(Struct, frozen=True, gc=False, tag="get_blob"):
 class PutFile(Struct, frozen=True, gc=False, tag="put_file"):
     """Add bytes to an attachment of one's own; at another offset than where it stands nothing changes.
 
-    The first one opens it. Without ``data`` it only asks where it stands.
+    The first one opens it. Without ``data`` it only asks where it stands. One that is opened as ``kept`` does not
+    expire: it lies there until its account lets go of it, and is for the account's archive.
     """
 
     file: FileId
     offset: UInt64
     total: Annotated[int, Meta(ge=1, le=MAX_FILE)]
     data: Annotated[bytes, Meta(max_length=MAX_CHUNK)] = b""
+    kept: bool = False
 
     def __repr__(self) -> str:
         return f"PutFile(offset={self.offset}, total={self.total}, ...)"  # the id opens the file
@@ -645,7 +647,7 @@ class Uploaded(Struct, frozen=True, gc=False, tag="uploaded"):
 class FileStored(Struct, frozen=True, gc=False, tag="file_stored"):
     """Where an attachment stands. Before ``received`` is its total, a crash may set it back.
 
-    ``expires``: seconds since 1970, when it will be let go of.
+    ``expires``: seconds since 1970, when it will be let go of; 0: it is kept.
     """
 
     received: UInt64

@@ -19,6 +19,9 @@ from securechat.server.values import Caller
 LEAST_BYTES: Final = 64 * 1024
 """What an attachment counts at least: a row, an inode and a name have a size too."""
 
+KEPT_SHARE: Final = 2
+"""The archive gets one part in so many of what an account's files may take: others can still be sent."""
+
 MAX_OPEN: Final = 8
 """Attachments of one account that are being uploaded."""
 
@@ -41,6 +44,8 @@ class Row(Struct, frozen=True):
     synced: int
     is_going: bool
     created: int
+    is_kept: bool = False
+    """Whether it stays until its account lets go of it."""
 
     @property
     def is_whole(self) -> bool:
@@ -49,12 +54,12 @@ class Row(Struct, frozen=True):
 
 def find(db: apsw.Connection, name: bytes) -> Row | None:
     found: Any = db.execute(
-        "SELECT id, account, total, synced, going, created FROM file WHERE name = ?", (name,)
+        "SELECT id, account, total, synced, going, created, kept FROM file WHERE name = ?", (name,)
     ).fetchone()
     if found is None:
         return None
-    row, account, total, synced, is_going, created = found
-    return Row(row, account, total, synced, bool(is_going), created)
+    row, account, total, synced, is_going, created, is_kept = found
+    return Row(row, account, total, synced, bool(is_going), created, bool(is_kept))
 
 
 class Held(Struct, frozen=True):
@@ -73,7 +78,7 @@ def held(db: apsw.Connection, account: int) -> Held:
     return Held(*row) if row else Held()
 
 
-def begin(
+def begin(  # noqa: PLR0913 - what is begun, for whom, and by which limits
     db: apsw.Connection,
     caller: Caller,
     name: bytes,
@@ -82,9 +87,11 @@ def begin(
     limits: Quotas,
     room: int,
     now: int,
+    is_kept: bool = False,
 ) -> Row:
     """Open an attachment; one of that name that is there already is returned as it stands.
 
+    :param is_kept: it is of the account's archive
     :param room: bytes that attachments may still take of the disk, what is missing of open ones among them
     :raises Refusal: ``quota``: it is the account's doing; ``busy``: it is not, or passes by itself
     """
@@ -98,6 +105,10 @@ def begin(
             "quota",
             f"{limits.account_file_bytes} bytes of your files may lie here; the oldest expire in time",
         )
+    if is_kept and _kept_bytes(db, caller.account) + counts > limits.account_file_bytes // KEPT_SHARE:
+        raise Refusal(
+            "quota", f"{limits.account_file_bytes // KEPT_SHARE} bytes of your archive may lie here"
+        )
     if own.open >= MAX_OPEN:
         raise Refusal(
             "busy",
@@ -108,10 +119,17 @@ def begin(
     if is_full or all_of_them.missing + total > room:
         raise disk_full()
     db.execute(
-        "INSERT INTO file (name, account, total, created) VALUES (?, ?, ?, ?)",
-        (name, caller.account, total, now),
+        "INSERT INTO file (name, account, total, created, kept) VALUES (?, ?, ?, ?, ?)",
+        (name, caller.account, total, now, int(is_kept)),
     )
-    return Row(db.last_insert_rowid(), caller.account, total, 0, is_going=False, created=now)
+    return Row(db.last_insert_rowid(), caller.account, total, 0, False, now, is_kept)  # noqa: FBT003 - a row
+
+
+def _kept_bytes(db: apsw.Connection, account: int) -> int:
+    found: Any = db.execute(
+        "SELECT sum(max(total, ?)) FROM file WHERE account = ? AND kept = 1", (LEAST_BYTES, account)
+    ).fetchone()
+    return int(found[0] or 0)
 
 
 def let_go_of_all(db: apsw.Connection, account: int) -> int:
@@ -151,7 +169,7 @@ def expired(db: apsw.Connection, cutoffs: Cutoffs, after: int) -> Step:
     count = delete(
         db,
         "UPDATE file SET going = 1 WHERE id IN "
-        "(SELECT id FROM file WHERE going = 0 AND created < ? ORDER BY created LIMIT ?)",
+        "(SELECT id FROM file WHERE going = 0 AND kept = 0 AND created < ? ORDER BY created LIMIT ?)",
         (cutoffs.files, ROWS),
     )
     never_finished = delete(

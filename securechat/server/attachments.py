@@ -225,7 +225,8 @@ class Attachments:
                 raise Refusal("bad_request", "a piece ends within the total")
             if body.data and body.offset == upload.received:
                 await self._add(upload, body, end)
-            return FileStored(upload.received, upload.row.created + self._kept)
+            goes = 0 if upload.row.is_kept else upload.row.created + self._kept
+            return FileStored(upload.received, goes)
 
     async def _add(self, upload: Upload, body: PutFile, end: int) -> None:
         sync = end == body.total or end - upload.synced >= SYNC_EVERY
@@ -279,7 +280,7 @@ class Attachments:
     async def _begin(self, caller: Caller, body: PutFile) -> Row:
         room = await self._run(lambda _db: self._disk.room(), caller.account) - floor_of(self._limits)
         begin = functools.partial(rows.begin, limits=self._limits, room=room, now=self._now())
-        return await self._writer.find(lambda db: begin(db, caller, body.file, body.total))
+        return await self._writer.find(lambda db: begin(db, caller, body.file, body.total, is_kept=body.kept))
 
     def _read(self, db: apsw.Connection, body: GetFile) -> FilePiece:
         """In a thread."""

@@ -377,3 +377,26 @@ def test_an_id_is_not_told_by_repr() -> None:
     for body in (m.PutFile(FILE, 0, 4, b"data"), m.GetFile(FILE), m.DeleteFile(FILE)):
         assert "fff" not in repr(body)
         assert "data" not in repr(body)
+
+
+async def test_a_kept_file_does_not_expire_and_goes_when_its_account_says_so(tmp_path: Path) -> None:
+    """The archive of an account is no attachment that everybody has fetched in time."""
+    async with running_server(tmp_path) as app, registered(app, "alice") as ((_, alice),):
+        stored = await alice.ask(m.PutFile(FILE, 0, 4, b"kept", kept=True))
+        assert stored == m.FileStored(4, 0)
+        await put(alice, b"sent", b"s" * 32)
+        assert (await sweep(app, days=100)).files == 1
+        assert await got(alice) == b"kept"
+        assert await tried(alice, m.GetFile(b"s" * 32)) == "no_file"
+        await alice.ask(m.DeleteFile(FILE))
+        assert await tried(alice, m.GetFile(FILE)) == "no_file"
+
+
+async def test_the_archive_takes_half_of_what_an_account_may_have(tmp_path: Path) -> None:
+    """So who writes a long history can still send files."""
+    quotas = Quotas(account_file_bytes=4 * 64 * 1024, free_bytes=0)
+    async with running_server(tmp_path, quotas=quotas) as app, registered(app, "alice") as ((_, alice),):
+        for name in (b"1", b"2"):
+            await alice.ask(m.PutFile(name * 32, 0, 4, b"kept", kept=True))
+        assert await tried(alice, m.PutFile(b"3" * 32, 0, 4, b"kept", kept=True)) == "quota"
+        await put(alice, b"sent", b"4" * 32)

@@ -1,0 +1,347 @@
+"""The archive of an account and this device become the same: what is new on either side goes to the other.
+
+A round looks at the list (the box "archive"), reads the segments that are not here, the last first, takes
+out what was withdrawn, and writes what is not there. Every step is stored before the next: after a kill
+anywhere the next round goes on. The list is a compare-and-set, so of two devices that write at once one
+looks again, finds what the other wrote, and adds what is still missing (docs/decisions/0019).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import apsw
+import msgspec
+
+from securechat.client import archive_rows, records, transfers
+from securechat.client.archive_arriving import Arriving
+from securechat.client.archive_files import Ask, SegmentGone, get_segment, put_segment
+from securechat.client.archive_format import (
+    FULL,
+    MAX_SEGMENTS,
+    ArchiveDamaged,
+    Entry,
+    Manifest,
+    Segment,
+    decode_manifest,
+    decode_segment,
+    encode_manifest,
+    encode_segment,
+    entry_of,
+    open_segment,
+    seal_segment,
+)
+from securechat.client.change import Changes
+from securechat.client.device import Device
+from securechat.client.errors import ClientError, FileRefused
+from securechat.client.events import Event, HistoryMoved, Notice
+from securechat.client.settings import Setting, is_on, turn
+from securechat.client.threads import in_thread
+
+BOX: Final = "archive"
+
+SERIAL: Final = "archive_serial"
+"""The counter with the list's serial that was seen last: an older one is a server that went back, or lies."""
+
+SEEN_IN: Final = "archive_incarnation"
+"""The counter with the server's incarnation then: one that was restored has an older list, and says so."""
+
+BATCH: Final = 100
+"""Records taken in one transaction: some 10 ms in which nothing else is done."""
+
+MAX_RACES: Final = 8
+"""Times that a round begins anew because another device was faster."""
+
+SMALL: Final = 64 * 1024
+"""Bytes: what every file counts at least. A smaller segment is always written anew with what follows."""
+
+SPREAD: Final = 86_400
+"""Seconds by which devices may differ on when something was said."""
+
+
+class BoxIsNewer(ClientError):
+    """The box has another serial than the one that was to be replaced."""
+
+
+class Shelf(Protocol):
+    """A sealed box of the account, by its label: what `client/boxes.py` has."""
+
+    async def get(self, box: str) -> tuple[int, bytes] | None:
+        """Return its serial and content; None if nothing was ever put there."""
+        ...
+
+    async def put(self, box: str, serial: int, content: bytes) -> None:
+        """Put it in the place of what has the serial before.
+
+        :raises BoxIsNewer: another device did so first
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Stand:
+    """The list as it stands at the server."""
+
+    serial: int
+    manifest: Manifest
+
+
+@dataclass(slots=True)
+class Archive:
+    """One account's archive, as a device keeps it. ``secret``: the account's, of which every key comes."""
+
+    changes: Changes
+    device: Device
+    secret: bytes
+    shelf: Shelf
+    ask: Ask
+    tell: Callable[[Event], None]
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    box: str = BOX
+    stand: Stand | None = None
+    """As it was last seen."""
+    bad: set[bytes] = field(default_factory=set)
+    """Segments that the server does not have, or not as they were put there: left alone, and said once."""
+
+    async def round(self) -> None:
+        """Do all there is to do.
+
+        :raises ArchiveDamaged: what the server has is not what we wrote: nothing was taken, nothing written
+        :raises RefusedByServer, FileRefused: no more of it is taken
+        """
+        for _ in range(MAX_RACES):
+            try:
+                await self._round()
+            except BoxIsNewer:
+                continue
+            return
+
+    async def _round(self) -> None:
+        stand = await self._look()
+        if not await self._is_wanted(stand):
+            return
+        self._clean(stand.manifest)
+        await self._read(stand.manifest)
+        stand = await self._strike(stand)
+        while rows := await self._gather():
+            stand = await self._write(stand, rows)
+
+    async def _look(self) -> Stand:
+        db = self.changes.db
+        found = await self.shelf.get(self.box)
+        serial, manifest = (0, Manifest()) if found is None else (found[0], decode_manifest(found[1]))
+        seen, incarnation = records.counter(db, SERIAL), records.counter(db, records.INCARNATION)
+        restored = incarnation > records.counter(db, SEEN_IN)
+        if serial < seen and not restored:
+            raise ArchiveDamaged(
+                f"the server shows an older list of the archive ({serial}) than it had before ({seen})"
+            )
+        self.stand = Stand(serial, manifest)
+        if serial != seen or restored:
+            with self.changes.change() as change:
+                if serial < seen:  # what it has lost with the list goes there again
+                    archive_rows.write_all_again(change.db)
+                records.set_counter(change.db, SERIAL, serial)
+                records.set_counter(change.db, SEEN_IN, incarnation)
+        return self.stand
+
+    # On and off.
+
+    async def _is_wanted(self, stand: Stand) -> bool:
+        """Whether there is to be an archive: the last word of any device of the account counts."""
+        db = self.changes.db
+        on = is_on(db, Setting.ARCHIVE)
+        if on is stand.manifest.on:
+            if not is_on(db, Setting.ARCHIVE_TOLD):
+                with self.changes.change() as change:
+                    turn(change.db, Setting.ARCHIVE_TOLD, on=True)
+            if not on:
+                self._clean(stand.manifest)
+            return on
+        if is_on(db, Setting.ARCHIVE_TOLD):  # another device has turned it
+            with self.changes.change() as change:
+                turn(change.db, Setting.ARCHIVE, on=stand.manifest.on)
+                archive_rows.write_all_again(change.db)
+                text = "another device of yours turned the archive " + ("on" if stand.manifest.on else "off")
+                change.tell(Notice("archive", text))
+            if not stand.manifest.on:
+                self._clean(stand.manifest)
+            return stand.manifest.on
+        gone = stand.manifest.files
+        stand = await self._put(stand, Manifest(on=on))
+        with self.changes.change() as change:
+            turn(change.db, Setting.ARCHIVE_TOLD, on=True)
+            archive_rows.write_all_again(change.db)
+            for file in gone:
+                transfers.let_go(change.db, file)
+        if on:
+            raise BoxIsNewer("the list is ours: look again")
+        self._clean(stand.manifest)
+        return False
+
+    def _clean(self, manifest: Manifest) -> None:
+        """Let go of what was uploaded and never came into the list."""
+        begun = archive_rows.uploads(self.changes.db)
+        known = archive_rows.known_segments(self.changes.db)
+        if not begun and known <= manifest.files:
+            return
+        with self.changes.change() as change:
+            for file in begun:
+                if file not in manifest.files:
+                    transfers.let_go(change.db, file)
+                archive_rows.forget_upload(change.db, file)
+            archive_rows.keep_known(change.db, manifest.files)
+
+    # From there to here.
+
+    async def _read(self, manifest: Manifest) -> None:
+        known = archive_rows.known_segments(self.changes.db)
+        missing = [each for each in reversed(manifest.segments) if each.file not in known | self.bad]
+        done, oldest, new = manifest.count - sum(each.count for each in missing), 0, 0
+        for number, entry in enumerate(missing, 1):
+            new += await self._take(entry)
+            done += entry.count
+            oldest = min(oldest or entry.oldest, entry.oldest)
+            if new:
+                finished = number == len(missing)
+                self.tell(HistoryMoved(done, manifest.count, oldest, finished=finished))
+
+    async def _take(self, entry: Entry) -> int:
+        """Take all of a segment; return how much of it was new here."""
+        segment = await self._fetch(entry)
+        if segment is None:
+            return 0
+        arriving = Arriving(self.device, segment)
+        new = 0
+        for end in range(len(segment.records), 0, -BATCH):
+            with self.changes.change() as change:
+                new += arriving.take(change, segment.records[max(0, end - BATCH) : end]).new
+            await self.pause(0)
+        with self.changes.change() as change:
+            archive_rows.note_known(change.db, entry.file)
+        return new
+
+    async def _fetch(self, entry: Entry) -> Segment | None:
+        """Return a segment; None if the server does not have it as it was put there, which is said.
+
+        :raises BoxIsNewer: another device has put others in its place meanwhile
+        """
+        try:
+            sealed = await get_segment(self.ask, entry)
+            return await in_thread(_opened, self.secret, entry, sealed)
+        except (ArchiveDamaged, SegmentGone) as problem:
+            found = await self.shelf.get(self.box)
+            if found is not None and self.stand is not None and found[0] > self.stand.serial:
+                raise BoxIsNewer("the list has changed") from None
+            self.bad.add(entry.file)
+            about = f"{entry.count} messages of the archive were not taken: {problem}"
+            self.tell(Notice("archive_damaged", about))
+            return None
+
+    # From here to there.
+
+    async def _write(self, stand: Stand, rows: list[archive_rows.Row]) -> Stand:
+        """Write some messages: a segment of their own, or one with what the last small ones had."""
+        kept, taken, before = list(stand.manifest.segments), list[Entry](), list[Segment]()
+        size = sum(row.size for row in rows)
+        while kept and kept[-1].file not in self.bad and _goes_with(kept[-1], size):
+            segment = await self._fetch(kept[-1])
+            if segment is None:
+                break
+            taken.append(kept.pop())
+            before.insert(0, segment)
+            size += taken[-1].size
+        if len(kept) >= MAX_SEGMENTS:
+            raise FileRefused(f"the archive is full: it has {MAX_SEGMENTS} segments")
+        db = self.changes.db
+        places = {number: archive_rows.place_of(db, number) for number in {row.conversation for row in rows}}
+        segment = await in_thread(archive_rows.segment_of, rows, places, before)
+        entry = await self._upload(segment, instead_of=taken)
+        stand = await self._put(stand, _listing(stand.manifest, [*kept, entry]))
+        await self._note(entry, gone=taken, rows=rows)
+        return stand
+
+    async def _gather(self) -> list[archive_rows.Row]:
+        """Return what makes one segment."""
+        rows: list[archive_rows.Row] = []
+        while sum(row.size for row in rows) < FULL:
+            after = rows[-1].local_id if rows else archive_rows.FIRST
+            some = archive_rows.to_write(self.changes.db, after=after, limit=BATCH)
+            rows += some
+            if len(some) < BATCH:
+                break
+            await self.pause(0)
+        return rows
+
+    async def _strike(self, stand: Stand) -> Stand:
+        """Write the segments anew that may have words which were withdrawn."""
+        struck = archive_rows.strikes(self.changes.db)
+        if not struck:
+            return stand
+        ids = frozenset(struck)
+        for entry in stand.manifest.segments:
+            if not any(entry.oldest - SPREAD <= time <= entry.newest + SPREAD for time in struck.values()):
+                continue
+            segment = await self._fetch(entry) if entry.file not in self.bad else None
+            left = archive_rows.without(segment, ids) if segment is not None else None
+            if segment is None or left is None or len(left.records) == len(segment.records):
+                continue
+            new = await self._upload(left, instead_of=[entry])
+            listed = [new if each.file == entry.file else each for each in stand.manifest.segments]
+            stand = await self._put(stand, _listing(stand.manifest, listed))
+            await self._note(new, gone=[entry], rows=[])
+        with self.changes.change() as change:
+            archive_rows.note_struck(change.db, ids)
+        return stand
+
+    async def _upload(self, segment: Segment, *, instead_of: list[Entry]) -> Entry:
+        content = await in_thread(encode_segment, segment)
+        entry = entry_of(segment, len(content))
+        pieces = await in_thread(seal_segment, self.secret, entry, content)
+        with self.changes.change() as change:
+            for each in (entry, *instead_of):
+                archive_rows.note_upload(change.db, each.file)
+        await put_segment(self.ask, entry, pieces)
+        return entry
+
+    async def _put(self, stand: Stand, manifest: Manifest) -> Stand:
+        await self.shelf.put(self.box, stand.serial + 1, encode_manifest(manifest))
+        self.stand = Stand(stand.serial + 1, manifest)
+        with self.changes.change() as change:
+            records.set_counter(change.db, SERIAL, self.stand.serial)
+        return self.stand
+
+    async def _note(self, entry: Entry, *, gone: list[Entry], rows: list[archive_rows.Row]) -> None:
+        """The list has it: what is in it is archived, and what it takes the place of goes."""
+        for at in range(0, len(rows), BATCH):
+            with self.changes.change() as change:
+                archive_rows.note_written(change.db, rows[at : at + BATCH])
+            await self.pause(0)
+        with self.changes.change() as change:
+            archive_rows.note_known(change.db, entry.file)
+            archive_rows.forget_upload(change.db, entry.file)
+            for each in gone:
+                archive_rows.forget_upload(change.db, each.file)
+                transfers.let_go(change.db, each.file)
+
+
+def turn_archive(db: apsw.Connection, *, on: bool) -> None:
+    """Have the account keep an archive, or no longer; every device follows with its next round."""
+    if on is not is_on(db, Setting.ARCHIVE):
+        turn(db, Setting.ARCHIVE, on=on)
+        turn(db, Setting.ARCHIVE_TOLD, on=not is_on(db, Setting.ARCHIVE_TOLD))
+
+
+def _goes_with(last: Entry, size: int) -> bool:
+    """Whether a segment is written anew with what comes behind it: each byte so only some times in all."""
+    return last.size + size <= FULL and last.size <= max(2 * size, SMALL)
+
+
+def _opened(secret: bytes, entry: Entry, sealed: bytes) -> Segment:
+    """Blocks: for threads."""
+    return decode_segment(open_segment(secret, entry, sealed))
+
+
+def _listing(manifest: Manifest, segments: list[Entry]) -> Manifest:
+    return msgspec.structs.replace(manifest, segments=tuple(segments))

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from securechat.client import history, intents, outbox, receipts, records, timers
+from securechat.client.archive_keeping import ArchiveKeeper
 from securechat.client.attachments import Attachments
 from securechat.client.compose import fold_name, why_held
 from securechat.client.config import Home, ServerAddress
@@ -41,8 +42,9 @@ from securechat.client.events import (
 from securechat.client.file_verbs import FileVerbs
 from securechat.client.finder import Finder
 from securechat.client.history import Mark
+from securechat.client.history_verbs import HistoryVerbs
 from securechat.client.holds import settle_if_known, settle_on_purpose
-from securechat.client.importing import has_imported
+from securechat.client.importing import has_history
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock, with_account_secret
 from securechat.client.listener import Listener
@@ -68,7 +70,7 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client(Finder, Speaker, FileVerbs):
+class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
@@ -77,6 +79,7 @@ class Client(Finder, Speaker, FileVerbs):
         self._verbs = Verbs(engine)
         self._attachments = Attachments(engine)
         self._talk = Talk(engine)
+        self._keeper = ArchiveKeeper(engine)
         self._served = AsyncExitStack()
 
     @classmethod
@@ -124,6 +127,7 @@ class Client(Finder, Speaker, FileVerbs):
             return client
         engine.start()
         client._attachments.start()
+        client._keeper.start()
         try:
             await client._served.enter_async_context(serving(profile, client))
         except BaseException:
@@ -135,6 +139,7 @@ class Client(Finder, Speaker, FileVerbs):
         """Say goodbye and let go of the profile. What is queued goes out next time."""
         try:
             await self._served.aclose()
+            await self._keeper.close()
             await self._attachments.close()
             await self._engine.close()
         finally:
@@ -370,7 +375,7 @@ class Client(Finder, Speaker, FileVerbs):
         """An attempt to open a conversation that came to nothing is not one."""
         return record.state is not Standing.OPENING or bool(
             history.to_seal(self._engine.store.db, record.id, limit=1)
-            or has_imported(self._engine.store.db, record.id)
+            or has_history(self._engine.store.db, record.id)
             or intents.of(self._engine.store.db, record.id)
         )
 

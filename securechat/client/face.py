@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Protocol, cast
 
 from msgspec import Meta
 
+from securechat.client.archive_keeping import ArchiveStatus
 from securechat.client.events import (
     Contact,
     Conversation,
@@ -115,6 +116,7 @@ class Face(Protocol):
     async def contacts(self) -> list[Contact]: ...
     async def devices(self, name: str | None = None) -> list[DeviceInfo]: ...
     async def bring_in(self, header: Header, batch: list[Said]) -> int: ...
+    async def archive(self, *, on: bool | None = None) -> ArchiveStatus: ...
 
     async def create_room(
         self, name: str, *, announcement: bool = False, topic: str = ""

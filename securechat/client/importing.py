@@ -37,10 +37,10 @@ def bring_in(change: Change, device: Device, header: Header, batch: list[Said]) 
     return kept
 
 
-def has_imported(db: apsw.Connection, conversation: int) -> bool:
-    """Whether anything of a conversation came from a file."""
+def has_history(db: apsw.Connection, conversation: int) -> bool:
+    """Whether anything of a conversation came from a file or from the archive: its place is below zero."""
     found = db.execute(
-        "SELECT 1 FROM message WHERE conversation = ? AND imported IS NOT NULL LIMIT 1", (conversation,)
+        "SELECT 1 FROM message WHERE conversation = ? AND id < 0 AND hidden = 0 LIMIT 1", (conversation,)
     ).fetchone()
     return found is not None
 

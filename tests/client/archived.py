@@ -77,6 +77,16 @@ class Kept:
         self.box = (serial, content)
 
 
+class NewStore:
+    """What a device has before anything came; ``said`` is what was told."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.store = _new_store(folder)
+        self.changes = Told(self.store).changes
+        self.said: list[Event] = []
+
+
 class Sibling:
     """One device of alice: a store, and its archive."""
 

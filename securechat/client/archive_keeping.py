@@ -1,0 +1,210 @@
+"""When the archive is looked after: soon after something was said, and now and then for what others wrote.
+
+One task of the client does it while there is a connection. It holds up nobody, and what goes wrong is told once.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec import Struct
+
+from securechat.client import archive_rows, boxes, records
+from securechat.client.archive_format import ArchiveDamaged, Manifest
+from securechat.client.archiving import SERIAL, Archive, BoxIsNewer, turn_archive
+from securechat.client.boxes import BoxRefused
+from securechat.client.engine import Engine
+from securechat.client.errors import ClientError, Disconnected, FileRefused, RefusedByServer, StoreError
+from securechat.client.events import Notice
+from securechat.client.settings import Setting, is_on
+from securechat.client.tasks import Tasks
+from securechat.text import sanitise
+
+EVERY: Final = 60.0
+"""Seconds between two rounds while things are said: what a lost device may cost."""
+
+LOOK_EVERY: Final = 3600.0
+"""Seconds between two rounds where nothing is: another device may have written what is not here."""
+
+AFTER_TROUBLE: Final = 900.0
+"""Seconds until a server is asked again that refused, or showed what we did not write."""
+
+AT_CLOSE: Final = 64
+"""Messages that are written before the account is closed here; fewer wait for the next start."""
+
+CLOSE_SECONDS: Final = 5.0
+
+WANTED: Final = "history_wanted"
+"""The counter that says that this device is new: history is read as soon as there is a connection."""
+
+
+class ArchiveStatus(Struct, frozen=True, kw_only=True):
+    """How the account's archive stands: ``messages`` and ``bytes`` of it, and how many wait here to go there.
+
+    ``seen``: whether its list was read since this process began; without that the two are 0.
+    """
+
+    on: bool
+    seen: bool
+    messages: int
+    bytes: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class Boxes:
+    """The account's boxes, as a `Shelf`."""
+
+    engine: Engine
+
+    async def get(self, box: str) -> tuple[int, bytes] | None:
+        engine = self.engine
+        try:
+            return await boxes.get(
+                engine.ask, engine.keys.account_secret, user_uri=engine.device.user_uri, box=box
+            )
+        except BoxRefused as refused:
+            raise ArchiveDamaged(str(refused)) from None
+
+    async def put(self, box: str, serial: int, content: bytes) -> None:
+        engine = self.engine
+        try:
+            await boxes.put(
+                engine.ask,
+                engine.keys.account_secret,
+                content,
+                user_uri=engine.device.user_uri,
+                box=box,
+                serial=serial,
+            )
+        except RefusedByServer as refused:
+            if refused.code != "stale_box":
+                raise
+            raise BoxIsNewer("another device was faster") from None
+
+
+@dataclass(slots=True)
+class ArchiveKeeper:
+    """Looks after one account's archive. Start it, close it before the engine."""
+
+    engine: Engine
+    archive: Archive = field(init=False)
+    _tasks: Tasks = field(init=False)
+    _called: asyncio.Event = field(default_factory=asyncio.Event)
+    _told: str = ""
+    _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        engine = self.engine
+        self._tasks = Tasks(self._trouble)
+        self.archive = Archive(
+            engine.changes,
+            engine.device,
+            engine.keys.account_secret,
+            Boxes(engine),
+            engine.ask,
+            engine.tell,
+        )
+
+    def start(self) -> None:
+        if self.engine.keys.account_secret:
+            self._tasks.spawn(self._keep(), "archive")
+
+    async def close(self) -> None:
+        """Write what is much, if that can be done at once; the rest waits for the next start."""
+        if self.engine.connected is not None and self._much():
+            with contextlib.suppress(TimeoutError, ClientError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self.now()
+        await self._tasks.close()
+
+    async def now(self) -> None:
+        """Do a round.
+
+        :raises ClientError: what was in its way
+        """
+        async with self._busy:
+            await self.archive.round()
+
+    def turn(self, *, on: bool) -> None:
+        """Have the account keep an archive or not; what is there goes with the next round, at once."""
+        with self.engine.changes.change() as change:
+            turn_archive(change.db, on=on)
+        self._called.set()
+
+    def status(self) -> ArchiveStatus:
+        db, stand = self.engine.store.db, self.archive.stand
+        manifest = stand.manifest if stand is not None else Manifest()
+        return ArchiveStatus(
+            on=is_on(db, Setting.ARCHIVE),
+            seen=stand is not None,
+            messages=manifest.count,
+            bytes=manifest.size,
+            waiting=archive_rows.waiting(db) if is_on(db, Setting.ARCHIVE) else 0,
+        )
+
+    async def _keep(self) -> None:
+        if not self._is_new():
+            await self._wait(EVERY)
+        while True:
+            while self.engine.connected is None:
+                await self.engine.stirred()
+            wait = EVERY
+            try:
+                await self.now()
+                self._told = ""
+            except (Disconnected, StoreError):
+                pass  # the next round goes on
+            except ClientError as error:
+                self._trouble(error)
+                wait = AFTER_TROUBLE
+            await self._rest(wait)
+
+    async def _rest(self, at_least: float) -> None:
+        """Wait until there may be something to do."""
+        began = time.monotonic()
+        await self._wait(at_least)
+        while not self._called.is_set() and time.monotonic() - began < LOOK_EVERY and not self._some():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY):
+                    await self.engine.stirred()
+        self._called.clear()
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._called.wait()
+
+    def _is_new(self) -> bool:
+        db = self.engine.store.db
+        return records.counter(db, WANTED) > 0 and records.counter(db, SERIAL) == 0
+
+    def _some(self) -> bool:
+        db = self.engine.store.db
+        on = is_on(db, Setting.ARCHIVE)
+        return not is_on(db, Setting.ARCHIVE_TOLD) or (
+            on and bool(archive_rows.to_write(db, limit=1) or archive_rows.strikes(db))
+        )
+
+    def _much(self) -> bool:
+        db = self.engine.store.db
+        return is_on(db, Setting.ARCHIVE) and len(archive_rows.to_write(db, limit=AT_CLOSE)) >= AT_CLOSE
+
+    def _trouble(self, error: Exception) -> None:
+        text = _sentence(error)
+        if text != self._told:
+            self._told = text
+            self.engine.tell(Notice("archive", text))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, RefusedByServer) and error.code == "quota":
+        return (
+            "the archive at the server is full: what is said from now on is not in it, and stays on this"
+            " device; `archive off` deletes it"
+        )
+    if isinstance(error, ArchiveDamaged | FileRefused | RefusedByServer):
+        return f"the archive was left as it is: {sanitise(str(error))}"
+    return "something failed here; it is in the log"

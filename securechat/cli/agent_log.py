@@ -9,6 +9,7 @@ from securechat.client.events import (
     Event,
     FileMoved,
     Held,
+    HistoryMoved,
     Invited,
     Joined,
     MembersChanged,
@@ -45,6 +46,7 @@ FIELDS: Final[dict[type, tuple[str, ...]]] = {
     Held: ("conversation", "code", "text"),
     Released: ("conversation",),
     FileMoved: ("done", "total", "sending"),
+    HistoryMoved: ("done", "total", "oldest", "finished"),
     Notice: ("code", "text"),
 }
 """What of each event is logged beside its type: nothing that was sealed, names of files included. What is not

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 from securechat.cli.changes import changed_text, noted
 from securechat.cli.line_files import MOVING, LineFiles
 from securechat.cli.line_finding import FINDING
+from securechat.cli.line_history import HISTORY
 from securechat.cli.line_pictures import PICTURES
 from securechat.cli.line_standing import STANDING
 from securechat.cli.line_talk import TALKING
@@ -52,7 +53,7 @@ SEEN: Final = 20_000
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
-_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES, **MOVING, **STANDING}
+_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES, **MOVING, **STANDING, **HISTORY}
 """Commands with a function of their own; the others are methods."""
 
 

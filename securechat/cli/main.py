@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "history": ("securechat.cli.finding", "Print what was said in a conversation."),
     "export": ("securechat.cli.taking_out", "Write a conversation to a file: JSON lines, Markdown or HTML."),
     "import": ("securechat.cli.taking_out", "Take the messages of an exported file back in."),
+    "archive": ("securechat.cli.archive", "Keep the history at the server, sealed, for your other devices."),
     "contacts": ("securechat.cli.known", "List whose keys are known here."),
     "devices": ("securechat.cli.known", "List the devices that read along."),
     "status": ("securechat.cli.known", "Say how the account stands."),

@@ -6,7 +6,7 @@ ours or of another sender. Remote text has gone through the sanitiser before it 
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 from securechat.client.doubt import doubt
@@ -18,6 +18,7 @@ from securechat.client.events import (
     Explanation,
     FileMoved,
     Held,
+    HistoryMoved,
     Invited,
     Joined,
     Member,
@@ -283,6 +284,22 @@ def _undecryptable(event: Undecryptable) -> str:
     )
 
 
+def _history(event: HistoryMoved) -> str:
+    done, day = f"{event.done:,}", _day(event.oldest)
+    if event.finished and event.done >= event.total:
+        return say("history: all {done} messages of the archive are here, back to {day}", done=done, day=day)
+    total = f"{event.total:,}"
+    return say("history: {done} of about {total} messages, back to {day}", done=done, total=total, day=day)
+
+
+def _day(seconds: int) -> str:
+    """A day in this machine's zone; any integer has an answer."""
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC).astimezone().strftime("%Y-%m-%d")
+    except (OverflowError, OSError, ValueError):
+        return "?"
+
+
 def _typing(event: Typing) -> str | None:
     if not event.on:
         return None
@@ -324,6 +341,7 @@ _SENTENCES: Final[dict[type, Callable[[Any], str | None]]] = {
         "{name} is on hold: {why} ({code})", name=event.conversation, why=told(event.text), code=event.code
     ),
     Released: lambda event: say("{name} goes on", name=event.conversation),
+    HistoryMoved: _history,
     Notice: lambda event: f"{told(event.text)} ({event.code})",
 }
 """Events that are told in words of ours; what is missing here is shown otherwise or not at all."""

@@ -1,6 +1,6 @@
 """When the archive is looked after: soon after something was said, and now and then for what others wrote.
 
-One task of the client does it while there is a connection. It holds up nobody, and what goes wrong is told once.
+One task of the client does it while there is a connection. It holds up nobody; what goes wrong is told once.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class Boxes:
         except RefusedByServer as refused:
             if refused.code != "stale_box":
                 raise
-            raise BoxIsNewer("another device was faster") from None
+            raise BoxIsNewer from None
 
 
 @dataclass(slots=True)
@@ -127,6 +127,11 @@ class ArchiveKeeper:
         """
         async with self._busy:
             await self.archive.round()
+
+    async def look(self) -> None:
+        """Read the list; raises as `now`."""
+        async with self._busy:
+            await self.archive.look()
 
     def turn(self, *, on: bool) -> None:
         """Have the account keep an archive or not; what is there goes with the next round, at once."""

@@ -56,6 +56,9 @@ MAX_RACES: Final = 8
 SMALL: Final = 64 * 1024
 """Bytes: what every file counts at least. A smaller segment is always written anew with what follows."""
 
+TURNED_ON: Final = "another device of yours turned the archive on"
+TURNED_OFF: Final = "another device of yours turned the archive off: what the server had of it is deleted"
+
 SPREAD: Final = 86_400
 """Seconds by which devices may differ on when something was said."""
 
@@ -118,7 +121,7 @@ class Archive:
             return
 
     async def _round(self) -> None:
-        stand = await self._look()
+        stand = await self.look()
         if not await self._is_wanted(stand):
             return
         self._clean(stand.manifest)
@@ -127,7 +130,8 @@ class Archive:
         while rows := await self._gather():
             stand = await self._write(stand, rows)
 
-    async def _look(self) -> Stand:
+    async def look(self) -> Stand:
+        """Read the list; raises as `round`."""
         db = self.changes.db
         found = await self.shelf.get(self.box)
         serial, manifest = (0, Manifest()) if found is None else (found[0], decode_manifest(found[1]))
@@ -163,8 +167,7 @@ class Archive:
             with self.changes.change() as change:
                 turn(change.db, Setting.ARCHIVE, on=stand.manifest.on)
                 archive_rows.write_all_again(change.db)
-                text = "another device of yours turned the archive " + ("on" if stand.manifest.on else "off")
-                change.tell(Notice("archive", text))
+                change.tell(Notice("archive", TURNED_ON if stand.manifest.on else TURNED_OFF))
             if not stand.manifest.on:
                 self._clean(stand.manifest)
             return stand.manifest.on
@@ -176,7 +179,7 @@ class Archive:
             for file in gone:
                 transfers.let_go(change.db, file)
         if on:
-            raise BoxIsNewer("the list is ours: look again")
+            raise BoxIsNewer
         self._clean(stand.manifest)
         return False
 
@@ -233,7 +236,7 @@ class Archive:
         except (ArchiveDamaged, SegmentGone) as problem:
             found = await self.shelf.get(self.box)
             if found is not None and self.stand is not None and found[0] > self.stand.serial:
-                raise BoxIsNewer("the list has changed") from None
+                raise BoxIsNewer from None
             self.bad.add(entry.file)
             about = f"{entry.count} messages of the archive were not taken: {problem}"
             self.tell(Notice("archive_damaged", about))

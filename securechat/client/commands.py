@@ -88,6 +88,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "typing": ("/typing [on|off|show|hide]", "whether others are told that you type; whether you are told"),
     "search": ('/search WORDS or "A PHRASE"', "find what was said; each line is followed by its id"),
     "history": ("/history [@user|#room] [COUNT]", "what was said in a conversation"),
+    "archive": ("/archive [on|off]", "whether the server keeps your history, sealed, for your other devices"),
     "date": ("/date 2026-11-22 [@user|#room]", "what was said from a day on"),
     "mentions": ("/mentions", "messages that name you"),
     "bookmark": ("/bookmark ID [off]", "keep a message in mind, or no longer"),

@@ -372,8 +372,8 @@ class GetBlob(Struct, frozen=True, gc=False, tag="get_blob"):
 class PutFile(Struct, frozen=True, gc=False, tag="put_file"):
     """Add bytes to an attachment of one's own; at another offset than where it stands nothing changes.
 
-    The first one opens it. Without ``data`` it only asks where it stands. One that is opened as ``kept`` does not
-    expire: it lies there until its account lets go of it, and is for the account's archive.
+    The first one opens it. Without ``data`` it only asks where it stands. One that is opened as ``kept`` does
+    not expire: it lies there until its account lets go of it, and is for the account's archive.
     """
 
     file: FileId

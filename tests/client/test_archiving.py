@@ -266,12 +266,12 @@ async def test_off_deletes_it_and_on_writes_it_again(old: Sibling, new: Sibling,
     await new.archive.round()
 
     assert kept.files == {}
-    assert [each.text for each in new.notices] == ["another device of yours turned the archive off"]
+    assert [each.text for each in new.notices] == [archiving.TURNED_OFF]
     new.turns(on=True)
     await new.archive.round()
     assert kept.files
     await old.archive.round()
-    assert [each.text for each in old.notices] == ["another device of yours turned the archive on"]
+    assert [each.text for each in old.notices] == [archiving.TURNED_ON]
 
 
 async def test_it_is_written_in_few_bytes(old: Sibling, kept: Kept) -> None:

@@ -173,6 +173,11 @@ REASONS: Final[dict[str, Reason]] = {
         "a file whose sending went on after a restart could not be sent",
         "send it again; the sentence says why not",
     ),
+    "archive": Reason("the archive at the server stands otherwise than before", "the sentence says how"),
+    "archive_damaged": Reason(
+        "a part of the archive is not what a device of yours put there; nothing of it was taken",
+        "tell the server's operator; what this device has, /archive off and on writes anew",
+    ),
     "failed_logins": Reason(
         "somebody tried wrong passwords for this account; none opened it",
         "change nothing if it was you; else tell the server's operator",

@@ -12,7 +12,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10, help="how long the server is measured")
     seconds = str(parser.parse_args().seconds)
     print(f"Python {platform.python_version()}, cryptography {version('cryptography')}, {platform.machine()}")
-    for module, *options in (("server", "--seconds", seconds), ("mls",), ("send",), ("finding",), ("history",)):
+    for module, *options in (
+        ("server", "--seconds", seconds),
+        ("mls",),
+        ("send",),
+        ("finding",),
+        ("history",),
+    ):
         print(f"\n== {module}", flush=True)
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *options], check=True)
 

@@ -125,15 +125,17 @@ class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
         client = cls(engine, lock)
         if offline:
             return client
-        engine.start()
-        client._attachments.start()
-        client._keeper.start()
+        client._start()
         try:
             await client._served.enter_async_context(serving(profile, client))
         except BaseException:
             await client.close()
             raise
         return client
+
+    def _start(self) -> None:
+        for each in (self._engine, self._attachments, self._keeper):
+            each.start()
 
     async def close(self) -> None:
         """Say goodbye and let go of the profile. What is queued goes out next time."""

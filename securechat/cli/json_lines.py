@@ -66,6 +66,7 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         "ts": conversation.last_time,
         "notify": conversation.notify,
         "verified": conversation.verified,
+        "identity": conversation.identity,
         "members": [msgspec.structs.asdict(member) for member in conversation.members],
     }
 

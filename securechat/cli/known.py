@@ -9,6 +9,7 @@ import msgspec
 from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
 from securechat.cli.options import Account, account_options
+from securechat.client.doubt import identity_word
 from securechat.client.events import Contact, DeviceInfo, Status
 from securechat.locale.catalogue import tr
 
@@ -54,13 +55,7 @@ def status(account: Account, as_json: bool) -> None:
 
 def contact_text(contact: Contact) -> str:
     """One line of `/contacts`."""
-    marks = [
-        word
-        for word, holds in ((tr("verified"), contact.verified), (tr("keys changed"), contact.changed))
-        if holds
-    ]
-    told = f" ({', '.join(marks)})" if marks else ""
-    return f"@{contact.user}{told}: {contact.safety_number}"
+    return f"@{contact.user} ({tr(identity_word(contact.identity))}): {contact.safety_number}"
 
 
 def device_text(device: DeviceInfo) -> str:

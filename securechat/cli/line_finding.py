@@ -70,29 +70,6 @@ async def _date(face: Face, surface: Output, command: Command, target: str) -> s
     return None
 
 
-async def _verify(face: Face, surface: Output, command: Command, target: str) -> str | None:
-    user, *digits = command.words or (target,)
-    if not user.startswith("@"):
-        return _usage(command)
-    if not digits:
-        number = (await face.fingerprint(user)).safety_number
-        if number is None:
-            return f"no keys of {user} are known here yet"
-        surface.tell(
-            say("safety number with {name} (the same on both sides): {number}", name=user, number=number)
-        )
-        command_line = f"/verify {user} {number[:11]}"
-        surface.tell(f"* {say('compare it elsewhere; if it is the same: {command}', command=command_line)}")
-        return None
-    if digits == ["off"]:
-        await face.clear_verified(user)
-        surface.tell(f"* {say('{user} is not verified any more', user=user)}")
-        return None
-    await face.set_verified(user, " ".join(digits))
-    surface.tell(f"* {say('{user} is verified until their keys change', user=user)}")
-    return None
-
-
 async def _notify(face: Face, surface: Output, command: Command, target: str) -> str | None:
     chosen: list[Notify] = [how for how in NOTIFY if how in command.words]
     names = [word for word in command.words if word not in NOTIFY] or [target]
@@ -140,7 +117,6 @@ FINDING: Final[dict[str, Finding]] = {
     "search": _search,
     "history": _history,
     "date": _date,
-    "verify": _verify,
     "notify": _notify,
     "bookmark": _bookmark,
     "bookmarks": _bookmarks,

@@ -12,6 +12,7 @@ from securechat.cli.line_history import HISTORY
 from securechat.cli.line_pictures import PICTURES
 from securechat.cli.line_standing import STANDING
 from securechat.cli.line_talk import TALKING
+from securechat.cli.line_verifying import VERIFYING
 from securechat.cli.show import (
     Connection,
     conversation_text,
@@ -53,7 +54,7 @@ SEEN: Final = 20_000
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
-_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES, **MOVING, **STANDING, **HISTORY}
+_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES, **MOVING, **STANDING, **HISTORY, **VERIFYING}
 """Commands with a function of their own; the others are methods."""
 
 

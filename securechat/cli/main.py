@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "import": ("securechat.cli.taking_out", "Take the messages of an exported file back in."),
     "archive": ("securechat.cli.archive", "Keep the history at the server, sealed, for your other devices."),
     "contacts": ("securechat.cli.known", "List whose keys are known here."),
+    "verify": ("securechat.cli.verify", "Make sure that somebody is who they seem to be."),
     "devices": ("securechat.cli.known", "List the devices that read along."),
     "status": ("securechat.cli.known", "Say how the account stands."),
     "why": ("securechat.cli.why", "Say why a conversation is on hold or a message cannot be read."),

@@ -31,6 +31,9 @@ class _Answers:
         self.show = tell
         self.tell = tell
 
+    def draw(self, rows: list[str]) -> None:
+        self.tell("\n".join(rows))
+
 
 class Commands:
     """A line mode for a screen: lines that are done at a time each have a conversation of their own."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
-from securechat.client.doubt import doubt
+from securechat.client.doubt import doubt, identity_word
 from securechat.client.events import (
     Connected,
     Conversation,
@@ -129,7 +129,8 @@ def members_text(conversation: Conversation) -> str:
 
 def _in_it(member: Member) -> str:
     devices = tr("1 device") if member.devices == 1 else say("{count} devices", count=member.devices)
-    return f"{tr(ROLES.get(member.role, member.role))}, {devices}"
+    word = f", {tr(identity_word(member.identity))}" if member.identity is not None else ""
+    return f"{tr(ROLES.get(member.role, member.role))}, {devices}{word}"
 
 
 def explanation_text(explanation: Explanation, *, zone: tzinfo | None = None) -> str:
@@ -210,7 +211,7 @@ def _mark(message: Message) -> str:
         say("to {message}", message=message.reply_to[:12]) if message.reply_to else "",
         say("on {topic}", topic=message.thread) if message.thread else "",
         tr("closed") if message.poll is not None and message.poll.closed else "",
-        tr("changed") if message.edited and not message.deleted else "",
+        tr("edited") if message.edited and not message.deleted else "",
         tr("read") if message.read_by else tr("delivered") if message.delivered_to else "",
     ]
     return "".join(f" ({mark})" for mark in marks if mark)

@@ -29,6 +29,15 @@ class OnTerminal(Protocol):
         ...
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """A surface that somebody looks at: not a pipe, and not what is read aloud."""
+
+    def draw(self, rows: list[str]) -> None:
+        """Print what is to be seen and not read."""
+        ...
+
+
 class Surface(Output, Protocol):
     """Lines in, lines out."""
 

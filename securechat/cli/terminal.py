@@ -28,5 +28,8 @@ class TerminalSurface:
     def tell(self, text: str) -> None:
         print(text)  # noqa: T201
 
+    def draw(self, rows: list[str]) -> None:
+        print("\n".join(rows))  # noqa: T201
+
     async def aside(self, work: Callable[[], None]) -> None:
         await run_in_terminal(work, in_executor=True)

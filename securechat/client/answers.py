@@ -21,6 +21,7 @@ from securechat.client import (
     records,
     staged,
     successors,
+    verification,
 )
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
@@ -255,6 +256,7 @@ class Answers:
             intents.remove(change.db, intent.id)
             change.settle(intent.id)
             change.tell(Joined(record.name))
+            verification.tell_first_met(change, record)
         elif isinstance(result, RefusedByServer) and result.code == "exists":
             # Both opened at once and the other was first: its Welcome is in the inbox (rules.md A).
             self.planner.withdraw(change, record)

@@ -17,22 +17,20 @@ from typing import Self, TypeVar
 from securechat.client import history, intents, outbox, receipts, records, timers
 from securechat.client.archive_keeping import ArchiveKeeper
 from securechat.client.attachments import Attachments
-from securechat.client.compose import fold_name, why_held
+from securechat.client.compose import why_held
 from securechat.client.config import Home, ServerAddress
-from securechat.client.contacts import accept_change, contact, verified_users
+from securechat.client.contacts import identities
 from securechat.client.device import Clock
 from securechat.client.engine import Engine
 from securechat.client.errors import (
-    IdentityChanged,
     Unfinished,
     UnknownMessage,
-    UnknownUser,
     refusal,
 )
 from securechat.client.events import (
     Conversation,
     Explanation,
-    Fingerprint,
+    Identity,
     Kind,
     Message,
     MessageState,
@@ -40,10 +38,9 @@ from securechat.client.events import (
     Status,
 )
 from securechat.client.file_verbs import FileVerbs
-from securechat.client.finder import Finder
 from securechat.client.history import Mark
 from securechat.client.history_verbs import HistoryVerbs
-from securechat.client.holds import settle_if_known, settle_on_purpose
+from securechat.client.holds import settle_on_purpose
 from securechat.client.importing import has_history
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock, with_account_secret
@@ -63,14 +60,14 @@ from securechat.client.suites import encryption
 from securechat.client.talk import Talk
 from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
-from securechat.client.verification import begins_with, fingerprint, number_with
+from securechat.client.verifying import Verifier
 from securechat.client.views import view
 from securechat.client.why import explain, explain_all
 
 Found = TypeVar("Found")
 
 
-class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
+class Client(Verifier, Speaker, FileVerbs, HistoryVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:
@@ -171,9 +168,9 @@ class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
     def conversations(self) -> list[Conversation]:
         """Return all conversations, by name."""
         db = self._engine.store.db
-        noted, verified = all_marks(db), verified_users(db)
+        noted, known = all_marks(db), identities(db)
         found = [record for record in records.every(db) if self._is_shown(record)]
-        return [self._view(record, noted.get(record.id, NOTHING), verified) for record in found]
+        return [self._view(record, noted.get(record.id, NOTHING), known) for record in found]
 
     def conversation(self, name: str) -> Conversation:
         """Return one conversation.
@@ -281,26 +278,6 @@ class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
         """
         return self.conversation(await self._verbs.upgrade(name))
 
-    async def accept_identity(self, user: str, digits: str) -> None:
-        """Take a contact's changed account key as theirs: the user has compared the safety number.
-
-        :param digits: the beginning of that number, at least five digits: it says which key is meant,
-            so that no other can slip in between
-        :raises IdentityChanged: the key that was seen last has another number
-        """
-        name = fold_name(user).removeprefix("@")
-        device, account_key = self._engine.device, self._engine.keys.account_key
-        with self._engine.changes.change() as change:
-            known = contact(change.db, name)
-            key = known.changed_to if known is not None else None
-            if key is None:
-                raise UnknownUser("unknown_user", f"no keys of {name} wait to be accepted")
-            if not begins_with(number_with(device, account_key, name, key), digits):
-                raise IdentityChanged(name)
-            accept_change(change.db, name, key)
-            for record in records.every(change.db):
-                settle_if_known(change, self._engine.groups, record)
-
     async def release(self, name: str) -> None:
         """End the hold that the conversation shows on purpose: the user has seen why, and goes on.
 
@@ -336,13 +313,6 @@ class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
             history.set_mark(change.db, Mark.PRINTED, local_ids)
             timers.start(change.db, local_ids, now=change.now)
 
-    def fingerprint(self, name: str) -> Fingerprint:
-        """Return the codes to compare outside the chat."""
-        engine = self._engine
-        return fingerprint(
-            engine.store.db, engine.device, engine.keys.account_key, engine.groups, self._verbs.record(name)
-        )
-
     def status(self) -> Status:
         """Return how the account stands."""
         engine = self._engine
@@ -361,7 +331,7 @@ class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
         )
 
     def _view(
-        self, record: ConversationRecord, noted: Marks | None = None, verified: frozenset[str] | None = None
+        self, record: ConversationRecord, noted: Marks | None = None, known: dict[str, Identity] | None = None
     ) -> Conversation:
         db = self._engine.store.db
         return view(
@@ -370,7 +340,7 @@ class Client(Finder, Speaker, FileVerbs, HistoryVerbs):
             self._engine.groups,
             record,
             marks=noted or marks(db, record.id),
-            verified=verified_users(db) if verified is None else verified,
+            known=identities(db) if known is None else known,
         )
 
     def _is_shown(self, record: ConversationRecord) -> bool:

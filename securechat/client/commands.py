@@ -72,6 +72,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "rooms": ("/rooms", "your conversations"),
     "members": ("/members [#room]", "who is in it"),
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),
+    "compared": (
+        "/compared @user DIGITS|off [#room]",
+        "note that you have compared the epoch code with someone; DIGITS begin it",
+    ),
     "accept": ("/accept @user DIGITS", "go on with changed keys; DIGITS begin the new safety number"),
     "release": ("/release [@user|#room]", "go on with a conversation that is on hold"),
     "why": ("/why [@user|#room]", "why a conversation is on hold or a message cannot be read"),
@@ -97,8 +101,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "contacts": ("/contacts", "whose keys are known here"),
     "devices": ("/devices [@user|#room]", "whose devices read along"),
     "verify": (
-        "/verify @user [DIGITS|off]",
-        "shows the safety number; DIGITS begin it: it was compared, and is the same; off takes that back",
+        "/verify @user [DIGITS|CODE|scan PICTURE|off]",
+        "show number and code; say that the number is the same, or scan theirs; off takes that back",
     ),
     "status": ("/status", "connection, encryption, queue"),
     "quit": ("/quit", "leave (or: exit)"),

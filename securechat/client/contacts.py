@@ -5,12 +5,13 @@ otherwise honest clients would refuse different commits and the group would fork
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 import apsw
 from msgspec import Struct
 
+from securechat.client.events import Identity
 from securechat.membership.identity import ClientCredential
 
 
@@ -60,6 +61,11 @@ def is_pinned(db: apsw.Connection, credential: ClientCredential) -> bool:
     return known is None or hmac.compare_digest(known.account_key, credential.account_key)
 
 
+def not_pinned(db: apsw.Connection, credentials: Iterable[ClientCredential]) -> set[str]:
+    """Return the users among these who have another account key than the pinned one."""
+    return {each.user_name for each in credentials if not is_pinned(db, each)}
+
+
 def meet_all(db: apsw.Connection, credentials: Iterable[ClientCredential], *, now: int) -> list[str]:
     """Meet several; return the users whose key is not the pinned one, each once, in order."""
     changed: dict[str, None] = {}
@@ -82,13 +88,36 @@ def every(db: apsw.Connection) -> list[tuple[Contact, int]]:
     return [(Contact(*contact), since) for *contact, since in rows]
 
 
+def identities(db: apsw.Connection) -> dict[str, Identity]:
+    """Return what each user whose key is known is to us: the one place that says so."""
+    rows = db.execute(
+        "SELECT c.user, c.changed_to IS NOT NULL, v.user IS NOT NULL FROM contact c"
+        " LEFT JOIN verified v ON v.user = c.user AND v.account_key = c.account_key"
+    )
+    return {
+        user: Identity.CHANGED if changed else Identity.VERIFIED if compared else Identity.KNOWN
+        for user, changed, compared in rows
+    }
+
+
+def of_all(users: Iterable[str], known: Mapping[str, Identity]) -> Identity | None:
+    """Return what several people are together; None if there are none, or one of them was never met."""
+    found = {known.get(user) for user in users}
+    if not found or None in found:
+        return None
+    return next(each for each in (Identity.CHANGED, Identity.KNOWN, Identity.VERIFIED) if each in found)
+
+
 def verified_users(db: apsw.Connection) -> frozenset[str]:
     """Return the users whose present key was compared outside the chat, and who have shown no other since."""
-    rows = db.execute(
-        "SELECT c.user FROM contact c JOIN verified v ON v.user = c.user AND v.account_key = c.account_key"
-        " WHERE c.changed_to IS NULL"
-    )
-    return frozenset(user for (user,) in rows)
+    return frozenset(user for user, each in identities(db).items() if each is Identity.VERIFIED)
+
+
+def verified_since(db: apsw.Connection) -> dict[str, int]:
+    """Return when each verified user was (seconds since 1970)."""
+    rows = db.execute("SELECT user, since FROM verified")
+    verified = verified_users(db)
+    return {user: since for user, since in rows if user in verified}
 
 
 def set_verified(db: apsw.Connection, user: str, key: bytes, *, now: int) -> None:
@@ -102,6 +131,17 @@ def set_verified(db: apsw.Connection, user: str, key: bytes, *, now: int) -> Non
 
 def clear_verified(db: apsw.Connection, user: str) -> None:
     db.execute("DELETE FROM verified WHERE user = ?", (user,))
+
+
+def is_new(db: apsw.Connection, user: str) -> bool:
+    """Whether somebody's keys are known and the person was not told so yet; from here on they were."""
+    db.execute("UPDATE contact SET told = 1 WHERE user = ? AND told = 0", (user,))
+    return bool(db.changes()) and identities(db)[user] is Identity.KNOWN
+
+
+def confirm_pin(db: apsw.Connection, user: str) -> None:
+    """Forget the other key that was seen of a user: the person has compared the pinned one anew."""
+    db.execute("UPDATE contact SET changed_to = NULL WHERE user = ?", (user,))
 
 
 def accept_change(db: apsw.Connection, user: str, key: bytes) -> bool:

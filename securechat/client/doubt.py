@@ -1,11 +1,12 @@
-"""How far a message is its sender's, and the words for what is less than that.
+"""How far somebody is who they seem to be, and the words for it: three for a person, on every face.
 
-Every view draws these words beside the sender, where no text can reach (U-04). What is not in the
-table is drawn as doubtful too: a view that knows nothing of a new value must not vouch for it.
+Views draw what is said of a message beside its sender, where no text can reach (U-04). What is not in
+the table is drawn as doubtful too: a view that knows nothing of a new value must not vouch for it.
 """
 
 from typing import Final
 
+from securechat.client.events import Identity
 from securechat.locale.catalogue import mark
 
 KNOWN: Final = "known"
@@ -17,9 +18,21 @@ CHANGED: Final = "changed"
 IMPORTED: Final = "imported"
 """It came from a file, which proves nothing: neither who said it nor that anybody did."""
 
-_WORDS: Final = {KNOWN: "", CHANGED: mark("keys changed"), IMPORTED: mark("imported")}
+IDENTITY_WORDS: Final = {
+    Identity.VERIFIED: mark("verified"),
+    Identity.KNOWN: mark("known"),
+    Identity.CHANGED: mark("changed"),
+}
+"""What is said of a person, and nothing else is."""
+
+_WORDS: Final = {KNOWN: "", IMPORTED: mark("imported")}
 
 
 def doubt(verified: str) -> str:
     """The words for a message's ``verified``, in English; empty if there is no doubt."""
-    return _WORDS.get(verified, mark("not verified"))
+    return _WORDS.get(verified, IDENTITY_WORDS[Identity.CHANGED])
+
+
+def identity_word(identity: Identity | None) -> str:
+    """The word for a person's ``identity``, in English; empty for ourselves."""
+    return IDENTITY_WORDS[identity] if identity is not None else ""

@@ -14,6 +14,7 @@ SecureChatError
     │   └── StoreTooNew                      written by a newer securechat
     ├── ServerUntrusted, ServerChanged       exit 4: not a byte of a credential was sent
     ├── IdentityChanged, UntrustedKeys       exit 4: a contact's keys are not those we knew
+    │   ├── NotTheSame                       a number or code that was compared is another
     │   └── SuiteWithheld                    or older ones than their devices have
     ├── SuiteForbidden                       exit 6: a device lacks the conversation's cipher suite
     ├── CannotUpgrade                        exit 6: a conversation stays in its cipher suite
@@ -308,6 +309,14 @@ class IdentityChanged(ClientError):
             f"the keys of {user} have changed; nothing is sent to {user} until you have checked them"
         )
         self.user = user
+
+
+class NotTheSame(IdentityChanged):
+    """What was compared outside the chat is not what is known here; nothing was believed."""
+
+    def __init__(self, user: str, text: str) -> None:
+        super().__init__(user)
+        self.args = (text,)
 
 
 class UntrustedKeys(ClientError):

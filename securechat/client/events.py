@@ -34,6 +34,19 @@ class Standing(StrEnum):
     HELD = "held"
 
 
+class Identity(StrEnum):
+    """What somebody's account key is to us: all of their devices, now and later, are certified by it.
+
+    ``known``: the first that was met, and it has not changed. ``verified``: it was compared outside the
+    chat, by this person, for no other key than this. ``changed``: another one was seen since, and nothing is
+    sent to them until it is accepted or verified.
+    """
+
+    VERIFIED = "verified"
+    KNOWN = "known"
+    CHANGED = "changed"
+
+
 Notify = Literal["all", "mentions", "mute"]
 """What of a conversation makes itself heard."""
 
@@ -138,11 +151,15 @@ class Message(Struct, frozen=True, kw_only=True):
 
 
 class Member(Struct, frozen=True):
-    """Somebody in a conversation; ``role`` is ``owner``, ``admin``, ``member`` or ``reader``."""
+    """Somebody in a conversation; ``role`` is ``owner``, ``admin``, ``member`` or ``reader``.
+
+    ``identity`` is null of ourselves.
+    """
 
     user: str
     role: str
     devices: int
+    identity: Identity | None = None
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
@@ -151,7 +168,8 @@ class Conversation(Struct, frozen=True, kw_only=True):
     ``unread`` and ``mentions`` count what others said and no chat has shown; ``last`` is the last thing
     said, on one line, at ``last_time`` (seconds since 1970, 0 if nothing was). ``notify`` is ``all``,
     ``mentions`` or ``mute``, ``draft`` what was typed and not sent. ``verified``: the other one's key was
-    compared outside the chat. ``expires_after``: seconds until what is said disappears, 0 never.
+    compared outside the chat. ``expires_after``: seconds until what is said disappears, 0 never. ``identity``
+    is of all the others together: ``changed`` if it is of one, ``verified`` if it is of all; null of nobody.
     """
 
     name: str
@@ -174,13 +192,15 @@ class Conversation(Struct, frozen=True, kw_only=True):
     draft: str = ""
     verified: bool = False
     expires_after: int = 0
+    identity: Identity | None = None
 
 
 class Contact(Struct, frozen=True, kw_only=True):
     """Somebody whose account key is known here, since ``since`` (seconds since 1970).
 
-    ``verified``: the key was compared outside the chat. ``changed``: another was seen later and is
-    not accepted.
+    ``verified``: the key was compared outside the chat, at ``verified_since``. ``changed``: another was
+    seen later and is not accepted; ``changed_number`` is the safety number with that one, else empty.
+    ``code`` is what we show them to scan: text of capitals and digits.
     """
 
     user: str
@@ -189,6 +209,10 @@ class Contact(Struct, frozen=True, kw_only=True):
     since: int
     safety_number: str
     conversations: tuple[str, ...]
+    identity: Identity = Identity.KNOWN
+    verified_since: int = 0
+    changed_number: str = ""
+    code: str = ""
 
 
 class DeviceInfo(Struct, frozen=True, kw_only=True):
@@ -258,6 +282,18 @@ class Transfer(Struct, frozen=True, kw_only=True):
     total: int = 0
 
 
+class Compared(Struct, frozen=True, kw_only=True):
+    """That we have compared a group's code with somebody, as is noted on this device and nowhere else.
+
+    ``present``: it was of the present epoch.
+    """
+
+    user: str
+    epoch: int
+    since: int
+    present: bool
+
+
 class Fingerprint(Struct, frozen=True):
     """Codes to compare outside the chat: of two people, and of a group's present epoch."""
 
@@ -268,6 +304,8 @@ class Fingerprint(Struct, frozen=True):
     """The safety number with keys of theirs that were seen later and are not accepted."""
     suite: str = ""
     """The name of the group's cipher suite; empty where there is no group."""
+    compared: tuple[Compared, ...] = ()
+    """With whom we have compared the epoch's code, or an earlier one's."""
 
 
 class Status(Struct, frozen=True, kw_only=True):

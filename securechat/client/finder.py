@@ -7,25 +7,21 @@ from datetime import date
 from typing import Final
 
 from securechat.client import finding, history, marks, records
-from securechat.client.compose import fold_name
-from securechat.client.contacts import clear_verified, contact, every, set_verified, verified_users
 from securechat.client.engine import Engine
-from securechat.client.errors import Forbidden, IdentityChanged, UnknownUser
-from securechat.client.events import Contact, DeviceInfo, Message, Notify
+from securechat.client.errors import Forbidden
+from securechat.client.events import DeviceInfo, Message, Notify
 from securechat.client.exported import Header, Said
-from securechat.client.holds import settle_if_believed
 from securechat.client.importing import bring_in
 from securechat.client.marks import NOTIFY
 from securechat.client.people import credential_of
 from securechat.client.verbs import Verbs
-from securechat.client.verification import begins_with, number_with
 
 MAX_DRAFT: Final = 64 * 1024
 """Code points of a draft: as many as any message has."""
 
 
 class Finder:
-    """Search, days, bookmarks, drafts, settings and people of one account; `Client` is one."""
+    """Search, days, bookmarks, drafts, settings and devices of one account; `Client` is one."""
 
     _engine: Engine
     _verbs: Verbs
@@ -87,52 +83,6 @@ class Finder:
             raise Forbidden("bad_request", f"notify is one of {', '.join(NOTIFY)}")
         with self._engine.changes.change() as change:
             marks.set_notify(change.db, self._verbs.record(name).id, how)
-
-    def set_verified(self, user: str, number: str) -> None:
-        """Note that the safety number with a contact was compared outside the chat, and is the same.
-
-        :param number: that number, or its first five digits or more: it says which key was compared
-        :raises UnknownUser: no keys of theirs are known
-        :raises IdentityChanged: the number is another, or another key was seen since
-        """
-        name = fold_name(user).removeprefix("@")
-        with self._engine.changes.change() as change:
-            known = contact(change.db, name)
-            if known is None:
-                raise UnknownUser("unknown_user", f"no keys of {name} are known here yet")
-            ours = number_with(self._engine.device, self._engine.keys.account_key, name, known.account_key)
-            if known.changed_to is not None or not begins_with(ours, number):
-                raise IdentityChanged(name)
-            set_verified(change.db, name, known.account_key, now=change.now)
-            engine = self._engine
-            settle_if_believed(change, engine.groups, engine.policy, own=engine.keys.user)
-
-    def clear_verified(self, user: str) -> None:
-        """Take the mark back."""
-        with self._engine.changes.change() as change:
-            clear_verified(change.db, fold_name(user).removeprefix("@"))
-
-    def contacts(self) -> list[Contact]:
-        """Return everybody whose keys are known here, by name."""
-        engine = self._engine
-        db, own_key = engine.store.db, engine.keys.account_key
-        verified = verified_users(db)
-        rooms: dict[str, list[str]] = {}
-        for info in self.devices():
-            for name in info.conversations:
-                if name not in (seen := rooms.setdefault(info.user, [])):
-                    seen.append(name)
-        return [
-            Contact(
-                user=known.user,
-                verified=known.user in verified,
-                changed=known.changed_to is not None,
-                since=since,
-                safety_number=number_with(engine.device, own_key, known.user, known.account_key),
-                conversations=tuple(sorted(rooms.get(known.user, ()))),
-            )
-            for known, since in every(db)
-        ]
 
     def devices(self, name: str | None = None) -> list[DeviceInfo]:
         """Return whose devices read along, of one conversation or of all; this device is always among them.

@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from securechat.client import intents, log_ends, notes, records, staged
 from securechat.client.change import Change
-from securechat.client.contacts import changed_users
-from securechat.client.errors import IdentityChanged
+from securechat.client.contacts import changed_users, not_pinned
+from securechat.client.errors import IdentityChanged, UntrustedKeys
 from securechat.client.events import Held, Released, Standing
 from securechat.client.groups import Groups
 from securechat.client.intents import What
-from securechat.client.people import users_in
+from securechat.client.people import credential_of, users_in
 from securechat.client.policy import Policy, not_believed
 from securechat.client.reasons import REASONS
 from securechat.client.records import ConversationRecord
@@ -27,6 +27,7 @@ from securechat.client.sentences import BY_WEIGHT, HOLDS, UNOPENED
 from securechat.text import sanitise
 
 CHANGED: Final = "identity_changed"
+OTHER_KEYS: Final = "other_keys"
 NOT_VERIFIED: Final = "not_verified"
 ALTERED: Final = "log_altered"
 
@@ -94,10 +95,23 @@ def hold_for_keys(
 ) -> ConversationRecord:
     """Hold for account keys that are not the pinned ones, naming all in the conversation who have such."""
     who = set(changed) | (_present(groups, change, record) & changed_users(change.db))
-    text = sanitise(HOLDS[CHANGED].format(who=", ".join(sorted(who))))
+    return _hold_for(change, record, CHANGED, who)
+
+
+def _hold_for(
+    change: Change,
+    record: ConversationRecord,
+    code: str,
+    who: Collection[str],
+    instead_of: Collection[str] = (),
+) -> ConversationRecord:
+    """Hold for what is so of these people now; told again when they are others."""
+    text = sanitise(HOLDS[code].format(who=", ".join(sorted(who))))
+    for each in instead_of:
+        _drop(change.db, record, each)
     if text not in [each.text for each in of(change.db, record.id)]:
-        _drop(change.db, record, CHANGED)
-        _tell(change, record, CHANGED, text)
+        _drop(change.db, record, code)
+        _tell(change, record, code, text)
     return _shown(change.db, record)
 
 
@@ -173,19 +187,45 @@ def settle_on_purpose(change: Change, groups: Groups, record: ConversationRecord
 
     :raises IdentityChanged: it is for keys that changed, which are accepted by their digits and not otherwise
     """
+    if record.held_code == OTHER_KEYS:
+        raise UntrustedKeys(record.held_text)
     if record.held_code == CHANGED:
         raise IdentityChanged(", ".join(sorted(_present(groups, change, record) & changed_users(change.db))))
     return settle(change, groups, record, {record.held_code}) if record.held else record
 
 
 def settle_if_known(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
-    """End a hold for changed keys once nobody in the conversation has any: accepted, or gone."""
-    if not has(change.db, record, CHANGED):
+    """End a hold for keys once nobody in the conversation has others: accepted, or gone."""
+    if not (has(change.db, record, CHANGED) or has(change.db, record, OTHER_KEYS)):
         return record
+    return _judge_keys(change, groups, record)
+
+
+def settle_keys(change: Change, groups: Groups, user: str) -> None:
+    """A user's key was settled: judge anew the conversations they are in.
+
+    Where they are still with the one that is not theirs (a device from before a reset, or one of a liar's),
+    nothing is sent until that one is out: the acceptance was not of it.
+    """
+    for record in records.every(change.db):
+        here = record.state in (Standing.OPENING, Standing.INVITED, Standing.JOINED)
+        if here and user in _present(groups, change, record):
+            _judge_keys(change, groups, record)
+
+
+def _judge_keys(change: Change, groups: Groups, record: ConversationRecord) -> ConversationRecord:
     unsettled = _present(groups, change, record) & changed_users(change.db)
+    public = groups.public(change.db, record.id)
+    leaves = public.tree.leaves() if public is not None else ()
+    others = not_pinned(change.db, (credential_of(leaf) for _, leaf in leaves)) - unsettled
+    if others:
+        done = () if unsettled else (CHANGED,)
+        record = _hold_for(change, record, OTHER_KEYS, others, instead_of=done)
     if unsettled:
-        return hold_for_keys(change, groups, record, unsettled)
-    return _end(change, record, {CHANGED})
+        record = hold_for_keys(change, groups, record, unsettled)
+    return _end(
+        change, record, {code for code, who in ((CHANGED, unsettled), (OTHER_KEYS, others)) if not who}
+    )
 
 
 def settle_if_believed(change: Change, groups: Groups, policy: Policy, *, own: str) -> None:

@@ -21,6 +21,7 @@ from securechat.client import (
     rooms,
     staged,
     successors,
+    verification,
 )
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
@@ -216,3 +217,4 @@ class Joiner:
         changed = meet_all(change.db, others, now=int(self.clock()))
         if changed:
             hold_for_keys(change, self.groups, record, changed)
+        verification.tell_first_met(change, record)

@@ -34,6 +34,10 @@ REASONS: Final[dict[str, Reason]] = {
     "identity_changed": _hold(
         "identity_changed", "compare /fingerprint with them elsewhere, then /accept @user DIGITS"
     ),
+    "other_keys": _hold(
+        "other_keys",
+        "have them removed and invited again; a conversation of two goes on when they write to you",
+    ),
     "not_verified": _hold(
         "not_verified",
         "compare the number of /verify @user with each of them elsewhere, then /verify @user DIGITS",
@@ -134,6 +138,10 @@ REASONS: Final[dict[str, Reason]] = {
     NOT_SAID_AGAIN: Reason(
         "the server came back without it, as it says, and somebody is here now who was not when it was said",
         "say it again if everybody who is here now may read it",
+    ),
+    "first_met": Reason(
+        "their keys were met for the first time, and are the ones that are known from now on",
+        "compare the number of /verify @user with them elsewhere, if it matters who they are",
     ),
     # What happened, and was mended or not.
     "refused_commit": Reason(

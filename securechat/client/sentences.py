@@ -7,6 +7,8 @@ from typing import Final
 
 HOLDS: Final[dict[str, str]] = {
     "identity_changed": "the keys of {who} have changed; nothing is sent until you /accept them",
+    "other_keys": "{who} is in here with other keys than those that you hold for theirs; "
+    "nothing is sent here until they come in with those",
     "untrusted_keys": "the server offered keys that {who} did not sign; nothing is sent to them ({why})",
     "not_verified": "nothing is sent here until a person has compared the safety numbers of {who}",
     "suite_withheld": "the server hands out only older keys of {who} than their devices have; "
@@ -42,6 +44,7 @@ BY_WEIGHT: Final = (
     "upgrade_missed",
     "log_altered",
     "identity_changed",
+    "other_keys",
     "not_verified",
     "suite_withheld",
     "suite_forbidden",
@@ -88,6 +91,11 @@ UNREADABLE_ELSE: Final = "(cannot be decrypted: {code})"
 def unreadable(code: str) -> str:
     return UNREADABLE.get(code, UNREADABLE_ELSE.format(code=code))
 
+
+FIRST_MET: Final = (
+    "{who} is known from now on, by the keys that were met first; /verify @{who} makes sure that they "
+    "are theirs"
+)
 
 INVITATION_GONE: Final = (
     "an invitation waited too long on the server and is gone; who invited you can do so again"

@@ -1,15 +1,22 @@
 """A conversation as a value to show."""
 
-import apsw
+from collections.abc import Mapping
+from typing import Final
 
+import apsw
+from msgspec import structs
+
+from securechat.client.contacts import of_all
 from securechat.client.device import Device
-from securechat.client.events import Conversation, Member, Standing
+from securechat.client.events import Conversation, Identity, Member, Standing
 from securechat.client.groups import Groups
 from securechat.client.marks import NOTHING, Marks
 from securechat.client.people import members_of
 from securechat.client.records import ConversationRecord
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.cipher_suite import cipher_suite
+
+NOBODY: Final[Mapping[str, Identity]] = {}
 
 
 def view(
@@ -19,21 +26,25 @@ def view(
     record: ConversationRecord,
     *,
     marks: Marks = NOTHING,
-    verified: frozenset[str] = frozenset(),
+    known: Mapping[str, Identity] = NOBODY,
 ) -> Conversation:
     """Return what a list shows.
 
-    :param verified: the users whose keys were compared outside the chat
+    :param known: what each user whose key is known is to us
     """
     members: tuple[Member, ...] = ()
     suite, speaks = "", False
     public = groups.public(db, record.id)
     if public is not None:
         room = room_of(public.context)
-        members = members_of(public.tree, room)
+        members = tuple(
+            structs.replace(member, identity=known.get(member.user))
+            for member in members_of(public.tree, room)
+        )
         suite = cipher_suite(public.context.cipher_suite).name
         speaks = may_speak(room, device.user_uri) and record.state is Standing.JOINED and not record.held
     others = {record.peer} if record.peer else {member.user for member in members} - {device.user}
+    identity = of_all(others, known)
     return Conversation(
         name=record.name,
         kind=record.kind,
@@ -53,6 +64,7 @@ def view(
         last_time=marks.last_time,
         notify=marks.notify,
         draft=marks.draft,
-        verified=bool(others) and others <= verified,
+        verified=identity is Identity.VERIFIED,
         expires_after=record.expires_after,
+        identity=identity,
     )

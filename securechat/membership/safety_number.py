@@ -8,6 +8,9 @@ from securechat.mls.codec import encode_opaque
 _GROUP_BYTES: Final = 5
 _DIGITS: Final = 5
 
+MIN_DIGITS: Final = 5
+"""One group: enough to say which of two numbers is meant; comparing is the person's part."""
+
 
 def safety_number(a: tuple[str, bytes], b: tuple[str, bytes]) -> str:
     """Return 12 groups of 5 digits for two (user's URI, account key): the same for both sides.
@@ -22,6 +25,12 @@ def safety_number(a: tuple[str, bytes], b: tuple[str, bytes]) -> str:
 def epoch_code(epoch_authenticator: bytes) -> str:
     """Return 6 groups of 5 digits: equal exactly for those who are in the same epoch of a group."""
     return _digits(b"securechat/1 epoch code" + encode_opaque(epoch_authenticator), groups=6)
+
+
+def begins_with(number: str, digits: str) -> bool:
+    """Whether what a person typed is the beginning of a number, in groups or not."""
+    typed = "".join(digits.split())
+    return len(typed) >= MIN_DIGITS and "".join(number.split()).startswith(typed)
 
 
 def _digits(content: bytes, *, groups: int) -> str:

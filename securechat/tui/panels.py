@@ -1,11 +1,12 @@
 """What stands around the messages: the list of conversations, the people, the title and the status. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rich.cells import cell_len
 
-from securechat.client.events import Conversation, FileMoved, Kind, Standing
+from securechat.client.doubt import identity_word
+from securechat.client.events import Conversation, FileMoved, Identity, Kind, Standing
 from securechat.locale.catalogue import mark, say, told, tr
 from securechat.tui.draft import Draft
 from securechat.tui.paint import Line, Piece, Role, line
@@ -30,6 +31,16 @@ ROLES: Final = {
     "reader": mark("reader"),
     "banned": mark("banned"),
 }
+
+
+IDENTITY_ROLES: Final = {
+    Identity.VERIFIED: Role.GOOD,
+    Identity.KNOWN: Role.DIM,
+    Identity.CHANGED: Role.WARN,
+    None: Role.DIM,
+}
+IDENTITY_SIGNS: Final = {Identity.VERIFIED: "✓ ", Identity.KNOWN: "", Identity.CHANGED: "! "}
+"""Beside the word: no colour is needed to see it."""
 
 
 def in_order(conversations: Iterable[Conversation]) -> list[Conversation]:
@@ -66,10 +77,27 @@ def people_lines(conversation: Conversation | None, width: int) -> list[Line]:
     for member in sorted(conversation.members, key=lambda one: (_rank(rank, one.role), one.user)):
         role = tr(ROLES.get(member.role, "")) if conversation.kind is not Kind.DIRECT else ""
         name = f"@{clean(member.user)}"
+        word = tr(identity_word(member.identity))
         rest = " ".join(part for part in (role, f"x{member.devices}" if member.devices != 1 else "") if part)
-        room = width - cell_len(name) - 1
-        drawn.append(line(cut(name, width), (f" {cut(rest, room)}" if rest and room > 1 else "", Role.DIM)))
+        drawn.append(
+            line(
+                *_beside(
+                    name, ((word, IDENTITY_ROLES.get(member.identity, Role.DIM)), (rest, Role.DIM)), width
+                )
+            )
+        )
     return drawn
+
+
+def _beside(name: str, words: Sequence[tuple[str, Role]], width: int) -> Iterator[str | tuple[str, Role]]:
+    """A name and what is said of it, as far as there is room; a name is not cut for it."""
+    yield cut(name, width)
+    room = width - cell_len(name)
+    for text, role in words:
+        if text and room > 2:
+            shown = f" {cut(text, room - 1)}"
+            room -= cell_len(shown)
+            yield shown, role
 
 
 def title_line(conversation: Conversation | None, name: str, user: str) -> Line:
@@ -109,10 +137,10 @@ def status_line(
     if dnd:
         parts.append((f" | {tr('do not disturb')}", Role.DIM))
     if conversation is not None and conversation.suite:
-        if conversation.verified:
-            parts.append((f" | ✓ {tr('verified')}", Role.GOOD))
-        else:
-            parts.append((f" | {tr('not verified')}", Role.DIM))
+        if conversation.identity is not None:
+            word = tr(identity_word(conversation.identity))
+            sign = IDENTITY_SIGNS[conversation.identity]
+            parts.append((f" | {sign}{word}", IDENTITY_ROLES[conversation.identity]))
         devices = sum(member.devices for member in conversation.members)
         known = tr("{count} of {all} devices").format(count=devices, all=devices)
         parts.append((f" | {known} | {tr('epoch')} {conversation.epoch} | {conversation.suite}", Role.DIM))

@@ -120,7 +120,7 @@ def test_lists_are_in_the_language_of_who_asks() -> None:
     assert conversation_text(msgspec.structs.replace(room, unread=3)).startswith(
         "#team [angehalten] (3 neu): "
     )
-    assert members_text(room) == "#team: @alice (Mitglied, 1 Gerät), @bob (Mitglied, 1 Gerät)"
+    assert members_text(room) == "#team: @alice (Mitglied, 1 Gerät), @bob (Mitglied, 1 Gerät, bekannt)"
 
 
 def test_a_command_fails_in_the_language_of_its_environment(

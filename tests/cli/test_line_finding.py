@@ -8,7 +8,7 @@ import pytest
 
 from securechat.cli.line_finding import FINDING
 from securechat.client.commands import COMMANDS, Command, read_line
-from securechat.client.events import Contact, DeviceInfo, Fingerprint, Message, MessageState
+from securechat.client.events import Contact, DeviceInfo, Message, MessageState
 
 MESSAGE = Message(
     id="01abcdef" * 8,
@@ -31,14 +31,12 @@ class Account:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
-        self.number: str | None = NUMBER
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def verb(*given: Any, **named: Any) -> Any:
             self.asked.append((name, *given, *named.values()))
             return {
                 "bookmark": MESSAGE,
-                "fingerprint": Fingerprint("@bob", self.number, None),
                 "contacts": [
                     Contact(
                         user="bob",
@@ -90,9 +88,6 @@ async def typed(line: str, target: str = "@bob", account: Account | None = None)
         ("/bookmark 01abcd off", ("bookmark", "01abcd", False)),
         ("/notify mute", ("set_notify", "@bob", "mute")),
         ("/notify #team mentions", ("set_notify", "#team", "mentions")),
-        ("/verify", ("fingerprint", "@bob")),
-        ("/verify @bob 11111 22222", ("set_verified", "@bob", "11111 22222")),
-        ("/verify @bob off", ("clear_verified", "@bob")),
         ("/contacts", ("contacts",)),
         ("/devices", ("devices", None)),
         ("/devices #team", ("devices", "#team")),
@@ -121,7 +116,6 @@ async def test_a_command_asks_for_what_was_typed(line: str, asked: tuple[Any, ..
         "/notify #a #b mute",
         "/date",
         "/date 2026-11-22 2026-11-23",
-        "/verify bob",
     ],
 )
 async def test_a_slip_is_told_how_it_is_typed_and_nothing_is_asked(line: str) -> None:
@@ -131,7 +125,7 @@ async def test_a_slip_is_told_how_it_is_typed_and_nothing_is_asked(line: str) ->
     assert (page.lines, account.asked) == ([], [])
 
 
-@pytest.mark.parametrize("line", ["/history", "/notify mute", "/verify"])
+@pytest.mark.parametrize("line", ["/history", "/notify mute"])
 async def test_without_somebody_to_talk_to_a_name_is_needed(line: str) -> None:
     mistake, _page, account = await typed(line, target="")
 
@@ -170,17 +164,6 @@ async def test_what_is_found_stands_with_its_id_the_newest_last() -> None:
 
     assert page.lines[0].endswith("@bob: hello")
     assert page.lines[1] == "  01abcdef01ab"
-
-
-async def test_a_number_is_shown_to_be_compared_and_then_typed() -> None:
-    _, page, _ = await typed("/verify @bob")
-    assert NUMBER in page.lines[0]
-    assert "/verify @bob 11111 22222" in page.lines[1]
-
-    unknown = Account()
-    unknown.number = None
-    mistake, _, _ = await typed("/verify @bob", account=unknown)
-    assert mistake == "no keys of @bob are known here yet"
 
 
 def test_every_command_of_these_is_in_the_help() -> None:

@@ -56,7 +56,7 @@ def message(text: str, *, conversation: str = "@bob", own: bool = False) -> Mess
         (structs.replace(message("(a file)"), file=FILE), "2026-03-01 14:03 @bob (/download 1): (a file)"),
         (
             structs.replace(message("(a file)"), file=FILE, local_id=123456, verified="changed"),
-            "2026-03-01 14:03 @bob (/download 000000000000) (keys changed): (a file)",
+            "2026-03-01 14:03 @bob (/download 000000000000) (changed): (a file)",
         ),
         (
             structs.replace(message("(a file)", own=True), file=FILE),
@@ -139,7 +139,7 @@ def test_an_unreadable_message_is_never_hidden_and_says_why() -> None:
 def test_a_sender_with_other_keys_than_we_knew_is_marked() -> None:
     doubtful = structs.replace(message("trust me"), verified="changed")
 
-    assert message_text(doubtful, zone=UTC) == "2026-03-01 14:03 @bob (keys changed): trust me"
+    assert message_text(doubtful, zone=UTC) == "2026-03-01 14:03 @bob (changed): trust me"
 
 
 @pytest.mark.parametrize("verified", ["changed", "imported", "", "something of next year"])

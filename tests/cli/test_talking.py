@@ -160,7 +160,7 @@ def test_every_command_is_listed_and_every_alias_leads_to_one() -> None:
     ("said", "line"),
     [
         ({"deleted": True, "text": ""}, "2026-03-01 14:03 @bob: (withdrawn)"),
-        ({"edited": AT}, "2026-03-01 14:03 @bob (changed): hello"),
+        ({"edited": AT}, "2026-03-01 14:03 @bob (edited): hello"),
         ({"reply_to": ID, "thread": "lunch"}, "2026-03-01 14:03 @bob (to 01ababababab) (on lunch): hello"),
         ({"reactions": (Reaction("👍", ("a", "b")),)}, "2026-03-01 14:03 @bob: hello\n      | 👍 2"),
         (
@@ -195,9 +195,7 @@ def test_a_change_is_one_line_and_a_receipt_is_none() -> None:
     assert said(structs.replace(before, poll=Poll("Tea?", ())), asked) == (
         "* votes on @bob: 'hello': green 1, black 0"
     )
-    assert (
-        said(before, structs.replace(before, text="hi", edited=AT)) == "2026-03-01 14:03 @bob (changed): hi"
-    )
+    assert said(before, structs.replace(before, text="hi", edited=AT)) == "2026-03-01 14:03 @bob (edited): hi"
     gone = structs.replace(before, text="", deleted=True)
     assert said(before, gone) == "* what @bob said in @bob at 2026-03-01 14:03 is withdrawn"
     timed = structs.replace(before, expires=AT + 60)

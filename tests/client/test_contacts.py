@@ -6,7 +6,21 @@ import msgspec
 import pytest
 
 from securechat.client.change import Changes
-from securechat.client.contacts import Seen, accept_change, changed_users, contact, meet, meet_all
+from securechat.client.contacts import (
+    Seen,
+    accept_change,
+    changed_users,
+    confirm_pin,
+    contact,
+    identities,
+    meet,
+    meet_all,
+    of_all,
+    set_verified,
+    verified_since,
+)
+from securechat.client.events import Identity
+from securechat.client.verification import VerifiedMark, marks, take_marks
 from securechat.membership.identity import ClientCredential, read_identity
 from securechat.mls.credential import BasicCredential
 from tests.client.parts import NOW, a_device, a_store, changes_of
@@ -62,3 +76,62 @@ def test_the_highest_generation_is_remembered(changes: Changes) -> None:
     kept = contact(changes.db, "bob")
     assert kept is not None
     assert kept.generation == 4
+
+
+def test_d_04_somebody_is_one_of_three_things(changes: Changes) -> None:
+    """Verified for one key, and no other: a change takes it away, and accepting does not bring it back."""
+    first, second = credential_of("bob"), credential_of("bob")
+    with changes.change() as change:
+        assert identities(change.db) == {}
+        meet(change.db, first, now=NOW)
+        assert identities(change.db) == {"bob": Identity.KNOWN}
+        set_verified(change.db, "bob", first.account_key, now=NOW + 5)
+        assert (identities(change.db), verified_since(change.db)) == (
+            {"bob": Identity.VERIFIED},
+            {"bob": NOW + 5},
+        )
+        meet(change.db, second, now=NOW)
+        assert (identities(change.db), verified_since(change.db)) == ({"bob": Identity.CHANGED}, {})
+        accept_change(change.db, "bob", second.account_key)
+        assert identities(change.db) == {"bob": Identity.KNOWN}
+
+
+def test_d_04_keys_that_were_seen_and_are_not_theirs_are_forgotten(changes: Changes) -> None:
+    first, second = credential_of("bob"), credential_of("bob")
+    with changes.change() as change:
+        meet_all(change.db, [first, second], now=NOW)
+        confirm_pin(change.db, "bob")
+        assert identities(change.db) == {"bob": Identity.KNOWN}
+        assert meet(change.db, second, now=NOW) is Seen.CHANGED, "and are a change again when they come again"
+
+
+@pytest.mark.parametrize(
+    ("users", "together"),
+    [
+        ((), None),
+        (("anna",), Identity.VERIFIED),
+        (("anna", "bob"), Identity.KNOWN),
+        (("anna", "bob", "carol"), Identity.CHANGED),
+        (("anna", "nobody"), None),
+    ],
+)
+def test_several_people_are_what_the_least_of_them_is(
+    users: tuple[str, ...], together: Identity | None
+) -> None:
+    known = {"anna": Identity.VERIFIED, "bob": Identity.KNOWN, "carol": Identity.CHANGED}
+
+    assert of_all(users, known) is together
+
+
+def test_d_04_marks_are_rows_that_another_device_takes_over_for_the_keys_it_has_itself(
+    changes: Changes,
+) -> None:
+    bob = credential_of("bob")
+    mine = VerifiedMark("bob", bob.account_key, NOW)
+    with changes.change() as change:
+        assert take_marks(change.db, [mine]) == 0, "who was never met is nobody here"
+        meet(change.db, bob, now=NOW)
+        assert take_marks(change.db, [VerifiedMark("bob", bytes(32), 5), mine]) == 1
+        assert take_marks(change.db, [VerifiedMark("bob", bob.account_key, 5)]) == 0
+        assert marks(change.db) == [mine]
+        assert identities(change.db) == {"bob": Identity.VERIFIED}

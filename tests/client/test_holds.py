@@ -7,14 +7,15 @@ import pytest
 
 from securechat.client import records
 from securechat.client.anchor import Anchor
-from securechat.client.contacts import accept_change, meet
-from securechat.client.errors import IdentityChanged
+from securechat.client.contacts import accept_change, confirm_pin, meet
+from securechat.client.errors import IdentityChanged, UntrustedKeys
 from securechat.client.events import Held, Released, Standing
 from securechat.client.holds import (
     hold,
     hold_for_keys,
     of,
     settle_if_known,
+    settle_keys,
     settle_on_purpose,
     start_over,
 )
@@ -126,7 +127,13 @@ def test_the_users_whose_keys_changed_are_all_named_until_the_last_is_accepted(
     assert "carol" in alice.record.held_text
 
     with alice.changes.change() as change:
-        accept_change(change.db, "carol", b"k" * 32)
+        confirm_pin(change.db, "carol")
+        settle_if_known(change, alice.groups, alice.record)
+    assert (alice.record.held_code, "carol" in alice.record.held_text) == ("other_keys", False)
+
+    with alice.changes.change() as change:
+        key = credential_of(bob.group.public.tree.member(bob.group.own_leaf)).account_key
+        change.db.execute("UPDATE contact SET account_key = ? WHERE user = 'bob'", (key,))
         settle_if_known(change, alice.groups, alice.record)
     assert alice.record.may_send
 
@@ -167,9 +174,52 @@ def test_changed_keys_hold_until_they_are_accepted(pair: tuple[MemberOf, MemberO
     held(alice, "identity_changed")
 
     with alice.changes.change() as change:
-        assert settle_if_known(change, alice.groups, alice.record).held
+        assert settle_if_known(change, alice.groups, alice.record).held_code == "identity_changed"
         accept_change(change.db, "bob", credential_of(leaf).account_key)
-        assert not settle_if_known(change, alice.groups, alice.record).held
+        settle_keys(change, alice.groups, "bob")
+    assert alice.record.held_code == "other_keys", "what was accepted is not what is in the group"
+    with pytest.raises(UntrustedKeys, match="bob is in here"), alice.changes.change() as change:
+        settle_on_purpose(change, alice.groups, alice.record)
+
+    alice.reads(entry(2, "commit", removal(alice, bob), epoch=1))
+    assert alice.record.may_send
+
+
+def test_d_04_keys_that_were_not_theirs_are_forgotten_when_the_first_ones_are_compared(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    """A lie of the server's must not be the end of a conversation."""
+    alice, _ = pair
+    with alice.changes.change() as change:
+        change.db.execute("UPDATE contact SET changed_to = ?", (b"k" * 32,))
+        hold_for_keys(change, alice.groups, alice.record, ["bob"])
+    alice.events.clear()
+
+    with alice.changes.change() as change:
+        confirm_pin(change.db, "bob")
+        settle_keys(change, alice.groups, "bob")
+
+    assert alice.record.may_send
+    assert alice.events == [Released("#team")]
+
+
+def test_d_04_who_is_accepted_stays_held_where_somebody_else_has_come_in_by_their_name(
+    pair: tuple[MemberOf, MemberOf],
+) -> None:
+    """Each told once, the one in the place of the other."""
+    alice, _ = pair
+    with alice.changes.change() as change:
+        change.db.execute("UPDATE contact SET changed_to = ?", (b"k" * 32,))
+        hold_for_keys(change, alice.groups, alice.record, ["bob"])
+        accept_change(change.db, "bob", b"k" * 32)
+        settle_keys(change, alice.groups, "bob")
+        settle_keys(change, alice.groups, "bob")
+
+    assert [each.code for each in of(alice.store.db, alice.record.id)] == ["other_keys"]
+    assert [each.code for each in alice.events if isinstance(each, Held)] == [
+        "identity_changed",
+        "other_keys",
+    ]
 
 
 def test_a_copied_profile_gives_up_every_secret(pair: tuple[MemberOf, MemberOf]) -> None:

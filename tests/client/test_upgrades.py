@@ -38,7 +38,7 @@ KEPT = {
     "profile": "SELECT user, device_key, account_key_sealed, registered FROM profile",
     "conversation": "SELECT name, state, cursor, epoch FROM conversation",
     "message": "SELECT state, text, content FROM message ORDER BY id",
-    "contact": "SELECT * FROM contact",
+    "contact": "SELECT user, account_key, generation, first_seen, changed_to FROM contact",
     "chain": "SELECT conversation, count, value FROM chain",
     "left_incarnation": "SELECT * FROM left_incarnation",
     "kept_commit": "SELECT * FROM kept_commit",

@@ -3,7 +3,12 @@
 import io
 from collections.abc import Sequence
 
+import pytest
+
 from tests.pictures.made import Image
+
+pytest.importorskip("segno", reason="nothing makes QR codes here: pip install 'securechat[qr]'")
+pytest.importorskip("zxingcpp", reason="nothing reads QR codes here: pip install 'securechat[qr]'")
 
 DARK, LIGHT = 20, 235
 _HALVES = {" ": (DARK, DARK), "▀": (LIGHT, DARK), "▄": (DARK, LIGHT), "█": (LIGHT, LIGHT)}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from securechat.client.client import Client
-from securechat.client.errors import Forbidden, IdentityChanged, UnknownConversation, UnknownUser
+from securechat.client.errors import Forbidden, NotTheSame, UnknownConversation, UnknownUser
+from securechat.client.events import Identity
 from securechat.client.exported import FORMAT, Header, NotImported, Said, line_of, read_said
 from securechat.client.exporting import FORMATS
 from tests.scenarios.world import World
@@ -63,9 +64,9 @@ async def test_d_04_a_compared_number_marks_the_one_key_it_was_of(world: World) 
 
     with pytest.raises(UnknownUser):
         alice.client.set_verified("@carol", number)
-    with pytest.raises(IdentityChanged):
+    with pytest.raises(NotTheSame, match="not the safety number"):
         alice.client.set_verified("@bob", "00000")
-    with pytest.raises(IdentityChanged):
+    with pytest.raises(NotTheSame):
         alice.client.set_verified("@bob", number[:4])
     assert not alice.client.conversation("@bob").verified
     alice.client.set_verified("@bob", number[:11])
@@ -74,9 +75,9 @@ async def test_d_04_a_compared_number_marks_the_one_key_it_was_of(world: World) 
 
     with alice.client._engine.changes.change() as change:
         change.db.execute("UPDATE contact SET changed_to = ?", (b"k" * 32,))
-    assert not alice.client.conversation("@bob").verified
-    with pytest.raises(IdentityChanged):
-        alice.client.set_verified("@bob", number)
+    assert alice.client.conversation("@bob").identity is Identity.CHANGED
+    alice.client.set_verified("@bob", number)
+    assert alice.client.conversation("@bob").verified, "who compared the first one anew knows which is theirs"
 
 
 async def test_who_reads_along_and_who_is_known(world: World) -> None:

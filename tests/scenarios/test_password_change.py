@@ -65,6 +65,7 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         counted(password_change, name)
     counted(password_rows, "put")
     counted(password_rows, "drop")
+
     async def request(link: Any, body: Any) -> Any:
         nonlocal left
         if isinstance(body, ChangeAccount):

@@ -15,6 +15,7 @@ from securechat.client.errors import UnknownConversation, WrongPassword
 from securechat.client.events import (
     Conversation,
     Event,
+    Identity,
     Kind,
     Member,
     Message,
@@ -53,7 +54,12 @@ def message(local_id: int, text: str, *, sender: str = "bob", **more: Any) -> Me
 
 
 def conversation(name: str, *people: str, **more: Any) -> Conversation:
-    members = tuple(Member(user, "member", 1) for user in people or ("alice", name[1:]))
+    identity = Identity.VERIFIED if more.get("verified") else Identity.KNOWN
+    identity = Identity.CHANGED if more.get("held_code") == "identity_changed" else identity
+    members = tuple(
+        Member(user, "member", 1, None if user == "alice" else identity)
+        for user in people or ("alice", name[1:])
+    )
     values: dict[str, Any] = {
         "name": name,
         "kind": Kind.DIRECT if name.startswith("@") else Kind.ROOM,
@@ -65,6 +71,7 @@ def conversation(name: str, *people: str, **more: Any) -> Conversation:
         "topic": "",
         "invited_by": "",
         "may_speak": True,
+        "identity": identity,
     }
     return Conversation(**(values | more))
 

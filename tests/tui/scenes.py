@@ -8,6 +8,7 @@ from msgspec import structs
 
 from securechat.client.events import (
     FileInfo,
+    Identity,
     Invited,
     Kind,
     Member,
@@ -50,9 +51,9 @@ def garden() -> FakeClient:
     client = FakeClient()
     people = (
         Member("alice", "member", 2),
-        Member("bob", "owner", 1),
-        Member("carol", "admin", 3),
-        Member("dan", "member", 1),
+        Member("bob", "owner", 1, Identity.VERIFIED),
+        Member("carol", "admin", 3, Identity.KNOWN),
+        Member("dan", "member", 1, Identity.KNOWN),
     )
     client.rooms["#garden"] = structs.replace(
         conversation(

@@ -1,0 +1,92 @@
+"""What a person sees and gives to verify somebody: the number in rows, the code, a picture of one."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from securechat.cli.qr import can_draw, needs_extra, qr_lines
+from securechat.client.doubt import identity_word
+from securechat.client.errors import ExitCode
+from securechat.client.events import Contact, Identity
+from securechat.client.face import Face
+from securechat.errors import SecureChatError
+from securechat.locale.catalogue import say, tr
+from securechat.membership.verification_code import LABEL, NoCode
+from securechat.pictures.code_reading import codes_in
+
+GROUPS_IN_A_ROW: Final = 4
+"""Of twelve: short enough to be read aloud in a breath, and for a narrow terminal."""
+
+_INDENT: Final = "    "
+
+
+def number_rows(number: str) -> list[str]:
+    """A safety number in rows of a few groups."""
+    groups = number.split()
+    return [
+        _INDENT + " ".join(groups[at : at + GROUPS_IN_A_ROW]) for at in range(0, len(groups), GROUPS_IN_A_ROW)
+    ]
+
+
+def head(contact: Contact) -> str:
+    """``@bob: verified since 2026-11-22``: the word for a person, and since when it is so."""
+    word = tr(identity_word(contact.identity))
+    if contact.identity is Identity.CHANGED:
+        return f"@{contact.user}: {word}"
+    since = contact.verified_since if contact.identity is Identity.VERIFIED else contact.since
+    return say("@{user}: {word} since {day}", user=contact.user, word=word, day=_day(since))
+
+
+def number_lines(contact: Contact) -> list[str]:
+    """The number to compare, on top of it whose it is; of keys that changed the new one, then the old."""
+    if not contact.changed_number:
+        return [head(contact), *number_rows(contact.safety_number)]
+    return [
+        head(contact),
+        *number_rows(contact.changed_number),
+        tr("with the keys from before it was:"),
+        *number_rows(contact.safety_number),
+    ]
+
+
+def code_lines(contact: Contact, *, colours: bool = False) -> list[str]:
+    """The code for the other one to scan; a sentence where nothing here can draw it."""
+    return qr_lines(contact.code, colours=colours) if can_draw() else [f"* {needs_extra()}"]
+
+
+async def compare_picture(face: Face, user: str, path: str | Path) -> None:
+    """Compare the code that is in a picture; raises what `compare_code` raises, and `NotDrawable`."""
+    await compare_first(face, user, await asyncio.to_thread(_codes_in, path))
+
+
+def _codes_in(path: str | Path) -> list[str]:
+    return codes_in(Path(path).expanduser())
+
+
+async def compare_first(face: Face, user: str, texts: Iterable[str]) -> None:
+    """Compare codes of which one is to be the right one: of who shows it there may be ours in view too.
+
+    A code of other keys is the answer, whatever else is in view.
+    """
+    same = False
+    refused: SecureChatError = NoCode("that is no code to verify somebody by")
+    for text in [each for each in texts if "".join(each.split()).upper().startswith(LABEL)]:
+        try:
+            await face.compare_code(user, text)
+        except SecureChatError as no:
+            if getattr(no, "exit_code", 0) == ExitCode.UNTRUSTED:
+                raise
+            refused = no
+        else:
+            same = True
+    if not same:
+        raise refused
+
+
+def _day(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC).astimezone().strftime("%Y-%m-%d")
+    except (OverflowError, OSError, ValueError):
+        return "????-??-??"

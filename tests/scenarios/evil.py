@@ -2,17 +2,18 @@
 
 import time
 
+import apsw
 import msgspec
 import pytest
 
-from securechat.membership.identity import ClientCredential, make_client_credential
+from securechat.membership.identity import ClientCredential, make_client_credential, read_client_credential
 from securechat.membership.room import PRODUCT_SUITES, capabilities
 from securechat.membership.signing import new_key, public_of
 from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.codec import decode, encode
 from securechat.mls.credential import BasicCredential
 from securechat.mls.key_package import Identity, make_key_package
-from securechat.mls.nodes import Lifetime
+from securechat.mls.nodes import LeafNode, Lifetime
 from securechat.protocol.messages import ClaimedKeyPackage, ClaimedKeyPackages, Entry
 from securechat.protocol.server_connection import Requested
 from securechat.server import delivery, directory, ordering
@@ -68,6 +69,13 @@ def forged_key_package(
         lifetime=Lifetime(now - 60, now + 30 * 86_400),
     )
     return encode(bundle.key_package)
+
+
+def known_by_name(db: apsw.Connection, leaf: LeafNode) -> int | None:
+    """What a server that looks away from keys still needs to deliver to somebody."""
+    name = read_client_credential(leaf).client_id
+    found = db.execute("SELECT id FROM client WHERE name = ?", (name,)).fetchone()
+    return None if found is None else found[0]
 
 
 class LyingDirectory:

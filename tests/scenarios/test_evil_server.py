@@ -2,7 +2,6 @@
 
 import asyncio
 
-import apsw
 import pytest
 
 from securechat.client import handshakes, planner
@@ -10,13 +9,11 @@ from securechat.client.answers import Answers
 from securechat.client.change import Change
 from securechat.client.errors import IdentityChanged, UntrustedKeys
 from securechat.client.events import Held, Invited, Notice
-from securechat.membership.identity import read_client_credential
 from securechat.mls.codec import decode
 from securechat.mls.key_package import KeyPackage
-from securechat.mls.nodes import LeafNode
 from securechat.protocol.messages import ClaimedKeyPackage, ClaimKeyPackages
 from securechat.server import judging, logbook, ordering
-from tests.scenarios.evil import LyingDirectory, forged_key_package
+from tests.scenarios.evil import LyingDirectory, forged_key_package, known_by_name
 from tests.scenarios.world import PATIENCE, Person, World
 
 
@@ -88,13 +85,6 @@ async def test_a_contacts_new_account_key_holds_sending_until_it_is_accepted(
     await alice.client.accept_identity("@bob", str(codes.changed_number))
     after = alice.client.fingerprint("@bob")
     assert (after.safety_number, after.changed_number) == (codes.changed_number, None)
-
-
-def known_by_name(db: apsw.Connection, leaf: LeafNode) -> int | None:
-    """What a server that looks away from keys still needs to deliver to somebody."""
-    name = read_client_credential(leaf).client_id
-    found = db.execute("SELECT id FROM client WHERE name = ?", (name,)).fetchone()
-    return None if found is None else found[0]
 
 
 def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

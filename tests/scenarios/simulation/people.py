@@ -193,13 +193,22 @@ async def _register_all(loop: VirtualLoop, shop: Shop, home: Home) -> tuple[byte
 
 
 async def dial(
-    face: Face, source: random.Random, factory: Callable[[], asyncio.Protocol], port: int
+    face: Face,
+    source: random.Random,
+    factory: Callable[[], asyncio.Protocol],
+    port: int,
+    sit_in: Callable[[Line], None] | None = None,
 ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-    """Connect somebody to a face."""
+    """Connect somebody to a face.
+
+    :param sit_in: puts somebody between the two
+    """
     await asyncio.sleep(source.uniform(0.001, 0.05))
     if face.is_gone:
         raise ConnectionRefusedError
     line = Line(source, face.shop.der)
+    if sit_in is not None:
+        sit_in(line)
     protocol = factory()
     line.client.begin(protocol)
     face.accept(port, line)

@@ -7,7 +7,7 @@ either end may vanish with what is under way, and the client sees the server's c
 import asyncio
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from securechat.protocol.limits import ALPN
 from securechat.server.tls import Stream
@@ -31,10 +31,19 @@ class _Tls:
         return self._certificate
 
 
+class Between(Protocol):
+    """Somebody who sits in a line and hands on what they like."""
+
+    def to_server(self, piece: bytes) -> bytes: ...
+
+    def to_client(self, piece: bytes) -> bytes: ...
+
+
 class Line:
     """Two ends. ``cut`` takes both away with all that is under way."""
 
     def __init__(self, source: random.Random, certificate: bytes) -> None:
+        self.between: Between | None = None
         self._source = source
         self._loop = asyncio.get_running_loop()
         self._due = [0.0, 0.0]
@@ -47,6 +56,10 @@ class Line:
         delay = self._source.uniform(FASTEST, SLOWEST)
         self._due[direction] = max(self._due[direction], self._loop.time() + delay)
         self._loop.call_at(self._due[direction], self._arrive, arrive)
+
+    def say(self, piece: bytes) -> None:
+        """Have the client hear what no session of a server says."""
+        self.carry(1, lambda: self.client.received(piece))
 
     def cut(self) -> None:
         if not self.is_cut:
@@ -74,7 +87,8 @@ class ClientEnd(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         if not self._closing and not self._line.is_cut:
-            piece = bytes(data)
+            between = self._line.between
+            piece = bytes(data) if between is None else between.to_server(bytes(data))
             self._line.carry(0, lambda: self._line.server.received(piece))
 
     def is_closing(self) -> bool:
@@ -126,7 +140,8 @@ class ServerEnd:
 
     def write(self, data: bytes) -> None:
         if self._stream is not None:
-            piece = bytes(data)
+            between = self._line.between
+            piece = bytes(data) if between is None else between.to_client(bytes(data))
             self._line.carry(1, lambda: self._line.client.received(piece))
 
     def pause(self) -> None:

@@ -5,7 +5,7 @@ read; the same seed writes the same trace again.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,7 @@ from tests.scenarios.simulation.face import Face
 from tests.scenarios.simulation.oracle import Oracle
 from tests.scenarios.simulation.people import NAMES, Cast, Person, dial
 from tests.scenarios.simulation.virtual import VirtualLoop
+from tests.scenarios.simulation.wire import Line
 
 ROOM: Final = "#team"
 
@@ -48,6 +49,8 @@ class World:
     people: dict[str, Person] = field(default_factory=dict)
     sides: dict[str, Face] = field(default_factory=dict)
     """Who sees another face than the main one."""
+    between: dict[str, Callable[[Line], None]] = field(default_factory=dict)
+    """Who has somebody sitting in their line."""
     codes: dict[bytes, str] = field(default_factory=dict)
     """Epoch authenticators that were compared, in the order they were met."""
     counter: int = 0
@@ -159,7 +162,7 @@ class World:
 
     async def _dial(self, factory: Any, port: int) -> Any:
         name = NAMES[port - 7001]
-        return await dial(self.face_of(name), self.wire, factory, port)
+        return await dial(self.face_of(name), self.wire, factory, port, self.between.get(name))
 
     async def _done(self, what: Coroutine[Any, Any, object]) -> None:
         with suppress(ClientError):

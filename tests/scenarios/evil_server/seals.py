@@ -1,0 +1,124 @@
+"""Looks at every key that a client seals something to, and knows whose keys there really are.
+
+It asks no check of the client. Who made which account key and which device is written down when
+their owner makes it; at each ciphertext, and at each commit that lets somebody in, the whole tree
+of its group is held against that.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from securechat.client import staged
+from securechat.client.change import Change
+from securechat.client.outbox import Outbox, Purpose
+from securechat.membership.identity import certificate_holds, read_client_credential
+from securechat.mls.cipher_suite import cipher_suite
+from securechat.mls.framing import PrivateMessage, decode_message
+from securechat.mls.nodes import LeafIndex, LeafNode, leaf_signature_holds
+from securechat.mls.public_group import PublicGroup
+from tests.scenarios.simulation.people import Person
+from tests.scenarios.simulation.world import World
+
+OPENS: frozenset[Purpose] = frozenset({Purpose.CREATE, Purpose.COMMIT, Purpose.RECOMMIT, Purpose.SUCCEED})
+"""Requests whose commit seals the secrets of the next epoch to all its leaves."""
+
+
+@dataclass
+class Owners:
+    """What people made themselves: their account keys, and the keys of their devices."""
+
+    accounts: dict[str, set[bytes]] = field(default_factory=dict)
+    devices: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+    def made(self, person: Person) -> None:
+        """Somebody has an account and a device."""
+        keys = person.keys
+        self.accounts.setdefault(keys.user, set()).add(keys.account_key)
+        key = keys.device_key.public_key().public_bytes_raw()
+        self.devices.setdefault(keys.user, {})[keys.client] = key
+
+    def problem(self, leaf: LeafNode) -> str | None:
+        """Return why nobody approved of a leaf, or None."""
+        credential = read_client_credential(leaf)
+        user = credential.user_name
+        if credential.account_key not in self.accounts.get(user, set()):
+            return f"of {user} with an account key that {user} never made"
+        if self.devices[user].get(credential.client_id) != leaf.signature_key:
+            return f"that is none of {user}'s"
+        if not certificate_holds(credential, leaf.signature_key):
+            return f"of {user} that {user}'s account key did not sign"
+        return None
+
+
+@dataclass
+class Seals:
+    """One run's."""
+
+    world: World
+    owners: Owners = field(default_factory=Owners)
+    messages: int = 0
+    commits: int = 0
+
+    def look(self, name: str, public: PublicGroup, what: str) -> None:
+        """Hold a group that somebody seals something to against what there really is."""
+        if name in self.world.oracle.evil:
+            return
+        suite = cipher_suite(public.context.cipher_suite)
+        for index, leaf in public.tree.leaves():
+            problem = self.owners.problem(leaf) or _unsigned(public, suite, index, leaf)
+            if problem is not None:
+                self.world.oracle.complain(f"{name} sealed {what} to a device {problem}")
+
+    def message(self, name: str, public: PublicGroup | None, sealed: bytes) -> None:
+        self.messages += 1
+        message = decode_message(sealed)
+        assert isinstance(message, PrivateMessage)
+        if public is None or (message.group_id, message.epoch) != (
+            public.context.group_id,
+            public.context.epoch,
+        ):
+            self.world.oracle.complain(f"{name} sealed a message for another epoch than the one it is in")
+            return
+        self.look(name, public, "a message")
+
+
+@contextmanager
+def guarding(seals: Seals) -> Iterator[None]:
+    """Look at all that clients seal, until the block ends."""
+    put = Outbox.put
+
+    def seal(outbox: Outbox, change: Change, purpose: Purpose, body: Any, **more: Any) -> int:
+        name = outbox._session._credentials.user
+        person = seals.world.people.get(name)
+        if person is not None and person.engine is not None:
+            groups, conversation = person.engine.groups, more.get("conversation", 0)
+            if purpose is Purpose.SEND:
+                group = groups.group(change.db, conversation)
+                seals.message(name, None if group is None else group.public, body.message)
+            elif purpose in OPENS:
+                _look_at_commit(seals, name, change, person, conversation)
+        return put(outbox, change, purpose, body, **more)
+
+    with mock.patch.object(Outbox, "put", seal):
+        yield
+
+
+def _look_at_commit(seals: Seals, name: str, change: Change, person: Person, conversation: int) -> None:
+    assert person.engine is not None
+    own = staged.get(change.db, conversation)
+    if own is None:
+        return  # a room that is made: its creator alone
+    group = None if own.external else person.engine.groups.group(change.db, conversation)
+    if own.external or group is not None:
+        seals.commits += 1
+        seals.look(name, own.load(group).state.public, "a group's secrets")
+
+
+def _unsigned(public: PublicGroup, suite: Any, index: LeafIndex, leaf: LeafNode) -> str | None:
+    """Return what is wrong with the leaf that holds the key, if its device did not sign it."""
+    group = public.context.group_id
+    holds = leaf_signature_holds(leaf, suite, group_id=group, leaf_index=index)
+    return None if holds else "whose keys it did not sign"

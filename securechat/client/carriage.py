@@ -40,15 +40,28 @@ async def tree_of(session: Session, group: bytes, epoch: int) -> bytes | None:
 
 
 async def complete(session: Session, entries: Sequence[Entry | Gap]) -> list[Entry | Gap]:
-    """Return log entries with their bodies in them."""
-    whole: list[Entry | Gap] = []
+    """Return log entries with their bodies in them, up to one whose body the server does not give."""
+    had: list[Entry | Gap] = []
     for entry in entries:
         if isinstance(entry, Entry) and entry.blob:
-            body = await collect(session, Carried(blob=entry.blob, size=entry.size))
-            whole.append(msgspec.structs.replace(entry, body=body))
+            body = await _body(session, entry)
+            if body is None:
+                break
+            had.append(msgspec.structs.replace(entry, body=body))
         else:
-            whole.append(entry)
-    return whole
+            had.append(entry)
+    return had
+
+
+async def _body(session: Session, entry: Entry) -> bytes | None:
+    try:
+        return await collect(session, Carried(blob=entry.blob, size=entry.size))
+    except RefusedByServer as refused:
+        if refused.code in NOT_NOW:
+            raise
+    except Unreachable:
+        pass  # not what was named: as good as nothing
+    return None
 
 
 async def _chunks(session: Session, ask: Callable[[int], GetBlob | GetTree]) -> bytes:

@@ -8,7 +8,17 @@ from typing import Final
 
 from msgspec import structs
 
-from securechat.client import contacts, follow_ups, history, log_chain, log_ends, receipts, timeline, timers
+from securechat.client import (
+    contacts,
+    follow_ups,
+    history,
+    log_chain,
+    log_ends,
+    receipts,
+    timeline,
+    timers,
+    times,
+)
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.doubt import CHANGED, KNOWN
@@ -135,6 +145,7 @@ def receive(
             return None
         log_ends.keep_to_ourselves(change.db, record)
         return Doubt(who, ((log_ends.present(record), b""),))
+    times.compare(change, record, entry)
     _keep(change, device, record, group, entry, opened)
     claims = log_ends.differing(change.db, record, opened.authenticated_data)
     if not log_chain.agrees(change.db, record.id, opened.authenticated_data):

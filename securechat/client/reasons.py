@@ -166,6 +166,15 @@ REASONS: Final[dict[str, Reason]] = {
         "an invitation was not taken: it is made for keys that are not here, or breaks a rule",
         "ask who invited you to do so again",
     ),
+    "log_withheld": Reason(
+        "the server had announced more of the conversation than it gave",
+        "nothing, it is asked again by itself; if it lasts, tell the server's operator",
+    ),
+    "wrong_time": Reason(
+        "the server gave a message a time that cannot be: of the future, or of long before the one ahead "
+        "of it",
+        "believe no time there; set this machine's date if that is wrong, else tell the server's operator",
+    ),
     "inbox_altered": Reason(
         "the server had said that more invitations came than there are now; what is there is looked at again",
         "nothing, unless it comes again: then tell the server's operator",

@@ -110,6 +110,14 @@ REJOIN_WAITS: Final = (
     "member makes one (each does within a week, also by itself)"
 )
 
+LOG_WITHHELD: Final = (
+    "the server says that there is more in {name} than it gives: nothing is read or sent there until it does"
+)
+
+WRONG_TIME: Final = (
+    "the times of messages in {name} cannot be right: the server's clock or this machine's is wrong, "
+    "or the server lies about them"
+)
 
 CLOSED: Final = (
     "{who} moves {name} to {suite}; what is written meanwhile goes out there "

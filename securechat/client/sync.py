@@ -30,10 +30,11 @@ from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.recovery import matches
 from securechat.client.reentry import Reentry
-from securechat.client.sentences import REJOIN_WAITS, STOPPED
+from securechat.client.sentences import LOG_WITHHELD, REJOIN_WAITS, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.client.unread import note_unread
+from securechat.client.withheld import Withheld
 from securechat.client.work import Work
 from securechat.protocol.messages import (
     CountKeyPackages,
@@ -88,6 +89,7 @@ class Syncer:
     _woken: set[int] = field(default_factory=set)
     _busy: set[int] = field(default_factory=set)
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    _withheld: Withheld = field(default_factory=Withheld)
     _inbox: Inbox = field(init=False)
     _online: bool = False
     _caught_up: bool = False
@@ -258,11 +260,22 @@ class Syncer:
             head = self.heads.get(conversation, UNKNOWN)
             entries = await self._next_entries(record, head)
             if entries is None:
+                self._withheld.goes_on(conversation)
                 return True
             with self.changes.change() as change:
                 after = self.reader.read(change, records.by_id(change.db, conversation), entries)
             if after.cursor == record.cursor:
-                return False  # the server gave nothing that follows: not our turn to insist
+                if after.held_code not in STOPPED:
+                    self._note_withheld(after)
+                return False  # the server gave nothing that follows
+            self._withheld.goes_on(conversation)
+
+    def _note_withheld(self, record: ConversationRecord) -> None:
+        """Ask again later; say it once, if it lasts."""
+        if self._withheld.lasts(record.id):
+            with self.changes.change() as change:
+                notes.tell(change, record, "log_withheld", LOG_WITHHELD.format(name=record.name))
+        self._wake_later(record.id, RETRY_WITHIN)
 
     async def _next_entries(self, record: ConversationRecord, head: int) -> list[Entry | Gap] | None:
         """Return entries that follow the cursor, from what was pushed or else fetched; None at the head."""
@@ -288,7 +301,7 @@ class Syncer:
             return None
         self.heads[record.id] = max(self.heads.get(record.id, 0), answer.head)
         if not answer.entries:
-            return None
+            return [] if answer.head > record.cursor else None
         if any(_last_place(each) > answer.head for each in answer.entries):
             with self.changes.change() as change:
                 hold(change, record, "invalid_entry", why="it is beyond the end of its log")

@@ -86,3 +86,12 @@ async def test_a_server_that_has_no_time_has_not_said_no(code: str) -> None:
 
     with pytest.raises(RefusedByServer):
         await tree_of(cast(Session, Busy()), b"g" * 32, 3)
+
+
+async def test_an_entry_whose_body_is_not_given_ends_what_can_be_read() -> None:
+    """So that it blocks no other conversation, and is asked for again."""
+    session, _ = answering(Chunk(200, 0, bytes(200)))
+    given = Entry(1, "message", 1, "x" * 26, NOW, body=b"here")
+    carried = Entry(2, "commit", 1, "x" * 26, NOW, blob=NAME, size=200)
+
+    assert await complete(session, [given, carried]) == [given]

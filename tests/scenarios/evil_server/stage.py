@@ -10,7 +10,7 @@ import inspect
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from securechat.client.client import Client
 from securechat.client.engine import Engine
@@ -248,6 +248,10 @@ def _cast_after(prelude: Prelude, names: tuple[str, ...]) -> Cast:
 async def _played(loop: VirtualLoop, made: Cast, story: Prelude, names: tuple[str, ...], seed: str) -> Stage:
     world = World(loop, made, random.Random(f"{seed} acts"), random.Random(f"{seed} wire"))
     stage = Stage(world, Seals(world))
+    # What fails in a callback, a lie of ours or the code that hears it, must not pass by unseen.
+    loop.set_exception_handler(
+        lambda _, context: world.oracle.complain(f"{context['message']}: {context.get('exception')!r}")
+    )
     with watching(world.oracle), guarding(stage.seals):
         try:
             stage.begin(names)

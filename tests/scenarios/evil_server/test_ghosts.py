@@ -22,7 +22,6 @@ from tests.scenarios.evil_server.ghosts import (
 from tests.scenarios.evil_server.liar import Retort
 from tests.scenarios.evil_server.stage import Stage, on_stage
 
-
 How = Callable[[Stage, Ghost], Retort]
 
 TOLD: Final = [

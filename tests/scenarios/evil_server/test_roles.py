@@ -11,7 +11,6 @@ import pytest
 
 from securechat.client.rooms import new_room_uri
 from securechat.membership.room import (
-    ROOM_EXTENSION,
     DefaultRole,
     Join,
     Kind,

@@ -1,0 +1,30 @@
+"""A log that does not go on although the server says that there is more of it.
+
+An honest server gives what follows, or says that it has expired. An answer that was on its way when
+more came is no lie; one that stays so is, and the user is told.
+"""
+
+import asyncio
+from math import inf
+from typing import Final
+
+PATIENCE: Final = 20.0
+"""Seconds that a server may announce what it does not give."""
+
+
+class Withheld:
+    """Since when the log of a conversation does not go on, by the loop's clock."""
+
+    def __init__(self) -> None:
+        self._since: dict[int, float] = {}
+
+    def goes_on(self, conversation: int) -> None:
+        self._since.pop(conversation, None)
+
+    def lasts(self, conversation: int) -> bool:
+        """Whether it has lasted so long that it is to be said; once, until it goes on."""
+        now = asyncio.get_running_loop().time()
+        if now - self._since.setdefault(conversation, now) < PATIENCE:
+            return False
+        self._since[conversation] = inf
+        return True

@@ -37,6 +37,7 @@ from securechat.protocol.limits import ALPN, PROTOCOL_VERSION
 from securechat.protocol.messages import (
     ACCOUNTS,
     GOODBYES,
+    REFUSALS,
     Acknowledged,
     Answer,
     ClientHello,
@@ -321,7 +322,9 @@ def _is_numeric(host: str) -> bool:
 
 def _refused(event: RefusedEvent) -> ClientError:
     no = event.refusal
-    return refusal(no.code, no.text, head=no.head, detail=no.detail, retry_after=no.retry_after)
+    own = REFUSALS.get(no.code) == no.text
+    text = no.text if own or not no.text else quoted(no.text)
+    return refusal(no.code, text, head=no.head, detail=no.detail, retry_after=no.retry_after)
 
 
 def _farewell(address: ServerAddress, closed: Closed) -> ClientError:
@@ -333,8 +336,16 @@ def _farewell(address: ServerAddress, closed: Closed) -> ClientError:
         "revoked",
     ):  # final: the next login would be refused, and could not say why
         return refusal("forbidden", GOODBYES[closed.code])
-    said = sanitise(closed.text) or sanitise(closed.code)
+    said = sanitise(quoted(closed.text) if closed.theirs and closed.text else closed.text)
+    if not said:
+        said = closed.code if closed.code in GOODBYES else "of no reason that is known here"
     return Disconnected(f"the connection to {address} ended: {said}")
+
+
+def quoted(words: str) -> str:
+    """Return the server's own words as such: nobody is to take them for ours (S, P8)."""
+    inside = words.replace('"', "'")
+    return f'the server says: "{inside}"'
 
 
 def _before_hello(address: ServerAddress, reason: ClientError) -> ClientError:

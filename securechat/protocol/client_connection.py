@@ -260,7 +260,7 @@ class ClientConnection(Connection[ServerFrame, Event]):
                 return Greeted(frame)
             case Goodbye():
                 self._end()
-                return Closed(frame.code, frame.text)
+                return Closed(frame.code, frame.text, theirs=True)
             case _:
                 assert_never(frame)
 

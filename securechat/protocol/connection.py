@@ -31,10 +31,14 @@ class State(IntEnum):
 
 
 class Closed(Struct, frozen=True, gc=False):
-    """The last event. ``code`` is the word of the Goodbye that was sent or came, or ``lost``."""
+    """The last event. ``code`` is the word of the Goodbye that was sent or came, or ``lost``.
+
+    ``theirs``: code and text are the other side's own words.
+    """
 
     code: str
     text: str = ""
+    theirs: bool = False
 
 
 class Connection(ABC, Generic[F, E]):

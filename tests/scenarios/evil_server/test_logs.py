@@ -6,20 +6,10 @@ from typing import Final
 import pytest
 
 from securechat.client.events import MessageReceived
-from securechat.client.intents import What
 from tests.scenarios.evil_server import lies
+from tests.scenarios.evil_server.company import TRIO, a_room, talk
 from tests.scenarios.evil_server.lies import LATER, VICTIM, Lie, in_the_log, of_messages, withholding
 from tests.scenarios.evil_server.stage import Stage, on_stage
-
-TRIO: Final = ("alice", VICTIM, "carol")
-
-
-async def a_room(stage: Stage) -> None:
-    await stage.room(*TRIO)
-    await stage.says("alice", "good morning")
-    for name in (VICTIM, "carol"):
-        await stage.hears(name, "good morning")
-
 
 NAMED: Final[dict[str, tuple[Lie, str]]] = {
     "a message is kept back": (withholding("message"), "log_withheld"),
@@ -82,15 +72,3 @@ async def test_m_10_a_commit_that_is_said_to_have_been_brought_back_is_a_commit(
     assert stage.record(VICTIM).epoch == stage.record("alice").epoch
     stage.say(VICTIM, "bob was here")
     await stage.hears("carol", "bob was here")
-
-
-async def talk(stage: Stage) -> None:
-    """Each of the others says something; then the group changes, and alice goes on."""
-    await stage.says("alice", "alice was here")
-    await stage.go(2)
-    await stage.says("carol", "carol was here")
-    await stage.go(2)
-    stage.world.want("alice", What.UPDATE)
-    await stage.go(2)
-    stage.say("alice", "alice goes on")
-    await stage.go(2)

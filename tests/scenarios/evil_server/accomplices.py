@@ -1,16 +1,17 @@
 """A server that lets everything pass, and members that use it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from securechat.client import planner, work
+from securechat.client import planner, talk, work
 from securechat.client.events import Standing
 from securechat.client.intents import Intent, What
 from securechat.client.people import user_of
 from securechat.client.planner import Planner
 from securechat.client.records import ConversationRecord
+from securechat.client.talk import Talk
 from securechat.membership.room import Room
 from securechat.membership.verdict import Refusal
 from securechat.mls.commit_facts import CommitFacts
@@ -44,7 +45,7 @@ def a_server_that_looks_away() -> Iterator[None]:
 @contextmanager
 def ruthless(*names: str) -> Iterator[None]:
     """Have the clients of these people hold themselves to nothing."""
-    honest_judge, honest_speak = planner.judge, work.may_speak
+    honest_judge, honest_speak, honest_own = planner.judge, work.may_speak, Talk._own
 
     def judge(facts: CommitFacts, **more: Any) -> Refusal | None:
         return None if user_of(facts.committer_leaf) in names else honest_judge(facts, **more)
@@ -52,9 +53,16 @@ def ruthless(*names: str) -> Iterator[None]:
     def may_speak(room: Room, user: str) -> bool:
         return user.rpartition("/")[2] in names or honest_speak(room, user)
 
-    with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(planner, "judge", judge))
-        stack.enter_context(mock.patch.object(work, "may_speak", may_speak))
+    def own(speaker: Talk, *named: Any) -> Any:
+        user = speaker._engine.device.user
+        return speaker._found(*named) if user in names else honest_own(speaker, *named)
+
+    with (
+        mock.patch.object(planner, "judge", judge),
+        mock.patch.object(work, "may_speak", may_speak),
+        mock.patch.object(talk, "may_speak", may_speak),
+        mock.patch.object(Talk, "_own", own),
+    ):
         yield
 
 

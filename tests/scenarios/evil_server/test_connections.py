@@ -9,8 +9,11 @@ from securechat.client.events import Connected, MessageReceived
 from securechat.protocol.messages import (
     Appended,
     CommitGroup,
+    Delivered,
     Entries,
+    Entry,
     Fetch,
+    Gap,
     Refused,
     SendMessage,
 )
@@ -157,15 +160,15 @@ async def test_a_log_of_another_group_is_no_answer(stage: Stage) -> None:
         if asked.group != room or not isinstance(answer, Entries) or not answer.entries:
             return answer
         log = stage.face.log(other)
-        entries = [
-            lies.Entry(each.sequence, kind, each.epoch, each.sender, each.time, body)
+        entries: list[Entry | Gap] = [
+            Entry(each.sequence, kind, each.epoch, each.sender, each.time, body)
             for each, (_, kind, _, _, body) in zip(answer.entries, log[-1:], strict=False)
-            if isinstance(each, lies.Entry)
+            if isinstance(each, Entry)
         ]
         return Entries(asked.group, entries, answer.head)
 
     stage.liar(VICTIM).retort(Fetch, exchange)
-    stage.liar(VICTIM).rumour(lambda push: [] if isinstance(push, lies.Delivered) else [push])
+    stage.liar(VICTIM).rumour(lambda push: [] if isinstance(push, Delivered) else [push])
     await stage.says("alice", "alice was here")
     stage.liar(VICTIM).cut()
 

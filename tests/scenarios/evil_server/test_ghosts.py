@@ -1,4 +1,4 @@
-"""The directory lies about whose devices there are, and which keys they have (D-03, D-04, M-14)."""
+"""The directory lies about whose devices there are, and which keys they have (D-03, D-04, M-07, M-14)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -76,7 +76,7 @@ async def test_d_04_another_account_key_is_nobody_that_one_knows(stage: Stage) -
         await stage.client("alice").invite("#later", "bob")
 
     assert stage.members("alice", "#later") == ["alice"]
-    assert await stage.is_told("alice", "identity_changed")
+    await stage.is_told("alice", "identity_changed")
 
 
 @on_stage("alice", "bob")
@@ -131,12 +131,10 @@ async def test_m_14_where_only_the_last_resort_is_handed_out_its_owner_has_new_k
     await stage.hears("bob", "by the last resort")
     await stage.go(10)
 
-    leaves = [
-        leaf
-        for _, leaf in stage.engine("alice")
-        .groups.public(stage.person("alice").store.db, stage.record("alice", "@bob").id)
-        .tree.leaves()
-    ]
+    record, store = stage.record("alice", "@bob"), stage.person("alice").store
+    public = stage.engine("alice").groups.public(store.db, record.id)
+    assert public is not None
+    leaves = [leaf for _, leaf in public.tree.leaves()]
     old = decode(KeyPackage, last.key_package).leaf_node.encryption_key
     assert old not in [leaf.encryption_key for leaf in leaves]
     assert published(stage, "bob", last_resort=True) != last.key_package

@@ -1,4 +1,4 @@
-"""Who may speak and who comes in is held by who listens (rules.md C): the server lets everything pass."""
+"""Who may speak, and who comes in, is held by those who listen (rules.md C, M-13), not by the server."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final

@@ -20,69 +20,70 @@ DAY: Final = 86_400
 GHOST: Final = "x" * 26
 """The device that the server makes up."""
 
-Ghost = Callable[[Stage], ClaimedKeyPackage]
-"""A key package as of bob, told to alice."""
+Ghost = Callable[[Stage, str], ClaimedKeyPackage]
+"""A key package as of somebody."""
 
 
-def made_up(stage: Stage, user: str = "bob", *, client: str = GHOST, key: bytes | None = None) -> bytes:
+def made_up(stage: Stage, user: str, *, client: str = GHOST, key: bytes | None = None) -> bytes:
     """A key package of a user that the server made; ``key`` is the account key it boasts of."""
     domain = stage.person(user).keys.domain
     return forged_key_package(domain, user, client, claims=key, now=now())
 
 
-def of_nobody(stage: Stage) -> ClaimedKeyPackage:
-    return ClaimedKeyPackage(GHOST, made_up(stage))
+def of_nobody(stage: Stage, user: str) -> ClaimedKeyPackage:
+    return ClaimedKeyPackage(GHOST, made_up(stage, user))
 
 
-def in_bobs_name(stage: Stage) -> ClaimedKeyPackage:
-    return ClaimedKeyPackage(GHOST, made_up(stage, key=stage.person("bob").keys.account_key))
+def in_their_name(stage: Stage, user: str) -> ClaimedKeyPackage:
+    return ClaimedKeyPackage(GHOST, made_up(stage, user, key=stage.person(user).keys.account_key))
 
 
-def in_the_place_of_bobs(stage: Stage) -> ClaimedKeyPackage:
-    keys = stage.person("bob").keys
-    return ClaimedKeyPackage(keys.client, made_up(stage, client=keys.client, key=keys.account_key))
+def in_the_place_of_theirs(stage: Stage, user: str) -> ClaimedKeyPackage:
+    keys = stage.person(user).keys
+    return ClaimedKeyPackage(keys.client, made_up(stage, user, client=keys.client, key=keys.account_key))
 
 
-def somebody_elses(stage: Stage) -> ClaimedKeyPackage:
-    """A true device, of carol."""
-    return ClaimedKeyPackage(stage.person("carol").keys.client, published(stage, "carol"))
+def somebody_elses(stage: Stage, user: str) -> ClaimedKeyPackage:
+    """A true device, of another."""
+    other = "carol" if user != "carol" else "alice"
+    return ClaimedKeyPackage(stage.person(other).keys.client, published(stage, other))
 
 
-def lapsed(stage: Stage) -> ClaimedKeyPackage:
-    """One that bob left long ago."""
-    return _at_another_time(stage, now() - 40 * DAY)
+def lapsed(stage: Stage, user: str) -> ClaimedKeyPackage:
+    """One that was left long ago."""
+    return _at_another_time(stage, user, now() - 40 * DAY)
 
 
-def not_yet_valid(stage: Stage) -> ClaimedKeyPackage:
-    return _at_another_time(stage, now() + 10 * DAY)
+def not_yet_valid(stage: Stage, user: str) -> ClaimedKeyPackage:
+    return _at_another_time(stage, user, now() + 10 * DAY)
 
 
-def valid_for_ever(stage: Stage) -> ClaimedKeyPackage:
-    return _at_another_time(stage, now() - DAY, lasts=400)
+def valid_for_ever(stage: Stage, user: str) -> ClaimedKeyPackage:
+    return _at_another_time(stage, user, now() - DAY, lasts=400)
 
 
-def with_another_key(stage: Stage) -> ClaimedKeyPackage:
-    """Bob's own, but what is sealed to him the server can open."""
-    true = decode(KeyPackage, published(stage, "bob"))
-    ours = decode(KeyPackage, made_up(stage))
-    return _bobs(stage, msgspec.structs.replace(true, init_key=ours.init_key))
+def with_another_key(stage: Stage, user: str) -> ClaimedKeyPackage:
+    """Their own, but what is sealed to them the server can open."""
+    true = decode(KeyPackage, published(stage, user))
+    ours = decode(KeyPackage, made_up(stage, user))
+    return _of(stage, user, msgspec.structs.replace(true, init_key=ours.init_key))
 
 
-def with_another_leaf_key(stage: Stage) -> ClaimedKeyPackage:
-    true = decode(KeyPackage, published(stage, "bob"))
-    ours = decode(KeyPackage, made_up(stage))
+def with_another_leaf_key(stage: Stage, user: str) -> ClaimedKeyPackage:
+    true = decode(KeyPackage, published(stage, user))
+    ours = decode(KeyPackage, made_up(stage, user))
     leaf = msgspec.structs.replace(true.leaf_node, encryption_key=ours.leaf_node.encryption_key)
-    return _bobs(stage, msgspec.structs.replace(true, leaf_node=leaf))
+    return _of(stage, user, msgspec.structs.replace(true, leaf_node=leaf))
 
 
-def of_no_sense(stage: Stage) -> ClaimedKeyPackage:
-    return ClaimedKeyPackage(stage.person("bob").keys.client, b"no key package at all")
+def of_no_sense(stage: Stage, user: str) -> ClaimedKeyPackage:
+    return ClaimedKeyPackage(stage.person(user).keys.client, b"no key package at all")
 
 
 GHOSTS: Final[dict[str, Ghost]] = {
     "a device that only the server knows": of_nobody,
-    "a device in the name of his account": in_bobs_name,
-    "his own device with a key of the server's": in_the_place_of_bobs,
+    "a device in the name of his account": in_their_name,
+    "his own device with a key of the server's": in_the_place_of_theirs,
     "a device of somebody else": somebody_elses,
     "a key package that has lapsed": lapsed,
     "a key package of the future": not_yet_valid,
@@ -107,45 +108,45 @@ def published(
     return row[0]
 
 
-def beside(stage: Stage, ghost: Ghost) -> Retort:
+def beside(stage: Stage, user: str, ghost: Ghost) -> Retort:
     """The true devices, and one more."""
 
     def retort(asked: ClaimKeyPackages, answer: object) -> object:
-        if not isinstance(answer, ClaimedKeyPackages) or asked.user != "bob":
+        if not isinstance(answer, ClaimedKeyPackages) or asked.user != user:
             return answer
-        return ClaimedKeyPackages(answer.user, [*answer.packages, ghost(stage)])
+        return ClaimedKeyPackages(answer.user, [*answer.packages, ghost(stage, user)])
 
     return retort
 
 
-def instead(stage: Stage, ghost: Ghost) -> Retort:
+def instead(stage: Stage, user: str, ghost: Ghost) -> Retort:
     """The ghost alone."""
 
     def retort(asked: ClaimKeyPackages, answer: object) -> object:
-        if not isinstance(answer, ClaimedKeyPackages) or asked.user != "bob":
+        if not isinstance(answer, ClaimedKeyPackages) or asked.user != user:
             return answer
-        return ClaimedKeyPackages(answer.user, [ghost(stage)])
+        return ClaimedKeyPackages(answer.user, [ghost(stage, user)])
 
     return retort
 
 
-def only_older_suite(stage: Stage) -> Retort:
-    """Bob's keys of the weaker suite, and none of the other."""
+def only_older_suite(stage: Stage, user: str) -> Retort:
+    """The keys of the weaker suite, and none of the other."""
 
     def retort(asked: ClaimKeyPackages, answer: object) -> object:
-        if not isinstance(answer, ClaimedKeyPackages) or asked.user != "bob":
+        if not isinstance(answer, ClaimedKeyPackages) or asked.user != user:
             return answer
-        old = published(stage, "bob", suite=SUITE_3.number)
-        return ClaimedKeyPackages(answer.user, [ClaimedKeyPackage(stage.person("bob").keys.client, old)])
+        old = published(stage, user, suite=SUITE_3.number)
+        return ClaimedKeyPackages(answer.user, [ClaimedKeyPackage(stage.person(user).keys.client, old)])
 
     return retort
 
 
-def _bobs(stage: Stage, package: KeyPackage) -> ClaimedKeyPackage:
-    return ClaimedKeyPackage(stage.person("bob").keys.client, encode(package))
+def _of(stage: Stage, user: str, package: KeyPackage) -> ClaimedKeyPackage:
+    return ClaimedKeyPackage(stage.person(user).keys.client, encode(package))
 
 
-def _at_another_time(stage: Stage, since: int, *, lasts: int = 30) -> ClaimedKeyPackage:
-    identity = stage.engine("bob").device.identity
+def _at_another_time(stage: Stage, user: str, since: int, *, lasts: int = 30) -> ClaimedKeyPackage:
+    identity = stage.engine(user).device.identity
     bundle = make_key_package(identity, SUITE_HYBRID, lifetime=Lifetime(since, since + lasts * DAY))
-    return _bobs(stage, bundle.key_package)
+    return _of(stage, user, bundle.key_package)

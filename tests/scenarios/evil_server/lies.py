@@ -1,4 +1,4 @@
-"""Lies about a log, a login and a line, each as what bob hears of it; alice and carol hear the truth."""
+"""Lies about a log, a login and a line, each as what one person hears of it; the others hear the truth."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -31,7 +31,8 @@ VICTIM: Final = "bob"
 LATER: Final = 4_000_000_000
 """Seconds since 1970: in the year 2096."""
 
-Lie = Callable[[Stage], None]
+Lie = Callable[[Stage, str], None]
+"""Begins a lie, to somebody."""
 
 Told = Callable[[Sequence[Entry | Gap]], list[Entry | Gap]]
 """What becomes of the entries of a log."""
@@ -49,9 +50,9 @@ def in_the_log(told: Told) -> Lie:
     def retort(_: Fetch, answer: Any) -> Any:
         return replace(answer, entries=told(answer.entries)) if isinstance(answer, Entries) else answer
 
-    def lie(stage: Stage) -> None:
-        stage.liar(VICTIM).rumour(rumour)
-        stage.liar(VICTIM).retort(Fetch, retort)
+    def lie(stage: Stage, victim: str) -> None:
+        stage.liar(victim).rumour(rumour)
+        stage.liar(victim).retort(Fetch, retort)
 
     return lie
 
@@ -78,7 +79,7 @@ def withholding(kind: str) -> Lie:
     return in_the_log(told)
 
 
-def closing_up(stage: Stage) -> None:
+def closing_up(stage: Stage, victim: str) -> None:
     """Keep the first message back and move all others up, so that no place is empty."""
     missing: list[int] = []
 
@@ -88,13 +89,13 @@ def closing_up(stage: Stage) -> None:
         kept = [each for each in entries if not isinstance(each, Entry) or each.sequence not in missing]
         return [_moved(each, -sum(place < _place(each) for place in missing)) for each in kept]
 
-    in_the_log(told)(stage)
-    stage.liar(VICTIM).retort(
+    in_the_log(told)(stage, victim)
+    stage.liar(victim).retort(
         Fetch, lambda _, answer: replace(answer, head=answer.head - len(missing)) if missing else answer
     )
 
 
-def exchanging(stage: Stage) -> None:
+def exchanging(stage: Stage, victim: str) -> None:
     """Hold a message back until there is another, and tell each in the place of the other."""
     held: list[Entry] = []
 
@@ -111,10 +112,10 @@ def exchanging(stage: Stage) -> None:
         ]
         return [Delivered(push.group, swapped)]
 
-    stage.liar(VICTIM).rumour(rumour)
+    stage.liar(victim).rumour(rumour)
 
 
-def repeating(stage: Stage) -> None:
+def repeating(stage: Stage, victim: str) -> None:
     """Tell the first message once more, as if it had been said again."""
     said: list[Entry] = []
 
@@ -127,8 +128,8 @@ def repeating(stage: Stage) -> None:
                 heard.append(_moved(each, 1))
         return heard
 
-    in_the_log(told)(stage)
-    stage.liar(VICTIM).retort(
+    in_the_log(told)(stage, victim)
+    stage.liar(victim).retort(
         Fetch, lambda _, answer: replace(answer, head=answer.head + len(said)) if said else answer
     )
 
@@ -136,8 +137,8 @@ def repeating(stage: Stage) -> None:
 def said_to_have_expired(hashes: Callable[[Entry], bytes]) -> Lie:
     """Withhold what was just said, as if it had been kept too long."""
 
-    def lie(stage: Stage) -> None:
-        liar = stage.liar(VICTIM)
+    def lie(stage: Stage, victim: str) -> None:
+        liar = stage.liar(victim)
         gone: set[int] = set()
 
         def retort(_: Fetch, answer: Any) -> Any:
@@ -178,57 +179,46 @@ def of_where_it_stands(told: Callable[[list[GroupStatus]], list[GroupStatus]]) -
     return _on_a_new_connection(Sync, retort)
 
 
-def restored_at_every_login(stage: Stage) -> None:
+def restored_at_every_login(stage: Stage, victim: str) -> None:
     count = [1]
 
     def retort(_: LogIn, answer: Any) -> Any:
         count[0] += 1
         return replace(answer, incarnation=count[0]) if isinstance(answer, LoggedIn) else answer
 
-    stage.liar(VICTIM).retort(LogIn, retort)
+    stage.liar(victim).retort(LogIn, retort)
     for second in range(0, 40, 4):
-        stage.world.loop.call_later(second, stage.liar(VICTIM).cut)
+        stage.world.loop.call_later(second, stage.liar(victim).cut)
 
 
-def with_invitations_to_come(stage: Stage) -> None:
+def with_invitations_to_come(stage: Stage, victim: str) -> None:
     """Say that the inbox goes on far beyond its end."""
 
     def retort(_: FetchInbox, answer: Any) -> Any:
         return InboxEntries(answer.entries, 1 << 62) if isinstance(answer, InboxEntries) else answer
 
-    _on_a_new_connection(FetchInbox, retort)(stage)
+    _on_a_new_connection(FetchInbox, retort)(stage, victim)
 
 
-def of_another_kind(stage: Stage) -> None:
-    _on_a_new_connection(CountKeyPackages, lambda *_: Done())(stage)
+def of_another_kind(stage: Stage, victim: str) -> None:
+    _on_a_new_connection(CountKeyPackages, lambda *_: Done())(stage, victim)
 
 
-def unasked(stage: Stage) -> None:
-    stage.liar(VICTIM).say(Refused(999, "forbidden", "you may not"))
+def unasked(stage: Stage, victim: str) -> None:
+    stage.liar(victim).say(Refused(999, "forbidden", "you may not"))
 
 
-def unintelligible(stage: Stage) -> None:
-    stage.liar(VICTIM).say_bytes(b"\0\0\0\x05hello")
+def unintelligible(stage: Stage, victim: str) -> None:
+    stage.liar(victim).say_bytes(b"\0\0\0\x05hello")
 
 
 def goodbye(code: str, text: str) -> Lie:
-    return lambda stage: stage.liar(VICTIM).say(Goodbye(code, text))
+    return lambda stage, victim: stage.liar(victim).say(Goodbye(code, text))
 
 
-def of_other_bytes(stage: Stage) -> None:
+def of_other_bytes(stage: Stage, victim: str) -> None:
     """Name a blob in the place of a message, and give nothing under that name."""
-    of_messages(body=b"", blob=bytes(32), size=5)(stage)
-
-
-def again_when_asked(stage: Stage, kind: type) -> None:
-    """Answer as one did the first time."""
-    first: list[Any] = []
-
-    def retort(_: Any, answer: Any) -> Any:
-        first.append(answer)
-        return first[0]
-
-    stage.liar(VICTIM).retort(kind, retort)
+    of_messages(body=b"", blob=bytes(32), size=5)(stage, victim)
 
 
 def flipped(entry: Entry) -> bytes:
@@ -240,9 +230,9 @@ def long_ago(_: Entry) -> int:
 
 
 def _on_a_new_connection(question: Any, retort: Callable[[Any, Any], Any]) -> Lie:
-    def lie(stage: Stage) -> None:
-        stage.liar(VICTIM).retort(question, retort)
-        stage.liar(VICTIM).cut()
+    def lie(stage: Stage, victim: str) -> None:
+        stage.liar(victim).retort(question, retort)
+        stage.liar(victim).cut()
 
     return lie
 

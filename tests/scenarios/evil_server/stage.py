@@ -221,13 +221,18 @@ def play(
     story: Prelude, names: tuple[str, ...], seed: str = "a lie", *, after: Prelude | None = None
 ) -> Stage:
     """Play a story; afterwards nothing may have happened that must never happen."""
-    made = cast() if after is None else _cast_after(after, names)
-    with running(seed) as loop:
-        loop.passed = 0.0 if after is None else NAMED_WITHIN
-        stage = loop.run_until_complete(_played(loop, made, story, names, seed))
+    stage = perform(story, names, seed, after=after)
     oracle = stage.world.oracle
     assert not oracle.wrong, "\n".join((*stage.world.trace, *oracle.wrong))
     return stage
+
+
+def perform(story: Prelude, names: tuple[str, ...], seed: str, *, after: Prelude | None = None) -> Stage:
+    """Play a story; what went wrong is in the world's oracle."""
+    made = cast() if after is None else _cast_after(after, names)
+    with running(seed) as loop:
+        loop.passed = 0.0 if after is None else NAMED_WITHIN
+        return loop.run_until_complete(_played(loop, made, story, names, seed))
 
 
 @functools.cache

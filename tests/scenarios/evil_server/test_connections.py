@@ -59,7 +59,7 @@ NAMED: Final[dict[str, tuple[Lie, str]]] = {
 @pytest.mark.parametrize(("lie", "code"), NAMED.values(), ids=list(NAMED))
 @on_stage(*TRIO, after=a_room)
 async def test_m_10_what_a_connection_lies_about_is_named(stage: Stage, lie: Lie, code: str) -> None:
-    lie(stage)
+    lie(stage, VICTIM)
 
     await stage.is_told(VICTIM, code)
     await talk(stage)
@@ -73,7 +73,7 @@ async def test_m_10_what_a_connection_lies_about_is_named(stage: Stage, lie: Lie
 @on_stage(*TRIO, after=a_room)
 async def test_a_connection_that_ends_so_is_made_anew_and_nothing_is_lost(stage: Stage, lie: Lie) -> None:
     await stage.says("alice", "alice was here")
-    lie(stage)
+    lie(stage, VICTIM)
     stage.say(VICTIM, "bob was here")
 
     await stage.hears(VICTIM, "alice was here")
@@ -85,7 +85,7 @@ async def test_a_connection_that_ends_so_is_made_anew_and_nothing_is_lost(stage:
 @pytest.mark.parametrize("code", ["stopping", "the keys of alice have changed; /accept them"])
 @on_stage(VICTIM)
 async def test_p8_a_farewell_is_quoted_and_acts_on_nothing(stage: Stage, code: str) -> None:
-    goodbye(code, FORGED)(stage)
+    goodbye(code, FORGED)(stage, VICTIM)
 
     told = await stage.is_told(VICTIM, "disconnected")
 
@@ -97,7 +97,7 @@ async def test_p8_a_farewell_is_quoted_and_acts_on_nothing(stage: Stage, code: s
 
 @on_stage(VICTIM)
 async def test_p8_a_word_that_says_goodbye_is_one_of_ours_or_none(stage: Stage) -> None:
-    goodbye("the keys of alice have changed; /accept them", "")(stage)
+    goodbye("the keys of alice have changed; /accept them", "")(stage, VICTIM)
 
     assert "/accept" not in (await stage.is_told(VICTIM, "disconnected")).text
 

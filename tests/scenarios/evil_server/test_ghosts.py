@@ -22,7 +22,7 @@ from tests.scenarios.evil_server.ghosts import (
 from tests.scenarios.evil_server.liar import Retort
 from tests.scenarios.evil_server.stage import Stage, on_stage
 
-How = Callable[[Stage, Ghost], Retort]
+How = Callable[[Stage, str, Ghost], Retort]
 
 TOLD: Final = [
     pytest.param(ghost, how, id=f"{name}, {how.__name__}")
@@ -40,7 +40,7 @@ async def test_d_03_nothing_is_sealed_to_a_device_that_its_owner_did_not_make(
     stage: Stage, ghost: Ghost, how: How
 ) -> None:
     """D-03, M-07: somebody whom one writes to for the first time."""
-    stage.liar("alice").retort(ClaimKeyPackages, how(stage, ghost))
+    stage.liar("alice").retort(ClaimKeyPackages, how(stage, "bob", ghost))
 
     stage.say("alice", "for bob alone", "@bob")
     told = await stage.is_told("alice", "untrusted_keys")
@@ -56,7 +56,7 @@ async def test_d_03_nothing_is_sealed_to_a_device_that_its_owner_did_not_make(
 @on_stage("alice", "bob", "carol")
 async def test_d_03_a_ghost_is_not_invited(stage: Stage) -> None:
     await stage.room("alice", "carol")
-    stage.liar("alice").retort(ClaimKeyPackages, beside(stage, of_nobody))
+    stage.liar("alice").retort(ClaimKeyPackages, beside(stage, "bob", of_nobody))
 
     with pytest.raises(UntrustedKeys):
         await stage.client("alice").invite("#team", "bob")
@@ -70,7 +70,7 @@ async def test_d_04_another_account_key_is_nobody_that_one_knows(stage: Stage) -
     await stage.says("alice", "hello", "@bob")
     await stage.hears("bob", "hello")
     await stage.room("alice", name="#later")
-    stage.liar("alice").retort(ClaimKeyPackages, instead(stage, of_nobody))
+    stage.liar("alice").retort(ClaimKeyPackages, instead(stage, "bob", of_nobody))
 
     with pytest.raises(IdentityChanged):
         await stage.client("alice").invite("#later", "bob")
@@ -81,7 +81,7 @@ async def test_d_04_another_account_key_is_nobody_that_one_knows(stage: Stage) -
 
 @on_stage("alice", "bob")
 async def test_m_07_keys_of_the_weaker_suite_alone_are_not_used(stage: Stage) -> None:
-    stage.liar("alice").retort(ClaimKeyPackages, only_older_suite(stage))
+    stage.liar("alice").retort(ClaimKeyPackages, only_older_suite(stage, "bob"))
 
     stage.say("alice", "for bob alone", "@bob")
     told = await stage.is_told("alice", "suite_withheld")

@@ -39,7 +39,7 @@ NAMED: Final[dict[str, tuple[Lie, str]]] = {
 @pytest.mark.parametrize(("lie", "code"), NAMED.values(), ids=list(NAMED))
 @on_stage(*TRIO, after=a_room)
 async def test_m_10_a_log_that_is_told_otherwise_is_named(stage: Stage, lie: Lie, code: str) -> None:
-    lie(stage)
+    lie(stage, VICTIM)
     await talk(stage)
 
     await stage.is_told(VICTIM, code)
@@ -53,7 +53,7 @@ async def test_m_10_what_is_said_belongs_to_who_signed_it_and_not_to_whom_the_se
     stage: Stage,
 ) -> None:
     """Swapped senders: alice's client is named for what carol says."""
-    of_messages(sender=stage.person("alice").keys.client)(stage)
+    of_messages(sender=stage.person("alice").keys.client)(stage, VICTIM)
     await talk(stage)
 
     assert (await stage.hears(VICTIM, "carol was here")).message.sender == "carol"
@@ -65,7 +65,7 @@ async def test_m_10_a_commit_that_is_said_to_have_been_brought_back_is_a_commit(
     """A server that was never restored says that it had lost a change of the group."""
     in_the_log(
         lambda entries: [lies._changed(e, {"offered": True}) if lies._is(e, "commit") else e for e in entries]
-    )(stage)
+    )(stage, VICTIM)
     await talk(stage)
 
     await stage.hears(VICTIM, "alice goes on")

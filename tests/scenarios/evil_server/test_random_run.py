@@ -11,6 +11,7 @@ from securechat.membership import leaf_rules
 from tests.scenarios.evil_server import random_run
 from tests.scenarios.evil_server.falsehoods import FALSEHOODS
 from tests.scenarios.evil_server.random_run import run
+from tests.scenarios.evil_server.undue import UNDUE
 
 ACTIONS: Final = 200
 
@@ -79,10 +80,11 @@ def test_a_check_that_is_not_there_is_missed(
     monkeypatch: pytest.MonkeyPatch, disable: Disabled, lie: str, said: str
 ) -> None:
     """The run can fail: it looks for itself, and asks no check of the client."""
-    for table in (random_run.FALSEHOODS, random_run.UNDUE):
-        for name in [name for name in table if name != lie]:
-            monkeypatch.delitem(table, name)  # type: ignore[arg-type]
-    monkeypatch.setattr(random_run, "COLLUDES", float(lie in random_run.UNDUE))
+    for name in FALSEHOODS.keys() - {lie}:
+        monkeypatch.delitem(FALSEHOODS, name)
+    for name in UNDUE.keys() - {lie}:
+        monkeypatch.delitem(UNDUE, name)
+    monkeypatch.setattr(random_run, "COLLUDES", float(lie in UNDUE))
     disable(monkeypatch)
 
     outcome = run(ACTIONS, "a check is missing")

@@ -9,7 +9,6 @@ On Windows the folder of the user's profile is private by its access list; modes
 
 import contextlib
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Callable
@@ -134,6 +133,8 @@ def sync_folder(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
+    import secrets  # noqa: PLC0415 - with its hashes a tenth of a one-shot that writes no file
+
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 

@@ -25,7 +25,7 @@ FLOORS: Final = {
             ("mls", "protocol", "content"),
             ("membership",),
             ("transparency",),
-            ("local_rpc", "private_files", "own_memory", "locale"),
+            ("local_rpc", "unix_socket", "private_files", "own_memory", "locale"),
             ("pictures",),
             ("client", "server"),
             ("tui",),

@@ -11,14 +11,12 @@ from typing import Final
 
 import click
 
-from securechat.cli.home import home_of
+from securechat.cli.home import profile_of
 from securechat.cli.options import Account, given_password, known_password
-from securechat.client.config import ProfileFolder
 from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy, StoreDamaged
 from securechat.client.face import Face, own_face
 from securechat.client.forwarding import connected
 from securechat.client.store_key import StoreKey
-from securechat.names import fold_user
 
 OPENING_ATTEMPTS: Final = 50
 OPENING_PAUSE: Final = 0.1
@@ -54,7 +52,7 @@ def secret_of(account: Account) -> str | StoreKey:
     password = given_password(account)
     if password is not None:
         return password
-    profile = _profile(account)
+    profile = profile_of(account)
     if profile.remembered.exists():
         from securechat.client.remembered import NoKeyring, recalled  # noqa: PLC0415 - see above
 
@@ -74,7 +72,7 @@ async def held_face(account: Account) -> AsyncIterator[Face]:
 
     :raises NoHolder: nobody holds it
     """
-    async with connected(_profile(account)) as face:
+    async with connected(profile_of(account)) as face:
         yield face
 
 
@@ -128,7 +126,3 @@ async def _client_or_holder(
         except NoHolder:
             await asyncio.sleep(OPENING_PAUSE)
     raise AssertionError("the last attempt raised")
-
-
-def _profile(account: Account) -> ProfileFolder:
-    return home_of(account).profile(fold_user(account.user))

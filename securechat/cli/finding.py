@@ -1,16 +1,17 @@
 """`securechat search`, `securechat history`: what was said, from this machine's own store."""
 
-import asyncio
+import functools
 from datetime import date, datetime
 from typing import Final
 
 import click
 
-from securechat.cli.faces import face_of
 from securechat.cli.json_lines import message_json, print_json
+from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import message_text
 from securechat.client.events import Message, MessageState
+from securechat.client.face import Face
 from securechat.locale.catalogue import tr
 
 MOST: Final = 100_000
@@ -31,7 +32,9 @@ def search(account: Account, words: str, conversation: str | None, limit: int, a
     The last word may be the beginning of one; words in double quotes are looked for as they stand.
     Ends with 8 if there is nothing. Needs no network.
     """
-    found = asyncio.run(_search(account, words, conversation, limit))
+    found = once(
+        account, functools.partial(_search, words=words, conversation=conversation, limit=limit), offline=True
+    )
     _print(found, as_json=as_json)
     return 0 if found else EXIT_NOTHING
 
@@ -53,39 +56,38 @@ def history(
     if since is not None and before:
         raise click.UsageError(tr("--since goes forward, --before goes back: give one of them"))
     day = since.date() if since is not None else None
-    _print(asyncio.run(_history(account, conversation, limit, before, day)), as_json=as_json)
+    work = functools.partial(_history, name=conversation, limit=limit, before=before, since=day)
+    _print(once(account, work, offline=True), as_json=as_json)
 
 
-async def _search(account: Account, words: str, conversation: str | None, limit: int) -> list[Message]:
+async def _search(face: Face, words: str, conversation: str | None, limit: int) -> list[Message]:
     found: list[Message] = []
-    async with face_of(account, offline=True) as face:
-        while len(found) < limit:
-            before = found[-1].local_id if found else 0
-            size = min(PAGE, limit - len(found))
-            page = await face.search(words, conversation=conversation, limit=size, before=before)
-            if not page:
-                break
-            found += page
+    while len(found) < limit:
+        before = found[-1].local_id if found else 0
+        size = min(PAGE, limit - len(found))
+        page = await face.search(words, conversation=conversation, limit=size, before=before)
+        if not page:
+            break
+        found += page
     return found
 
 
-async def _history(account: Account, name: str, limit: int, before: int, since: date | None) -> list[Message]:
+async def _history(face: Face, name: str, limit: int, before: int, since: date | None) -> list[Message]:
     found: list[Message] = []
-    async with face_of(account, offline=True) as face:
-        first = await face.at_date(name, since) if since is not None else 0
-        if since is not None and not first:
-            return []
-        while len(found) < limit:
-            size = min(PAGE, limit - len(found))
-            if first:
-                after = found[-1].local_id if found else first - 1 or -1  # 0 is "none", and nobody's number
-                page = await face.timeline(name, after=after, limit=size)
-                found += page
-            else:
-                page = await face.timeline(name, before=found[0].local_id if found else before, limit=size)
-                found = page + found
-            if not page:
-                break
+    first = await face.at_date(name, since) if since is not None else 0
+    if since is not None and not first:
+        return []
+    while len(found) < limit:
+        size = min(PAGE, limit - len(found))
+        if first:
+            after = found[-1].local_id if found else first - 1 or -1  # 0 is "none", and nobody's number
+            page = await face.timeline(name, after=after, limit=size)
+            found += page
+        else:
+            page = await face.timeline(name, before=found[0].local_id if found else before, limit=size)
+            found = page + found
+        if not page:
+            break
     return found
 
 

@@ -1,16 +1,17 @@
 """`securechat contacts`, `devices`, `status`: who is known here, who reads along, and how it stands."""
 
-import asyncio
+import functools
 from typing import Any
 
 import click
 import msgspec
 
-from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
+from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.client.doubt import identity_word
 from securechat.client.events import Contact, DeviceInfo, Status
+from securechat.client.face import Face
 from securechat.locale.catalogue import tr
 
 
@@ -19,7 +20,7 @@ from securechat.locale.catalogue import tr
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def contacts(account: Account, as_json: bool) -> None:
     """List whose keys are known here, with the safety numbers to compare. Needs no network."""
-    for contact in asyncio.run(_contacts(account)):
+    for contact in once(account, _contacts, offline=True):
         if as_json:
             print_json({"type": "contact"} | msgspec.structs.asdict(contact))
         else:
@@ -32,7 +33,7 @@ def contacts(account: Account, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def devices(account: Account, conversation: str | None, as_json: bool) -> None:
     """List the devices that read along, in CONVERSATION or in all; this one is among them."""
-    for device in asyncio.run(_devices(account, conversation)):
+    for device in once(account, functools.partial(_devices, conversation=conversation), offline=True):
         if as_json:
             print_json({"type": "device"} | msgspec.structs.asdict(device))
         else:
@@ -44,7 +45,7 @@ def devices(account: Account, conversation: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(account: Account, as_json: bool) -> None:
     """Say how the account stands: its server, whether a process holds it, what waits. Needs no network."""
-    found = status_json(asyncio.run(_status(account)))
+    found = status_json(once(account, _status, offline=True))
     if as_json:
         print_json(found)
         return
@@ -69,16 +70,13 @@ def status_json(found: Status) -> dict[str, Any]:
     return {"type": "status"} | msgspec.structs.asdict(found)
 
 
-async def _contacts(account: Account) -> list[Contact]:
-    async with face_of(account, offline=True) as face:
-        return await face.contacts()
+async def _contacts(face: Face) -> list[Contact]:
+    return await face.contacts()
 
 
-async def _devices(account: Account, conversation: str | None) -> list[DeviceInfo]:
-    async with face_of(account, offline=True) as face:
-        return await face.devices(conversation)
+async def _devices(face: Face, conversation: str | None) -> list[DeviceInfo]:
+    return await face.devices(conversation)
 
 
-async def _status(account: Account) -> Status:
-    async with face_of(account, offline=True) as face:
-        return await face.status()
+async def _status(face: Face) -> Status:
+    return await face.status()

@@ -35,13 +35,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "register": ("securechat.cli.account", "Make an account and this device's keys."),
     "chat": ("securechat.cli.chat", "Open the conversation."),
     "agent": ("securechat.cli.agent", "Hold an account without a screen, for all other commands."),
-    "send": ("securechat.cli.messages", "Send one message and wait for the server's word."),
+    "send": ("securechat.cli.send", "Send one message and wait for the server's word."),
     "receive": ("securechat.cli.receive", "Print messages that were not printed yet."),
     "listen": ("securechat.cli.listen", "Print everything that happens, as it happens."),
     "file": ("securechat.cli.files", "Send a file."),
     "download": ("securechat.cli.files", "Fetch a file that somebody sent."),
     "picture": ("securechat.cli.pictures", "Draw a picture that somebody sent on the terminal."),
-    "rooms": ("securechat.cli.messages", "List conversations."),
+    "rooms": ("securechat.cli.rooms", "List conversations."),
     "do": ("securechat.cli.doing", "Do one command of a chat: poll, vote, close, react, edit and others."),
     "search": ("securechat.cli.finding", "Find what was said."),
     "history": ("securechat.cli.finding", "Print what was said in a conversation."),
@@ -53,7 +53,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "devices": ("securechat.cli.known", "List the devices that read along."),
     "status": ("securechat.cli.known", "Say how the account stands."),
     "why": ("securechat.cli.why", "Say why a conversation is on hold or a message cannot be read."),
-    "upgrade": ("securechat.cli.messages", "Move a conversation to a better cipher suite."),
+    "upgrade": ("securechat.cli.rooms", "Move a conversation to a better cipher suite."),
     "logout": ("securechat.cli.logout", "Take an account off this machine."),
     "admin": ("securechat.cli.admin", "Look after a running server: status, users, invites, backups."),
     "demo": ("securechat.cli.demo", "See the whole thing work, in a temporary folder."),
@@ -62,6 +62,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "man": ("securechat.cli.manual", "Write manual pages."),
 }
 """Each command: the module that has it under its own name, and one line of help."""
+
+
+WITHOUT_MODELS: Final = frozenset({"send"})
+"""What it does most often, it does without the client's models."""
 
 
 class LazyGroup(click.Group):
@@ -75,7 +79,8 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        _import_msgspec()
+        if cmd_name not in WITHOUT_MODELS:
+            _import_msgspec()
         module, _help = COMMANDS[cmd_name]
         attribute = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
         command = getattr(importlib.import_module(module), attribute)

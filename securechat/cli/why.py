@@ -1,16 +1,17 @@
 """`securechat why`: the code, the sentence and what to do, of what is on hold or could not be read."""
 
-import asyncio
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import click
 import msgspec
 
-from securechat.cli.faces import face_of
+from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
 from securechat.client.events import Explanation, OtherHold
+from securechat.client.face import Face
 from securechat.locale.catalogue import say, tr
 
 
@@ -22,7 +23,7 @@ def why(account: Account, conversation: str | None, as_json: bool) -> None:
     """Say why CONVERSATION (@user or #room) is on hold, and what could not be read in it; else of all."""
     if conversation is not None and conversation[:1] not in {"@", "#"}:
         raise click.UsageError(say("{name} is neither @user nor #room", name=repr(conversation)))
-    explanations = asyncio.run(_why(account, conversation))
+    explanations = once(account, functools.partial(_why, name=conversation))
     for explanation in explanations:
         if as_json:
             for line in explanation_json(explanation):
@@ -33,9 +34,8 @@ def why(account: Account, conversation: str | None, as_json: bool) -> None:
         click.echo(tr(NOTHING_TO_EXPLAIN))
 
 
-async def _why(account: Account, conversation: str | None) -> list[Explanation]:
-    async with face_of(account) as face:
-        return await face.why(conversation)
+async def _why(face: Face, name: str | None) -> list[Explanation]:
+    return await face.why(name)
 
 
 def explanation_json(explanation: Explanation) -> Iterator[dict[str, Any]]:

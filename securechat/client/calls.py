@@ -14,10 +14,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from securechat.client.face import VERBS, Face, LocalId
+from securechat.client.holder import MAX_LINE
 from securechat.local_rpc import Nothing
-
-MAX_LINE: Final = 1024 * 1024
-"""A message of 64 KiB in its longest spelling fits, and a part with several of them."""
 
 PART_BYTES: Final = MAX_LINE // 2
 """A part takes another item only while it is shorter than this."""
@@ -34,9 +32,6 @@ class Since(Struct, frozen=True, forbid_unknown_fields=True):
 
 STREAMS: Final[dict[str, type[Struct]]] = {SUBSCRIBE: Since, FOLLOW: Nothing}
 """Methods that are no verbs: after them notifications come, until the line ends."""
-
-READY: Final = "ready"
-"""The notification that a holder greets with: the kernel takes connections for one that is stopped, too."""
 
 NO_VALUE: Final = Raw(b"null")
 
@@ -65,20 +60,6 @@ class Part(Struct, frozen=True):
 
     id: int
     items: Raw
-
-
-class Refusal(Struct, frozen=True):
-    """The error of an answer."""
-
-    message: str = "the holder refused"
-    data: Raw = NO_VALUE
-
-
-class RefusalData(Struct, frozen=True):
-    """What a command ends with, and the name of the error in the holder if it has one."""
-
-    exit_code: int = 2
-    kind: str = ""
 
 
 @functools.cache

@@ -9,19 +9,17 @@ HOME/<user>/lock          held by the one process that owns the profile
 HOME/<user>/socket        where that process serves the others
 """
 
-import hashlib
 import os
 import re
 import sys
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from securechat.client.errors import BadAddress
 from securechat.client.private_files import make_folder
-from securechat.local_rpc import MAX_PATH
 from securechat.names import fold_user
+from securechat.unix_socket import MAX_PATH
 
 DEFAULT_HOST: Final = "localhost"
 DEFAULT_PORT: Final = 7443
@@ -95,7 +93,9 @@ class ProfileFolder:
     def socket(self) -> Path:
         """Where the holder listens: in the folder, or where the system takes no path so long, elsewhere."""
         inside = self.folder / "socket"
-        if sys.platform != "linux" and len(os.fsencode(inside)) > MAX_PATH:  # see `local_rpc.reachable`
+        if sys.platform != "linux" and len(os.fsencode(inside)) > MAX_PATH:  # see `unix_socket.reachable`
+            import hashlib  # noqa: PLC0415 - Linux needs it not
+
             return short_socket_folder() / hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:32]
         return inside
 
@@ -151,6 +151,8 @@ def short_socket_folder() -> Path:
 
 
 def _ip(text: str) -> str | None:
+    from ipaddress import ip_address  # noqa: PLC0415 - a one-shot through a holder reads no address
+
     try:
         return str(ip_address(text))
     except ValueError:

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
@@ -17,28 +16,23 @@ from weakref import WeakSet
 import msgspec
 from msgspec import Raw
 
-from securechat.client.calls import (
-    MAX_LINE,
-    NO_VALUE,
-    READY,
-    SUBSCRIBE,
-    Answer,
-    Part,
-    Refusal,
-    RefusalData,
-    signature,
-    verb,
-)
+from securechat.client.calls import NO_VALUE, SUBSCRIBE, Answer, Part, signature, verb
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import ExitCode, HolderLeft, HolderRefused, NoHolder, UnsafeFile
+from securechat.client.errors import HolderLeft, HolderRefused, NoHolder
 from securechat.client.events import Event
 from securechat.client.face import VERBS, Face
+from securechat.client.holder import (
+    CONNECT_SECONDS,
+    MAX_LINE,
+    READY,
+    place_of,
+    refused,
+    served_by_another,
+    silent,
+    too_busy,
+)
 from securechat.client.listener import Listener
-from securechat.client.private_files import check_private_folder
-from securechat.local_rpc import is_peer_of, reachable
-
-CONNECT_SECONDS: Final = 10
-"""A holder on this machine that has not greeted by then is stopped, or blocked by its terminal."""
+from securechat.unix_socket import is_peer_of, reachable
 
 _NONSENSE: Final = (ConnectionError, ValueError, msgspec.MsgspecError, RecursionError)
 """What reading or writing raises when the holder ends, or is none of ours."""
@@ -203,10 +197,7 @@ async def forward(profile: ProfileFolder, method: str, params: dict[str, Any]) -
 
 
 async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    if not hasattr(socket, "AF_UNIX") or not profile.socket.is_socket():
-        raise NoHolder(profile.user)
-    path = profile.socket
-    check_private_folder(path.parent)
+    path = place_of(profile)
     try:
         with reachable(path) as address:
             async with _in_time():
@@ -217,10 +208,10 @@ async def _connect(profile: ProfileFolder) -> tuple[asyncio.StreamReader, asynci
     if writer.get_extra_info("peername") is None:
         # asyncio takes a Unix socket whose queue is full for one that is connected.
         writer.close()
-        raise HolderRefused("the process that holds the account is too busy", ExitCode.RETRY_LATER)
+        raise too_busy()
     if not is_peer_of(writer.get_extra_info("socket"), os.geteuid()):
         writer.close()
-        raise UnsafeFile(f"{path} is served by another user")
+        raise served_by_another(path)
     return reader, writer
 
 
@@ -230,8 +221,7 @@ async def _in_time() -> AsyncIterator[None]:
         async with asyncio.timeout(CONNECT_SECONDS):
             yield
     except TimeoutError:
-        text = "the process that holds the account does not answer; it is stopped, or its terminal is"
-        raise HolderRefused(text, ExitCode.TIMEOUT) from None
+        raise silent() from None
 
 
 def _settle(future: "asyncio.Future[Raw]", answer: Answer) -> None:
@@ -243,9 +233,7 @@ def _settle(future: "asyncio.Future[Raw]", answer: Answer) -> None:
 
 
 def _refused(error: Raw) -> HolderRefused:
-    refusal, data = Refusal(), RefusalData()
+    said: Any = None
     with contextlib.suppress(msgspec.MsgspecError, RecursionError):
-        refusal = msgspec.json.decode(error, type=Refusal)
-        data = msgspec.json.decode(refusal.data, type=RefusalData)
-    code = data.exit_code if 0 < data.exit_code < 256 else ExitCode.INTERNAL
-    return HolderRefused(refusal.message, code, kind=data.kind)
+        said = msgspec.json.decode(error)
+    return refused(said)

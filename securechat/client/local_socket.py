@@ -16,13 +16,15 @@ from typing import Final
 
 import msgspec
 
-from securechat.client.calls import MAX_LINE, READY, notification
+from securechat.client.calls import notification
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import ExitCode, StoreFailed, UnsafeFile
 from securechat.client.face import Host
+from securechat.client.holder import MAX_LINE, READY
 from securechat.client.local_line import LocalLine, Streams
 from securechat.client.private_files import check_private_folder, make_folder
-from securechat.local_rpc import OURS, PlaceTaken, bind_private, error_of, is_peer_of
+from securechat.local_rpc import OURS, error_of
+from securechat.unix_socket import PlaceTaken, bind_private, is_peer_of
 
 MAX_CONNECTIONS: Final = 128
 """Front ends and one-shots at once; when all are taken, one that asks nothing and follows nothing goes."""

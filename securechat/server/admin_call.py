@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, ClassVar, Final
 import msgspec
 
 from securechat.errors import SecureChatError
-from securechat.local_rpc import is_peer_of, reachable
 from securechat.server.admin import AdminRefused
+from securechat.unix_socket import is_peer_of, reachable
 
 ANSWER_SECONDS: Final = 3600
 """A backup of a large database takes minutes; everything else answers at once."""

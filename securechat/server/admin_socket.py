@@ -21,18 +21,15 @@ from securechat.local_rpc import (
     OURS,
     Call,
     NoCall,
-    PlaceTaken,
-    bind_private,
     decode_call,
     decode_params,
     error_of,
-    is_peer_of,
-    reachable,
     result_of,
 )
 from securechat.server.admin import METHODS, Administration
 from securechat.server.errors import ConfigError
 from securechat.server.faults import internal
+from securechat.unix_socket import PlaceTaken, bind_private, is_peer_of, reachable
 
 MAX_LINE: Final = 16 * 1024
 """Bytes of a call: the longest has a path in it."""

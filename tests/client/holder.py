@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client.calls import MAX_LINE
 from securechat.client.config import Home, ProfileFolder
 from securechat.client.errors import Forbidden, UnknownConversation
 from securechat.client.events import (
@@ -23,8 +22,9 @@ from securechat.client.events import (
     Standing,
     Status,
 )
+from securechat.client.holder import MAX_LINE
 from securechat.client.listener import Listener
-from securechat.local_rpc import reachable
+from securechat.unix_socket import reachable
 
 CONNECTED = Connected("alice", "localhost:7443", "example.org", "SHA256:x", "MLS")
 

@@ -7,15 +7,17 @@ import msgspec
 import pytest
 
 from securechat.client import local_line, local_socket
-from securechat.client.calls import MAX_LINE, Answer
+from securechat.client.calls import Answer
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import HolderRefused
 from securechat.client.events import Held, Message, MessageReceived, MessageState, Notice
 from securechat.client.forwarding import attached, connected, forward
+from securechat.client.holder import MAX_LINE
 from securechat.client.listener import MAX_EVENTS
 from securechat.client.local_line import MAX_CALLS, MAX_STREAMS
 from securechat.client.local_socket import serving
-from securechat.local_rpc import INVALID_PARAMS, reachable
+from securechat.local_rpc import INVALID_PARAMS
+from securechat.unix_socket import reachable
 from tests.client.holder import CONNECTED, ListHolder, a_message, raw
 from tests.client.holder import profile as profile  # noqa: PLC0414 - a fixture
 

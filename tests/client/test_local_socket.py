@@ -12,15 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securechat import local_rpc
+from securechat import unix_socket
 from securechat.client import forwarding, local_socket
-from securechat.client.calls import MAX_LINE, READY, notification
+from securechat.client.calls import notification
 from securechat.client.config import Home, ProfileFolder
 from securechat.client.errors import HolderLeft, HolderRefused, NoHolder, UnsafeFile
 from securechat.client.events import MessageState
 from securechat.client.forwarding import connected, forward
+from securechat.client.holder import MAX_LINE, READY
 from securechat.client.local_socket import serving
-from securechat.local_rpc import bind_private, peer_uid
+from securechat.unix_socket import bind_private, peer_uid
 from tests.client.holder import CONNECTED, ListHolder, a_message, an_explanation, raw
 from tests.client.holder import profile as profile  # noqa: PLC0414 - a fixture
 
@@ -267,7 +268,7 @@ async def test_anything_else_in_its_place_is_refused(profile: ProfileFolder, tmp
 async def test_another_user_of_the_machine_is_told_nothing(
     profile: ProfileFolder, holder: ListHolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_rpc, "peer_uid", lambda _connection: os.geteuid() + 1)
+    monkeypatch.setattr(unix_socket, "peer_uid", lambda _connection: os.geteuid() + 1)
     async with raw(profile) as (reader, writer):
         writer.write(b'{"jsonrpc": "2.0", "id": 1, "method": "status"}\n')
         assert await rest(reader) == b""

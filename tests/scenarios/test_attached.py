@@ -2,11 +2,11 @@
 
 import pytest
 
-from securechat.client.calls import MAX_LINE
 from securechat.client.errors import HolderLeft, HolderRefused
 from securechat.client.events import Connected, Invited, MessageReceived, MessageState
 from securechat.client.follow import following
 from securechat.client.forwarding import connected
+from securechat.client.holder import MAX_LINE
 from tests.scenarios.world import PATIENCE, World
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from securechat import local_rpc
+from securechat import unix_socket
 from securechat.membership.signing import public_of
 from securechat.protocol import messages as m
 from securechat.protocol.frames import encode_frame
@@ -69,7 +69,7 @@ async def raw(app: App, *lines: bytes) -> list[Any]:
 
 def connected(path: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with local_rpc.reachable(path) as address:
+    with unix_socket.reachable(path) as address:
         connection.connect(address)
     connection.settimeout(0)
     return connection
@@ -295,7 +295,7 @@ async def test_a_dead_servers_socket_is_replaced(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir(0o700)
     dead = socket.socket(socket.AF_UNIX)
-    with local_rpc.reachable(data / "admin.sock") as address:
+    with unix_socket.reachable(data / "admin.sock") as address:
         dead.bind(address)
     dead.close()
     async with running_server(tmp_path) as app:
@@ -325,7 +325,7 @@ async def test_n_01_another_user_of_the_machine_is_told_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_server(tmp_path) as app:
-        monkeypatch.setattr(local_rpc, "peer_uid", lambda _connection: os.geteuid() + 1)
+        monkeypatch.setattr(unix_socket, "peer_uid", lambda _connection: os.geteuid() + 1)
         with pytest.raises(NoServer, match="another user"):
             await ask(app, "status")
         # Last, because it waits for the server's end of it, and so for that of the one before.

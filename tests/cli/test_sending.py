@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from securechat.cli import faces, messages
-from securechat.cli.messages import NotKnown, Said
+from securechat.cli import faces, send, sending
 from securechat.cli.options import Account
 from securechat.cli.pipes import ReaderGone
+from securechat.cli.send import NotKnown, Said, Sent
 from securechat.client.config import Home, ProfileFolder
 from securechat.client.events import Message, MessageState
 from securechat.client.local_socket import serving
@@ -72,10 +72,10 @@ async def test_a_message_that_was_stored_is_queued_whatever_becomes_of_its_holde
     holder = Slow(answers=True)
     holder.acknowledges = False
     async with serving(profile_in(account.home), holder):
-        sending = asyncio.create_task(messages._send(account, "@bob", SAID, seconds=30))
+        under_way = asyncio.create_task(sending.send_as_holder(account, "@bob", SAID, seconds=30))
         await holder.asked.wait()
 
-    assert (await sending).state is MessageState.QUEUED
+    assert (await under_way).state is MessageState.QUEUED
     assert len(holder.sent) == 1
 
 
@@ -87,10 +87,10 @@ async def test_what_a_holder_did_not_say_the_next_one_knows_by_the_key(
     first, second = Slow(answers=False), Next()
     second.sent = first.sent
     async with serving(profile_in(account.home), first):
-        sending = asyncio.create_task(messages._send(account, "@bob", SAID, seconds=30))
+        under_way = asyncio.create_task(sending.send_as_holder(account, "@bob", SAID, seconds=30))
         await first.asked.wait()
     async with serving(profile_in(account.home), second):
-        assert (await sending).state is MessageState.SENT
+        assert (await under_way).state is MessageState.SENT
 
     assert second.sent == [("@bob", "pay 5", "k1")]
 
@@ -101,27 +101,85 @@ async def test_without_a_next_holder_it_is_said_that_nobody_knows_and_by_which_k
     monkeypatch.setattr(faces, "TAKE_OVER_ATTEMPTS", 2)
     holder = Slow(answers=False)
     async with serving(profile_in(account.home), holder):
-        sending = asyncio.create_task(messages._send(account, "@bob", SAID, seconds=30))
+        under_way = asyncio.create_task(sending.send_as_holder(account, "@bob", SAID, seconds=30))
         await holder.asked.wait()
 
     with pytest.raises(NotKnown, match=r"not known whether .* --id k1") as unknown:
-        await sending
+        await under_way
     assert unknown.value.exit_code == 75
 
 
 async def test_a_holder_that_stands_still_is_not_waited_for(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "HAND_OVER_SECONDS", 0.01)
-    monkeypatch.setattr(messages, "LATE_SECONDS", 0.01)
+    monkeypatch.setattr(sending, "HAND_OVER_SECONDS", 0.01)
+    monkeypatch.setattr(sending, "LATE_SECONDS", 0.01)
     deaf, silent = Slow(answers=False), Slow(answers=True)
     silent.acknowledges = False
     async with serving(profile_in(account.home), deaf):
         with pytest.raises(NotKnown):
-            await messages._send(account, "@bob", SAID, seconds=0)
-    monkeypatch.setattr(messages, "HAND_OVER_SECONDS", 30)
+            await sending.send_as_holder(account, "@bob", SAID, seconds=0)
+    monkeypatch.setattr(sending, "HAND_OVER_SECONDS", 30)
     async with serving(profile_in(account.home), silent):
-        assert (await messages._send(account, "@bob", SAID, seconds=0)).state is MessageState.QUEUED
+        assert (await sending.send_as_holder(account, "@bob", SAID, seconds=0)).state is MessageState.QUEUED
+
+
+async def sent_by_a_one_shot(account: Account, seconds: float = 30) -> Sent:
+    """What the command does: on a blocking socket, beside the loop that answers."""
+    return await asyncio.to_thread(send.sent, account, "@bob", SAID, seconds=seconds)
+
+
+async def test_a_one_shot_has_the_word_of_the_server(account: Account) -> None:
+    """Q-01: it ends with 0 once the server has the message."""
+    holder = ListHolder()
+    async with serving(profile_in(account.home), holder):
+        sent = await sent_by_a_one_shot(account)
+
+    assert (sent.local_id, sent.state, holder.sent) == (1, "sent", [("@bob", "pay 5", "k1")])
+
+
+async def test_what_a_one_shot_has_handed_over_is_queued_whatever_becomes_of_the_holder(
+    account: Account,
+) -> None:
+    """Q-01: as on an event loop."""
+    holder = Slow(answers=True)
+    holder.acknowledges = False
+    async with serving(profile_in(account.home), holder):
+        sending = asyncio.create_task(sent_by_a_one_shot(account))
+        await holder.asked.wait()
+
+    assert ((await sending).state, len(holder.sent)) == ("queued", 1)
+
+
+async def test_what_a_one_shot_did_not_hear_the_next_holder_knows_by_the_key(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Q-01: one message in all."""
+    monkeypatch.setattr(faces, "TAKE_OVER_ATTEMPTS", 1_000_000)
+    first, second = Slow(answers=False), Next()
+    second.sent = first.sent
+    async with serving(profile_in(account.home), first):
+        sending = asyncio.create_task(sent_by_a_one_shot(account))
+        await first.asked.wait()
+    async with serving(profile_in(account.home), second):
+        assert (await sending).state == "sent"
+
+    assert second.sent == [("@bob", "pay 5", "k1")]
+
+
+async def test_a_one_shot_waits_for_no_holder_that_stands_still(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "HAND_OVER_SECONDS", 0.01)
+    monkeypatch.setattr(send, "LATE_SECONDS", 0.01)
+    async with serving(profile_in(account.home), Slow(answers=False)):
+        with pytest.raises(NotKnown):
+            await sent_by_a_one_shot(account)
+    monkeypatch.setattr(send, "HAND_OVER_SECONDS", 30)
+    silent = Slow(answers=True)
+    silent.acknowledges = False
+    async with serving(profile_in(account.home), silent):
+        assert (await sent_by_a_one_shot(account, seconds=0)).state == "queued"
 
 
 class Lines:
@@ -156,12 +214,12 @@ async def test_of_lines_everything_that_was_stored_is_told_when_the_holder_ends(
 ) -> None:
     holder = Third()
     holder.acknowledges = False
-    monkeypatch.setattr(messages, "StdinLines", lambda: Lines(9))
+    monkeypatch.setattr(sending, "StdinLines", lambda: Lines(9))
     async with serving(profile_in(account.home), holder):
-        sending = asyncio.create_task(messages._send_lines(account, "@bob", 30, as_json=True))
+        under_way = asyncio.create_task(sending.send_lines(account, "@bob", 30, as_json=True))
         await holder.third.wait()
 
-    assert await sending == 75
+    assert await under_way == 75
     said = capsys.readouterr()
     assert [json.loads(line)["type"] for line in said.out.splitlines()] == ["queued", "queued"]
     assert "line 3: " in said.err
@@ -175,11 +233,11 @@ async def test_when_nobody_reads_what_became_of_them_no_more_lines_are_sent(
         raise BrokenPipeError
 
     holder = ListHolder()
-    monkeypatch.setattr(messages, "StdinLines", lambda: Lines(10_000))
-    monkeypatch.setattr(messages, "_report", gone)
+    monkeypatch.setattr(sending, "StdinLines", lambda: Lines(10_000))
+    monkeypatch.setattr(sending, "report", gone)
     async with serving(profile_in(account.home), holder):
         with pytest.raises(ReaderGone) as ended:
-            await messages._send_lines(account, "@bob", 30, as_json=True)
+            await sending.send_lines(account, "@bob", 30, as_json=True)
 
     assert ended.value.exit_code == 75
     assert len(holder.sent) < 10_000

@@ -9,7 +9,7 @@ from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
 from securechat.cli.line_history import archive_lines
 from securechat.cli.options import Account, account_options
-from securechat.client.archive_keeping import ArchiveStatus
+from securechat.client.archive_status import ArchiveStatus
 
 
 @click.command()

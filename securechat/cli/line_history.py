@@ -4,7 +4,7 @@ from typing import Final
 
 from securechat.cli.line_finding import Finding
 from securechat.cli.surface import Output
-from securechat.client.archive_keeping import ArchiveStatus
+from securechat.client.archive_status import ArchiveStatus
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.face import Face
 from securechat.locale.catalogue import say, tr

@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from msgspec import Struct
-
 from securechat.client import archive_rows, boxes, records
 from securechat.client.archive_format import ArchiveDamaged, Manifest
+from securechat.client.archive_status import ArchiveStatus
 from securechat.client.archiving import SERIAL, Archive, BoxIsNewer, turn_archive
 from securechat.client.boxes import BoxRefused
 from securechat.client.engine import Engine
@@ -38,19 +37,6 @@ CLOSE_SECONDS: Final = 5.0
 
 WANTED: Final = "history_wanted"
 """The counter that says that this device is new: history is read as soon as there is a connection."""
-
-
-class ArchiveStatus(Struct, frozen=True, kw_only=True):
-    """How the account's archive stands: ``messages`` and ``bytes`` of it, and how many wait here to go there.
-
-    ``seen``: whether its list was read since this process began; without that the two are 0.
-    """
-
-    on: bool
-    seen: bool
-    messages: int
-    bytes: int
-    waiting: int
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Protocol, cast
 
 from msgspec import Meta
 
-from securechat.client.archive_keeping import ArchiveStatus
+from securechat.client.archive_status import ArchiveStatus
 from securechat.client.events import (
     Contact,
     Conversation,

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 
-from securechat.client.archive_keeping import ArchiveKeeper, ArchiveStatus
+from securechat.client.archive_keeping import ArchiveKeeper
+from securechat.client.archive_status import ArchiveStatus
 from securechat.client.engine import Engine
 from securechat.client.errors import Disconnected
 from securechat.client.verbs import FIRST_LOOK_SECONDS

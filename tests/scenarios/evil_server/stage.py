@@ -41,6 +41,9 @@ NAMED_WITHIN: Final = 60.0
 STEP: Final = 0.25
 """Seconds of the virtual clock between two looks."""
 
+NO_TROUBLE: Final = frozenset({"disconnected", "first_met", "invited"})
+"""What people are told although nobody lied to them."""
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -138,7 +141,7 @@ class Stage:
         return await self.until(find, lambda: f"{name} was told {self.told.get(name, [])}, not {code}")
 
     def is_told_nothing(self, name: str) -> bool:
-        return not [each for each in self.told.get(name, []) if each.code != "disconnected"]
+        return not [each for each in self.told.get(name, []) if each.code not in NO_TROUBLE]
 
     async def until(
         self, find: Callable[[], T | None], otherwise: Callable[[], str] = lambda: "it did not happen"

@@ -6,7 +6,7 @@ returns the sentence of what was wrong with the command, if anything was.
 
 from collections.abc import Awaitable, Callable
 from datetime import date
-from typing import Final
+from typing import Final, get_args
 
 from securechat.cli.known import contact_text, device_text
 from securechat.cli.show import message_text
@@ -14,7 +14,6 @@ from securechat.cli.surface import Output
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.events import Message, Notify
 from securechat.client.face import Face
-from securechat.client.marks import NOTIFY
 from securechat.locale.catalogue import say, tr
 
 FOUND: Final = 20
@@ -71,8 +70,9 @@ async def _date(face: Face, surface: Output, command: Command, target: str) -> s
 
 
 async def _notify(face: Face, surface: Output, command: Command, target: str) -> str | None:
-    chosen: list[Notify] = [how for how in NOTIFY if how in command.words]
-    names = [word for word in command.words if word not in NOTIFY] or [target]
+    ways: tuple[Notify, ...] = get_args(Notify)
+    chosen = [how for how in ways if how in command.words]
+    names = [word for word in command.words if word not in ways] or [target]
     if len(chosen) != 1 or len(names) != 1 or names[0][:1] not in {"@", "#"}:
         return _usage(command)
     await face.set_notify(names[0], chosen[0])

@@ -4,12 +4,11 @@ from typing import Final
 
 from securechat.cli.line_talk import Talking
 from securechat.cli.surface import Drawing, Output
-from securechat.cli.verifying import code_lines, compare_first, compare_picture, number_lines
+from securechat.cli.verifying import code_lines, compare_first, compare_picture, is_code, number_lines
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.events import Compared
 from securechat.client.face import Face
 from securechat.locale.catalogue import say
-from securechat.membership.verification_code import LABEL
 
 
 def _usage(command: Command) -> str:
@@ -32,7 +31,7 @@ async def _verify(face: Face, surface: Output, command: Command, target: str) ->
             if not path:
                 return _usage(command)
             await compare_picture(face, user, " ".join(path))
-        case [code, *_] if code.upper().startswith(LABEL):
+        case [code, *_] if is_code(code):
             await compare_first(face, user, ["".join(given)])
         case _:
             await face.set_verified(user, " ".join(given))

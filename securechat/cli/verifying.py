@@ -13,7 +13,6 @@ from securechat.client.events import Contact, Identity
 from securechat.client.face import Face
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import say, tr
-from securechat.membership.verification_code import LABEL, NoCode
 from securechat.pictures.code_reading import codes_in
 
 GROUPS_IN_A_ROW: Final = 4
@@ -65,14 +64,24 @@ def _codes_in(path: str | Path) -> list[str]:
     return codes_in(Path(path).expanduser())
 
 
+def is_code(text: str) -> bool:
+    """Whether a text has the beginning of a code."""
+    # Imported here: with it comes all of MLS, and a line mode that goes through a holder has no need of that.
+    from securechat.membership.verification_code import LABEL  # noqa: PLC0415
+
+    return "".join(text.split()).upper().startswith(LABEL)
+
+
 async def compare_first(face: Face, user: str, texts: Iterable[str]) -> None:
     """Compare codes of which one is to be the right one: of who shows it there may be ours in view too.
 
     A code of other keys is the answer, whatever else is in view.
     """
+    from securechat.membership.verification_code import NoCode  # noqa: PLC0415 - see `is_code`
+
     same = False
     refused: SecureChatError = NoCode("that is no code to verify somebody by")
-    for text in [each for each in texts if "".join(each.split()).upper().startswith(LABEL)]:
+    for text in filter(is_code, texts):
         try:
             await face.compare_code(user, text)
         except SecureChatError as no:

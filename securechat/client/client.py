@@ -324,7 +324,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs):
             fingerprint=connected.fingerprint if connected is not None else "",
             connected=connected is not None,
             encryption=encryption(self._engine.device.suites[0]),
-            conversations=len(self.conversations()),
+            conversations=sum(map(self._is_shown, records.every(engine.store.db))),
             queued=history.queued(engine.store.db),
             undecryptable=history.unreadable(engine.store.db),
             unprinted=history.count_unmarked(engine.store.db, Mark.PRINTED, 1000),

@@ -34,6 +34,7 @@ sys.exit(", ".join(found) or code)
         (["receive", "alice"], b"hello", ""),
         (["listen", "alice", "--count", "1"], b"* connected to", ""),
         (["why", "alice"], b"nothing", "asyncio ssl"),
+        (["do", "alice", "@bob", "/status"], b"", ""),
     ],
 )
 async def test_what_goes_through_the_holder_is_light(

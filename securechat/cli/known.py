@@ -1,6 +1,5 @@
-"""`securechat contacts`, `devices`, `status`: who is known here, who reads along, and how it stands."""
+"""`securechat contacts`, `status`: who is known here, and how it stands."""
 
-import functools
 from typing import Any
 
 import click
@@ -25,19 +24,6 @@ def contacts(account: Account, as_json: bool) -> None:
             print_json({"type": "contact"} | msgspec.structs.asdict(contact))
         else:
             click.echo(contact_text(contact))
-
-
-@click.command()
-@account_options
-@click.argument("conversation", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def devices(account: Account, conversation: str | None, as_json: bool) -> None:
-    """List the devices that read along, in CONVERSATION or in all; this one is among them."""
-    for device in once(account, functools.partial(_devices, conversation=conversation), offline=True):
-        if as_json:
-            print_json({"type": "device"} | msgspec.structs.asdict(device))
-        else:
-            click.echo(device_text(device))
 
 
 @click.command()
@@ -72,10 +58,6 @@ def status_json(found: Status) -> dict[str, Any]:
 
 async def _contacts(face: Face) -> list[Contact]:
     return await face.contacts()
-
-
-async def _devices(face: Face, conversation: str | None) -> list[DeviceInfo]:
-    return await face.devices(conversation)
 
 
 async def _status(face: Face) -> Status:

@@ -33,6 +33,7 @@ DEBUG_VARIABLE: Final = "SECURECHAT_DEBUG"
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "server": ("securechat.cli.server", "Start the server."),
     "register": ("securechat.cli.account", "Make an account and this device's keys."),
+    "link": ("securechat.cli.link", "Add this machine to an account that you have elsewhere."),
     "chat": ("securechat.cli.chat", "Open the conversation."),
     "agent": ("securechat.cli.agent", "Hold an account without a screen, for all other commands."),
     "send": ("securechat.cli.send", "Send one message and wait for the server's word."),
@@ -50,7 +51,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "archive": ("securechat.cli.archive", "Keep the history at the server, sealed, for your other devices."),
     "contacts": ("securechat.cli.known", "List whose keys are known here."),
     "verify": ("securechat.cli.verify", "Make sure that somebody is who they seem to be."),
-    "devices": ("securechat.cli.known", "List the devices that read along."),
+    "devices": ("securechat.cli.devices", "List the devices that read along; let a new one in."),
     "status": ("securechat.cli.known", "Say how the account stands."),
     "why": ("securechat.cli.why", "Say why a conversation is on hold or a message cannot be read."),
     "upgrade": ("securechat.cli.rooms", "Move a conversation to a better cipher suite."),

@@ -44,6 +44,7 @@ from securechat.client.holds import settle_on_purpose
 from securechat.client.importing import has_history
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock, with_account_secret
+from securechat.client.link_verbs import LinkVerbs
 from securechat.client.listener import Listener
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
@@ -67,7 +68,7 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client(Verifier, Speaker, FileVerbs, HistoryVerbs):
+class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:

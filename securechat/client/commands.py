@@ -99,7 +99,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bookmarks": ("/bookmarks", "messages kept in mind"),
     "notify": ("/notify [@user|#room] all|mentions|mute", "what of a conversation makes itself heard"),
     "contacts": ("/contacts", "whose keys are known here"),
-    "devices": ("/devices [@user|#room]", "whose devices read along"),
+    "devices": (
+        "/devices [@user|#room | approve CODE]",
+        "whose devices read along; approve lets in a new one that shows CODE",
+    ),
     "verify": (
         "/verify @user [DIGITS|CODE|scan PICTURE|off]",
         "show number and code; say that the number is the same, or scan theirs; off takes that back",

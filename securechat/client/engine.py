@@ -6,12 +6,14 @@ the session. What a conversation does is in ``work.py``, what the log does to it
 
 import asyncio
 import contextlib
+import functools
 import time
 from typing import Final
 from weakref import WeakSet
 
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
+from securechat.client.approving import Approver
 from securechat.client.change import Change, Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
@@ -43,7 +45,14 @@ from securechat.client.tasks import Tasks
 from securechat.client.timers import next_due, sweep, tidy
 from securechat.client.typists import Typists
 from securechat.client.work import Work
-from securechat.protocol.messages import Answer, Delivered, InboxDelivered, RequestBody
+from securechat.protocol.messages import (
+    ACCOUNTS,
+    Answer,
+    Delivered,
+    InboxDelivered,
+    LinksChanged,
+    RequestBody,
+)
 from securechat.text import sanitise
 
 LOOK_SECONDS: Final = 60.0
@@ -109,6 +118,10 @@ class Engine:
             clock=clock,
             dates=self._dates,
         )
+
+    @functools.cached_property
+    def approver(self) -> Approver:
+        return Approver(self.changes, self._session.request, self.device, self.clock)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""
@@ -285,6 +298,8 @@ class Engine:
                 self._sync.delivered(event)
             case InboxDelivered():
                 self._sync.inbox_delivered(event)
+            case LinksChanged():
+                self._tasks.spawn(self.approver.look(), "linking")
 
     def _on_ready(self, ready: SessionReady) -> None:
         self.connected = Connected(
@@ -311,6 +326,8 @@ class Engine:
             with self.changes.change() as change:
                 self._answers.cloned(change)
         self._tasks.spawn(self._sync.catch_up(ready.logged_in.inbox_cursor), "catching up")
+        if ACCOUNTS in ready.hello.features:
+            self._tasks.spawn(self.approver.look(), "linking")
 
     def _compare_dates(self, server_time: int) -> None:
         """Say it when the two clocks no longer agree; once, however often the line breaks."""

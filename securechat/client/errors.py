@@ -6,6 +6,9 @@ SecureChatError
     ├── NoProfile, ProfileExists             there is no such account here, or it is here already
     ├── Unfinished                           a registration without its answer, begun otherwise
     ├── WrongPassword                        the profile stays shut; nothing was changed
+    ├── LinkOver                             a request to link a device came to nothing: exit 6
+    │   ├── LinkExpired                      in its time: exit 8
+    │   └── LinkUntrusted                    what came for the device is not its account's: exit 4
     ├── ProfileBusy                          another process owns the profile: exit 75
     ├── UnsafeFile                           a link, or somebody else's file, where ours should be
     ├── StoreError
@@ -108,6 +111,22 @@ class WrongPassword(ClientError):
     def __init__(self, user: str) -> None:
         super().__init__(f"the password of {user} is wrong")
         self.user = user
+
+
+class LinkOver(ClientError):
+    """A request to link a device came to nothing; the text says why. Nothing is left of it."""
+
+    default_exit_code = ExitCode.FORBIDDEN
+
+
+class LinkExpired(LinkOver):
+    default_exit_code = ExitCode.TIMEOUT
+
+
+class LinkUntrusted(LinkOver):
+    """Somebody between the two devices, or the server, plays a part that is not theirs (D-05)."""
+
+    default_exit_code = ExitCode.UNTRUSTED
 
 
 class ProfileBusy(ClientError):

@@ -225,6 +225,20 @@ class DeviceInfo(Struct, frozen=True, kw_only=True):
     conversations: tuple[str, ...]
 
 
+class LinkOffer(Struct, frozen=True, kw_only=True):
+    """A new device that asks to be linked, and showed the code that was typed.
+
+    ``name`` is what it calls itself, ``device`` its name at the server; ``address`` is where the server says
+    that it is, ``asked`` when (seconds since 1970). ``number`` is what it is approved by.
+    """
+
+    number: int
+    name: str
+    device: str
+    address: str
+    asked: int
+
+
 class Trouble(Struct, frozen=True, kw_only=True):
     """Something that could not be read, or went wrong, at a place of a conversation.
 

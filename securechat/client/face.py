@@ -25,6 +25,7 @@ from securechat.client.events import (
     Event,
     Explanation,
     Fingerprint,
+    LinkOffer,
     Message,
     Notify,
     Status,
@@ -39,6 +40,8 @@ Limit = Annotated[int, Meta(ge=1, le=1000)]
 LocalId = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Place = Annotated[int, Meta(ge=-(1 << 62), le=(1 << 63) - 1)]
 """In a history; below zero is what was imported."""
+Code = Annotated[str, Meta(max_length=1024)]
+Password = Annotated[str, Meta(max_length=4096)]
 LocalIds = Annotated[list[LocalId], Meta(max_length=1000)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
 
@@ -118,6 +121,9 @@ class Face(Protocol):
     async def contacts(self) -> list[Contact]: ...
     async def contact(self, user: str) -> Contact: ...
     async def devices(self, name: str | None = None) -> list[DeviceInfo]: ...
+    async def link_offer(self, code: Code) -> LinkOffer: ...
+    async def approve_link(self, number: LocalId, password: Password) -> LinkOffer: ...
+    async def decline_link(self, number: LocalId) -> None: ...
     async def bring_in(self, header: Header, batch: list[Said]) -> int: ...
     async def archive(self, *, on: bool | None = None) -> ArchiveStatus: ...
 

@@ -29,6 +29,7 @@ from securechat.protocol.client_connection import (
     Event,
     Greeted,
     InboxEvent,
+    LinksEvent,
     RefusedEvent,
     Responded,
 )
@@ -66,7 +67,7 @@ MAX_ACKS: Final = 1_024
 GOODBYE_SECONDS: Final = 2
 """For the last frame and TLS's own goodbye; then the connection is cut."""
 
-Push = DeliveredEvent | InboxEvent | AccountEvent
+Push = DeliveredEvent | InboxEvent | AccountEvent | LinksEvent
 
 
 class _Patience(TypedDict, total=False):
@@ -109,6 +110,10 @@ class Link(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return not self._ended.done()
+
+    @property
+    def is_logged_in(self) -> bool:
+        return self._connection.state is State.LOGGED_IN
 
     async def request(self, body: RequestBody) -> Answer:
         """Ask something that changes nothing (or a step of the login) and wait for the answer.
@@ -213,7 +218,7 @@ class Link(asyncio.Protocol):
             case RefusedEvent():
                 if (answer := self._answers.pop(event.id, None)) and not answer.done():
                     answer.set_exception(_refused(event))
-            case DeliveredEvent() | InboxEvent() | AccountEvent():
+            case DeliveredEvent() | InboxEvent() | AccountEvent() | LinksEvent():
                 if self._push is not None:
                     self._push(event)
             case Closed():

@@ -195,6 +195,20 @@ REASONS: Final[dict[str, Reason]] = {
         "a part of the archive is not what a device of yours put there; nothing of it was taken",
         "tell the server's operator; what this device has, /archive off and on writes anew",
     ),
+    "link_asked": Reason(
+        "a new device asks to be linked to this account: somebody has the password",
+        "if it is yours, type the code that it shows: /devices approve CODE; if not, change the password",
+    ),
+    "device_linked": Reason(
+        "a new device is in this account now; a person typed its code and the password here",
+        "if that was not you: take it off with `securechat devices USER revoke NAME`, and change the"
+        " password",
+    ),
+    "link_refused": Reason(
+        "a new device was not linked: it or the server showed something else than it had promised, or it took"
+        " too long",
+        "begin again on the new device; if it comes again, tell the server's operator",
+    ),
     "failed_logins": Reason(
         "somebody tried wrong passwords for this account; none opened it",
         "change nothing if it was you; else tell the server's operator",

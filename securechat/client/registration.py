@@ -6,7 +6,6 @@ server says no, the half-made profile goes away without a trace.
 """
 
 import asyncio
-import contextlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -29,19 +28,18 @@ from securechat.client.errors import (
 from securechat.client.first_keys import leave_key_packages
 from securechat.client.keystore import (
     Keys,
-    create_account,
     load_keys,
     mark_registered,
     read_account,
-    save_keys,
     seal_account_key,
     unlock,
 )
 from securechat.client.link import Link
 from securechat.client.lock import ProfileLock
+from securechat.client.new_profile import abandon, make_profile, remove_if_empty
 from securechat.client.private_files import check_private_folder, make_folder
 from securechat.client.session import LOGIN_SECONDS
-from securechat.client.store import KEY_SIZE, ClientStore, create_store, remove_store
+from securechat.client.store import KEY_SIZE, ClientStore, remove_store
 from securechat.client.trust import Pin, Trust, pin_of
 from securechat.membership.identity import make_client_credential, new_local_id
 from securechat.membership.login import Purpose, fingerprint
@@ -106,7 +104,7 @@ async def register(
                     wait = no.retry_after
                 await asyncio.sleep(wait)
         finally:
-            _remove_if_empty(profile)
+            remove_if_empty(profile)
 
 
 async def _register(
@@ -135,7 +133,7 @@ async def _register(
             )
             if store is None:
                 keys = _new_keys(profile.user, server, pin_of(link.hello), salt, stretched)
-                store = await asyncio.to_thread(_begin, profile, keys, password)
+                store = await asyncio.to_thread(make_profile, profile, keys, password)
             if not link.is_open:  # a slow machine stretches for longer than a server waits for a stranger
                 link = await open_trusted(server, home, trust, account_pin=pin_of(link.hello))
             await _ask(link, store, stretched.login_key, invite)
@@ -144,7 +142,7 @@ async def _register(
         except RefusedByServer as no:
             # What was sent before may have been decided: only a name that is somebody else's says no to it.
             if begun is None or (no.code == "name_taken" and not finished):
-                _abandon(profile)
+                abandon(profile)
             raise
         finally:
             await link.close()
@@ -175,22 +173,6 @@ async def _continued(profile: ProfileFolder, server: ServerAddress, password: st
             f"the registration of {profile.user} at {account.server} is not answered yet; "
             f"finish it with --server {account.server}, or remove {profile.folder}"
         )
-    return store
-
-
-def _begin(profile: ProfileFolder, keys: Keys, password: str) -> ClientStore:
-    """Put new keys on the disk, sealed. Costs an Argon2id: runs in a thread."""
-    store_key = secrets.token_bytes(KEY_SIZE)
-    store = create_store(profile.database, store_key)
-    try:
-        with store.transaction() as db:
-            save_keys(db, keys)
-        # Last: a profile exists once this file does.
-        create_account(profile, keys.server, keys.domain, password, store_key)
-    except BaseException:
-        store.close()
-        _abandon(profile)
-        raise
     return store
 
 
@@ -295,18 +277,3 @@ def _request(link: Link, keys: Keys, login_key: Ed25519PrivateKey, invite: str) 
         device_signature=keys.device_key.sign(challenge.to_sign),
         invite=invite,
     )
-
-
-def _abandon(profile: ProfileFolder) -> None:
-    """Take back a profile that no server has: its account file first, so that it does not exist."""
-    profile.account.unlink(missing_ok=True)
-    remove_store(profile.database)
-
-
-def _remove_if_empty(profile: ProfileFolder) -> None:
-    """Leave no folder behind where there is no account. Whoever waits for its lock finds it gone."""
-    if profile.exists or profile.database.exists():
-        return
-    with contextlib.suppress(OSError):
-        profile.lock.unlink(missing_ok=True)
-        profile.folder.rmdir()

@@ -37,7 +37,7 @@ from securechat.client.link import Link, Push
 from securechat.client.trust import Pin, Trust
 from securechat.errors import SecureChatError
 from securechat.membership.login import fingerprint
-from securechat.protocol.client_connection import DeliveredEvent, InboxEvent
+from securechat.protocol.client_connection import AccountEvent, DeliveredEvent, InboxEvent
 from securechat.protocol.limits import PING_AFTER, SILENCE_LIMIT
 from securechat.protocol.messages import (
     UNDECIDED,
@@ -46,6 +46,7 @@ from securechat.protocol.messages import (
     Answer,
     Delivered,
     InboxDelivered,
+    LinksChanged,
     LoggedIn,
     RequestBody,
     ServerHello,
@@ -85,7 +86,7 @@ class SessionLost:
     retry_in: float | None
 
 
-SessionEvent = SessionReady | SessionLost | Delivered | InboxDelivered | AccountChanged
+SessionEvent = SessionReady | SessionLost | Delivered | InboxDelivered | AccountChanged | LinksChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,8 +313,10 @@ class Session:
             self._tell(Delivered(push.group, push.entries))
         elif isinstance(push, InboxEvent):
             self._tell(InboxDelivered(push.entries))
-        else:
+        elif isinstance(push, AccountEvent):
             self._tell(AccountChanged(push.user, push.serial))
+        else:
+            self._tell(LinksChanged())
         if self.events.waiting > MAX_WAITING and self._link is not None:
             self._link.fail(Disconnected("more came than could be dealt with; the rest is fetched anew"))
 

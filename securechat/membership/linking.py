@@ -56,7 +56,7 @@ MAX_NAME: Final = 32
 MAX_TYPED: Final = 64
 MAX_EXTRAS: Final = 16
 
-QR_PREFIX: Final = "securechat-link:"
+QR_PREFIX: Final = "SECURECHAT-LINK:"
 """What the QR picture of a code begins with: for one thing, and so read as nothing else."""
 
 _COMMITMENT: Final = b"securechat/1 link commitment"
@@ -84,6 +84,8 @@ class Newcomer(WireStruct, frozen=True):
     device_key: Bytes32
     name: Opaque
     suites: tuple[Uint16, ...]
+    salt: Opaque
+    """Of the password that was typed there: the old device can tell that it still has the same one."""
     key: Bytes32
     nonce: Bytes32
 
@@ -200,9 +202,19 @@ class OldSide:
 
 
 def ask_to_link(
-    *, domain: str, user: str, client: str, device_key: bytes, name: str, suites: tuple[int, ...]
+    *,
+    domain: str,
+    user: str,
+    client: str,
+    device_key: bytes,
+    name: str,
+    suites: tuple[int, ...],
+    salt: bytes,
 ) -> NewSide:
-    """Begin a request on a new device; ``client`` is the local part of its URI, ``device_key`` public."""
+    """Begin a request on a new device; ``client`` is the local part of its URI, ``device_key`` public.
+
+    :param salt: of the account's password, as the server says it
+    """
     secret = X25519PrivateKey.from_private_bytes(random_bytes(32))
     newcomer = Newcomer(
         domain=domain.encode(),
@@ -211,6 +223,7 @@ def ask_to_link(
         device_key=device_key,
         name=name.encode(),
         suites=suites,
+        salt=salt,
         key=secret.public_key().public_bytes_raw(),
         nonce=random_bytes(32),
     )
@@ -278,7 +291,7 @@ def read_code(typed: str) -> Code:
     :raises CodeRefused: it is not spelled like one, or is something else; nothing was tried
     """
     text = typed[: MAX_TYPED + 1].strip()
-    if text.lower().startswith(QR_PREFIX):
+    if text.upper().startswith(QR_PREFIX):
         text = text[len(QR_PREFIX) :]
     letters = text.lower().translate(_READ_AS)
     if len(letters) == CODE_LETTERS and all(letter in LETTERS for letter in letters):

@@ -29,6 +29,7 @@ from securechat.protocol.messages import (
     Acknowledge,
     Acknowledged,
     Answer,
+    AnswerLink,
     Appended,
     Box,
     ChangeAccount,
@@ -37,6 +38,7 @@ from securechat.protocol.messages import (
     ClaimedKeyPackages,
     ClaimKeyPackages,
     ClientHello,
+    CloseLink,
     CommitGroup,
     CountKeyPackages,
     CreateGroup,
@@ -50,6 +52,7 @@ from securechat.protocol.messages import (
     FetchInbox,
     FilePiece,
     FileStored,
+    FinishLink,
     GetAccount,
     GetBlob,
     GetBox,
@@ -57,6 +60,8 @@ from securechat.protocol.messages import (
     GetDevices,
     GetFile,
     GetGroupInfo,
+    GetLink,
+    GetLinks,
     GetStatements,
     GetTree,
     GetVault,
@@ -65,11 +70,15 @@ from securechat.protocol.messages import (
     InboxEntries,
     InboxEntry,
     KeyPackageCount,
+    Links,
+    LinksChanged,
+    LinkStanding,
     LoggedIn,
     LogIn,
     LogInForRecovery,
     LogInWithPassword,
     OfferCommit,
+    OpenLink,
     PasswordParameters,
     PasswordSalt,
     Ping,
@@ -84,6 +93,7 @@ from securechat.protocol.messages import (
     RequestBody,
     ResetAccount,
     Response,
+    RevealLink,
     SealedVault,
     SendMessage,
     ServerFrame,
@@ -106,6 +116,7 @@ NEXT_STATE: Final[dict[tuple[State, type[ServerFrame]], State]] = {
     (State.LOGGED_IN, Delivered): State.LOGGED_IN,
     (State.LOGGED_IN, InboxDelivered): State.LOGGED_IN,
     (State.LOGGED_IN, AccountChanged): State.LOGGED_IN,
+    (State.LOGGED_IN, LinksChanged): State.LOGGED_IN,
     (State.LOGGED_IN, Goodbye): State.CLOSED,
 }
 """Every step the server may take. What is not here ends the connection."""
@@ -144,6 +155,13 @@ ANSWER_TO: Final[dict[type[RequestBody], type[Answer]]] = {
     LogInForRecovery: LoggedIn,
     GetVault: SealedVault,
     ResetAccount: Done,
+    OpenLink: LinkStanding,
+    GetLink: LinkStanding,
+    RevealLink: LinkStanding,
+    CloseLink: Done,
+    GetLinks: Links,
+    AnswerLink: Done,
+    FinishLink: Done,
 }
 """The one kind of answer each request has, beside a refusal."""
 
@@ -188,7 +206,11 @@ class AccountEvent(Struct, frozen=True):
     serial: int
 
 
-Event = Greeted | Responded | RefusedEvent | DeliveredEvent | InboxEvent | AccountEvent | Closed
+class LinksEvent(Struct, frozen=True):
+    """Among the account's requests to link a device something has moved; so says the server."""
+
+
+Event = Greeted | Responded | RefusedEvent | DeliveredEvent | InboxEvent | AccountEvent | LinksEvent | Closed
 
 
 class ClientConnection(Connection[ServerFrame, Event]):
@@ -252,6 +274,8 @@ class ClientConnection(Connection[ServerFrame, Event]):
                 return RefusedEvent(frame)
             case Delivered() | InboxDelivered() | AccountChanged():
                 return _pushed(frame)
+            case LinksChanged():
+                return LinksEvent()
             case ServerHello():
                 if frame.version not in self._hello.versions:
                     raise RemoteProtocolError(

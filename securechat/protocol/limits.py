@@ -66,6 +66,12 @@ MAX_BOXES: Final = 16
 MAX_VAULT: Final = 8 * 1024
 """An account's vault: keys, sealed twice at most."""
 
+MAX_LINK: Final = 64 * 1024
+"""What an old device seals for a new one: keys, the statement, and what it may want to say beside them."""
+
+LINK_SECONDS: Final = 300
+"""From a new device's request to be linked to its end, whatever came of it."""
+
 MAX_GROUP_CLIENTS: Final = 1_000
 """Leaves of a group: the size our trees are measured at."""
 

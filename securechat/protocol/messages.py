@@ -29,6 +29,7 @@ from securechat.protocol.limits import (
     MAX_FILE,
     MAX_KEY_PACKAGE,
     MAX_KEY_PACKAGES,
+    MAX_LINK,
     MAX_STATEMENT,
     MAX_STATEMENTS,
     MAX_UNREAD,
@@ -59,6 +60,10 @@ StatementBytes = Annotated[bytes, Meta(max_length=MAX_STATEMENT)]
 """An AccountStatement, encoded (membership/statement.py)."""
 VaultBytes = Annotated[bytes, Meta(max_length=MAX_VAULT)]
 """A Vault, encoded (membership/vault.py); empty: none."""
+LinkId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+"""A request of a new device to be linked; drawn by the server."""
+DeviceName = Annotated[str, Meta(min_length=1, max_length=32)]
+"""What a person calls a device; on a screen only after the sanitiser."""
 BoxName = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9.-]+$")]
 KeyPackageBytes = Annotated[bytes, Meta(max_length=MAX_KEY_PACKAGE)]
 Suite = Annotated[int, Meta(ge=1, le=0xFFFF)]
@@ -243,6 +248,62 @@ class PutBox(Struct, frozen=True, gc=False, tag="put_box"):
 
 class GetBox(Struct, frozen=True, gc=False, tag="get_box"):
     box: BoxName
+
+
+class OpenLink(Struct, frozen=True, gc=False, tag="open_link"):
+    """Ask, as a new device that knows the password, to be linked: a promise of what `RevealLink` says."""
+
+    commitment: Digest
+
+
+class GetLink(Struct, frozen=True, gc=False, tag="get_link"):
+    """Ask how one's request stands."""
+
+    link: LinkId
+
+
+class NewDevice(Struct, frozen=True, gc=False):
+    """What a new device says of itself; ``key`` is its ephemeral X25519 key (membership/linking.py)."""
+
+    client: ClientId
+    device_key: PublicKey
+    name: DeviceName
+    suites: Annotated[list[Suite], Meta(min_length=1, max_length=16)]
+    salt: Salt
+    key: PublicKey
+    nonce: Nonce
+
+
+class RevealLink(Struct, frozen=True, gc=False, tag="reveal_link"):
+    """Keep the promise: from here on no device may answer any more."""
+
+    link: LinkId
+    device: NewDevice
+
+
+class CloseLink(Struct, frozen=True, gc=False, tag="close_link"):
+    """End a request of one's own account: it is done, is not wanted, or a wrong code was typed."""
+
+    link: LinkId
+
+
+class GetLinks(Struct, frozen=True, gc=False, tag="get_links"):
+    """Ask, as a device of the account, which new ones want to be linked."""
+
+
+class AnswerLink(Struct, frozen=True, gc=False, tag="answer_link"):
+    """Answer a request that has revealed nothing yet, once, with an ephemeral X25519 key."""
+
+    link: LinkId
+    name: DeviceName
+    key: PublicKey
+
+
+class FinishLink(Struct, frozen=True, gc=False, tag="finish_link"):
+    """Leave what was sealed for a new device, by the device that answered it."""
+
+    link: LinkId
+    sealed: Annotated[bytes, Meta(min_length=1, max_length=MAX_LINK)]
 
 
 class PublishKeyPackages(Struct, frozen=True, gc=False, tag="publish_key_packages"):
@@ -430,6 +491,13 @@ Reading = (
     | GetBox
     | GetVault
     | ResetAccount
+    | OpenLink
+    | GetLink
+    | RevealLink
+    | CloseLink
+    | GetLinks
+    | AnswerLink
+    | FinishLink
 )
 """Requests without a name: repeating them changes nothing."""
 
@@ -518,6 +586,43 @@ class Devices(Struct, frozen=True, gc=False, tag="devices"):
 
 class SealedVault(Struct, frozen=True, gc=False, tag="vault"):
     sealed: VaultBytes
+
+
+class LinkAnswer(Struct, frozen=True, gc=False):
+    """What a device of the account answers a new one with."""
+
+    client: ClientId
+    name: DeviceName
+    key: PublicKey
+
+
+class LinkStanding(Struct, frozen=True, gc=False, omit_defaults=True, tag="link"):
+    """How a request stands; ``seconds`` are left of it.
+
+    ``sealed`` is what ``sealed_by`` left for the new device; ``refused``: it was ended on a device.
+    """
+
+    link: LinkId
+    seconds: UInt64
+    answers: Annotated[list[LinkAnswer], Meta(max_length=MAX_CLIENTS_PER_USER)] = []
+    sealed: Annotated[bytes, Meta(max_length=MAX_LINK)] = b""
+    sealed_by: Annotated[str, Meta(max_length=32)] = ""
+    refused: bool = False
+
+
+class OpenedLink(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A new device's request as the account's devices see it; ``address`` is where the server saw it."""
+
+    link: LinkId
+    commitment: Digest
+    opened: UInt64
+    seconds: UInt64
+    address: Label
+    device: NewDevice | None = None
+
+
+class Links(Struct, frozen=True, gc=False, tag="links"):
+    links: Annotated[list[OpenedLink], Meta(max_length=16)]
 
 
 class Box(Struct, frozen=True, gc=False, tag="box"):
@@ -683,6 +788,8 @@ Answer = (
     | Devices
     | Box
     | SealedVault
+    | LinkStanding
+    | Links
 )
 
 
@@ -715,6 +822,7 @@ REFUSALS: Final[dict[str, str]] = {
     "stale_box": "another device has replaced this meanwhile; head is its serial",
     "no_box": "there is no such box",
     "no_vault": "this account has no recovery key",
+    "no_link": "there is no such request to link a device any more",
     "no_file": "there is no such file, or it is no longer kept",
     "gone": "this is no longer kept",
     "quota": "a limit is reached; text says which",
@@ -822,8 +930,12 @@ class AccountChanged(Struct, frozen=True, gc=False, tag="account_changed"):
     serial: UInt64
 
 
+class LinksChanged(Struct, frozen=True, gc=False, tag="links_changed"):
+    """A push to a client: of its account's requests to link a device one has come, moved on or gone."""
+
+
 ACCOUNTS: Final = "accounts"
-"""The feature of a client that takes `AccountChanged`."""
+"""The feature of a client that takes `AccountChanged` and `LinksChanged`."""
 
 
 class Goodbye(Struct, frozen=True, gc=False, tag="goodbye"):
@@ -834,4 +946,6 @@ class Goodbye(Struct, frozen=True, gc=False, tag="goodbye"):
 
 
 ClientFrame = ClientHello | Request | Acknowledge | Goodbye
-ServerFrame = ServerHello | Response | Refused | Delivered | InboxDelivered | AccountChanged | Goodbye
+ServerFrame = (
+    ServerHello | Response | Refused | Delivered | InboxDelivered | AccountChanged | LinksChanged | Goodbye
+)

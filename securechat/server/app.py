@@ -41,6 +41,7 @@ from securechat.server.http import HttpPort
 from securechat.server.hub import Hub
 from securechat.server.identity import load_identity
 from securechat.server.lately import Lately
+from securechat.server.links import Rendezvous
 from securechat.server.listener import Listener
 from securechat.server.login import Logins
 from securechat.server.login_hash import LoginHasher
@@ -279,6 +280,7 @@ class App:
             registration=self.config.admits,
             counters=self.counters,
             attachments=self._attachments,
+            rendezvous=Rendezvous(limiter, self._readers, self.hub, now=self._now, clock=time.monotonic),
             account_changes=AccountChanges(
                 self.identity.domain, self._hasher, self._readers, self._writer, self.hub, self._now
             ),

@@ -11,6 +11,7 @@ from securechat.server.counters import Counters
 from securechat.server.fair_turns import FairTurns
 from securechat.server.hub import Hub
 from securechat.server.identity import ServerIdentity
+from securechat.server.links import Rendezvous
 from securechat.server.login import Logins
 from securechat.server.quota import DiskSpace
 from securechat.server.rate_limit import RateLimiter
@@ -53,6 +54,7 @@ class Desk:
     counters: Counters
     attachments: Attachments
     account_changes: AccountChanges
+    rendezvous: Rendezvous
     sessions: set[Guest] = field(default_factory=set)
     judges: FairTurns = field(default_factory=lambda: FairTurns(JUDGES))
     """Account by account, one of each connection at a time."""

@@ -132,6 +132,15 @@ RULES: Final = (
         "twenty addresses together do not keep an owner out who has nothing else left; a right one is free",
     ),
     Rule(
+        "links",
+        6,
+        1 / 600,
+        By.ACCOUNT,
+        WhenFull.CLOSED,
+        "new devices that ask to be linked: each makes the others speak and shows a person a question, and "
+        "is one guess of 40 bits for who stands between (D-05)",
+    ),
+    Rule(
         "device_logins",
         60,
         1,

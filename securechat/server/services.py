@@ -14,6 +14,7 @@ from securechat.protocol.messages import (
     Answer,
     ChangeAccount,
     ClaimKeyPackages,
+    CloseLink,
     CommitGroup,
     CountKeyPackages,
     CreateGroup,
@@ -25,16 +26,19 @@ from securechat.protocol.messages import (
     GetChangedAccounts,
     GetDevices,
     GetGroupInfo,
+    GetLink,
     GetStatements,
     GetTree,
     GetVault,
     OfferCommit,
+    OpenLink,
     Propose,
     PublishKeyPackages,
     PutBox,
     PutChunk,
     RequestBody,
     ResetAccount,
+    RevealLink,
     SendMessage,
     Sync,
 )
@@ -73,7 +77,10 @@ class Quick:
 
 
 WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset(
-    {GetAccount, GetStatements, GetDevices, GetVault, GetBox, ChangeAccount, ResetAccount}
+    {
+        *(GetAccount, GetStatements, GetDevices, GetVault, GetBox, ChangeAccount, ResetAccount),
+        *(OpenLink, GetLink, RevealLink, CloseLink),
+    }
 )
 """What a login by password or recovery key may ask: no client is bound to it. What it reads is sealed, and
 what it changes the account key has signed; but for a reset, which everybody who knew the account sees."""

@@ -341,6 +341,9 @@ class Session:
         change = desk.account_changes.answers.get(type(body))
         if change is not None:
             return await change(caller, body)
+        link = desk.rendezvous.answers.get(type(body))
+        if link is not None:
+            return await link(caller, body, self._pump)
         reading = desk.services.reading.get(type(body))
         if reading is not None:
             watch = Watch()

@@ -203,14 +203,17 @@ class TlsPump(asyncio.BufferedProtocol):
 
     def asked(self) -> None:
         """A stranger has sent a whole request: the time to the next begins, the time in all goes on."""
+        if self._admitted:
+            return
         now = asyncio.get_running_loop().time()
         self._end_by(min(now + STRANGER_SECONDS, self._began + LOGIN_SECONDS))
 
-    def admitted(self) -> None:
-        """Somebody has logged in: no deadline, and no place among strangers."""
-        self._admitted = True
-        self._end_by(None)
-        self._keeper.admitted(self)
+    def admitted(self, *, seconds: float | None = None) -> None:
+        """Somebody has logged in: no place among strangers, and no deadline but in ``seconds``, if at all."""
+        first, self._admitted = not self._admitted, True
+        self._end_by(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+        if first:
+            self._keeper.admitted(self)
 
     def write(self, data: bytes) -> None:
         """Encrypt and send; record by record, because memory that OpenSSL has taken it keeps."""

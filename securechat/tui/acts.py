@@ -20,6 +20,7 @@ from securechat.tui.editor import edited
 from securechat.tui.emoji import with_emoji
 from securechat.tui.help import help_lines
 from securechat.tui.keys import KEYS, NUMBERS
+from securechat.tui.letting_in import let_in
 from securechat.tui.looking import look_at
 from securechat.tui.message_lines import clock, summary
 from securechat.tui.paint import Role, line
@@ -98,6 +99,8 @@ class Acts:
                 self._does[name]()
             case "picture", which:
                 self._look_at(which)
+            case "devices", words if words.partition(" ")[0] == "approve":
+                let_in(self._host, words.partition(" ")[2].strip())
             case "date" | "goto", day:
                 self._to_date(day) if day else self._date()
             case _:

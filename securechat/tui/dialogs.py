@@ -67,7 +67,8 @@ class Prompt(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            words = [line(row) for row in rows(clean_block(self._text), WIDTH - 6)]
+            parts = clean_block(self._text).split("\n")
+            words = [line(row) for part in parts for row in rows(part, WIDTH - 6)]
             shown = Rows(words)
             shown.styles.height = len(words)
             yield shown

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.client import registration
+from securechat.client import new_profile, registration
 from securechat.client.config import Home, ServerAddress
 from securechat.client.errors import (
     ClientError,
@@ -299,7 +299,7 @@ async def test_a_disk_that_fails_leaves_nothing_behind(
         raise ClientError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(registration, "create_account", full)
+        broken.setattr(new_profile, "create_account", full)
         with pytest.raises(ClientError, match="full"):
             await registered(rogue, home)
 

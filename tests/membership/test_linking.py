@@ -50,6 +50,7 @@ def ask(**other: Any) -> NewSide:
         "device_key": public_of(DEVICE_KEY),
         "name": "laptop",
         "suites": PRODUCT_SUITES,
+        "salt": b"s" * 16,
     }
     return ask_to_link(**{**said, **other})
 
@@ -171,7 +172,7 @@ def test_d_05_every_field_of_a_newcomer_is_promised(field: str) -> None:
         answer(said.commitment).meet(flipped(said, field))
 
 
-@pytest.mark.parametrize("field", ["name", "device_key", "suites", "client", "nonce"])
+@pytest.mark.parametrize("field", ["name", "device_key", "suites", "client", "salt", "nonce"])
 def test_d_05_every_field_of_a_newcomer_is_in_the_code(field: str) -> None:
     new = ask()
     changed = flipped(new.newcomer, field)

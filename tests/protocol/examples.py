@@ -7,6 +7,7 @@ from securechat.protocol.frames import encode_value
 
 KEY, HASH, SIGNATURE, GROUP = b"k" * 32, b"h" * 32, b"s" * 64, b"g" * 16
 CLIENT = "c" * 20
+NEW_DEVICE = m.NewDevice(CLIENT, KEY, "laptop", [3], b"a" * 16, KEY, KEY)
 
 REQUESTS: tuple[m.RequestBody, ...] = (
     m.PasswordParameters("alice"),
@@ -44,6 +45,13 @@ REQUESTS: tuple[m.RequestBody, ...] = (
     m.GetBox("contacts"),
     m.GetVault(),
     m.ResetAccount(b"statement", m.AddedDevice(CLIENT, KEY, b"credential"), b"vault", KEY),
+    m.OpenLink(HASH),
+    m.GetLink(b"l" * 16),
+    m.RevealLink(b"l" * 16, NEW_DEVICE),
+    m.CloseLink(b"l" * 16),
+    m.GetLinks(),
+    m.AnswerLink(b"l" * 16, "desk", KEY),
+    m.FinishLink(b"l" * 16, b"sealed"),
     m.PublishKeyPackages([b"one"]),
     m.ClaimKeyPackages("bob", 3),
     m.CreateGroup(GROUP, m.Carried(b"info"), m.Carried(b"tree")),
@@ -76,6 +84,8 @@ ANSWERS: tuple[m.Answer, ...] = (
     m.Devices([m.DeviceRow(CLIENT, KEY, b"credential", 5, 6)]),
     m.Box(1, b"sealed"),
     m.SealedVault(b"sealed"),
+    m.LinkStanding(b"l" * 16, 300, [m.LinkAnswer(CLIENT, "desk", KEY)], b"sealed", CLIENT),
+    m.Links([m.OpenedLink(b"l" * 16, HASH, 5, 300, "10.0.0.5", NEW_DEVICE)]),
 )
 
 SERVER_HELLO = m.ServerHello(1, "example.org", KEY, SIGNATURE, KEY)
@@ -102,5 +112,6 @@ SERVER_FRAMES: tuple[m.ServerFrame, ...] = (
     m.Refused(1, "quota", "too much", 1, GROUP, 5),
     m.Delivered(GROUP, [ENTRY]),
     m.InboxDelivered([INBOX_ENTRY]),
+    m.LinksChanged(),
     m.Goodbye("stopping"),
 )

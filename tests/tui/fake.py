@@ -17,6 +17,7 @@ from securechat.client.events import (
     Event,
     Identity,
     Kind,
+    LinkOffer,
     Member,
     Message,
     MessageAcknowledged,
@@ -207,6 +208,17 @@ class FakeClient:
         (found,) = [one for one in self.moving if one.number == number]
         self.moving.remove(found)
         return found
+
+    def link_offer(self, code: str) -> LinkOffer:
+        self.did.append(("offer", code))
+        return LinkOffer(number=3, name="laptop", device="n" * 26, address="10.0.0.5", asked=0)
+
+    def approve_link(self, number: int, password: str) -> LinkOffer:
+        self.did.append(("approve", number, password))
+        return LinkOffer(number=3, name="laptop", device="n" * 26, address="10.0.0.5", asked=0)
+
+    def decline_link(self, number: int) -> None:
+        self.did.append(("decline", number))
 
     async def take(self, line: str, target: str) -> str:
         """As a commander."""

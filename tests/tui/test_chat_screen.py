@@ -386,6 +386,33 @@ async def test_a_file_on_its_way_is_stopped_when_one_is_sure() -> None:
     assert client.moving == [plan]
 
 
+@pytest.mark.parametrize(
+    ("password", "done", "said"),
+    [
+        ("a password", ("approve", 3, "a password"), "laptop is linked now"),
+        ("", ("decline", 3), "It was not let in."),
+    ],
+)
+async def test_a_new_device_is_let_in_by_code_and_password(
+    password: str, done: tuple[object, ...], said: str
+) -> None:
+    """D-05."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("/devices approve 7K3Q-0V1A")
+        await screen.press("enter")
+        await screen.sees("laptop asks to be linked")
+        await screen.sees("10.0.0.5")
+        await screen.type(password)
+        await screen.press("enter")
+        await screen.sees(said)
+        assert not password or password not in screen.text()
+    assert [one for one in client.did if one[0] in {"offer", "approve", "decline"}] == [
+        ("offer", "7K3Q-0V1A"),
+        done,
+    ]
+
+
 async def test_without_a_file_on_its_way_there_is_nothing_to_stop() -> None:
     async with driven(talk_of_two()) as screen:
         await screen.press("alt+c")

@@ -32,6 +32,7 @@ from securechat.server.desk import Desk
 from securechat.server.errors import Refusal
 from securechat.server.hub import Hub
 from securechat.server.identity import ServerIdentity, _read
+from securechat.server.links import Rendezvous
 from securechat.server.login import Logins
 from securechat.server.login_hash import LoginHasher
 from securechat.server.named import NamedJob
@@ -280,6 +281,7 @@ class Face:
             registration="open",
             counters=counters,
             attachments=attachments,
+            rendezvous=Rendezvous(limiter, readers, self.hub, now=now, clock=asyncio.get_running_loop().time),
             account_changes=AccountChanges(
                 self.identity.domain, self.shop.hasher, readers, writer, self.hub, now
             ),

@@ -1,0 +1,139 @@
+"""`link` and `devices approve`, as they are typed (D-05)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from securechat.cli.line_finding import FINDING
+from securechat.cli.link import progress_lines
+from securechat.cli.main import cli
+from securechat.client.commands import COMMANDS, Command, read_line
+from securechat.client.events import LinkOffer
+from securechat.client.linking import Compare, Waiting
+from securechat.membership.invite import new_invite
+from securechat.membership.linking import CodeRefused
+from tests.cli.shell import Shell
+
+OFFER = LinkOffer(number=3, name="laptop", device="n" * 26, address="10.0.0.5", asked=0)
+CODE = "7K3Q-0V1A"
+
+
+def test_d_05_a_machine_is_linked_from_a_shell(shell: Shell) -> None:
+    shell.register("alice")
+    server = ["--server", f"localhost:{shell.port}", "--fingerprint", shell.fingerprint]
+    password = ["--password-file", shell.password_file()]
+    agent = shell.start("agent", "alice", *password)
+    home = ["--home", str(shell.folder / "elsewhere")]
+    new = shell.start("link", "alice", *home, *server, *password, "--name", "laptop", "--no-qr")
+    assert new.stdout is not None
+    code = new.stdout.readline().strip()
+    refused = shell.account("devices", "alice", "approve", new_invite().token)
+    assert (refused.returncode, "invite" in refused.stderr) == (1, True)
+    done = shell.account("devices", "alice", "approve", code, "--json")
+    assert done.returncode == 0, done.stderr
+    linked = json.loads(done.stdout)
+    assert (linked["type"], linked["name"], linked["address"]) == ("linked", "laptop", "127.0.0.1")
+    assert "revoke" in done.stderr
+    assert new.wait(60) == 0
+    assert shell.account("status", "alice", *home).returncode == 0
+    again = shell.account("link", "alice", *home, *server)
+    assert (again.returncode, "already" in again.stderr) == (1, True)
+    agent.terminate()
+    agent.wait(60)
+
+
+def test_what_is_said_while_it_waits() -> None:
+    [(said, is_data)] = progress_lines(Waiting(), "alice", qr=True)
+    assert ("alice" in said, is_data) == (True, False)
+
+
+def test_the_code_is_data_and_the_rest_is_words() -> None:
+    lines = progress_lines(Compare((("desk", CODE),)), "alice", qr=False)
+    assert [line for line, is_data in lines if is_data] == [CODE]
+    assert any("desk" in line for line, _ in lines)
+    assert f"securechat devices alice approve {CODE}" in [line for line, _ in lines]
+
+
+def test_one_code_is_drawn_and_of_several_none() -> None:
+    one, several = Compare((("desk", CODE),)), Compare((("desk", CODE), ("phone", "1111-2222")))
+    assert any("\u2588" in line for line, _ in progress_lines(one, "alice", qr=True))
+    lines = progress_lines(several, "alice", qr=True)
+    assert [line for line, is_data in lines if is_data] == [CODE, "1111-2222"]
+    assert not any("\u2588" in line for line, _ in lines)
+
+
+@pytest.mark.parametrize("words", [["frobnicate"], ["@bob", "@carol"], ["approve", CODE, CODE], ["approve"]])
+def test_what_devices_does_not_know_is_a_slip(words: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["devices", "alice", *words, "--home", str(tmp_path)])
+    assert done.exit_code == 2
+
+
+class Account:
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def verb(*given: Any) -> LinkOffer:
+            self.asked.append((name, *given))
+            return OFFER
+
+        return verb
+
+
+class Page:
+    """A surface without a terminal of its own."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def show(self, text: str) -> None:
+        self.lines.append(text)
+
+    tell = show
+
+
+class Terminal(Page):
+    """One that can be borrowed."""
+
+    async def aside(self, work: Any) -> None:
+        work()
+
+
+async def typed(line: str, page: Page, account: Account) -> str | None:
+    command = read_line(line)
+    assert isinstance(command, Command)
+    face: Any = account
+    return await FINDING[command.name](face, page, command, "@bob")
+
+
+@pytest.mark.parametrize(
+    ("password", "asked"),
+    [("a password", ("approve_link", 3, "a password")), ("", ("decline_link", 3))],
+)
+async def test_a_chat_on_a_terminal_asks_for_the_password(
+    password: str, asked: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.prompt", lambda *_given, **_named: password)
+    page, account = Terminal(), Account()
+    assert await typed(f"/devices approve {CODE}", page, account) is None
+    assert account.asked == [("link_offer", CODE), asked]
+    assert "10.0.0.5" in page.lines[0]
+
+
+async def test_a_chat_without_a_terminal_tries_no_code() -> None:
+    account = Account()
+    mistake = await typed(f"/devices approve {CODE}", Page(), account)
+    assert mistake is not None
+    assert f"securechat devices USER approve {CODE}" in mistake
+    assert account.asked == []
+
+
+async def test_slips_in_a_chat_try_nothing() -> None:
+    account = Account()
+    assert await typed("/devices approve", Terminal(), account) == "usage: " + COMMANDS["devices"][0]
+    with pytest.raises(CodeRefused):
+        await typed("/devices approve 7K3Q", Terminal(), account)
+    assert account.asked == []

@@ -8,7 +8,6 @@ from securechat.client.commands import COMMANDS
 from securechat.client.face import Face
 from securechat.client.offering import offer_lines
 from securechat.locale.catalogue import say, tr
-from securechat.membership.linking import read_code
 
 
 async def approve_here(face: Face, surface: Output, words: tuple[str, ...]) -> str:
@@ -18,7 +17,6 @@ async def approve_here(face: Face, surface: Output, words: tuple[str, ...]) -> s
     """
     if len(words) != 1:
         return "usage: " + COMMANDS["devices"][0]
-    read_code(words[0])  # a slip costs no try
     if not isinstance(surface, OnTerminal):
         return f"give it outside this chat: securechat devices USER approve {words[0]}"
     offer = await face.link_offer(words[0])

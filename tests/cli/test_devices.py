@@ -14,7 +14,6 @@ from securechat.client.commands import COMMANDS, Command, read_line
 from securechat.client.events import LinkOffer
 from securechat.client.linking import Compare, Waiting
 from securechat.membership.invite import new_invite
-from securechat.membership.linking import CodeRefused
 from tests.cli.shell import Shell
 
 OFFER = LinkOffer(number=3, name="laptop", device="n" * 26, address="10.0.0.5", asked=0)
@@ -131,9 +130,7 @@ async def test_a_chat_without_a_terminal_tries_no_code() -> None:
     assert account.asked == []
 
 
-async def test_slips_in_a_chat_try_nothing() -> None:
+async def test_a_slip_in_a_chat_tries_nothing() -> None:
     account = Account()
     assert await typed("/devices approve", Terminal(), account) == "usage: " + COMMANDS["devices"][0]
-    with pytest.raises(CodeRefused):
-        await typed("/devices approve 7K3Q", Terminal(), account)
     assert account.asked == []

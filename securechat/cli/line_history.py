@@ -7,8 +7,11 @@ from securechat.cli.surface import Output
 from securechat.client.archive_status import ArchiveStatus
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.face import Face
-from securechat.locale.catalogue import say, tr
+from securechat.client.shared_history import ALL, policy_text
+from securechat.locale.catalogue import say, told, tr
 from securechat.sizes import size_text
+
+MAX_DIGITS: Final = 8
 
 
 def archive_lines(status: ArchiveStatus) -> list[str]:
@@ -47,5 +50,21 @@ async def _archive(face: Face, surface: Output, command: Command, _target: str) 
     return None
 
 
-HISTORY: Final[dict[str, Finding]] = {"archive": _archive}
+async def _newcomers(face: Face, surface: Output, command: Command, target: str) -> str | None:
+    words = list(command.words)
+    name = words.pop(0) if words and words[0].startswith("#") else target
+    how = words.pop(0) if words else ""
+    named = {"": None, "none": 0, "all": ALL}
+    if (
+        words
+        or not name
+        or not (how in named or (how.isdecimal() and how.isascii() and len(how) < MAX_DIGITS))
+    ):
+        return "usage: " + COMMANDS[command.name][0]
+    last = await face.room_history(name, last=named[how] if how in named else int(how))
+    surface.tell(f"* {told(policy_text(name, last))}")
+    return None
+
+
+HISTORY: Final[dict[str, Finding]] = {"archive": _archive, "newcomers": _newcomers}
 """By the command's canonical name."""

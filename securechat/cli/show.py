@@ -207,7 +207,7 @@ def _mark(message: Message) -> str:
     marks = [
         tr(OF_SENT.get(message.code, "")) if message.own else "",
         _download(message),
-        tr(doubt(message.verified)),
+        told(doubt(message.verified)),
         say("to {message}", message=message.reply_to[:12]) if message.reply_to else "",
         say("on {topic}", topic=message.thread) if message.thread else "",
         tr("closed") if message.poll is not None and message.poll.closed else "",

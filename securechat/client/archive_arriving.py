@@ -100,7 +100,7 @@ class Arriving:
         first = self._first[home.id]
         if first is not None and record.time > first + SKEW:
             return None
-        return _place_at(db, record)
+        return place_at(db, record.time, record.sequence)
 
     def _insert(
         self, change: Change, home: ConversationRecord, place: int, voice: Voice, record: Record
@@ -229,12 +229,15 @@ def _placeholder(db: apsw.Connection, home: ConversationRecord, record: Record) 
     return None if row is None or not record.sequence else int(row[0])
 
 
-def _place_at(db: apsw.Connection, record: Record) -> int:
-    """Return a free local id for what was said then: by the log's order in one second, else as it comes."""
-    second = min(max(record.time - EPOCH, 0), (1 << SECONDS_BITS) - 1)
+def place_at(db: apsw.Connection, time: int, sequence: int = 0) -> int:
+    """Return a free local id for what was said then (seconds since 1970).
+
+    In one second by the log's order; without that (0) what comes later stands before what came first.
+    """
+    second = min(max(time - EPOCH, 0), (1 << SECONDS_BITS) - 1)
     base = _FIRST + (second << TIES_BITS)
-    if record.sequence:
-        place, step = base + _HALF + record.sequence % _HALF, 1
+    if sequence:
+        place, step = base + _HALF + sequence % _HALF, 1
     else:  # the last comes first
         place, step = base + _HALF - 1, -1
     while db.execute("SELECT 1 FROM message WHERE id = ?", (place,)).fetchone() is not None:

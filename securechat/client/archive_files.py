@@ -23,17 +23,27 @@ class SegmentGone(ClientError):
 
 
 async def put_segment(ask: Ask, entry: Entry, pieces: Sequence[bytes]) -> None:
-    """Upload a sealed segment.
+    """Upload a sealed segment; raises as `put_pieces`."""
+    await put_pieces(ask, entry.file, sealed_size(entry.size), pieces, kept=True)
+
+
+async def get_segment(ask: Ask, entry: Entry) -> bytes:
+    """Fetch a sealed segment; raises as `get_pieces`."""
+    return await get_pieces(ask, entry.file, sealed_size(entry.size))
+
+
+async def put_pieces(ask: Ask, file: bytes, total: int, pieces: Sequence[bytes], *, kept: bool) -> None:
+    """Upload what is sealed in memory.
 
     :raises RefusedByServer: ``quota``: no more of it fits
     :raises FileRefused: the server would not keep it
     """
-    total, at, standstill = sealed_size(entry.size), 0, 0
+    at = standstill = 0
     while True:
         piece = pieces[at // SEALED_PIECE] if at < total else b""
-        stored = await ask(PutFile(entry.file, at, total, piece, kept=True))
+        stored = await ask(PutFile(file, at, total, piece, kept=kept))
         assert isinstance(stored, FileStored)  # noqa: S101 - the connection holds answers to their kinds
-        if stored.expires:
+        if kept and stored.expires:
             raise FileRefused("this server keeps no archive: what it is given expires")
         if stored.received == total:
             return
@@ -43,28 +53,27 @@ async def put_segment(ask: Ask, entry: Entry, pieces: Sequence[bytes]) -> None:
         at = stored.received
 
 
-async def get_segment(ask: Ask, entry: Entry) -> bytes:
-    """Fetch a sealed segment.
+async def get_pieces(ask: Ask, file: bytes, total: int) -> bytes:
+    """Fetch what was sealed in memory.
 
     :raises SegmentGone: the server does not have it
     :raises ArchiveDamaged: what it has is not of that size
     """
-    total = sealed_size(entry.size)
     places = range(0, total, SEALED_PIECE)
     pieces: list[bytes] = []
     try:
         for first in range(0, len(places), WINDOW):
             some = places[first : first + WINDOW]
-            pieces += await asyncio.gather(*(_piece(ask, entry, at, total) for at in some))
+            pieces += await asyncio.gather(*(_piece(ask, file, at, total) for at in some))
     except RefusedByServer as refused:
         if refused.code in {"no_file", "gone"}:
-            raise SegmentGone("a segment of the archive is not at the server any more") from None
+            raise SegmentGone("the server does not have it any more") from None
         raise
     return b"".join(pieces)
 
 
-async def _piece(ask: Ask, entry: Entry, at: int, total: int) -> bytes:
-    piece = await ask(GetFile(entry.file, at))
+async def _piece(ask: Ask, file: bytes, at: int, total: int) -> bytes:
+    piece = await ask(GetFile(file, at))
     assert isinstance(piece, FilePiece)  # noqa: S101 - the connection holds answers to their kinds
     if (piece.total, piece.offset) != (total, at):
         raise ArchiveDamaged("a segment of the archive is not what was put there")

@@ -54,6 +54,7 @@ from securechat.client.policy import Policy
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
 from securechat.client.session import Credentials, Session
+from securechat.client.sharing import HistorySharer
 from securechat.client.speaker import Speaker
 from securechat.client.store import ClientStore
 from securechat.client.store_key import StoreKey
@@ -78,6 +79,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
         self._attachments = Attachments(engine)
         self._talk = Talk(engine)
         self._keeper = ArchiveKeeper(engine)
+        self._sharer = HistorySharer(engine)
         self._served = AsyncExitStack()
 
     @classmethod
@@ -132,7 +134,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
         return client
 
     def _start(self) -> None:
-        for each in (self._engine, self._attachments, self._keeper):
+        for each in (self._engine, self._attachments, self._keeper, self._sharer):
             each.start()
 
     async def close(self) -> None:
@@ -140,6 +142,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
         try:
             await self._served.aclose()
             await self._keeper.close()
+            await self._sharer.close()
             await self._attachments.close()
             await self._engine.close()
         finally:
@@ -237,13 +240,16 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
         except TimeoutError:
             return False
 
-    async def create_room(self, name: str, *, announcement: bool = False, topic: str = "") -> Conversation:
+    async def create_room(
+        self, name: str, *, announcement: bool = False, topic: str = "", history: int = 0
+    ) -> Conversation:
         """Make a room. If one of that name is here already, this one is called ``#name-2``.
 
+        :param history: how many of the last messages who comes in is handed: none 0, all 65535
         :raises Unreachable: not done yet; it is, once the server is there
         """
         kind = Kind.ANNOUNCEMENT if announcement else Kind.ROOM
-        return self.conversation(await self._verbs.create(name, kind, topic))
+        return self.conversation(await self._verbs.create(name, kind, topic, history))
 
     async def invite(self, room: str, user: str) -> None:
         """Add all devices of a user to a room.

@@ -69,6 +69,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "picture": ("/picture [ID]", "look at a picture; it is fetched if it is not here yet"),
     "thumbnails": ("/thumbnails [on|off]", "whether small pictures go with the pictures you send"),
     "cancel": ("/cancel [NUMBER]", "stop a file on its way"),
+    "newcomers": ("/newcomers [#room] [none|COUNT|all]", "what of the past is handed to who comes in"),
     "rooms": ("/rooms", "your conversations"),
     "members": ("/members [#room]", "who is in it"),
     "fingerprint": ("/fingerprint [@user|#room]", "codes to compare outside this chat"),

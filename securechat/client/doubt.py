@@ -25,11 +25,18 @@ IDENTITY_WORDS: Final = {
 }
 """What is said of a person, and nothing else is."""
 
+SHARED: Final = "shared:"
+"""Followed by a user's name: who let us into a room has handed it over, and nothing else proves it."""
+
 _WORDS: Final = {KNOWN: "", IMPORTED: mark("imported")}
+
+SHARED_BY: Final = mark("from history, shared by @{user}")
 
 
 def doubt(verified: str) -> str:
     """The words for a message's ``verified``, in English; empty if there is no doubt."""
+    if verified.startswith(SHARED):
+        return SHARED_BY.format(user=verified.removeprefix(SHARED))
     return _WORDS.get(verified, IDENTITY_WORDS[Identity.CHANGED])
 
 

@@ -17,6 +17,7 @@ from securechat.client import (
     pending,
     queued,
     records,
+    shared_history,
     staged,
 )
 from securechat.client.change import Change
@@ -33,6 +34,7 @@ from securechat.client.sentences import CLOSED
 from securechat.client.stay import end_stay
 from securechat.client.unread import say_again
 from securechat.membership.judge import judge, judge_proposal
+from securechat.membership.room import room_of
 from securechat.membership.verdict import UPDATE_NEEDED
 from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import encode
@@ -252,6 +254,7 @@ class Handshakes:
             intents.add_once(change.db, record.id, What.RESYNC)
         record = records.update(change.db, record.id, **changes)
         self._tell_members(change, record, facts)
+        self._owe_history(change, record, facts)
         change.wake(record.id)
         record = self._compare_pins(change, record, facts)
         for each in facts.proposals:
@@ -301,6 +304,19 @@ class Handshakes:
         if changed:
             return hold_for_keys(change, self.groups, record, changed)
         return settle_if_known(change, self.groups, record)
+
+    def _owe_history(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
+        """Whom we have let in is handed what the room's policy says (docs/decisions/0019)."""
+        if room_of(facts.old_context).history != room_of(facts.new_context).history:
+            text = shared_history.policy_text(record.name, room_of(facts.new_context).history)
+            notes.tell(change, record, shared_history.POLICY, text, sender=user_of(facts.committer_leaf))
+        if facts.committer_leaf.signature_key != self.device.identity.signature_key.public:
+            return
+        room = room_of(facts.new_context)
+        before, after = users_in(facts.old_tree), users_in(facts.new_tree)
+        new = [user for user in after if user not in before and user != self.device.user]
+        if new and shared_history.most(room):
+            shared_history.owe(change.db, record, room, new, by=self.device.user)
 
     def _tell_members(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
         if record.state is Standing.INVITED:

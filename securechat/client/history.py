@@ -28,6 +28,9 @@ WITHDRAWAL: Final = "withdrawal"
 TIMER: Final = "timer"
 """The kind of a line that sets how long messages stay; shown as a text, and never changed."""
 
+SHARED: Final = "shared"
+"""The kind of a line that hands a newcomer what was said before; shown as a text, and never changed."""
+
 _PASSING: Final = "('receipt', 'typing')"
 """Kinds of ours that are no words of a person."""
 

@@ -15,6 +15,7 @@ from securechat.client import (
     log_chain,
     log_ends,
     receipts,
+    shared_history,
     timeline,
     timers,
     times,
@@ -42,7 +43,7 @@ from securechat.client.sentences import EXPIRED, gone, unreadable
 from securechat.client.timers import lifetime, sentence
 from securechat.client.typists import MAX_LATE
 from securechat.content.errors import ContentError
-from securechat.content.message import shown_text
+from securechat.content.message import sharing_text, shown_text
 from securechat.content.mimi import MimiContent, decode, message_id
 from securechat.content.saying import (
     Asks,
@@ -51,7 +52,9 @@ from securechat.content.saying import (
     Hands,
     Reacts,
     Reports,
+    Said,
     SetsTimer,
+    Shares,
     Shown,
     Types,
     Votes,
@@ -75,6 +78,7 @@ KINDS: Final[dict[type, str]] = {
     Asks: MessageKind.POLL,
     Hands: MessageKind.FILE,
     SetsTimer: history.TIMER,
+    Shares: history.SHARED,
     Changes: EARLY,
 }
 """What is said -> the kind of its row."""
@@ -193,7 +197,7 @@ def _keep(
         account_key=credential.account_key,
     )
     what = said(content, domain=device.domain)
-    code = _why_not_shown(record, group, uri)
+    code = _why_not_shown(record, group, uri) or _why_not_shared(device, record, group, uri, what)
     if isinstance(what, Reports | Types):
         if not code and not arrival.own:
             _take_note(change, record, entry, sender, what)
@@ -208,7 +212,7 @@ def _keep(
             return
     if code:
         _keep_unseen(change, record, content, arrival, code)
-    elif isinstance(what, Words | Asks | Hands | SetsTimer):
+    elif isinstance(what, Words | Asks | Hands | SetsTimer | Shares):
         _show(change, device, record, content, what, arrival, has_few=_has_few(group))
 
 
@@ -268,6 +272,8 @@ def _show(
     timeline.keep_topic(change.db, record.id, content.topic_id)
     if isinstance(what, SetsTimer):
         timers.came(change.db, record.id, what.seconds)
+    if isinstance(what, Shares) and what.shared.user == device.user_uri and not arrival.own:
+        shared_history.want(change.db, record, kept.local_id, arrival.sender, what.shared)
     if record.state is Standing.JOINED:
         change.tell(MessageReceived(kept))
     if has_few and not arrival.own:
@@ -283,6 +289,8 @@ def _line_of(what: Shown | Changes) -> Words:
             return Words(f"(changed) {words.text}", words.people)
         case SetsTimer(seconds=seconds):
             return Words(sentence(seconds))
+        case Shares(shared=shared):
+            return Words(f"({sharing_text(shared)})")
         case _:
             return Words(shown_as(what))
 
@@ -306,6 +314,24 @@ def _why_not_shown(record: ConversationRecord, group: Group, sender_uri: str) ->
     if not may_speak(room_of(group.public.context), sender_uri):
         return "may_not_speak"
     return "left" if record.state is Standing.LEFT else ""
+
+
+def _why_not_shared(
+    device: Device, record: ConversationRecord, group: Group, sender_uri: str, what: Said
+) -> str:
+    """Return the code of why nobody takes a newcomer's history from this sender; empty if we would."""
+    if not isinstance(what, Shares):
+        return ""
+    present = {credential_of(leaf).user_uri for _, leaf in group.public.tree.leaves()}
+    wrong = shared_history.problem(
+        what.shared,
+        room_of(group.public.context),
+        sender_uri,
+        present,
+        me=device.user_uri,
+        invited_by=device.uri_of(record.invited_by) if record.invited_by else "",
+    )
+    return shared_history.REFUSED if wrong else ""
 
 
 def named(tree: RatchetTree, entry: Entry) -> str:

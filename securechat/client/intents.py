@@ -24,6 +24,8 @@ class What(StrEnum):
     """Give our own leaf fresh keys."""
     SWEEP = "sweep"
     """Commit what others proposed: somebody leaves."""
+    HISTORY = "history"
+    """Have newcomers handed the last ``subject`` messages."""
     UPGRADE = "upgrade"
     """Go on as another group, in a better cipher suite: close this one, then make that one."""
     RESYNC = "resync"

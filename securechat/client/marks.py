@@ -9,7 +9,7 @@ from typing import Final, get_args
 import apsw
 from msgspec import Struct
 
-from securechat.client.doubt import IMPORTED, doubt
+from securechat.client.doubt import IMPORTED, SHARED, doubt
 from securechat.client.events import Notify
 from securechat.text import sanitise
 
@@ -79,7 +79,8 @@ def _found(db: apsw.Connection, which: str, given: tuple[int, ...]) -> dict[int,
         for conversation, kind, sender, own, text, timestamp, verified in db.execute(
             "SELECT c.id, c.kind, m.sender, m.own,"  # noqa: S608
             " CASE WHEN m.deleted THEN '(withdrawn)' ELSE substr(m.text, 1, 400) END, m.timestamp,"
-            f" CASE WHEN m.imported IS NULL THEN m.verified ELSE '{IMPORTED}' END"
+            f" CASE WHEN m.imported IS NULL THEN m.verified WHEN m.vouched <> '' THEN '{SHARED}' || m.vouched"
+            f" ELSE '{IMPORTED}' END"
             " FROM conversation c CROSS JOIN message m ON m.id = (SELECT max(id) FROM message"
             f" WHERE conversation = c.id AND hidden = 0) WHERE c.id {which}",
             given,

@@ -24,7 +24,7 @@ from securechat.client.records import ConversationRecord
 from securechat.client.stay import end_stay
 from securechat.client.suites import first_claim
 from securechat.membership.judge import judge, judge_creation
-from securechat.membership.room import Room, SaltedProfile, extensions_for
+from securechat.membership.room import Room, SaltedProfile, extensions_for, room_of
 from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import decode
 from securechat.mls.errors import MLSError
@@ -153,7 +153,8 @@ class Planner:
 
     def create_room(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         profile = decode(SaltedProfile, record.profile)
-        policy = rooms.new_policy(self.device, record.room, record.kind, profile)
+        history = int(intent.subject or 0)
+        policy = rooms.new_policy(self.device, record.room, record.kind, profile, history=history)
         group = self._new_group(policy, self.device.suites[0])
         info, tree = self._parcel(group.group_info()), self._parcel(group.tree_bytes())
         body = CreateGroup(group.group_id, info.carried, tree.carried)
@@ -239,6 +240,7 @@ class Planner:
         add: tuple[KeyPackage, ...] = ()
         remove: tuple[LeafIndex, ...] = ()
         welcome: tuple[Extension, ...] = ()
+        extensions: tuple[Extension, ...] | None = None
         match intent.what:
             case What.ADD:
                 present = {client_of(leaf) for _, leaf in public.tree.leaves()}
@@ -253,12 +255,16 @@ class Planner:
                     raise AlreadySo
             case What.SWEEP if not leaving:
                 raise AlreadySo
+            case What.HISTORY:
+                if room_of(public.context).history == int(intent.subject):
+                    raise AlreadySo
+                extensions = rooms.extensions_with_history(public, leaving, int(intent.subject))
             case _:
                 pass
         return CommitPlan(
             add=add,
             remove=remove,
-            extensions=rooms.extensions_without(public, leaving | frozenset(remove)),
+            extensions=extensions or rooms.extensions_without(public, leaving | frozenset(remove)),
             force_path=True,
             welcome_extensions=welcome,
         )
@@ -312,6 +318,7 @@ STEPS: Final[dict[tuple[What, Step], Action]] = {
     (What.REMOVE, Step.WANTED): Planner.commit,
     (What.UPDATE, Step.WANTED): Planner.commit,
     (What.SWEEP, Step.WANTED): Planner.commit,
+    (What.HISTORY, Step.WANTED): Planner.commit,
     (What.LEAVE, Step.WANTED): Planner.leave,
 }
 """What an intent does by itself. In any other step it waits for an answer or an echo."""

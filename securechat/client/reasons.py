@@ -190,6 +190,15 @@ REASONS: Final[dict[str, Reason]] = {
         "a file whose sending went on after a restart could not be sent",
         "send it again; the sentence says why not",
     ),
+    "room_history": Reason(
+        "a room hands newcomers what was said before, or it does not",
+        "nothing; an owner changes it with /newcomers",
+    ),
+    "history_refused": Reason(
+        "what somebody handed to a newcomer was not theirs to hand over, or not what they said it was;"
+        " nothing of it was taken",
+        "ask who let you in to remove and invite you again",
+    ),
     "archive": Reason("the archive at the server stands otherwise than before", "the sentence says how"),
     "archive_damaged": Reason(
         "a part of the archive is not what a device of yours put there; nothing of it was taken",

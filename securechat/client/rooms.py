@@ -38,12 +38,15 @@ def new_profile(name: str, topic: str) -> SaltedProfile:
     )
 
 
-def new_policy(device: Device, uri: str, kind: Kind, profile: SaltedProfile | None) -> Room:
+def new_policy(
+    device: Device, uri: str, kind: Kind, profile: SaltedProfile | None, *, history: int = 0
+) -> Room:
     return policy.make_room(
         uri,
         kind=KINDS[kind],
         owner=device.user_uri,
         profile_hash=profile.hash if profile is not None else bytes(32),
+        history=history,
     )
 
 
@@ -66,6 +69,17 @@ def extensions_without(public: PublicGroup, gone: frozenset[LeafIndex]) -> tuple
     Role entries of users left without a leaf go in the same commit (rules.md C).
     """
     room = room_of(public.context)
-    staying = {credential_of(leaf).user_uri for index, leaf in public.tree.leaves() if index not in gone}
-    after = without_absent(room, staying)
+    after = _tidied(room, public, gone)
     return None if after == room else extensions_for(after)
+
+
+def extensions_with_history(
+    public: PublicGroup, gone: frozenset[LeafIndex], history: int
+) -> tuple[Extension, ...]:
+    """Return the same with another policy on what newcomers are handed."""
+    return extensions_for(policy.with_history(_tidied(room_of(public.context), public, gone), history))
+
+
+def _tidied(room: Room, public: PublicGroup, gone: frozenset[LeafIndex]) -> Room:
+    staying = {credential_of(leaf).user_uri for index, leaf in public.tree.leaves() if index not in gone}
+    return without_absent(room, staying)

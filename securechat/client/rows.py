@@ -10,6 +10,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from securechat.client.doubt import SHARED
 from securechat.client.events import Message, MessageKind, MessageState, Poll, PollOption, Reaction
 from securechat.client.exported import Said, message_of
 from securechat.client.file_info import file_info
@@ -30,7 +31,7 @@ COLUMNS: Final = (
     "m.id, m.mimi_id, c.name, m.sender, m.own, m.text, m.timestamp, m.sequence, m.epoch, m.state, m.code,"
     " m.verified, m.kind, m.about, m.thread, m.edited, m.deleted, m.mentions_me, m.expires, m.conversation,"
     " CASE WHEN m.kind IN ('poll', 'file') OR m.imported IS NOT NULL THEN m.content END, f.part, f.path,"
-    " m.imported, m.closed, m.lifetime"
+    " m.imported, m.closed, m.lifetime, m.vouched"
 )
 SELECT: Final = (
     f"SELECT {COLUMNS} FROM message m JOIN conversation c ON c.id = m.conversation"  # noqa: S608 (constants)
@@ -76,7 +77,8 @@ def poll_of(content: bytes) -> PollAsked | None:
 def _message(row: Row, beside: _Beside) -> Message:
     if row[23] is not None and row[20]:
         said = msgspec.json.decode(row[20], type=Said)
-        return message_of(said, local_id=row[0], conversation=row[2], own=bool(row[4]))
+        found = message_of(said, local_id=row[0], conversation=row[2], own=bool(row[4]))
+        return msgspec.structs.replace(found, verified=SHARED + row[26]) if row[26] else found
     mimi_id, kind = row[1] or b"", row[12]
     votes = beside.votes.get(mimi_id, [])
     got = beside.receipts.get(row[0], ())

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from securechat.client import history, intents, pending, records, rooms
+from securechat.client import history, intents, pending, records, rooms, shared_history
 from securechat.client.change import Change
 from securechat.client.compose import fold_name, why_held
 from securechat.client.engine import Engine
@@ -19,13 +19,15 @@ from securechat.client.errors import (
     UnknownConversation,
     Unreachable,
 )
-from securechat.client.events import Joined, Kind, MessageReceived, MessageState, Standing
+from securechat.client.events import Joined, Kind, MessageReceived, MessageState, Notice, Standing
 from securechat.client.intents import What
 from securechat.client.listener import MAX_EVENTS
 from securechat.client.planner import LEAVE_TOGETHER
 from securechat.client.records import ConversationRecord
+from securechat.client.shared_history import ALL
 from securechat.client.upgrading import problem_of, suite_to_go_on_in
-from securechat.membership.room import PRODUCT_SUITES
+from securechat.content.own_types import MAX_SHARED
+from securechat.membership.room import PRODUCT_SUITES, room_of
 from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import encode
 
@@ -34,6 +36,13 @@ SETTLE_SECONDS: Final = 30.0
 
 FIRST_LOOK_SECONDS: Final = 10.0
 """How long a name that is not known waits for what the server has for us."""
+
+
+def checked_history(last: int) -> int:
+    """Return how many messages a newcomer is handed; Forbidden if no room can say that."""
+    if last not in {0, ALL} and not 0 < last <= MAX_SHARED:
+        raise Forbidden("bad_request", f"who comes in is handed none, all, or 1 to {MAX_SHARED} messages")
+    return last
 
 
 def _stays(name: str, suite: int) -> str:
@@ -49,8 +58,9 @@ class Verbs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def create(self, name: str, kind: Kind, topic: str) -> str:
+    async def create(self, name: str, kind: Kind, topic: str, history: int = 0) -> str:
         """Make a room; return what it is called here."""
+        checked_history(history)
         wanted = fold_name(name)
         if not wanted.startswith("#"):
             raise UnknownConversation(name)
@@ -67,7 +77,7 @@ class Verbs:
                 topic=rooms.shown(topic.encode()),
                 profile=encode(rooms.new_profile(title, topic)),
             )
-            settled = self._want(change, record, What.CREATE)
+            settled = self._want(change, record, What.CREATE, str(history) if history else "")
         await self._settled(settled)
         return record.name
 
@@ -87,6 +97,19 @@ class Verbs:
             settled = self._want(change, record, what, subject)
         await self._settled(settled)
 
+    async def hand_over(self, room: str, last: int) -> None:
+        """Have who comes into a room handed the last messages."""
+        record = await self.found(room)
+        if record.kind is Kind.DIRECT:
+            raise Forbidden("forbidden", "a conversation of two stays one; make a room for more")
+        if record.state is not Standing.JOINED:
+            raise NotAMember(record.name)
+        if record.held:
+            raise why_held(record)
+        with self._engine.changes.change() as change:
+            settled = self._want(change, record, What.HISTORY, str(checked_history(last)))
+        await self._settled(settled)
+
     async def join(self, room: str) -> None:
         record = await self.found(room)
         with self._engine.changes.change() as change:
@@ -98,6 +121,10 @@ class Verbs:
             if pending.messages(change.db, record.id):
                 intents.add_once(change.db, record.id, What.SWEEP)  # somebody left while we were invited
             change.tell(Joined(record.name))
+            public = self._engine.groups.public(change.db, record.id)
+            if public is not None and record.kind is not Kind.DIRECT:
+                text = shared_history.policy_text(record.name, room_of(public.context).history)
+                change.tell(Notice(shared_history.POLICY, text))
             waiting = history.received_after(change.db, record.id, record.untold_after, limit=MAX_EVENTS)
             for message in waiting:
                 if message.state is MessageState.RECEIVED:

@@ -32,18 +32,22 @@ from securechat.content.mimi import (
 from securechat.content.own_types import (
     CLOSE_TYPE,
     POLL_TYPE,
+    SHARED_TYPE,
     TIMER_TYPE,
     TYPING_TYPE,
     VOTE_TYPE,
     PollAsked,
+    SharedHistory,
     encode_close,
     encode_poll,
+    encode_shared,
     encode_timer,
     encode_typing,
     encode_vote,
 )
 from securechat.content.sealed_file import read_file_part
 from securechat.content.status import STATUS_TYPE, Reported, encode_report
+from securechat.names import parse_user_uri
 from securechat.sizes import size_text
 
 PLAIN_TEXT: Final = "text/plain;charset=utf-8"
@@ -124,6 +128,16 @@ def closing(frame: Frame) -> MimiContent:
 def timer(seconds: int, frame: Frame) -> MimiContent:
     said = f"messages disappear {seconds} seconds after they are read" if seconds else "messages stay"
     return framed(_with_text(TIMER_TYPE, encode_timer(seconds), f"({said} from now on)"), frame)
+
+
+def sharing(shared: SharedHistory, frame: Frame) -> MimiContent:
+    """Return what tells everybody in a room where the history lies that a newcomer is handed."""
+    return framed(_with_text(SHARED_TYPE, encode_shared(shared), f"({sharing_text(shared)})"), frame)
+
+
+def sharing_text(shared: SharedHistory) -> str:
+    user = parse_user_uri(shared.user).name
+    return f"shares the last messages of this room with @{user}: {shared.count}"
 
 
 def typing(frame: Frame, *, on: bool) -> MimiContent:

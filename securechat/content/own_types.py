@@ -12,13 +12,15 @@ from msgspec import Struct
 
 from securechat.content.deterministic import ARRAY, children, end_of
 from securechat.content.errors import ContentError
-from securechat.content.values import read_text, read_truth, read_uint
+from securechat.content.values import read_bytes, read_text, read_truth, read_uint
+from securechat.names import NameRefused, parse_user_uri
 
 POLL_TYPE: Final = "application/vnd.securechat.poll+cbor"
 VOTE_TYPE: Final = "application/vnd.securechat.vote+cbor"
 CLOSE_TYPE: Final = "application/vnd.securechat.poll-close+cbor"
 TYPING_TYPE: Final = "application/vnd.securechat.typing+cbor"
 TIMER_TYPE: Final = "application/vnd.securechat.timer+cbor"
+SHARED_TYPE: Final = "application/vnd.securechat.history+cbor"
 
 VERSION: Final = 1
 
@@ -35,6 +37,11 @@ MAX_TIMER: Final = 365 * 86_400
 
 LEAST_TIMER: Final = 5
 """Seconds: less cannot be read."""
+
+MAX_SHARED: Final = 5_000
+"""Messages of a room's history that are handed to somebody who comes: what "all" means."""
+
+MAX_SHARED_BYTES: Final = 8 * 1024 * 1024
 
 _DEPTH: Final = 2
 
@@ -111,6 +118,52 @@ def decode_timer(data: bytes) -> int:
     if seconds > MAX_TIMER:
         raise ContentError("A conversation's timer is at most a year.")
     return seconds
+
+
+class SharedHistory(Struct, frozen=True, kw_only=True):
+    """The last messages of a room for a user (by URI) who came into it: a sealed file, and its key."""
+
+    user: str
+    count: int
+    id: bytes
+    key: bytes
+    prefix: bytes
+    size: int
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return f"<SharedHistory of {self.count} messages for {self.user}>"
+
+
+def encode_shared(shared: SharedHistory) -> bytes:
+    fields = [getattr(shared, name) for name in SharedHistory.__struct_fields__]
+    encoded = cbor2.dumps([VERSION, *fields])
+    decode_shared(encoded)
+    return encoded
+
+
+def decode_shared(data: bytes) -> SharedHistory:
+    """Read where a room's history lies; ContentError if it is more than anybody may hand over."""
+    user, count, name, key, prefix, size, digest = _fields(data, len(SharedHistory.__struct_fields__))
+    shared = SharedHistory(
+        user=read_text(user),
+        count=read_uint(count, 32),
+        id=read_bytes(name),
+        key=read_bytes(key),
+        prefix=read_bytes(prefix),
+        size=read_uint(size, 32),
+        digest=read_bytes(digest),
+    )
+    try:
+        parse_user_uri(shared.user)
+    except NameRefused as problem:
+        raise ContentError(str(problem)) from None
+    sizes = (len(shared.id), len(shared.key), len(shared.prefix), len(shared.digest))
+    if sizes != (32, 32, 7, 32) or not 1 <= shared.count <= MAX_SHARED:
+        raise ContentError(f"A room's history is handed over as at most {MAX_SHARED} messages.")
+    if not 1 <= shared.size <= MAX_SHARED_BYTES:
+        raise ContentError(f"A room's history has at most {MAX_SHARED_BYTES} bytes.")
+    return shared
 
 
 def _fields(data: bytes, count: int) -> list[bytes]:

@@ -28,12 +28,15 @@ from securechat.content.mimi import (
 from securechat.content.own_types import (
     CLOSE_TYPE,
     POLL_TYPE,
+    SHARED_TYPE,
     TIMER_TYPE,
     TYPING_TYPE,
     VOTE_TYPE,
     PollAsked,
+    SharedHistory,
     decode_close,
     decode_poll,
+    decode_shared,
     decode_timer,
     decode_typing,
     decode_vote,
@@ -85,6 +88,12 @@ class SetsTimer(Struct, frozen=True):
     seconds: int
 
 
+class Shares(Struct, frozen=True):
+    """Somebody who came in is handed what was said before."""
+
+    shared: SharedHistory
+
+
 class Changes(Struct, frozen=True):
     """Other words in the place of an earlier message's."""
 
@@ -127,7 +136,7 @@ class Types(Struct, frozen=True):
     on: bool
 
 
-Shown = Words | Asks | Hands | SetsTimer
+Shown = Words | Asks | Hands | SetsTimer | Shares
 """What has a place of its own among the messages."""
 
 About = Changes | Withdraws | Reacts | Votes | Closes
@@ -257,6 +266,11 @@ def _timer(content: MimiContent) -> Said | None:
     return None if found is None else SetsTimer(decode_timer(found))
 
 
+def _sharing(content: MimiContent) -> Said | None:
+    found = _own(content, SHARED_TYPE)
+    return None if found is None else Shares(decode_shared(found))
+
+
 def _poll(content: MimiContent) -> Said | None:
     found = _own(content, POLL_TYPE)
     if found is not None and not _is_light(content):
@@ -288,6 +302,7 @@ _READERS: Final[tuple[Callable[[MimiContent], Said | None], ...]] = (
     _vote,
     _closing,
     _timer,
+    _sharing,
     _poll,
 )
 """The kinds, in the order in which they are looked for."""

@@ -179,6 +179,7 @@ def make_room(
     join: Join = Join.BY_ADMIN,
     max_clients: int = MAX_CLIENTS,
     profile_hash: bytes = bytes(32),
+    history: int = 0,
 ) -> Room:
     """Return the policy of a new room; ``owner`` is its creator's URI."""
     announcement = kind is Kind.ANNOUNCEMENT
@@ -188,7 +189,7 @@ def make_room(
         kind=kind,
         join=join,
         max_clients=max_clients,
-        history=0,
+        history=history,
         roles=() if kind is Kind.DIRECT else (RoleEntry(owner.encode(), Role.OWNER),),
         default_role=DefaultRole.READER if announcement else DefaultRole.MEMBER,
         profile_hash=profile_hash,
@@ -199,6 +200,12 @@ def with_roles(room: Room, roles: dict[str, Role]) -> Room:
     """Return the room with exactly these roles, by user's URI; what equals the default gets no entry."""
     entries = sorted((user.encode(), role) for user, role in roles.items() if role != room.default_role.role)
     return _replaced(room, tuple(RoleEntry(user, role) for user, role in entries))
+
+
+def with_history(room: Room, history: int) -> Room:
+    """Return the room with another policy on what newcomers are handed: none 0, all 65,535."""
+    fields = {name: getattr(room, name) for name in Room.__struct_fields__}
+    return Room(**(fields | {"history": history}))
 
 
 def without_absent(room: Room, present: Collection[str]) -> Room:

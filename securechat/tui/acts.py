@@ -11,7 +11,7 @@ from textual.app import App
 
 from securechat.client.doubt import doubt
 from securechat.client.events import Message
-from securechat.locale.catalogue import tr
+from securechat.locale.catalogue import told, tr
 from securechat.tui.bridge import Bridge
 from securechat.tui.completion import fuzzy
 from securechat.tui.composer import Composer
@@ -414,7 +414,7 @@ def _found_line(one: Message) -> tuple[Any, ...]:
     word = doubt(one.verified)
     return line(
         (f"{clock(one.timestamp)} {where}@{clean(one.sender)}", Role.DIM),
-        (f" ! {tr(word)}" if word else "", Role.WARN),
+        (f" ! {told(word)}" if word else "", Role.WARN),
         (": ", Role.DIM),
         summary(one),
     )

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from securechat.client.doubt import IMPORTED, doubt
 from securechat.client.events import FileInfo, Kind, Message, MessageState, Poll
-from securechat.locale.catalogue import mark, tr
+from securechat.locale.catalogue import mark, told, tr
 from securechat.sizes import size_text
 from securechat.tui.paint import Line, Piece, Role, line
 from securechat.tui.picture_lines import thumbnail_lines
@@ -175,7 +175,7 @@ def _head(message: Message, setting: Setting) -> Line:
     when = clock(message.timestamp, setting.zone)
     parts = [Piece(name, Role.OWN if message.own else Role.NAME), Piece(f" {when}", Role.DIM)]
     if word := doubt(message.verified):
-        parts.append(Piece(f" ! {tr(word)}", Role.WARN))
+        parts.append(Piece(f" ! {told(word)}", Role.WARN))
     if message.mentions_me:
         parts.append(Piece(f" « {tr('to you')}", Role.NEWS))
     if message.thread:

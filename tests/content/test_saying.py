@@ -22,7 +22,7 @@ from securechat.content.mimi import (
     decode,
     encode,
 )
-from securechat.content.own_types import PollAsked
+from securechat.content.own_types import PollAsked, SharedHistory
 from securechat.content.saying import (
     Asks,
     Changes,
@@ -32,6 +32,7 @@ from securechat.content.saying import (
     Reports,
     Said,
     SetsTimer,
+    Shares,
     Types,
     Votes,
     Withdraws,
@@ -52,6 +53,9 @@ FRAME = Frame(
     sender_uri=f"mimi://{DOMAIN}/u/alice",
     room_uri=f"mimi://{DOMAIN}/r/0123456789abcdef",
     in_reply_to=ID,
+)
+SHARED = SharedHistory(
+    user=BOB, count=3, id=bytes(32), key=bytes(32), prefix=bytes(7), size=9, digest=bytes(32)
 )
 FILE = SealedFile(
     id=bytes(32),
@@ -75,6 +79,7 @@ KINDS: list[tuple[MimiContent, Said]] = [
     (message.vote((), FRAME), Votes(ID, ())),
     (message.closing(FRAME), Closes(ID)),
     (message.timer(60, FRAME), SetsTimer(60)),
+    (message.sharing(SHARED, FRAME), Shares(SHARED)),
     (message.typing(FRAME, on=True), Types(on=True)),
     (message.report(((OTHER, READ),), FRAME), Reports(((OTHER, READ),))),
 ]

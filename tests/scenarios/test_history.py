@@ -9,8 +9,8 @@ from securechat.client import finding
 from securechat.client.archive_keeping import Boxes
 from securechat.client.archiving import Archive
 from securechat.client.change import Change
-from securechat.client.errors import Disconnected
-from securechat.client.events import Notice
+from securechat.client.errors import Disconnected, RefusedByServer
+from securechat.client.events import HistoryMoved, Invited, Notice
 from securechat.client.exported import FORMAT, Header, Said
 from securechat.client.importing import bring_in
 from securechat.protocol.messages import Answer, GetFile, RequestBody
@@ -129,3 +129,60 @@ async def test_what_the_server_makes_up_is_refused_and_said(world: World, tmp_pa
 
 def files(world: World) -> list[Path]:
     return [path for path in (world.folder / "server" / "files").rglob("*") if path.is_file()]
+
+
+async def a_room(world: World, *, history: int) -> tuple[Person, Person, Person]:
+    """Alice and bob have talked in a room; carol has an account."""
+    alice, bob, carol = await world.join("alice", "bob", "carol")
+    await alice.client.create_room("#team", history=history)
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+    await bob.client.join("#team")
+    for number in range(1, 5):
+        await alice.says("#team", f"thing {number}")
+    await bob.says("#team", "thing 5")
+    await alice.hears("thing 5")
+    return alice, bob, carol
+
+
+async def test_who_comes_in_is_handed_the_last_messages_by_who_lets_them_in(world: World) -> None:
+    """Shown under its names with the word of who shared it, never as verified."""
+    alice, bob, carol = await a_room(world, history=3)
+    await alice.client.invite("#team", "carol")
+    await carol.sees(Invited)
+    await carol.client.join("#team")
+    await carol.sees(HistoryMoved)
+
+    shown = carol.client.messages("#team")
+    assert [(each.sender, each.text, each.verified) for each in shown[:3]] == [
+        ("alice", "thing 3", "shared:alice"),
+        ("alice", "thing 4", "shared:alice"),
+        ("bob", "thing 5", "shared:alice"),
+    ]
+    assert [each.text for each in shown[3:]] == ["(shares the last messages of this room with @carol: 3)"]
+    assert carol.heard() == [] or carol.heard() == [shown[3].text]
+    assert carol.client.search("thing")[0].text == "thing 5"
+    line = await bob.hears(shown[3].text)
+    assert line.message.sender == "alice"
+
+
+async def test_a_room_that_hands_over_nothing_hands_over_nothing(world: World) -> None:
+    alice, _, carol = await a_room(world, history=0)
+    await alice.client.invite("#team", "carol")
+    await carol.sees(Invited)
+    await carol.client.join("#team")
+    told = await carol.sees(Notice, lambda event: event.code == "room_history")
+    assert told.text == "#team: who comes in sees nothing of what was said before"
+    await alice.says("#team", "welcome")
+    await carol.hears("welcome")
+    assert [each.text for each in carol.client.messages("#team")] == ["welcome"]
+
+
+async def test_an_owner_sets_what_newcomers_are_handed_and_all_are_told(world: World) -> None:
+    alice, bob, _ = await a_room(world, history=0)
+    assert await alice.client.room_history("#team", last=50) == 50
+    told = await bob.sees(Notice, lambda event: event.code == "room_history" and "50" in event.text)
+    assert told.text == "#team: who comes in is handed the last messages by who lets them in: up to 50"
+    assert await bob.client.room_history("#team") == 50
+    with pytest.raises(RefusedByServer):
+        await bob.client.room_history("#team", last=0)

@@ -7,7 +7,7 @@ from securechat.cli.surface import Output
 from securechat.client.archive_status import ArchiveStatus
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.face import Face
-from securechat.client.shared_history import ALL, policy_text
+from securechat.client.newcomers import ALL, policy_text
 from securechat.locale.catalogue import say, told, tr
 from securechat.sizes import size_text
 

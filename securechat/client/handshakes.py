@@ -28,6 +28,7 @@ from securechat.client.events import MembersChanged, Notice, Removed, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import forget, hold_for_keys, settle_if_known
 from securechat.client.intents import What
+from securechat.client.newcomers import POLICY, policy_text
 from securechat.client.people import brings_newcomers, credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import CLOSED
@@ -308,8 +309,8 @@ class Handshakes:
     def _owe_history(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
         """Whom we have let in is handed what the room's policy says (docs/decisions/0019)."""
         if room_of(facts.old_context).history != room_of(facts.new_context).history:
-            text = shared_history.policy_text(record.name, room_of(facts.new_context).history)
-            notes.tell(change, record, shared_history.POLICY, text, sender=user_of(facts.committer_leaf))
+            text = policy_text(record.name, shared_history.most(room_of(facts.new_context)))
+            notes.tell(change, record, POLICY, text, sender=user_of(facts.committer_leaf))
         if facts.committer_leaf.signature_key != self.device.identity.signature_key.public:
             return
         room = room_of(facts.new_context)

@@ -7,6 +7,7 @@ from securechat.client.archive_keeping import ArchiveKeeper
 from securechat.client.archive_status import ArchiveStatus
 from securechat.client.engine import Engine
 from securechat.client.errors import Disconnected, NotAMember
+from securechat.client.shared_history import most
 from securechat.client.verbs import FIRST_LOOK_SECONDS, Verbs
 from securechat.membership.room import room_of
 
@@ -46,4 +47,4 @@ class HistoryVerbs:
         public = self._engine.groups.public(self._engine.store.db, record.id)
         if public is None:
             raise NotAMember(record.name)
-        return room_of(public.context).history
+        return most(room_of(public.context))

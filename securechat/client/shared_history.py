@@ -26,13 +26,7 @@ from securechat.text import sanitise
 
 FORMAT: Final = "securechat-shared/1"
 
-ALL: Final = 65_535
-"""What a policy says for everything that there is."""
-
 REFUSED: Final = "history_refused"
-
-POLICY: Final = "room_history"
-"""The code of a note on what the policy is."""
 
 AT_ONCE: Final = 500
 
@@ -54,14 +48,6 @@ class NotShared(NotImported):
 def most(room: Room) -> int:
     """Return how many messages the policy lets a newcomer have."""
     return 0 if room.kind is Kind.DIRECT else min(room.history, MAX_SHARED)
-
-
-def policy_text(name: str, last: int) -> str:
-    """Return what a room hands to who comes in, in words."""
-    count = min(last, MAX_SHARED)
-    if not count:
-        return f"{name}: who comes in sees nothing of what was said before"
-    return f"{name}: who comes in is handed the last messages by who lets them in: up to {count}"
 
 
 def problem(

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import Final
 
-from securechat.client import history, intents, pending, records, rooms, shared_history
+from securechat.client import history, intents, pending, records, rooms
 from securechat.client.change import Change
 from securechat.client.compose import fold_name, why_held
 from securechat.client.engine import Engine
@@ -22,9 +22,10 @@ from securechat.client.errors import (
 from securechat.client.events import Joined, Kind, MessageReceived, MessageState, Notice, Standing
 from securechat.client.intents import What
 from securechat.client.listener import MAX_EVENTS
+from securechat.client.newcomers import ALL, POLICY, policy_text
 from securechat.client.planner import LEAVE_TOGETHER
 from securechat.client.records import ConversationRecord
-from securechat.client.shared_history import ALL
+from securechat.client.shared_history import most
 from securechat.client.upgrading import problem_of, suite_to_go_on_in
 from securechat.content.own_types import MAX_SHARED
 from securechat.membership.room import PRODUCT_SUITES, room_of
@@ -123,8 +124,8 @@ class Verbs:
             change.tell(Joined(record.name))
             public = self._engine.groups.public(change.db, record.id)
             if public is not None and record.kind is not Kind.DIRECT:
-                text = shared_history.policy_text(record.name, room_of(public.context).history)
-                change.tell(Notice(shared_history.POLICY, text))
+                text = policy_text(record.name, most(room_of(public.context)))
+                change.tell(Notice(POLICY, text))
             waiting = history.received_after(change.db, record.id, record.untold_after, limit=MAX_EVENTS)
             for message in waiting:
                 if message.state is MessageState.RECEIVED:

@@ -9,8 +9,9 @@ from securechat.client import records, shared_history
 from securechat.client.doubt import doubt
 from securechat.client.exported import NotImported
 from securechat.client.marks import marks
+from securechat.client.newcomers import ALL
 from securechat.client.records import ConversationRecord
-from securechat.client.shared_history import ALL, NotShared, pack, problem, take, unpack
+from securechat.client.shared_history import NotShared, pack, problem, take, unpack
 from securechat.content.errors import ContentError
 from securechat.content.own_types import MAX_SHARED, SharedHistory, decode_shared, encode_shared
 from securechat.membership.room import Join, Kind, Role, Room, make_room, with_roles

@@ -1,0 +1,16 @@
+"""What a room hands to who comes in, as a number and in words: no more than a front end needs of it."""
+
+from typing import Final
+
+ALL: Final = 65_535
+"""What a policy says for everything that there is."""
+
+POLICY: Final = "room_history"
+"""The code of a note on what the policy is."""
+
+
+def policy_text(name: str, last: int) -> str:
+    """Return what a room hands to who comes in: so many messages at most."""
+    if not last:
+        return f"{name}: who comes in sees nothing of what was said before"
+    return f"{name}: who comes in is handed the last messages by who lets them in: up to {last}"

@@ -9,6 +9,7 @@ from securechat.cli.changes import changed_text, noted
 from securechat.cli.line_files import MOVING, LineFiles
 from securechat.cli.line_finding import FINDING
 from securechat.cli.line_history import HISTORY
+from securechat.cli.line_holds import LineHolds
 from securechat.cli.line_pictures import PICTURES
 from securechat.cli.line_standing import STANDING
 from securechat.cli.line_talk import TALKING
@@ -75,6 +76,7 @@ class LineMode:
         self._seen: dict[int, Message] = {}
         self._connection = Connection()
         self._files = LineFiles(face, surface, piped=piped)
+        self._holds = LineHolds(face, surface)
         self._exit_code = 0
 
     async def run(self, typed: Typed) -> int:
@@ -111,6 +113,7 @@ class LineMode:
                 await self._print_event(event)
 
     async def _print_event(self, event: Event) -> None:
+        self._holds.happened(event)
         match event:
             case MessageReceived(message=message):
                 if message.local_id not in self._seen:
@@ -168,7 +171,7 @@ class LineMode:
             return self._exit_code
         late = tr("not everything has reached the server; it goes out at the next connection")
         self._surface.tell(f"* {late}")
-        return self._exit_code or EXIT_LATER
+        return self._exit_code or self._holds.exit_code or EXIT_LATER
 
     async def take(self, line: str, target: str) -> str:
         """Do one line for a front end that draws for itself; return the conversation to go on in."""
@@ -229,6 +232,9 @@ class LineMode:
         message = await self._face.send(target, line.text)
         self._typed.add(message.local_id)
         self._target = message.conversation
+        waits = await self._holds.wrote(message)
+        if self._piped:
+            self._exit_code = self._exit_code or waits
 
     def _fail(self, sentence: str, *, exit_code: int) -> None:
         self._surface.tell(f"* {told(sentence)}")

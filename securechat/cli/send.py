@@ -72,6 +72,15 @@ class NotKnown(ClientError):
 @account_options
 @click.argument("to")
 @click.argument("text", required=False)
+@click.option("--also", multiple=True, metavar="TO", help="One more to send it to; give it several times.")
+@click.option(
+    "--trust",
+    "people",
+    type=click.Choice(["first-use", "verified"]),
+    default="first-use",
+    show_default=True,
+    help="With `verified` nothing is sent to whom a person has not verified.",
+)
 @click.option("--lines", is_flag=True, help="Each line of stdin is a message, sent as it comes.")
 @click.option("--id", "key", metavar="KEY", help="Your own name for the message: repeated, it is sent once.")
 @click.option(
@@ -86,6 +95,8 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passes 
     account: Account,
     to: str,
     text: str | None,
+    also: tuple[str, ...],
+    people: str,
     lines: bool,
     key: str | None,
     reply_to: str,
@@ -95,21 +106,31 @@ def send(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passes 
 ) -> int:
     """Send TEXT to TO: @user or #room. Ends with 0 once the server has it on disk.
 
-    TEXT that is - or missing is read from stdin.
+    TEXT that is - or missing is read from stdin. Of several who it is sent to each gets it or is named
+    on stderr with the reason; it ends with the code of the first that did not.
     """
-    if to[:1] not in {"@", "#"}:
-        raise click.UsageError(say("{name} is neither @user nor #room", name=repr(to)))
+    everybody = list(dict.fromkeys((to, *also)))
+    for each in everybody:
+        if each[:1] not in {"@", "#"}:
+            raise click.UsageError(say("{name} is neither @user nor #room", name=repr(each)))
+    verified = people == "verified"
     if lines:
-        if text is not None or key is not None or reply_to or thread:
+        if text is not None or key is not None or reply_to or thread or also:
             raise click.UsageError(
-                tr("--lines takes the messages from stdin: no TEXT, --id, --reply-to or --thread")
+                tr("--lines takes the messages from stdin: no TEXT, --also, --id, --reply-to or --thread")
             )
         import asyncio  # noqa: PLC0415 - one message needs no event loop
 
         from securechat.cli.sending import send_lines  # noqa: PLC0415 - as above
 
-        return asyncio.run(send_lines(account, to, seconds, as_json=as_json))
+        return asyncio.run(send_lines(account, to, seconds, as_json=as_json, verified=verified))
     said = Said(_text(text), key if key is not None else own_key(), reply_to, thread)
+    if len(everybody) > 1 or verified:
+        import asyncio  # noqa: PLC0415 - as above
+
+        from securechat.cli.recipients import send_to_all  # noqa: PLC0415 - as above
+
+        return asyncio.run(send_to_all(account, everybody, said, seconds, as_json=as_json, verified=verified))
     return report(sent(account, to, said, seconds=seconds), as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from securechat.cli.faces import face_of, next_face
+from securechat.cli.only_verified import only_verified
 from securechat.cli.options import Account
 from securechat.cli.pipes import ReaderGone
 from securechat.cli.send import EXIT_LATER, HAND_OVER_SECONDS, LATE_SECONDS, NotKnown, Said, own_key, report
@@ -26,7 +27,7 @@ async def send_as_holder(account: Account, to: str, said: Said, *, seconds: floa
     """Send as the account's holder, or through who was faster."""
     try:
         async with face_of(account) as face:
-            return await _settled(face, await _stored(face, to, said), seconds)
+            return await sent_through(face, to, said, seconds)
     except HolderLeft:  # before it said whether it has stored the message
         return await send_again(account, to, said, seconds=seconds)
 
@@ -35,9 +36,14 @@ async def send_again(account: Account, to: str, said: Said, *, seconds: float) -
     """Send after a holder has left with a message: the next one knows by the key whether it was stored."""
     try:
         async with next_face(account) as face:
-            return await _settled(face, await _stored(face, to, said), seconds)
+            return await sent_through(face, to, said, seconds)
     except (HolderLeft, NoHolder, ProfileBusy):
         raise NotKnown(to, said.key) from None
+
+
+async def sent_through(face: Face, to: str, said: Said, seconds: float) -> Message:
+    """Send through this one, whoever it is; raises `HolderLeft` before it said whether it has it."""
+    return await _settled(face, await _stored(face, to, said), seconds)
 
 
 async def _stored(face: Face, to: str, said: Said) -> Message:
@@ -48,13 +54,15 @@ async def _stored(face: Face, to: str, said: Said) -> Message:
         raise NotKnown(to, said.key) from None
 
 
-async def send_lines(account: Account, to: str, seconds: float, *, as_json: bool) -> int:
+async def send_lines(
+    account: Account, to: str, seconds: float, *, as_json: bool, verified: bool = False
+) -> int:
     """Send each line as it comes, say what became of each in order; the first failure is the exit code."""
     if sys.stdin.isatty():
         click.echo(tr("each line is a message; Ctrl-D ends"), err=True)
     async with face_of(account) as face:
         on_the_way: asyncio.Queue[Message | None] = asyncio.Queue(LINES_ON_THE_WAY)
-        handing = asyncio.create_task(_hand_over(face, to, on_the_way))
+        handing = asyncio.create_task(_hand_over(face, to, on_the_way, verified=verified))
         reporting = asyncio.create_task(_report_all(face, on_the_way, seconds, as_json=as_json))
         both = (handing, reporting)
         try:
@@ -70,7 +78,9 @@ async def send_lines(account: Account, to: str, seconds: float, *, as_json: bool
         return next(filter(None, failed), 0)
 
 
-async def _hand_over(face: Face, to: str, on_the_way: "asyncio.Queue[Message | None]") -> int:
+async def _hand_over(
+    face: Face, to: str, on_the_way: "asyncio.Queue[Message | None]", *, verified: bool
+) -> int:
     failed, number = 0, 0
     async for line in StdinLines():
         number += 1
@@ -82,13 +92,15 @@ async def _hand_over(face: Face, to: str, on_the_way: "asyncio.Queue[Message | N
             continue
         said = Said(line, own_key())
         try:
+            if verified:
+                await only_verified(face, to)
             await on_the_way.put(await _stored(face, to, said))
         except (HolderLeft, NotKnown):
             # What was stored before is still to be told; what comes after was not asked for.
-            failed = failed or _failure(f"line {number}", NotKnown(to, said.key))
+            failed = failed or failure(f"line {number}", NotKnown(to, said.key))
             break
         except SecureChatError as problem:
-            failed = failed or _failure(say("line {number}", number=number), problem)
+            failed = failed or failure(say("line {number}", number=number), problem)
     await on_the_way.put(None)
     return failed
 
@@ -102,12 +114,12 @@ async def _report_all(
         try:
             code = report(await _settled(face, message, seconds), as_json=as_json)
         except SecureChatError as problem:
-            code = _failure(say("message {number}", number=message.local_id), problem)
+            code = failure(say("message {number}", number=message.local_id), problem)
         failed = failed or code
     return failed
 
 
-def _failure(what: str, problem: SecureChatError) -> int:
+def failure(what: str, problem: SecureChatError) -> int:
     _complain(f"{what}: {told(str(problem))}")
     return int(getattr(problem, "exit_code", 1))
 

@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from securechat.cli import faces, send, sending
+from securechat.cli import faces, only_verified, recipients, send, sending
 from securechat.cli.options import Account
 from securechat.cli.pipes import ReaderGone
 from securechat.cli.send import NotKnown, Said, Sent
 from securechat.client.config import Home, ProfileFolder
-from securechat.client.events import Message, MessageState
+from securechat.client.errors import IdentityChanged
+from securechat.client.events import Contact, Conversation, Identity, Member, Message, MessageState
 from securechat.client.local_socket import serving
-from tests.client.holder import ListHolder, a_message
+from tests.client.holder import ListHolder, a_conversation, a_message
 
 SAID = Said("pay 5", "k1")
 
@@ -241,3 +243,123 @@ async def test_when_nobody_reads_what_became_of_them_no_more_lines_are_sent(
 
     assert ended.value.exit_code == 75
     assert len(holder.sent) < 10_000
+
+
+class Believing(ListHolder):
+    """A holder for whom some people are verified, and who is told no for one whose keys have changed."""
+
+    def __init__(self, **people: Identity) -> None:
+        super().__init__()
+        self.people = people
+
+    def contacts(self) -> list[Contact]:
+        return [
+            Contact(
+                user=user,
+                verified=identity is Identity.VERIFIED,
+                changed=identity is Identity.CHANGED,
+                since=1,
+                safety_number="",
+                conversations=(),
+                identity=identity,
+            )
+            for user, identity in self.people.items()
+        ]
+
+    def conversation(self, name: str) -> Conversation:
+        members = [Member(user, "member", 1, identity) for user, identity in self.people.items()]
+        return structs.replace(a_conversation(name), members=(Member("alice", "owner", 1), *members))
+
+    async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - Client's
+        del timeout
+        to, text, _key = self.sent[local_id - 1]
+        if self.people.get(to.removeprefix("@")) is Identity.CHANGED:
+            raise IdentityChanged(to.removeprefix("@"))
+        return structs.replace(a_message(local_id, text, MessageState.SENT), conversation=to)
+
+
+async def sent_to_all(account: Account, *everybody: str, as_json: bool = False) -> int:
+    return await recipients.send_to_all(account, list(everybody), SAID, 5, as_json=as_json, verified=False)
+
+
+async def test_d_04_who_cannot_be_sent_to_keeps_nobody_else_waiting(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 4 is of the one whose keys have changed; the others have it, each under a key of its own."""
+    holder = Believing(bob=Identity.KNOWN, carol=Identity.CHANGED, dan=Identity.KNOWN)
+    async with serving(profile_in(account.home), holder):
+        assert await sent_to_all(account, "@bob", "@carol", "@dan", as_json=True) == 4
+
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [(line["type"], line["room"]) for line in lines] == [
+        ("sent", "@bob"),
+        ("not_sent", "@carol"),
+        ("sent", "@dan"),
+    ]
+    assert (lines[1]["exit_code"], "have changed" in lines[1]["reason"]) == (4, True)
+    assert said.err.startswith("securechat: @carol: the keys of carol have changed")
+    assert sorted(holder.sent) == [(to, "pay 5", f"k1 {to}") for to in ("@bob", "@carol", "@dan")]
+
+
+async def test_of_several_the_first_that_failed_is_the_exit_code_and_all_done_is_none(
+    account: Account,
+) -> None:
+    async with serving(profile_in(account.home), Believing(bob=Identity.KNOWN)):
+        assert await sent_to_all(account, "@bob", "#team") == 0
+        assert await sent_to_all(account, "#silent", "@bob", "#nowhere") == 6
+
+
+@pytest.mark.parametrize(
+    ("to", "people", "strangers"),
+    [
+        ("@bob", {"bob": Identity.VERIFIED}, ""),
+        ("@BOB", {"bob": Identity.VERIFIED}, ""),
+        ("@bob", {"bob": Identity.KNOWN}, "bob"),
+        ("@bob", {"bob": Identity.CHANGED}, "bob"),
+        ("@bob", {}, "bob"),
+        ("#team", {"bob": Identity.VERIFIED, "carol": Identity.VERIFIED}, ""),
+        ("#team", {"bob": Identity.VERIFIED, "dan": Identity.KNOWN, "carol": Identity.CHANGED}, "carol, dan"),
+    ],
+)
+async def test_d_04_verified_only_stores_nothing_for_whom_nobody_has_compared(
+    account: Account,
+    to: str,
+    people: dict[str, Identity],
+    strangers: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    holder = Believing(**people)
+    async with serving(profile_in(account.home), holder):
+        code = await recipients.send_to_all(account, [to], SAID, 5, as_json=False, verified=True)
+
+    said = capsys.readouterr().err
+    if strangers:
+        assert (code, holder.sent) == (4, [])
+        assert said.endswith(f"the safety numbers of {strangers}\n")
+    else:
+        assert (code, holder.sent, said) == (0, [(to, "pay 5", "k1")], "")
+
+
+async def test_d_04_without_the_server_nobody_knows_whom_it_would_go_to(
+    account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holder = Believing(bob=Identity.VERIFIED)
+    monkeypatch.setattr(holder, "caught_up", asyncio.Event().wait)
+    monkeypatch.setattr(only_verified, "NEWS_SECONDS", 0.01)
+    async with serving(profile_in(account.home), holder):
+        assert await recipients.send_to_all(account, ["@bob"], SAID, 5, as_json=False, verified=True) == 3
+
+    assert holder.sent == []
+    assert "nothing was sent" in capsys.readouterr().err
+
+
+async def test_d_04_lines_too_are_stored_only_for_whom_a_person_has_verified(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = Believing(bob=Identity.KNOWN)
+    monkeypatch.setattr(sending, "StdinLines", lambda: Lines(2))
+    async with serving(profile_in(account.home), holder):
+        assert await sending.send_lines(account, "@bob", 5, as_json=False, verified=True) == 4
+
+    assert holder.sent == []

@@ -79,6 +79,7 @@ TASK_ROOTS: Final = {
     "client/tasks.py:_run": "a task's root: nothing above would ever see the failure",
     "pictures/decoder.py:main": "a process's root: whatever a decoder raises, the picture is damaged",
     "pictures/code_decoder.py:main": "a process's root: whatever a decoder raises, the picture is damaged",
+    "server/transparency.py:_fill": "a task's root: without it accounts of before would never be in the log",
     "server/turns.py:_operation": "a request's root: a mistake of ours ends it, not the server",
     "server/session.py:_answer": "a request's root: a mistake of ours ends it, not the server",
     "server/listener.py:_accept": "a task's root: a mistake of ours does not shut the port",

@@ -14,6 +14,7 @@ import msgspec
 from securechat.client import (
     history,
     intents,
+    key_log,
     log_chain,
     log_ends,
     places,
@@ -132,6 +133,9 @@ class Answers:
             of_group = suite_to_go_on_in(record, public, self.device.suites)
         try:
             judged = self._judge_packages(change, asked, [each.key_package for each in packages])
+            if intent.what in (What.OPEN, What.ADD) and asked.user != self.device.user:
+                keys = [credential_of(each.leaf_node).account_key for each in judged]
+                key_log.check_offered(change.db, asked.user, keys)
             again = next_claim(asked, judged, self.device.suites, of_group) if judged else None
             if public is not None and of_group is not None and upgrades and again is None:
                 check_brought(public, judged, asked.user, of_group, own=self.device.client)

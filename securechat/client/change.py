@@ -34,6 +34,8 @@ class Change:
     """Whether there is something new to send."""
     forgot: bool = False
     """Whether words were withdrawn: they are to leave the log beside the store too (L-04)."""
+    wants_log: bool = False
+    """Whether the key log is to be asked something that was noted (`key_log`)."""
     error: BaseException | None = None
     """What undid it."""
     now: int = 0

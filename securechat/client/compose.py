@@ -21,6 +21,7 @@ from securechat.client.errors import (
     refusal,
 )
 from securechat.client.events import Kind, Message, MessageKind, Standing
+from securechat.client.gossip import with_head
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.content.errors import ContentError
@@ -124,7 +125,7 @@ def queue(
     """
     if record.state not in (Standing.OPENING, Standing.JOINED):
         raise NotAMember(record.name)
-    encoded = _encoded(written.content)
+    encoded = _encoded(with_head(change, record, written.content, written.kind))
     if record.peer and not written.hidden:
         change.db.execute("INSERT OR IGNORE INTO correspondent (user) VALUES (?)", (record.peer,))
     timeline.keep_topic(change.db, record.id, written.content.topic_id)

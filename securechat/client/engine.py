@@ -11,6 +11,7 @@ import time
 from typing import Final
 from weakref import WeakSet
 
+from securechat.client import intents
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.approving import Approver
@@ -29,6 +30,7 @@ from securechat.client.holds import ask_again, settle_if_believed
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
 from securechat.client.listener import Listener
+from securechat.client.log_watch import LogWatch
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
@@ -68,6 +70,8 @@ class Engine:
     _forgot = False
     """Whether words were withdrawn that stand in the log beside the store yet."""
 
+    _dates_agreed = True
+
     def __init__(
         self,
         store: ClientStore,
@@ -86,7 +90,6 @@ class Engine:
         self._standing: Connected | Disconnected | None = None
         self._session = session
         self._dates = Dates(clock)
-        self._dates_agreed = True
         self._heads: dict[int, int] = {}
         self._early: Listener | None = Listener()
         self._listeners: WeakSet[Listener] = WeakSet()
@@ -98,6 +101,7 @@ class Engine:
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
         self.groups = Groups(self.device)
         self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
+        self._log_watch = self._watch_log()
         planner = Planner(self.device, self.groups, self.outbox, clock)
         reader = Reader(self.device, self.groups, clock)
         self._answers = Answers(self.device, self.groups, planner, reader, clock, self._heads)
@@ -123,6 +127,17 @@ class Engine:
     def approver(self) -> Approver:
         return Approver(self.changes, self._session.request, self.device, self.clock)
 
+    def _watch_log(self) -> LogWatch:
+        return LogWatch(
+            self.changes,
+            self._session,
+            self._tasks,
+            device=self.device,
+            clock=self.clock,
+            dates=self._dates,
+            looked=_looked,
+        )
+
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""
         with self.changes.change() as change:
@@ -134,6 +149,7 @@ class Engine:
     async def close(self) -> None:
         self.outbox.offline()
         self._sync.offline()
+        self._log_watch.offline()
         await self._session.close()
         self._typists.close()
         await self._tasks.close()
@@ -202,6 +218,8 @@ class Engine:
             self._session.acknowledge(group, sequence)
         if change.requested:
             self.outbox.kick()
+        if change.wants_log:
+            self._log_watch.kick()
         for conversation in change.woken:
             self._sync.wake(conversation)
         for intent, error in change.settled:
@@ -314,6 +332,7 @@ class Engine:
             text = f"wrong passwords for {self.keys.user} since you were last told: {count}; none opened it"
             self._tell(Notice("failed_logins", text))
         self._compare_dates(ready.logged_in.time)
+        self._log_watch.online(ready.hello.identity_key, ready.hello.features)
         with self.changes.change() as change:
             met = meet(change, ready.logged_in, self.groups, self.clock)
             ask_again(change)
@@ -339,6 +358,7 @@ class Engine:
     def _on_lost(self, lost: SessionLost) -> None:
         self.outbox.offline()
         self._sync.offline()
+        self._log_watch.offline()
         self.connected = None
         reason = (
             "another connection of this device took over"
@@ -355,3 +375,9 @@ class Engine:
         for intent in tuple(self._intents):
             self._settle(intent, error)
         self._stir()
+
+
+def _looked(change: Change, user: str) -> None:
+    """The key log has said who somebody is: what waited for that goes on."""
+    for conversation in intents.look_again(change.db, user):
+        change.wake(conversation)

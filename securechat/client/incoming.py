@@ -11,6 +11,7 @@ from msgspec import structs
 from securechat.client import (
     contacts,
     follow_ups,
+    gossip,
     history,
     log_chain,
     log_ends,
@@ -183,6 +184,7 @@ def _keep(
     except ContentError:
         keep_unreadable(change, record, entry, "content", sender=sender)
         return
+    gossip.take(change, sender, content)
     arrival = history.Arrival(
         sender=sender,
         own=sender == device.user,

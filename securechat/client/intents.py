@@ -6,7 +6,7 @@ group as it is then (rules.md A, Crash).
 
 import secrets
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import apsw
 from msgspec import Struct
@@ -125,6 +125,16 @@ def wait(db: apsw.Connection, intent: int, *, until: float) -> None:
         " WHERE id = ?",
         (int(until * 1000), intent),
     )
+
+
+def look_again(db: apsw.Connection, subject: str) -> list[int]:
+    """Have what waited for an answer about somebody go on; return its conversations."""
+    rows: Any = db.execute(
+        "UPDATE intent SET not_before = 0 WHERE subject = ? AND step = 'wanted' AND not_before > 0"
+        " RETURNING conversation",
+        (subject,),
+    ).fetchall()
+    return [conversation for (conversation,) in rows]
 
 
 def forget_packages(db: apsw.Connection) -> None:

@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
-from securechat.client import intents, pending, queued, records, rooms, staged
+from securechat.client import intents, key_log, pending, queued, records, rooms, staged
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
 from securechat.client.errors import ClientError, NotAMember, UntrustedKeys, refusal
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
+from securechat.client.holds import hold
 from securechat.client.intents import Intent, Step, What
 from securechat.client.outbox import Outbox, Parcel, Purpose, parcel
 from securechat.client.people import client_of, leaves_of, users_in
@@ -50,6 +51,14 @@ class Hopeless(Exception):
         self.error = error
 
 
+class NotYet(Exception):
+    """An intent that waits for an answer about somebody, ``until`` (seconds since 1970) at the latest."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__()
+        self.until = until
+
+
 class AlreadySo(Exception):
     """An intent that needs nothing done."""
 
@@ -70,6 +79,8 @@ class Planner:
         change.touched.add(record.id)
         try:
             action(self, change, record, intent)
+        except NotYet as later:
+            intents.wait(change.db, intent.id, until=later.until)
         except AlreadySo:
             intents.remove(change.db, intent.id)
             change.settle(intent.id)
@@ -119,8 +130,28 @@ class Planner:
         public = self.groups.public(change.db, record.id)
         if public is not None and leaves_of(public.tree, intent.subject):
             raise AlreadySo
+        self._look_up(change, record, intent)
         of_group = public.context.cipher_suite if public is not None else None
         self.ask_for(change, record, intent, first_claim(intent.subject, self.device.suites, of_group))
+
+    def _look_up(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        """Have the server's key log say who somebody is, before their keys are asked for (D-03).
+
+        :raises NotYet: it is being asked
+        :raises Hopeless: the server was caught at a lie; nobody new is believed
+        """
+        user, now = intent.subject, int(self.clock())
+        gate = key_log.gate(change.db, user, now=now) if user != self.device.user else key_log.Gate.OPEN
+        if gate is key_log.Gate.ASK:
+            key_log.want(change.db, user)
+            change.wants_log = True
+            raise NotYet(self.clock() + key_log.ANSWER_SECONDS)
+        if gate is key_log.Gate.SHUT:
+            lie = key_log.blocking(change.db, user)
+            error = UntrustedKeys("" if lie is None else f"its key log does not hold: {lie.text}")
+            if intent.what is What.OPEN:
+                hold(change, record, error.code, who=user, why=str(error))
+            raise Hopeless(error)
 
     def ask_for(
         self, change: Change, record: ConversationRecord, intent: Intent, claim: ClaimKeyPackages

@@ -224,6 +224,24 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "clock": Reason("this machine's date and the server's differ", "set this machine's date"),
     "events_dropped": Reason("more happened than this chat could show", "nothing; the messages are stored"),
+    "key_log_lie": Reason(
+        "the server has signed two stories of who has which keys: it lies to you or to others; nobody new is "
+        "believed",
+        "save the evidence with securechat verify --log --evidence FILE, show it to others, and leave",
+    ),
+    "key_log_stranger": Reason(
+        "the server's key log has an entry of your account that none of your devices made; nobody new is "
+        "believed",
+        "tell the people you talk to, elsewhere; then the server's operator",
+    ),
+    "key_log_refused": Reason(
+        "the server does not prove what it says of somebody's keys; until it does nobody new is believed",
+        "nothing if it passes; if it lasts, tell the server's operator",
+    ),
+    "key_log_begun": Reason(
+        "the server's key log began anew: it came back from an older copy, or hides what it said before",
+        "ask the server's operator whether they restored it; if not, leave this server",
+    ),
     "internal": Reason("something failed on this machine", "look into the log and report it"),
 }
 

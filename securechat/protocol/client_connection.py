@@ -24,6 +24,7 @@ from securechat.protocol.limits import MAX_FRAME, MAX_IN_FLIGHT, MAX_IN_FLIGHT_B
 from securechat.protocol.messages import (
     BEFORE,
     CHANGING,
+    PUBLIC,
     Account,
     AccountChanged,
     Acknowledge,
@@ -31,6 +32,7 @@ from securechat.protocol.messages import (
     Answer,
     AnswerLink,
     Appended,
+    AuditLog,
     Box,
     ChangeAccount,
     ChangedAccounts,
@@ -48,6 +50,7 @@ from securechat.protocol.messages import (
     Done,
     Entries,
     Entry,
+    ExtendLog,
     Fetch,
     FetchInbox,
     FilePiece,
@@ -64,6 +67,7 @@ from securechat.protocol.messages import (
     GetLinks,
     GetStatements,
     GetTree,
+    GetTreeHead,
     GetVault,
     Goodbye,
     InboxDelivered,
@@ -73,10 +77,15 @@ from securechat.protocol.messages import (
     Links,
     LinksChanged,
     LinkStanding,
+    LogExtension,
     LoggedIn,
     LogIn,
     LogInForRecovery,
     LogInWithPassword,
+    LogSearched,
+    LogStanding,
+    LogSteps,
+    MonitorLog,
     OfferCommit,
     OpenLink,
     PasswordParameters,
@@ -95,6 +104,7 @@ from securechat.protocol.messages import (
     Response,
     RevealLink,
     SealedVault,
+    SearchLog,
     SendMessage,
     ServerFrame,
     ServerHello,
@@ -102,6 +112,7 @@ from securechat.protocol.messages import (
     StoredGroupInfo,
     Sync,
     Synced,
+    TreeHeadOffered,
     Uploaded,
 )
 
@@ -162,6 +173,11 @@ ANSWER_TO: Final[dict[type[RequestBody], type[Answer]]] = {
     GetLinks: Links,
     AnswerLink: Done,
     FinishLink: Done,
+    GetTreeHead: TreeHeadOffered,
+    SearchLog: LogSearched,
+    MonitorLog: LogStanding,
+    ExtendLog: LogExtension,
+    AuditLog: LogSteps,
 }
 """The one kind of answer each request has, beside a refusal."""
 
@@ -247,7 +263,7 @@ class ClientConnection(Connection[ServerFrame, Event]):
             raise LocalProtocolError(f"cannot send a request while {self.state.name}")
         if (kind in CHANGING) != (name > 0):
             raise LocalProtocolError(f"a name is for requests that change something, not {kind.__name__}")
-        if (kind in BEFORE) != (self.state is State.STRANGER):
+        if kind not in PUBLIC and (kind in BEFORE) != (self.state is State.STRANGER):
             raise LocalProtocolError(f"cannot ask {kind.__name__} while {self.state.name}")
         frame = encode_frame(Request(self._last_id + 1, Raw(body), name))
         if len(frame) > MAX_FRAME:

@@ -78,6 +78,21 @@ MAX_GROUP_CLIENTS: Final = 1_000
 MAX_ADDS: Final = 256
 """Clients that one commit may add (rules.md A): its Welcome stays within a blob."""
 
+MAX_TREE_HEAD: Final = 4 * 1024
+"""A head of the key log with the log's last entry and two proofs: at most 3.2 kB."""
+
+MAX_LOG_BEGUN: Final = 1024
+"""The server's word that a log began: 338 bytes with the last head of the one before."""
+
+MAX_LOG_SEARCH: Final = 64 * 1024
+"""What the key log says of a user: 256 changes are 36 kB, everything else at most 10."""
+
+MAX_LOG_PROOF: Final = 16 * 1024
+"""One proof of the key log: a path in the prefix tree has at most 256 hashes, 8 kB."""
+
+MAX_AUDITED: Final = 32
+"""Entries of the key log in one answer: about 1 kB each."""
+
 MAX_UNREAD: Final = 4
 """Runs of unread messages that a group's status tells of: with a thousand groups it fits a frame."""
 

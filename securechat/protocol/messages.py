@@ -19,6 +19,7 @@ from typing import Annotated, Final, get_args
 from msgspec import Meta, Raw, Struct
 
 from securechat.protocol.limits import (
+    MAX_AUDITED,
     MAX_BLOB,
     MAX_BODY,
     MAX_BOX,
@@ -30,8 +31,12 @@ from securechat.protocol.limits import (
     MAX_KEY_PACKAGE,
     MAX_KEY_PACKAGES,
     MAX_LINK,
+    MAX_LOG_BEGUN,
+    MAX_LOG_PROOF,
+    MAX_LOG_SEARCH,
     MAX_STATEMENT,
     MAX_STATEMENTS,
+    MAX_TREE_HEAD,
     MAX_UNREAD,
     MAX_VAULT,
 )
@@ -467,7 +472,50 @@ class DeleteFile(Struct, frozen=True, gc=False, tag="delete_file"):
 
 
 Before = PasswordParameters | Register | LogInWithPassword | LogIn | LogInForRecovery
-"""What may be asked before login."""
+
+
+class GetTreeHead(Struct, frozen=True, gc=False, tag="get_tree_head", omit_defaults=True):
+    """Ask for the key log's newest head, and how it extends the head of ``size`` in ``log`` (0: none)."""
+
+    log: UInt64 = 0
+    size: UInt64 = 0
+
+
+class SearchLog(Struct, frozen=True, gc=False, tag="search_log", omit_defaults=True):
+    """Look a user up in the key log; ``log`` and ``size`` as in GetTreeHead.
+
+    ``after``: the revision of the user that was seen last (0: from the first on); none: no history.
+    """
+
+    user: UserName
+    log: UInt64 = 0
+    size: UInt64 = 0
+    after: UInt64 | None = None
+
+
+class MonitorLog(Struct, frozen=True, gc=False, tag="monitor_log"):
+    """Ask what the log said of a user when it had ``at`` entries, under the head of ``size`` that one has."""
+
+    user: UserName
+    log: UInt64
+    size: UInt64
+    at: UInt64
+
+
+class ExtendLog(Struct, frozen=True, gc=False, tag="extend_log"):
+    """Ask how the log of ``second`` entries extends that of ``first``: to compare two heads."""
+
+    log: UInt64
+    first: UInt64
+    second: UInt64
+
+
+class AuditLog(Struct, frozen=True, gc=False, tag="audit_log"):
+    """Read the log's entries from a position on, each with what it takes to check it."""
+
+    log: UInt64
+    start: UInt64
+
 
 Reading = (
     Ping
@@ -498,6 +546,11 @@ Reading = (
     | GetLinks
     | AnswerLink
     | FinishLink
+    | GetTreeHead
+    | SearchLog
+    | MonitorLog
+    | ExtendLog
+    | AuditLog
 )
 """Requests without a name: repeating them changes nothing."""
 
@@ -509,6 +562,8 @@ Changing = (
 RequestBody = Before | Reading | Changing
 
 BEFORE: Final = frozenset(get_args(Before))
+PUBLIC: Final = frozenset({GetTreeHead, ExtendLog, AuditLog})
+"""What strangers may ask as well: the log is there to be watched, and names nobody."""
 CHANGING: Final = frozenset(get_args(Changing))
 
 
@@ -767,6 +822,40 @@ class FilePiece(Struct, frozen=True, gc=False, tag="file_piece"):
     data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
 
 
+class TreeHeadOffered(Struct, frozen=True, gc=False, tag="tree_head", omit_defaults=True):
+    """A HeadOffer, and the LogBegun of a log that the client did not name."""
+
+    offer: Annotated[bytes, Meta(max_length=MAX_TREE_HEAD)]
+    begun: Annotated[bytes, Meta(max_length=MAX_LOG_BEGUN)] = b""
+
+
+class LogSearched(Struct, frozen=True, gc=False, tag="log_searched", omit_defaults=True):
+    """``answer`` is a SearchAnswer under the head in ``offer``, ``statement`` the one that it speaks of."""
+
+    offer: Annotated[bytes, Meta(max_length=MAX_TREE_HEAD)]
+    answer: Annotated[bytes, Meta(max_length=MAX_LOG_SEARCH)]
+    statement: StatementBytes
+    begun: Annotated[bytes, Meta(max_length=MAX_LOG_BEGUN)] = b""
+
+
+class LogStanding(Struct, frozen=True, gc=False, tag="log_standing"):
+    """A Standing."""
+
+    standing: Annotated[bytes, Meta(max_length=MAX_LOG_PROOF)]
+
+
+class LogExtension(Struct, frozen=True, gc=False, tag="log_extension"):
+    """An Extension."""
+
+    extension: Annotated[bytes, Meta(max_length=MAX_LOG_PROOF)]
+
+
+class LogSteps(Struct, frozen=True, gc=False, tag="log_steps"):
+    """AuditSteps in the order of the log; none at its end."""
+
+    steps: Annotated[list[Annotated[bytes, Meta(max_length=MAX_LOG_PROOF)]], Meta(max_length=MAX_AUDITED)]
+
+
 Answer = (
     Done
     | PasswordSalt
@@ -790,6 +879,11 @@ Answer = (
     | SealedVault
     | LinkStanding
     | Links
+    | TreeHeadOffered
+    | LogSearched
+    | LogStanding
+    | LogExtension
+    | LogSteps
 )
 
 

@@ -23,6 +23,7 @@ from securechat.protocol.limits import (
 from securechat.protocol.messages import (
     BEFORE,
     CHANGING,
+    PUBLIC,
     Acknowledge,
     Acknowledged,
     Answer,
@@ -139,7 +140,7 @@ class ServerConnection(Connection[ClientFrame, Event]):
             )
         self._last_id = request.id
         self._unanswered.add(request.id)
-        if (type(body) in BEFORE) is (self.state is State.STRANGER):
+        if type(body) in PUBLIC or (type(body) in BEFORE) is (self.state is State.STRANGER):
             return Requested(request.id, request.name, body, request.body)
         self._refuse_misplaced(request.id)
         return None

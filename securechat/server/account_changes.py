@@ -42,6 +42,7 @@ from securechat.server.hub import Hub
 from securechat.server.login_hash import LoginHasher
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
+from securechat.server.transparency_rows import record_statement
 from securechat.server.values import Caller, Clock
 
 _SHARING: Final = """
@@ -206,7 +207,17 @@ def _change_password(
 
 
 def record(db: apsw.Connection, account: int, serial: int, statement: bytes, now: int) -> None:
-    """Keep a statement that is in force from now on; inside the transaction that puts it there."""
+    """Keep a statement that is in force from now on; inside the transaction that puts it there.
+
+    It gets its entry in the key log: nobody's keys change unseen.
+    """
+    found: Any = db.execute(
+        "SELECT a.user, (SELECT body FROM statement WHERE account = a.id ORDER BY id DESC LIMIT 1) "
+        "FROM account a WHERE a.id = ?",
+        (account,),
+    ).fetchone()
+    user, previous = found
+    record_statement(db, user, statement, previous, now=now)
     db.execute(
         "INSERT INTO statement (account, serial, body, time) VALUES (?, ?, ?, ?)",
         (account, serial, statement, now),

@@ -47,6 +47,7 @@ from securechat.server.judging import told_as
 from securechat.server.login_hash import LoginHasher
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
+from securechat.server.transparency_rows import prepare_label
 from securechat.server.values import Caller, Clock
 from securechat.server.vaults import check_first, find_recovery_key, put_first
 
@@ -106,6 +107,7 @@ class Accounts:
             return made
         admit()
         login_hash = await self._hasher.hash(body.login_key)
+        await self._readers.run(lambda db: prepare_label(db, body.user))
         caller = await self._writer.find(lambda db: self._make(db, body, login_hash))
         security_log.tell("registered", user=caller.user)
         return caller
@@ -219,7 +221,8 @@ class Accounts:
             "INSERT INTO client (account, name, device_key, credential, created) VALUES (?, ?, ?, ?, ?)",
             (account, body.client, body.device_key, body.credential, now),
         )
-        return Caller(account, body.user, db.last_insert_rowid(), body.client)
+        client = db.last_insert_rowid()
+        return Caller(account, body.user, client, body.client)
 
     def _login_holds(
         self,

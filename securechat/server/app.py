@@ -39,7 +39,7 @@ from securechat.server.faults import survived
 from securechat.server.health import Health
 from securechat.server.http import HttpPort
 from securechat.server.hub import Hub
-from securechat.server.identity import load_identity
+from securechat.server.identity import ServerIdentity, load_identity
 from securechat.server.lately import Lately
 from securechat.server.links import Rendezvous
 from securechat.server.listener import Listener
@@ -57,6 +57,8 @@ from securechat.server.store.reader import Readers
 from securechat.server.store.sqlite import prepare_database
 from securechat.server.store.writer import Writer
 from securechat.server.tls import load_certificate
+from securechat.server.transparency import KeyLog
+from securechat.server.transparency_start import begin_if_due, is_behind
 
 GARBAGE_OBJECTS: Final = 25_000
 """Objects more than before at which Python looks for cycles; its usual 700 are one read of a busy line."""
@@ -89,10 +91,7 @@ class App:
         self._path = path = prepare_database(config.data)
         known = last_known(path)
         # By no clock that was left behind: offers of what the copy lacks are taken from then on, for a time.
-        begun = begin_incarnation_if_due(path, restored=config.restored, now=max(known, now()))
-        self.identity = load_identity(path, config.domain)
-        if begun:
-            security_log.tell("new_incarnation", number=self.identity.incarnation)
+        self.identity = _begun(config, path, now=max(known, now()))
         names = LOCAL_NAMES if config.host in LOCAL_NAMES else (*LOCAL_NAMES, config.host)
         self.made_certificate = make_if_missing(config.certificate_file, names)
         # What can fail comes before any thread starts.
@@ -155,6 +154,7 @@ class App:
         self._renewal = asyncio.get_running_loop().call_later(RENEWAL_SECONDS, self._renew)
         self._lately.start()
         self._sweeper.start()
+        self._desk.key_log.start()
         await self._admin.open()
         if self._http is not None and self.config.http_port is not None:
             await self._http.open(self.config.http_port)
@@ -202,6 +202,7 @@ class App:
             self._admin.close,
             self._stop_http,
             self._sweeper.close,
+            self._desk.key_log.close,
             self._lately.stop,
             self._attachments.close,
             self._finish_writing,
@@ -284,6 +285,15 @@ class App:
             account_changes=AccountChanges(
                 self.identity.domain, self._hasher, self._readers, self._writer, self.hub, self._now
             ),
+            key_log=KeyLog(
+                self._path,
+                self.identity,
+                self._readers,
+                self._writer,
+                limiter=limiter,
+                counters=self.counters,
+                now=self._now,
+            ),
         )
 
     def _look_over(self) -> Overview:
@@ -335,6 +345,18 @@ class App:
         """Nothing can be promised any more: say so to nobody, end everything (Q-02)."""
         self.failure = error
         self._stopping.set()
+
+
+def _begun(config: ServerConfig, path: Path, *, now: int) -> ServerIdentity:
+    """Who the server is, once it is known whether its data came back from an older copy."""
+    restored = config.restored or is_behind(path)
+    begun = begin_incarnation_if_due(path, restored=restored, now=now)
+    identity = load_identity(path, config.domain)
+    if begun:
+        security_log.tell("new_incarnation", number=identity.incarnation)
+    if begin_if_due(path, identity, now=now):
+        security_log.tell("new_key_log", number=identity.incarnation)
+    return identity
 
 
 def _renewed(certificate: Certificate) -> bool:

@@ -19,8 +19,12 @@ from securechat.server.riders import Riders
 from securechat.server.services import Services
 from securechat.server.store.reader import THREADS, Readers
 from securechat.server.store.writer import Writer
+from securechat.server.transparency import KeyLog
 from securechat.server.values import Caller, Clock
 from securechat.version import __version__
+
+KEY_LOG: Final = "key_log"
+"""What a Hello says of a server that has one."""
 
 JUDGES: Final = THREADS - 1
 """Commits and key packages judged at once: a thread is left for those who read."""
@@ -55,6 +59,7 @@ class Desk:
     attachments: Attachments
     account_changes: AccountChanges
     rendezvous: Rendezvous
+    key_log: KeyLog
     sessions: set[Guest] = field(default_factory=set)
     judges: FairTurns = field(default_factory=lambda: FairTurns(JUDGES))
     """Account by account, one of each connection at a time."""
@@ -67,7 +72,7 @@ class Desk:
             identity_key=self.identity.public_key,
             identity_signature=signature,
             nonce=nonce,
-            features=[ACCOUNTS],
+            features=[ACCOUNTS, KEY_LOG],
             agent=f"securechat {__version__}",
             registration=self.registration,
         )

@@ -20,6 +20,7 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "certificate_reloaded": ("days",),
     "certificate_kept": (),
     "new_incarnation": ("number",),
+    "new_key_log": ("number",),
 }
 """Every event, with its fields."""
 

@@ -30,6 +30,7 @@ from securechat.protocol.messages import (
     GetStatements,
     GetTree,
     GetVault,
+    MonitorLog,
     OfferCommit,
     OpenLink,
     Propose,
@@ -39,6 +40,7 @@ from securechat.protocol.messages import (
     RequestBody,
     ResetAccount,
     RevealLink,
+    SearchLog,
     SendMessage,
     Sync,
 )
@@ -80,6 +82,7 @@ WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset(
     {
         *(GetAccount, GetStatements, GetDevices, GetVault, GetBox, ChangeAccount, ResetAccount),
         *(OpenLink, GetLink, RevealLink, CloseLink),
+        *(SearchLog, MonitorLog),
     }
 )
 """What a login by password or recovery key may ask: no client is bound to it. What it reads is sealed, and

@@ -18,6 +18,7 @@ from securechat.protocol.limits import MAX_QUEUED
 from securechat.protocol.messages import (
     ACCOUNTS,
     BEFORE,
+    PUBLIC,
     Acknowledged,
     Answer,
     ChangeAccount,
@@ -292,6 +293,8 @@ class Session:
             self._desk.space.check(self.heard)
         if type(body) is PutFile:
             self._desk.attachments.space.check(self.heard)
+        if type(body) in PUBLIC:
+            return await self._desk.key_log.answer(body, "" if self._caller else self._source)
         if type(body) not in BEFORE:
             return await self._ask_service(body)
         challenge = Challenge(self._nonce, self._certificate.digest)
@@ -335,12 +338,9 @@ class Session:
         if self._untold:  # it goes on after the login, so it has read what it was told there
             count, self._untold = self._untold, 0
             await desk.writer.find(lambda db: note_told(db, caller.account, count))
-        move = desk.attachments.moving.get(type(body))
-        if move is not None:
-            return await move(caller, body)
-        change = desk.account_changes.answers.get(type(body))
-        if change is not None:
-            return await change(caller, body)
+        tables = (desk.attachments.moving, desk.account_changes.answers, desk.key_log.answers)
+        if asked := next((table[type(body)] for table in tables if type(body) in table), None):
+            return await asked(caller, body)
         link = desk.rendezvous.answers.get(type(body))
         if link is not None:
             return await link(caller, body, self._pump)

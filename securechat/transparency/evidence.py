@@ -15,6 +15,9 @@ be proven true, such as an answer without proofs, is refused as well, but accuse
     struct { enum { two_heads(1), fork(2), wrong_root(3), two_entries(4), withdrawn(5) } kind;
              select (kind) ...; } Evidence;
 
+A server may begin another log in the open (``begun.py``), so what two logs say is not compared; but no head
+of the log before may be of a later time than one of the log after.
+
 None of them says which of the two words was the false one; that the server said both is enough. A server that
 was restored from an old copy and signs on has done the same: it must not (docs/transparency.md).
 """
@@ -117,7 +120,7 @@ class Verdict(enum.Enum):
     AGREE = "agree"
     UNPROVEN = "unproven"
     """Nobody has shown yet that the larger log begins with the smaller one: ask the server for the
-    extension."""
+    extension. Of two logs nobody can."""
     EQUIVOCATION = "equivocation"
 
 
@@ -150,6 +153,8 @@ def compare_heads(
     ):
         if evidence is not None and judge_evidence(evidence, server_key) is not None:
             return Compared(Verdict.EQUIVOCATION, evidence)
+    if first.log != second.log:
+        return Compared(Verdict.UNPROVEN)
     if first.size == second.size:
         return Compared(Verdict.AGREE)
     if extension is None or extension.size != first.size or not extends(extension, second):
@@ -251,7 +256,11 @@ def _heads(evidence: Evidence) -> tuple[TreeHead, ...]:
 def _two_heads(evidence: TwoHeads) -> Refusal | None:
     one, other = evidence.first, evidence.second
     if one.vrf_key != other.vrf_key:
-        return Refusal("vrf-key-changed", "The server has named two VRF keys for one log.")
+        return Refusal("vrf-key-changed", "The server has named two VRF keys for its labels.")
+    if (one.log - other.log) * (one.timestamp - other.timestamp) < 0:
+        return Refusal("went-back", "The server has signed a head of a log that had ended before.")
+    if one.log != other.log:
+        return None
     if one.size == other.size and (one.log_root, one.prefix_root) != (other.log_root, other.prefix_root):
         return Refusal("equivocation", f"The server has signed two different logs of {one.size} entries.")
     if (one.size - other.size) * (one.timestamp - other.timestamp) < 0:
@@ -261,7 +270,12 @@ def _two_heads(evidence: TwoHeads) -> Refusal | None:
 
 def _fork(evidence: Fork) -> Refusal | None:
     first, second, extension = evidence.first, evidence.second, evidence.extension
-    if extension.size != first.size or not extends(extension, second) or extension.root == first.log_root:
+    if (
+        first.log != second.log
+        or extension.size != first.size
+        or not extends(extension, second)
+        or extension.root == first.log_root
+    ):
         return None
     return Refusal("fork", f"The server has signed two logs that differ in their first {first.size} entries.")
 
@@ -275,7 +289,7 @@ def _wrong_root(evidence: WrongRoot) -> Refusal | None:
 
 def _two_entries(evidence: TwoEntries) -> Refusal | None:
     one, other = evidence.first, evidence.second
-    if not (_is_seen(one) and _is_seen(other)):
+    if one.head.log != other.head.log or not (_is_seen(one) and _is_seen(other)):
         return None
     mine, theirs = one.placed.entry.change, other.placed.entry.change
     if (mine.label, mine.revision) != (theirs.label, theirs.revision) or mine == theirs:
@@ -288,7 +302,9 @@ def _two_entries(evidence: TwoEntries) -> Refusal | None:
 def _withdrawn(evidence: Withdrawn) -> Refusal | None:
     sighting, later = evidence.sighting, evidence.later
     # A log that goes on to ``later`` holds the first entry before it, or it is a fork, which is no better.
-    if not (_is_seen(sighting) and _is_seen(later)) or later.position < sighting.position:
+    if sighting.head.log != later.head.log or later.position < sighting.position:
+        return None
+    if not (_is_seen(sighting) and _is_seen(later)):
         return None
     change = sighting.placed.entry.change
     try:

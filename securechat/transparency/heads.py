@@ -3,17 +3,19 @@
 ::
 
     struct {
-      uint16 version = 1;  opaque server_key[32];  opaque vrf_key[32];  uint64 size;  opaque log_root[32];
-      opaque prefix_root[32];  uint64 timestamp;  opaque signature[64];
+      uint16 version = 1;  opaque server_key[32];  uint64 log;  opaque vrf_key[32];  uint64 size;
+      opaque log_root[32];  opaque prefix_root[32];  uint64 timestamp;  opaque signature[64];
     } TreeHead;           /* signed by the server's identity key, L = "tree head", over the fields before */
     struct { uint64 size;  opaque root[32];  opaque path[32]<V>; } Extension;
     struct { LogEntry entry;  opaque path[32]<V>; } Placed;
     struct { TreeHead head;  optional<Placed> last;  optional<Extension> extension; } HeadOffer;
 
-The keys stand in it as in the draft's ``Configuration``: one log, one VRF key for ever, else a name could
-have two labels. ``prefix_root`` is also in the log's last entry, which comes along with its proof: the
-signature binds no state of the prefix tree that the log does not. ``timestamp`` says when the head was
-signed; it is signed anew when nothing has changed, so that an old one can be told from a quiet one.
+The keys stand in it as in the draft's ``Configuration``: one VRF key for ever, else a name could have two
+labels. ``log`` is the incarnation of the server in which this log began: a server that lost entries can't
+go on with the log that had them, and begins another one in the open (``begun.py``). ``prefix_root`` is also
+in the log's last entry, which comes along with its proof: the signature binds no state of the prefix tree
+that the log does not. ``timestamp`` says when the head was signed; it is signed anew when nothing has
+changed, so that an old one can be told from a quiet one.
 
 An extension names the root that the log had at a smaller size, and proves it against the head's. So when that
 root is not the one that this client was once shown, the two signed heads and the extension prove a fork
@@ -70,6 +72,7 @@ class TreeHead(WireStruct, frozen=True):
 
     version: Uint16
     server_key: Bytes32
+    log: Uint64
     vrf_key: Bytes32
     size: Uint64
     log_root: Bytes32
@@ -138,16 +141,18 @@ class HeadRefused(Refused):
 
 
 def sign_head(
-    key: Ed25519PrivateKey, *, vrf_key: bytes, frontier: Frontier, prefix_root: bytes, now: int
+    key: Ed25519PrivateKey, *, log: int, vrf_key: bytes, frontier: Frontier, prefix_root: bytes, now: int
 ) -> TreeHead:
     """Sign the head of a log: by the server alone, and only after what it says is on the disk.
 
+    :param log: the incarnation in which the log began
     :param vrf_key: the public VRF key, 32 bytes
     :param now: seconds since 1970; a server never signs an earlier time than it did before
     """
     unsigned = TreeHead(
         version=VERSION,
         server_key=public_of(key),
+        log=log,
         vrf_key=vrf_key,
         size=frontier.size,
         log_root=frontier.root(),
@@ -192,7 +197,7 @@ def read_offer(data: bytes) -> HeadOffer:
 
 
 def read_head(data: bytes) -> TreeHead:
-    """Decode a head that somebody passes on (210 bytes); Refused (``head-encoding``) if it is none."""
+    """Decode a head that somebody passes on (218 bytes); Refused (``head-encoding``) if it is none."""
     try:
         return decode(TreeHead, data)
     except DecodeError:
@@ -257,6 +262,12 @@ def _of_another_server(case: Judged) -> str | None:
 
 def _not_signed(case: Judged) -> str | None:
     return None if is_signed(case.head, case.server_key) else "The tree head is not signed by the server."
+
+
+def _other_log(case: Judged) -> str | None:
+    if case.known is None or case.head.log == case.known.head.log:
+        return None
+    return "The tree head is of another log than the one that is known."
 
 
 def _bad_size(case: Judged) -> str | None:
@@ -358,6 +369,7 @@ RULES: Final[tuple[tuple[str, Callable[[Judged], str | None]], ...]] = (
     ("head-version", _unknown_version),
     ("head-server", _of_another_server),
     ("head-signature", _not_signed),
+    ("head-other-log", _other_log),
     ("head-fork", _forked),
     ("head-rollback", _rolled_back),
     ("head-vrf-key-changed", _other_vrf_key),
@@ -372,5 +384,5 @@ RULES: Final[tuple[tuple[str, Callable[[Judged], str | None]], ...]] = (
 )
 """What a head must not do, the gravest first."""
 
-FATAL: Final = frozenset({"head-version", "head-server", "head-signature"})
-"""Rules after which nothing else is looked at: the bytes are not the server's word."""
+FATAL: Final = frozenset({"head-version", "head-server", "head-signature", "head-other-log"})
+"""Rules after which nothing else is looked at: it is not the server's word, or not of the log one knows."""

@@ -52,6 +52,8 @@ class Recorded:
 
     state: DirectoryState
     entry: LogEntry
+    before: PrefixProof
+    """What the prefix tree said of the label until then: who follows the log needs it (``AuditStep``)."""
     log_nodes: tuple[LogNode, ...]
     prefix: PrefixUpdate
 
@@ -92,7 +94,16 @@ def record(
     update = prefix_tree.put(place, state_after(change, state.frontier.size))
     entry = LogEntry(change, update.root)
     frontier, log_nodes = append(state.frontier, hash_of_entry(entry))
-    return Recorded(DirectoryState(frontier, update.root, change.timestamp), entry, log_nodes, update)
+    return Recorded(
+        DirectoryState(frontier, update.root, change.timestamp), entry, place.proof, log_nodes, update
+    )
+
+
+class AuditStep(WireStruct, frozen=True):
+    """An entry as who follows all of them is told it; ``before``: what the prefix tree said of its label."""
+
+    entry: LogEntry
+    before: PrefixProof
 
 
 def audit(state: DirectoryState, entry: LogEntry, proof: PrefixProof) -> DirectoryState:

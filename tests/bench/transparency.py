@@ -163,7 +163,9 @@ def opened(path: Path) -> tuple[Disk, TreeHead]:
     """All that a server does at start: open the file, read one row, sign a head."""
     disk = Disk(path)
     state = disk.state()
-    head = sign_head(KEY, vrf_key=VRF.public, frontier=state.frontier, prefix_root=state.prefix_root, now=NOW)
+    head = sign_head(
+        KEY, log=1, vrf_key=VRF.public, frontier=state.frontier, prefix_root=state.prefix_root, now=NOW
+    )
     return disk, head
 
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from securechat.client import history, intents, records, staged
+from securechat.client import history, intents, key_log, records, staged
 from securechat.client.compose import queue_text
 from securechat.client.events import Kind, MessageRefused, Standing
 from securechat.client.intents import Step, What
@@ -244,11 +244,28 @@ def test_nothing_is_renewed_before_its_time(pair: tuple[Worker, MemberOf]) -> No
 
 def test_an_invitation_claims_key_packages_once(pair: tuple[Worker, MemberOf]) -> None:
     alice, _ = pair
+    with alice.member.changes.change() as change:
+        key_log.set_mode(change.db, key_log.NONE)
     alice.wants(What.ADD, "carol")
 
     alice.acts()
     alice.acts()
 
+    assert alice.asked() == [ClaimKeyPackages("carol", 0xF00E, [3])]
+
+
+def test_d_03_no_keys_are_asked_for_before_the_key_log_was(pair: tuple[Worker, MemberOf]) -> None:
+    alice, _ = pair
+    alice.wants(What.ADD, "carol")
+
+    alice.acts()
+
+    assert alice.asked() == []
+    assert "carol" in key_log.wanted(alice.member.changes.db)
+    with alice.member.changes.change() as change:
+        key_log.note_absent(change.db, "carol", now=int(alice.now))
+        assert intents.look_again(change.db, "carol") == [alice.member.record.id]
+    alice.acts()
     assert alice.asked() == [ClaimKeyPackages("carol", 0xF00E, [3])]
 
 

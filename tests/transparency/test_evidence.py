@@ -85,6 +85,14 @@ def a_smaller_log_later() -> Evidence:
     return TwoHeads(directory.head(), old)
 
 
+def a_log_that_had_ended() -> Evidence:
+    """Another one had begun before this head was signed."""
+    directory = with_people()
+    after = directory.head(log=2)
+    directory.now += 1
+    return TwoHeads(directory.head(), after)
+
+
 def a_fork() -> Evidence:
     alices, bobs = two_views()
     for number in range(5):
@@ -140,6 +148,7 @@ PROOFS: Final[dict[Callable[[], Evidence], str]] = {
     two_logs: "equivocation",
     two_vrf_keys: "vrf-key-changed",
     a_smaller_log_later: "went-back",
+    a_log_that_had_ended: "went-back",
     a_fork: "fork",
     a_root_of_its_own: "wrong-root",
     two_entries_in_two_logs: "two-entries",

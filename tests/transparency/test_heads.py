@@ -39,6 +39,7 @@ from tests.transparency.world import (
     ALICE,
     BOB,
     KEY,
+    LOG,
     NOW,
     SERVER,
     VRF,
@@ -80,6 +81,10 @@ def not_signed() -> Judged:
     known, directory = before_and_after()
     offer = directory.offer(known)
     return judged(replace(offer, head=replace(offer.head, timestamp=offer.head.timestamp + 1)), known)
+
+
+def of_another_log() -> Judged:
+    return with_head(*before_and_after(), log=2)
 
 
 def two_logs_of_one_size() -> Judged:
@@ -210,6 +215,7 @@ LIES: Final[dict[Callable[[], Judged], str]] = {
     one_log_with_two_prefix_trees: "head-fork",
     another_beginning: "head-fork",
     smaller_than_before: "head-rollback",
+    of_another_log: "head-other-log",
     another_vrf_key: "head-vrf-key-changed",
     a_prefix_tree_of_its_own: "head-prefix-root",
     another_last_entry: "head-prefix-root",
@@ -319,16 +325,17 @@ def test_a_head_is_signed_by_one_key_over_every_field() -> None:
 def test_a_heads_bytes_are_what_they_were() -> None:
     """Golden: what people keep and pass on must be read for ever."""
     head = sign_head(
-        KEY, vrf_key=VRF.public, frontier=Directory().state.frontier, prefix_root=NOTHING, now=NOW
+        KEY, log=LOG, vrf_key=VRF.public, frontier=Directory().state.frontier, prefix_root=NOTHING, now=NOW
     )
     data = encode(head)
-    assert len(data) == 210
+    assert len(data) == 218
     assert data[:34].hex() == "0001" + SERVER.hex()
-    assert data[34:66] == VRF.public
-    assert data[66:74] == bytes(8)
-    assert data[74:106] == EMPTY_ROOT
-    assert data[106:138] == NOTHING
-    assert data[138:146] == NOW.to_bytes(8, "big")
+    assert data[34:42] == LOG.to_bytes(8, "big")
+    assert data[42:74] == VRF.public
+    assert data[74:82] == bytes(8)
+    assert data[82:114] == EMPTY_ROOT
+    assert data[114:146] == NOTHING
+    assert data[146:154] == NOW.to_bytes(8, "big")
     assert decode(TreeHead, data) == head
 
 

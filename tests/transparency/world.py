@@ -39,6 +39,7 @@ from tests.transparency.stores import MemoryLog, MemoryPrefix
 KEY: Final = signing.load_key(bytes(range(32)))
 SERVER: Final = signing.public_of(KEY)
 VRF: Final = VrfKey(bytes(range(32, 64)))
+LOG: Final = 1
 NOW: Final = 1_790_000_000
 
 ALICE: Final = "mimi://chat.example/u/alice"
@@ -108,6 +109,7 @@ class Directory:
         """Sign the log as it is, but for what is said otherwise."""
         honest = sign_head(
             KEY,
+            log=LOG,
             vrf_key=VRF.public,
             frontier=self.state.frontier,
             prefix_root=self.state.prefix_root,

@@ -20,7 +20,7 @@ import msgspec
 from securechat.membership.login import domain_of
 from securechat.membership.signing import new_key, public_of
 from securechat.mls.randomness import random_bytes
-from securechat.protocol.messages import Appended, CommitGroup, Entry, SendMessage
+from securechat.protocol.messages import ACCOUNTS, Appended, CommitGroup, Entry, SendMessage, ServerHello
 from securechat.protocol.server_connection import Requested
 from securechat.server.account_changes import AccountChanges
 from securechat.server.accounts import Accounts
@@ -44,6 +44,7 @@ from securechat.server.session import Session
 from securechat.server.store.migrate import migrate
 from securechat.server.store.transaction import Known, Transaction
 from securechat.server.store.writer import Job, _Awaited, _tell, _transact
+from securechat.server.transparency_start import begin
 from securechat.server.values import Caller, Decision, GroupPush, InboxPush
 from tests.scenarios.simulation.wire import Line
 
@@ -135,6 +136,14 @@ class Nobody:
     @property
     def features(self) -> frozenset[str]:
         return frozenset()
+
+
+class _Desk(Desk):
+    """Of a server that tells nobody of its key log: there is no disk here that its head could lie on."""
+
+    def hello(self, *, nonce: bytes, signature: bytes) -> ServerHello:
+        hello = super().hello(nonce=nonce, signature=signature)
+        return msgspec.structs.replace(hello, features=[ACCOUNTS])
 
 
 class Face:
@@ -267,7 +276,7 @@ class Face:
         counters = Counters()
         attachments: Any = SimpleNamespace(moving={})  # nobody sends files here
         limiter = RateLimiter(UNLIMITED, asyncio.get_running_loop().time, limited=counters.limited)
-        return Desk(
+        return _Desk(
             identity=self.identity,
             logins=Logins(accounts, limiter),
             limiter=limiter,
@@ -282,6 +291,7 @@ class Face:
             counters=counters,
             attachments=attachments,
             rendezvous=Rendezvous(limiter, readers, self.hub, now=now, clock=asyncio.get_running_loop().time),
+            key_log=SimpleNamespace(answers={}),  # type: ignore[arg-type]
             account_changes=AccountChanges(
                 self.identity.domain, self.shop.hasher, readers, writer, self.hub, now
             ),
@@ -338,4 +348,7 @@ def open_memory(data: bytes | None) -> apsw.Connection:
             "INSERT INTO server (id, domain, incarnation, identity_key, secret) VALUES (1, ?, 1, ?, ?)",
             (domain_of(public_of(key)), key.private_bytes_raw(), random_bytes(32)),
         )
+        identity = _read(db)
+        assert identity is not None
+        begin(db, identity, None, now=now())
     return db

@@ -70,7 +70,7 @@ class MemoryStore(ClientStore):
                 continue  # the words come with the messages
             for row in other.db.execute(f"SELECT * FROM {table}"):  # noqa: S608 - a name of the schema
                 marks = ", ".join("?" * len(row))
-                self._db.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608 - as above
+                self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", row)  # noqa: S608 - as above
         self._db.pragma("foreign_keys", 1)
 
 

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from securechat.client import link_requests
@@ -20,7 +19,7 @@ from securechat.client.device_name import own_name, shown_name
 from securechat.client.errors import ClientError, LinkExpired, LinkOver, RefusedByServer
 from securechat.client.events import LinkOffer, Notice
 from securechat.client.keystore import Keys, load_keys, open_account_key
-from securechat.client.letting_in import LettingIn, meeting_of, offer_of
+from securechat.client.letting_in import LettingIn, Opened, meeting_of, offer_of
 from securechat.client.link_requests import LinkRequest, LinkStep
 from securechat.membership.linking import LinkRefused, Newcomer, answer_link, read_code
 from securechat.membership.passwords import stretch
@@ -49,9 +48,7 @@ _NONE: Final = (
     " give `securechat link` again on the new one"
 )
 _OLD: Final = "this code is older than five minutes and opens nothing any more; begin again on the new device"
-_CHANGED: Final = (
-    "the new device has another password than this one: it was changed elsewhere, and not here yet"
-)
+_CHANGED: Final = "the password was changed on another device, and not here; let the new one in there"
 
 
 class Approver:
@@ -120,9 +117,9 @@ class Approver:
         if request.newcomer.salt != keys.login_salt:
             await self._refuse(request)
             raise LinkOver(_CHANGED)
-        account_key = await asyncio.to_thread(_opened, keys, password)
+        opened = await asyncio.to_thread(_opened, keys, password)
         async with self._looking:
-            await self._letting_in.change(request, keys, account_key)
+            await self._letting_in.change(request, keys, opened)
         return offer_of(request)
 
     async def decline(self, number: int) -> None:
@@ -252,6 +249,9 @@ def _asked(offer: LinkOffer) -> str:
     )
 
 
-def _opened(keys: Keys, password: str) -> Ed25519PrivateKey:
+def _opened(keys: Keys, password: str) -> Opened:
     stretched = stretch(password, domain=keys.domain, user=keys.user, salt=keys.login_salt)
-    return open_account_key(stretched.vault_key, keys.account_key_sealed, domain=keys.domain, user=keys.user)
+    account_key = open_account_key(
+        stretched.vault_key, keys.account_key_sealed, domain=keys.domain, user=keys.user
+    )
+    return Opened(account_key, stretched.vault_key)

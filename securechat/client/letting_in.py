@@ -5,7 +5,7 @@ device that has everything and is listed nowhere. Both are stored before the fir
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -38,6 +38,14 @@ _LATE: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the password opens, for the time of one approval."""
+
+    account_key: Ed25519PrivateKey = field(repr=False)
+    vault_key: bytes = field(repr=False)
+
+
 class LettingIn:
     """For `approving`, which knows whom."""
 
@@ -53,10 +61,10 @@ class LettingIn:
         self._device = device
         self._clock = clock
 
-    async def change(self, request: LinkRequest, keys: Keys, account_key: Ed25519PrivateKey) -> None:
+    async def change(self, request: LinkRequest, keys: Keys, opened: Opened) -> None:
         """Sign the account's next statement and send it; once more if another device was faster."""
         for left in reversed(range(ATTEMPTS)):
-            body, sealed = self._signed(request, keys, account_key)
+            body, sealed = self._signed(request, keys, opened)
             with self._changes.change() as change:
                 link_requests.set_approved(
                     change.db, request.number, change=encode_value(body), sealed=sealed
@@ -84,15 +92,13 @@ class LettingIn:
             with self._changes.change() as change:
                 change.tell(Notice("link_refused", problem))
 
-    def _signed(
-        self, request: LinkRequest, keys: Keys, account_key: Ed25519PrivateKey
-    ) -> tuple[ChangeAccount, bytes]:
+    def _signed(self, request: LinkRequest, keys: Keys, opened: Opened) -> tuple[ChangeAccount, bytes]:
         newcomer = _newcomer_of(request)
         previous = statements.newest_bytes(self._changes.db, keys.user) or keys.statement
         suites = tuple(suite for suite in PRODUCT_SUITES if suite in newcomer.suites)
         try:
             made = next_statement(
-                account_key,
+                opened.account_key,
                 previous=previous,
                 issued_at=int(self._clock()),
                 add=[(newcomer.client.decode(), newcomer.device_key, suites)],
@@ -104,7 +110,7 @@ class LettingIn:
             VERSION, added.credential, made.statement, keys.account_key_sealed, keys.account_secret, ()
         )
         body = ChangeAccount(made.statement, [AddedDevice(added.client, added.device_key, added.credential)])
-        return body, meeting_of(request, self._device).seal(payload)
+        return body, meeting_of(request, self._device).seal(payload, opened.vault_key)
 
     async def finish(self, request: LinkRequest, *, last: bool = True) -> None:
         """Have the account list the device, and then leave what opens it: in this order (decision 17)."""

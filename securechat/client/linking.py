@@ -209,7 +209,7 @@ class _Request:
         if meeting is None:
             raise LinkUntrusted("a device that no code was shown for says that it lets this one in")
         try:
-            return meeting, meeting.open(standing.sealed)
+            return meeting, meeting.open(standing.sealed, self._line.keys.vault_key)
         except LinkRefused as refused:
             raise LinkUntrusted(str(refused)) from None
 

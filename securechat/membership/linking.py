@@ -6,9 +6,9 @@ with each: a person carries the short code of it from one screen to the other. W
 have fixed all of its part before it knew what the code is made of, so it guesses 40 bits, once
 (commit-then-reveal X25519 with a short authentication string, like ZRTP's).
 
-What opens the account then travels under a key of that X25519 and the whole transcript. That the new
-device gets its own account and no other's does not hang on the code: the sealed account key opens only
-by the password that was typed there.
+What opens the account then travels under a key of that X25519, of the whole transcript and of the password,
+which is typed on both. So that the new device gets its own account and no other's does not hang on the
+code; and who breaks X25519 one day, in what was recorded, has a password to guess too.
 
 Pure: no clock (who keeps a request says how old it is), no network.
 """
@@ -135,33 +135,39 @@ class Meeting:
     code: str
     """For a person to carry over: equal exactly where the transcripts are."""
     transcript: bytes
-    key: bytes = field(repr=False)
+    shared: bytes = field(repr=False)
+    """What X25519 gives: for this transcript only."""
 
     def has_code(self, code: "Code") -> bool:
         return hmac.compare_digest(Code(self.code).letters.encode(), code.letters.encode())
 
-    def seal(self, payload: LinkPayload) -> bytes:
-        """Seal what the new device gets."""
+    def seal(self, payload: LinkPayload, vault_key: bytes) -> bytes:
+        """Seal what the new device gets; ``vault_key`` is what the account's password is stretched to."""
         nonce = random_bytes(_NONCE_SIZE)
-        return nonce + ChaCha20Poly1305(self.key).encrypt(nonce, encode(payload), self.transcript)
+        return nonce + self._cipher(vault_key).encrypt(nonce, encode(payload), self.transcript)
 
-    def open(self, sealed: bytes) -> LinkPayload:
+    def open(self, sealed: bytes, vault_key: bytes) -> LinkPayload:
         """Open what the old device sealed.
 
-        :raises LinkRefused: it was sealed by or for somebody else, or altered
+        :raises LinkRefused: it was sealed by or for somebody else, by another password, or altered
         """
         try:
-            opened = ChaCha20Poly1305(self.key).decrypt(
+            opened = self._cipher(vault_key).decrypt(
                 sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], self.transcript
             )
             payload = decode(LinkPayload, opened)
         except (InvalidTag, ValueError, DecodeError):
             raise LinkRefused(
-                "What came for this device was altered on its way, or is for another."
+                "What came for this device is not sealed for it by your password:"
+                " somebody else made or changed it."
             ) from None
         if payload.version != VERSION or len(payload.extras) > MAX_EXTRAS:
             raise LinkRefused("What came for this device is of a newer securechat; update this one first.")
         return payload
+
+    def _cipher(self, vault_key: bytes) -> ChaCha20Poly1305:
+        mixed = HKDF_SHA256.extract(self.transcript, encode_opaque(self.shared) + encode_opaque(vault_key))
+        return ChaCha20Poly1305(HKDF_SHA256.expand(mixed, _PAYLOAD, 32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,5 +343,4 @@ def _meet(
     transcript = hashlib.sha256(encode(_Transcript(_TRANSCRIPT, newcomer, sibling))).digest()
     drawn = int.from_bytes(hashlib.sha256(encode_opaque(_CODE) + transcript).digest()[:5])
     letters = "".join(LETTERS[drawn >> 5 * place & 31] for place in range(CODE_LETTERS))
-    key = HKDF_SHA256.expand(HKDF_SHA256.extract(transcript, shared), _PAYLOAD, 32)
-    return Meeting(newcomer, sibling, _grouped(letters), transcript, key)
+    return Meeting(newcomer, sibling, _grouped(letters), transcript, shared)

@@ -40,6 +40,7 @@ from securechat.names import client_uri, user_uri
 DOMAIN, USER = "chat.example", "alice"
 OLD, NEW, THIRD = "o" * 26, "n" * 26, "t" * 26
 ACCOUNT_KEY, DEVICE_KEY = new_key(), new_key()
+VAULT_KEY = b"v" * 32
 
 
 def ask(**other: Any) -> NewSide:
@@ -94,7 +95,7 @@ def test_d_05_both_sides_have_one_code_and_one_key() -> None:
 
     assert new.code == old.code
     assert old.has_code(read_code(new.code))
-    assert new.open(old.seal(payload)) == payload
+    assert new.open(old.seal(payload, VAULT_KEY), VAULT_KEY) == payload
     assert check_payload(payload, new.newcomer, public_of(ACCOUNT_KEY)).serial == 2
 
 
@@ -103,7 +104,7 @@ def test_two_requests_have_nothing_in_common() -> None:
 
     assert one.code != other.code
     with pytest.raises(LinkRefused):
-        one.open(other.seal(payload_of(added())))
+        one.open(other.seal(payload_of(added()), VAULT_KEY), VAULT_KEY)
 
 
 def test_an_answer_goes_on_after_its_process_has_ended() -> None:
@@ -125,7 +126,7 @@ def test_an_answer_goes_on_after_its_process_has_ended() -> None:
 def test_what_is_sealed_twice_differs() -> None:
     _, old = meet()
     payload = payload_of(added())
-    assert old.seal(payload) != old.seal(payload)
+    assert old.seal(payload, VAULT_KEY) != old.seal(payload, VAULT_KEY)
 
 
 def test_no_secret_is_printed() -> None:
@@ -135,7 +136,7 @@ def test_no_secret_is_printed() -> None:
         text = repr(shown)
         assert "PrivateKey" not in text
         assert "hidden" not in text
-        assert repr(meeting.key) not in text
+        assert repr(meeting.shared) not in text
 
 
 # --- somebody between --------------------------------------------------------------------------------------
@@ -237,26 +238,34 @@ def test_d_05_what_is_sealed_is_for_one_transcript() -> None:
     old = answer(new.newcomer.commitment)
     renamed = NewSide(msgspec.structs.replace(new.newcomer, name=b"other"), new.secret)
 
-    sealed = old.meet(new.newcomer).seal(payload_of(added()))
+    sealed = old.meet(new.newcomer).seal(payload_of(added()), VAULT_KEY)
     with pytest.raises(LinkRefused):
-        renamed.meet(old.sibling).open(sealed)
+        renamed.meet(old.sibling).open(sealed, VAULT_KEY)
 
 
 def test_d_05_what_is_sealed_opens_whole_or_not_at_all() -> None:
     new, old = meet()
-    sealed = old.seal(payload_of(added()))
+    sealed = old.seal(payload_of(added()), VAULT_KEY)
     for end in (0, 1, 12, 27, 28, len(sealed) - 1):
         with pytest.raises(LinkRefused):
-            new.open(sealed[:end])
+            new.open(sealed[:end], VAULT_KEY)
     for place in range(0, len(sealed), 7):
         with pytest.raises(LinkRefused):
-            new.open(sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :])
+            new.open(sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :], VAULT_KEY)
+
+
+def test_d_05_what_is_sealed_opens_by_the_password_only() -> None:
+    """A server that has sat between them has the X25519 secret; it has not the password."""
+    new, old = meet()
+    sealed = old.seal(payload_of(added()), VAULT_KEY)
+    with pytest.raises(LinkRefused, match="password"):
+        new.open(sealed, b"w" * 32)
 
 
 def test_a_payload_of_a_later_version_says_so() -> None:
     new, old = meet()
     with pytest.raises(LinkRefused, match="newer"):
-        new.open(old.seal(payload_of(added(), version=2)))
+        new.open(old.seal(payload_of(added(), version=2), VAULT_KEY), VAULT_KEY)
 
 
 MALLORYS = new_key()

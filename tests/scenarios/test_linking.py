@@ -120,7 +120,7 @@ def devices_of(person: Person) -> int:
     return len(statement.devices)
 
 
-async def nothing_came_of(device: NewDevice, error: type[Exception]) -> None:
+async def nothing_came_of(device: NewDevice, error: type[BaseException]) -> None:
     """The request ended like this, and no trace of an account is on that machine."""
     with pytest.raises(error):
         await asyncio.wait_for(device.asking, PATIENCE)
@@ -363,7 +363,7 @@ def forged_payload(side: OldSide, request: Any) -> bytes:
     )
     sealed_key = seal_account_key(b"v" * 32, account_key, domain=side.domain, user=side.user)
     payload = LinkPayload(1, made.added[0].credential, made.statement, sealed_key, b"s" * 32, ())
-    return _meet_as(side, newcomer).seal(payload)
+    return _meet_as(side, newcomer).seal(payload, b"v" * 32)
 
 
 def _meet_as(side: OldSide, newcomer: Newcomer) -> Meeting:
@@ -469,6 +469,18 @@ async def test_a_disk_that_fails_leaves_no_half_of_a_profile(
         await approved(alice, await device.code())
         await device.asking
     assert devices_of(alice) == 3, "the account lists one that never logged in; its owner can revoke it"
+
+
+async def test_who_gives_up_leaves_nothing(world: World) -> None:
+    [alice] = await world.join("alice")
+    async with asking(alice) as device:
+        code = await device.code()
+        device.asking.cancel()
+        await nothing_came_of(device, asyncio.CancelledError)
+    assert world.app is not None
+    assert len(world.app._desk.rendezvous) == 0
+    with pytest.raises(LinkOver):
+        await alice.client.link_offer(code)
 
 
 async def test_a_server_that_is_started_anew_has_no_requests(world: World) -> None:

@@ -102,7 +102,7 @@ SECRET: Final = re.compile(
     r"(^|_)(secret|password|passphrase|token|mac|vault_key|store_key|private_key|recovery_key)s?$|_tag$"
 )
 OPEN_COMPARISONS: Final = {
-    "cli/account.py:_generated": "what somebody has just typed twice, compared for them alone",
+    "cli/new_password.py:_generated": "what somebody has just typed twice, compared for them alone",
     "client/handshakes.py:_own_commit": "confirmation tags of commits travel in the clear",
     "mls/public_group.py:check_group_info": "confirmation tags of commits travel in the clear",
 }

@@ -1,20 +1,23 @@
 """`securechat register`: make an account at a server, and this device's keys on this machine."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import click
 
 from securechat.cli.accounts import address_of, trust_of
 from securechat.cli.home import home_of
-from securechat.cli.options import PASSWORD_VARIABLE, Account, account_options, can_ask, given_password
+from securechat.cli.new_password import new_password
+from securechat.cli.options import Account, account_options, can_ask, given_password
+from securechat.cli.recovery_text import BY_PASSWORD, NONE, check_place, hand_over
 from securechat.client.config import ServerAddress
 from securechat.client.errors import RefusedByServer
-from securechat.client.registration import Registered
+from securechat.client.registration import Registered, Wishes
 from securechat.client.registration import register as register_account
-from securechat.locale.catalogue import say, told, tr
+from securechat.locale.catalogue import say, tr
 from securechat.membership.invite import read_invite
-from securechat.membership.passwords import PasswordRefused, check_password, generate_passphrase
 from securechat.names import fold_user
 
 INVITE_VARIABLE: Final = "SECURECHAT_INVITE"
@@ -28,78 +31,62 @@ INVITE_VARIABLE: Final = "SECURECHAT_INVITE"
     envvar=INVITE_VARIABLE,
     help="The token of an invite, for a server that takes new accounts by invite.",
 )
-def register(account: Account, invite: str | None) -> None:
-    """Make the account USER and this device's keys.
+@click.option(
+    "--recovery-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the recovery key to this new file, for you alone to read, and show it nowhere.",
+)
+@click.option(
+    "--no-recovery", is_flag=True, help="Make no recovery key: then nothing brings the account back."
+)
+@click.option(
+    "--password-opens",
+    is_flag=True,
+    help="Have the password open the vault too; the server can then guess at it, at 64 MiB a try.",
+)
+def register(
+    account: Account,
+    invite: str | None,
+    recovery_file: Path | None,
+    no_recovery: bool,
+    password_opens: bool,
+) -> None:
+    """Make the account USER, its recovery key and this device's keys.
 
-    The password opens this device's store and, later, recovery. It never reaches the server. There
-    is no way to reset it.
+    The password opens this device's store and the account key; it never reaches the server. The recovery key
+    is shown once: with it alone `securechat recover` brings the account back when everything else is gone.
     """
+    if no_recovery and (recovery_file or password_opens):
+        raise click.UsageError(tr("without a recovery key there is no vault, and nothing to write to a file"))
+    check_place(recovery_file)
     user = fold_user(account.user)
-    password = _new_password(account, user)
+    password = new_password(user, given_password(account))
+    wishes = Wishes(invite or "", not no_recovery, password_opens)
     try:
-        done = _register(account, user, password, invite=invite or "")
+        done = _register(account, user, password, wishes)
     except RefusedByServer as no:
         if no.code != "invite_needed" or invite or not can_ask():
             raise
         typed = str(click.prompt(tr("This server asks for an invite token"), err=True))
-        done = _register(account, user, password, invite=typed)
+        done = _register(account, user, password, replace(wishes, invite=typed))
     at = say(
         "{user} is registered at {server} ({domain})", user=done.user, server=done.server, domain=done.domain
     )
     click.echo(at, err=True)
     click.echo(say("server fingerprint {fingerprint}", fingerprint=done.fingerprint), err=True)
+    if done.recovery_key is not None:
+        hand_over(done.recovery_key, recovery_file)
+    if no_recovery:
+        click.echo(tr(NONE), err=True)
+    if password_opens:
+        click.echo(tr(BY_PASSWORD), err=True)
     click.echo(say("next: {command}", command=f"securechat chat {done.user}"), err=True)
 
 
-def _register(account: Account, user: str, password: str, *, invite: str) -> Registered:
-    token = read_invite(invite).token if invite else ""  # a slip is told here, before anybody is asked
+def _register(account: Account, user: str, password: str, wishes: Wishes) -> Registered:
+    # A slip in the token is told here, before anybody is asked.
+    wishes = replace(wishes, invite=read_invite(wishes.invite).token if wishes.invite else "")
     server = address_of(account) or ServerAddress.parse("localhost:7443")
     return asyncio.run(
-        register_account(home_of(account), server, user, password, trust_of(account), invite=token)
+        register_account(home_of(account), server, user, password, trust_of(account), wishes=wishes)
     )
-
-
-def _new_password(account: Account, user: str) -> str:
-    given = given_password(account)
-    if given is not None:
-        check_password(given, user=user)
-        return given
-    if not can_ask():
-        raise click.UsageError(
-            say(
-                "no terminal to ask for a password; give --password-file, --password-fd or {variable}",
-                variable=PASSWORD_VARIABLE,
-            )
-        )
-    while True:
-        typed = str(
-            click.prompt(
-                say("Password for {user} (at least 15 characters; Enter alone makes one)", user=user),
-                default="",
-                show_default=False,
-                hide_input=True,
-                err=True,
-            )
-        )
-        if not typed:
-            return _generated()
-        try:
-            check_password(typed, user=user)
-        except PasswordRefused as problem:
-            click.echo(told(str(problem)), err=True)
-            continue
-        if typed == click.prompt(tr("Once more"), hide_input=True, err=True, default="", show_default=False):
-            return typed
-        click.echo(tr("These differ."), err=True)
-
-
-def _generated() -> str:
-    password = generate_passphrase()
-    click.echo(f"{tr('Your password:')}\n\n    {password}\n", err=True)
-    click.echo(tr("Write it down now; it is not shown again."), err=True)
-    while (
-        click.prompt(tr("Type it to go on"), hide_input=True, err=True, default="", show_default=False)
-        != password
-    ):
-        click.echo(tr("That is not it."), err=True)
-    return password

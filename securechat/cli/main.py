@@ -34,6 +34,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "server": ("securechat.cli.server", "Start the server."),
     "register": ("securechat.cli.account", "Make an account and this device's keys."),
     "link": ("securechat.cli.link", "Add this machine to an account that you have elsewhere."),
+    "recovery": ("securechat.cli.recovery", "Make an account another recovery key."),
+    "password": ("securechat.cli.password", "Change the password of an account."),
     "chat": ("securechat.cli.chat", "Open the conversation."),
     "agent": ("securechat.cli.agent", "Hold an account without a screen, for all other commands."),
     "send": ("securechat.cli.send", "Send one message and wait for the server's word."),

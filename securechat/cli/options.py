@@ -123,13 +123,7 @@ def given_password(account: Account) -> str | None:
 
     keep_memory_to_itself()
     if account.password_file is not None:
-        try:
-            with account.password_file.open("rb") as file:
-                return _decoded(file.read(MAX_PASSWORD_BYTES + 1))
-        except OSError as problem:
-            raise click.UsageError(
-                f"--password-file {account.password_file}: {problem.strerror}"
-            ) from problem
+        return password_in(account.password_file, "--password-file")
     if account.password_fd is not None:
         try:
             with os.fdopen(account.password_fd, "rb") as file:
@@ -137,6 +131,15 @@ def given_password(account: Account) -> str | None:
         except OSError as problem:
             raise click.UsageError(f"--password-fd {account.password_fd}: {problem.strerror}") from problem
     return os.environ.get(PASSWORD_VARIABLE)
+
+
+def password_in(path: Path, option: str) -> str:
+    """The password that a file has; ``option`` is what named it."""
+    try:
+        with path.open("rb") as file:
+            return _decoded(file.read(MAX_PASSWORD_BYTES + 1))
+    except OSError as problem:
+        raise click.UsageError(f"{option} {path}: {problem.strerror}") from problem
 
 
 def known_password(account: Account) -> str:

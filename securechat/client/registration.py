@@ -8,9 +8,11 @@ server says no, the half-made profile goes away without a trace.
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.client.challenge import challenge_on, device_login
@@ -36,14 +38,22 @@ from securechat.client.keystore import (
 )
 from securechat.client.link import Link
 from securechat.client.lock import ProfileLock
-from securechat.client.new_profile import abandon, make_profile, remove_if_empty
+from securechat.client.new_profile import abandon, keep_nothing, make_profile, remove_if_empty
 from securechat.client.private_files import check_private_folder, make_folder
+from securechat.client.recovery_keys import (
+    first_vault,
+    forget,
+    keep_first,
+    kept_vault,
+    not_shown_yet,
+)
 from securechat.client.session import LOGIN_SECONDS
 from securechat.client.store import KEY_SIZE, ClientStore, remove_store
 from securechat.client.trust import Pin, Trust, pin_of
 from securechat.membership.identity import make_client_credential, new_local_id
 from securechat.membership.login import Purpose, fingerprint
 from securechat.membership.passwords import SALT_BYTES, PasswordKeys, check_password, stretch
+from securechat.membership.recovery_key import RecoveryKey
 from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import new_key, public_of
 from securechat.membership.statement import Device, make_statement
@@ -64,6 +74,22 @@ class Registered:
     server: ServerAddress
     fingerprint: str
     suite: str
+    recovery_key: RecoveryKey | None = None
+    """To be shown now: it is kept nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a new account is made with, beside its password."""
+
+    invite: str = field(default="", repr=False)
+    """A token, for a server that admits by invite (``invite_needed`` without one)."""
+    recovery_key: bool = False
+    """Of a registration that goes on, whether there is one was decided when it began."""
+    password_opens_vault: bool = False
+
+
+NOTHING_MORE: Final = Wishes()
 
 
 async def register(
@@ -73,11 +99,10 @@ async def register(
     password: str,
     trust: Trust,
     *,
-    invite: str = "",
+    wishes: Wishes = NOTHING_MORE,
 ) -> Registered:
     """Make an account at a server and this device's keys.
 
-    :param invite: a token, for a server that admits by invite (``invite_needed`` without one)
     :raises NameRefused, PasswordRefused: before anything is connected
     :raises ProfileExists: it is finished already
     :raises WrongPassword, Unfinished: an unanswered registration was begun otherwise
@@ -96,7 +121,7 @@ async def register(
             while True:
                 store = await _continued(profile, server, password)
                 try:
-                    return await _register(home, profile, server, password, trust, invite=invite, store=store)
+                    return await _register(home, profile, server, password, trust, wishes=wishes, store=store)
                 except RefusedByServer as no:
                     if no.code not in UNDECIDED or not 0 < no.retry_after <= patience:
                         raise
@@ -114,7 +139,7 @@ async def _register(
     password: str,
     trust: Trust,
     *,
-    invite: str,
+    wishes: Wishes,
     store: ClientStore | None,
 ) -> Registered:
     begun = None if store is None else load_keys(store)
@@ -125,20 +150,28 @@ async def _register(
         try:
             if begun is not None and finished:
                 await _check_forgotten(link, begun)
-            if begun is None and not invite and link.hello.registration == "invite":
+            if begun is None and not wishes.invite and link.hello.registration == "invite":
                 raise refusal("invite_needed")  # before any key is made: the caller asks for one
             salt = secrets.token_bytes(SALT_BYTES) if begun is None else begun.login_salt
             stretched = await asyncio.to_thread(
                 stretch, password, domain=link.hello.domain, user=profile.user, salt=salt
             )
             if store is None:
-                keys = _new_keys(profile.user, server, pin_of(link.hello), salt, stretched)
-                store = await asyncio.to_thread(make_profile, profile, keys, password)
+                keys, account_key = _new_keys(
+                    profile.user, server, pin_of(link.hello), salt, stretched, wishes
+                )
+                first = None
+                if wishes.recovery_key:
+                    also = stretched.vault_key if wishes.password_opens_vault else None
+                    first = first_vault(account_key, keys, password=also)
+                keep = keep_nothing if first is None else partial(keep_first, first)
+                store = await asyncio.to_thread(make_profile, profile, keys, password, keep)
             if not link.is_open:  # a slow machine stretches for longer than a server waits for a stranger
                 link = await open_trusted(server, home, trust, account_pin=pin_of(link.hello))
-            await _ask(link, store, stretched.login_key, invite)
+            made = not_shown_yet(store)
+            await _ask(link, store, stretched.login_key, wishes.invite)
             shown = fingerprint(link.hello.identity_key)
-            return Registered(profile.user, link.hello.domain, server, shown, SUITE_HYBRID.name)
+            return Registered(profile.user, link.hello.domain, server, shown, SUITE_HYBRID.name, made)
         except RefusedByServer as no:
             # What was sent before may have been decided: only a name that is somebody else's says no to it.
             if begun is None or (no.code == "name_taken" and not finished):
@@ -176,11 +209,18 @@ async def _continued(profile: ProfileFolder, server: ServerAddress, password: st
     return store
 
 
-def _new_keys(user: str, server: ServerAddress, known: Pin, salt: bytes, stretched: PasswordKeys) -> Keys:
+def _new_keys(
+    user: str,
+    server: ServerAddress,
+    known: Pin,
+    salt: bytes,
+    stretched: PasswordKeys,
+    wishes: Wishes,
+) -> tuple[Keys, Ed25519PrivateKey]:
     account_key, device_key = new_key(), new_key()
     client = new_local_id()
     device = Device(client_uri(known.domain, client).encode(), public_of(device_key))
-    return Keys(
+    keys = Keys(
         user=user,
         client=client,
         domain=known.domain,
@@ -203,9 +243,11 @@ def _new_keys(user: str, server: ServerAddress, known: Pin, salt: bytes, stretch
             user=user_uri(known.domain, user),
             devices=(device,),
             issued_at=int(time.time()),
+            vault_serial=int(wishes.recovery_key),
         ),
         account_secret=secrets.token_bytes(KEY_SIZE),
     )
+    return keys, account_key
 
 
 async def _ask(link: Link, store: ClientStore, login_key: Ed25519PrivateKey, invite: str) -> None:
@@ -218,13 +260,16 @@ async def _ask(link: Link, store: ClientStore, login_key: Ed25519PrivateKey, inv
         )
     try:
         async with asyncio.timeout(LOGIN_SECONDS):
-            await link.request(_request(link, keys, login_key, invite))
+            sealed, public = kept_vault(store)
+            request = _request(link, keys, login_key, invite)
+            await link.request(msgspec.structs.replace(request, vault=sealed, recovery_key=public))
     except TimeoutError:
         raise Unreachable("the server does not answer; run the same command again to go on") from None
     if keys.registered:
         return  # the rest comes with the first login, like for everybody after a restore
     with store.transaction() as db:
         mark_registered(db)
+        forget(db)
     await leave_key_packages(link, store, keys, now=int(time.time()))
 
 

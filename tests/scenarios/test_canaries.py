@@ -21,7 +21,7 @@ import pytest_asyncio
 from securechat.client.client import Client
 from securechat.client.errors import ClientError
 from securechat.client.events import Invited
-from securechat.client.registration import register
+from securechat.client.registration import Wishes, register
 from securechat.client.trust import Trust
 from securechat.membership.invite import new_invite
 from securechat.protocol.messages import SendMessage
@@ -99,8 +99,8 @@ class Evening:
         person = self.world.people[name] = Person(self.world, name)
         details = (person.home, person.address, name, person.password, TRUST)
         with pytest.raises(ClientError):
-            await register(*details, invite=self.wrong_token)
-        await register(*details, invite=self.token)
+            await register(*details, wishes=Wishes(self.wrong_token))
+        await register(*details, wishes=Wishes(self.token))
         await person.open()
         return person
 

@@ -17,3 +17,6 @@ CREATE TABLE recovering (                               -- the device is made, a
 
 -- The recovery key of an account that is being registered: until it is shown. Empty: none.
 ALTER TABLE profile ADD COLUMN recovery_key TEXT NOT NULL DEFAULT '';
+-- What the account began with, as the server has it: sealed, and public. Empty: nothing.
+ALTER TABLE profile ADD COLUMN first_vault BLOB NOT NULL DEFAULT x'';
+ALTER TABLE profile ADD COLUMN recovery_public BLOB NOT NULL DEFAULT x'';

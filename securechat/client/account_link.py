@@ -22,6 +22,7 @@ from securechat.membership.signing import public_of
 from securechat.protocol.messages import (
     Answer,
     GetVault,
+    LoggedIn,
     LogInForRecovery,
     LogInWithPassword,
     PasswordParameters,
@@ -76,8 +77,8 @@ async def as_device(place: Place, keys: Keys) -> AsyncIterator[Link]:
         yield link
 
 
-async def log_in_for_recovery(link: Link, user: str, key: RecoveryKey) -> RecoveryKeys:
-    """Prove the recovery key, and return what it opens.
+async def log_in_for_recovery(link: Link, user: str, key: RecoveryKey) -> tuple[RecoveryKeys, LoggedIn]:
+    """Prove the recovery key, and return what it opens, and what the server says of itself.
 
     :raises RefusedByServer: ``wrong_credentials``: it is not this user's, or nobody is called so
     """
@@ -85,10 +86,11 @@ async def log_in_for_recovery(link: Link, user: str, key: RecoveryKey) -> Recove
     keys = derive(key, domain=domain, user=user)
     challenge = challenge_on(link, Purpose.RECOVERY, domain=domain, user=user, client="")
     login = LogInForRecovery(user, challenge.nonce, keys.login_key.sign(challenge.to_sign))
-    await _told(
+    logged_in = await _told(
         link, login, f"this is not the recovery key of {user} at {domain}, or nobody is called so there"
     )
-    return keys
+    assert isinstance(logged_in, LoggedIn)  # noqa: S101 - the connection holds answers to their kinds
+    return keys, logged_in
 
 
 async def log_in_with_password(link: Link, user: str, password: str) -> tuple[PasswordKeys, bytes]:
@@ -147,9 +149,9 @@ async def sealed_vault(link: Link) -> bytes | None:
     return found.sealed
 
 
-async def _told(link: Link, login: RequestBody, wrong: str) -> None:
+async def _told(link: Link, login: RequestBody, wrong: str) -> Answer:
     try:
-        await asked(link, login)
+        return await asked(link, login)
     except RefusedByServer as no:
         if no.code == "wrong_credentials":
             raise refusal(no.code, wrong) from no

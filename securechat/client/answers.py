@@ -27,6 +27,7 @@ from securechat.client import (
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
+from securechat.client.entering import entered
 from securechat.client.errors import (
     IdentityChanged,
     KeysMissing,
@@ -275,11 +276,14 @@ class Answers:
         own = staged.get(change.db, record.id)
         if own is None or own.intent != request.ref:
             return  # its echo came first
+        intent = intents.get(change.db, request.ref)
+        if isinstance(result, Appended) and intent is not None and intent.what is What.ENTER:
+            entered(change, self.groups, self.device, record, own, result.sequence)
+            return
         if isinstance(result, Appended) and own.epoch >= record.epoch:
             staged.place(change.db, record.id, result.sequence)
             return
         staged.drop(change.db, record.id)
-        intent = intents.get(change.db, request.ref)
         if intent is None:
             return
         if isinstance(result, RefusedByServer) and _is_of_another_log(change, record, request, result):
@@ -287,7 +291,7 @@ class Answers:
         if not isinstance(result, RefusedByServer) or result.code in SEAL_AGAIN:
             # Also where it was taken, they say, and yet the log has gone on with another commit.
             intents.again(change.db, intent, now=self.clock())
-        elif intent.what is What.RESYNC:
+        elif intent.what in {What.RESYNC, What.ENTER}:
             _LOG.warning("joining anew was refused: %s", result.code)
             intents.again(change.db, intent, now=self.clock())
         else:

@@ -16,8 +16,10 @@ from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.approving import Approver
 from securechat.client.change import Change, Changes
+from securechat.client.contact_keeping import ContactKeeper
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
+from securechat.client.entering import Entering
 from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder, StoreError
 from securechat.client.events import (
     Connected,
@@ -100,6 +102,7 @@ class Engine:
         self._typists = Typists(self._put)
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
         self.groups = Groups(self.device)
+        self._contacts = ContactKeeper(self.changes, session.request, self.device, keys.account_secret)
         self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
         self._log_watch = self._watch_log()
         planner = Planner(self.device, self.groups, self.outbox, clock)
@@ -118,6 +121,7 @@ class Engine:
             work=Work(self.device, self.groups, planner, self.outbox, clock, policy),
             anchor=Anchor(self.changes, session, self.outbox, self.groups, clock),
             reentry=Reentry(self.changes, session, self.groups, Mover(self.device, self.groups, clock)),
+            entering=Entering(self.changes, session, self.groups, self.device, planner, clock),
             heads=self._heads,
             clock=clock,
             dates=self._dates,
@@ -144,9 +148,12 @@ class Engine:
             settle_if_believed(change, self.groups, self.policy, own=self.keys.user)
         self._tasks.spawn(self._listen(), "engine")
         self._tasks.spawn(self._sweep(), "timers")
+        self._tasks.spawn(self._contacts.run(), "contacts")
         self._session.start()
 
     async def close(self) -> None:
+        if self.connected is not None:
+            await self._contacts.close()
         self.outbox.offline()
         self._sync.offline()
         self._log_watch.offline()
@@ -229,6 +236,7 @@ class Engine:
         self._stir()
 
     def _stir(self) -> None:
+        self._contacts.stir()
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -328,6 +336,7 @@ class Engine:
             encryption(self.device.suites[0]),
         )
         self._tell(self.connected)
+        self._contacts.online()
         if count := ready.logged_in.failed_logins:
             text = f"wrong passwords for {self.keys.user} since you were last told: {count}; none opened it"
             self._tell(Notice("failed_logins", text))

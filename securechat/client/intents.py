@@ -28,6 +28,8 @@ class What(StrEnum):
     """Have newcomers handed the last ``subject`` messages."""
     UPGRADE = "upgrade"
     """Go on as another group, in a better cipher suite: close this one, then make that one."""
+    ENTER = "enter"
+    """Enter as a new device of a user who has a leaf there: the account was brought back."""
     RESYNC = "resync"
     """Replace our own leaf from outside, because the epoch's secrets are lost."""
 

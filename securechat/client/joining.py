@@ -24,13 +24,14 @@ from securechat.client import (
     verification,
 )
 from securechat.client.change import Change
-from securechat.client.contacts import meet_all
+from securechat.client.contacts import is_pinned, meet_all
 from securechat.client.device import Clock, Device
 from securechat.client.events import Invited, Joined, Kind, Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import forget, has, hold_for_keys
+from securechat.client.holds import forget, has, hold, hold_for_keys
 from securechat.client.people import credential_of, user_of, users_in
 from securechat.client.records import ConversationRecord
+from securechat.client.stay import end_stay
 from securechat.client.successors import WaitingWelcome
 from securechat.errors import SecureChatError
 from securechat.membership.judge import judge_tree
@@ -47,6 +48,9 @@ INBOX: str = "inbox"
 
 FORK: str = "restored_fork"
 """The hold of a group whose log went another way: it will not go on here, a new stay may begin."""
+
+OPENED_ANEW: str = "opened_anew"
+"""The hold of a conversation of two that the other one has opened as another group."""
 
 INBOX_BEFORE: str = "inbox_before"
 """How far the inbox was read before the server came back older: what is there again was taken then."""
@@ -174,10 +178,32 @@ class Joiner:
                 intents.remove(change.db, intent.id)
                 change.settle(intent.id)
         elif self._is_live(change, record):
-            raise WelcomeRefused(f"{inviter} opened another conversation; the one that is here stays")
+            return self._opened_anew(change, record, group, inviter)
         change.tell(Joined(name))
         record = forget(change, record)
         return records.update(change.db, record.id, state=Standing.JOINED, invited_by=inviter)
+
+    def _opened_anew(
+        self, change: Change, record: ConversationRecord, group: Group, inviter: str
+    ) -> ConversationRecord:
+        """Go over into another group of the same two: the other one has lost the keys of this one.
+
+        Only somebody with the account key that is pinned can have made it. Nothing is sent before our user
+        has seen it: whoever has stolen a device of the other one could have done so too.
+        """
+        theirs = [credential_of(leaf) for _, leaf in group.public.tree.leaves()]
+        theirs = [each for each in theirs if each.user_name == inviter]
+        if inviter == self.device.user or not all(is_pinned(change.db, each) for each in theirs):
+            raise WelcomeRefused(f"{inviter} opened another conversation; the one that is here stays")
+        end_stay(change, self.groups, record.id)
+        for intent in intents.of(change.db, record.id):
+            intents.remove(change.db, intent.id)
+            change.settle(intent.id)
+        change.tell(Joined(record.name))
+        record = hold(change, forget(change, record), OPENED_ANEW, who=inviter)
+        return records.update(
+            change.db, record.id, invited_by=inviter, successor=b"", predecessor=record.group_id or b""
+        )
 
     def _enter(
         self,

@@ -157,7 +157,8 @@ async def _opened_by(
 
 async def _by_recovery(place: Place, keys: Keys, recovery: RecoveryKey) -> _Opened:
     async with opened(place, Pin(keys.server_key, keys.domain)) as link:
-        opener = Opener((await log_in_for_recovery(link, keys.user, recovery)).vault_key)
+        theirs, _ = await log_in_for_recovery(link, keys.user, recovery)
+        opener = Opener(theirs.vault_key)
         sealed = await sealed_vault(link)
     if sealed is None:
         raise NotTheAccount("the server keeps no vault for this account")

@@ -355,9 +355,15 @@ STEPS: Final[dict[tuple[What, Step], Action]] = {
 """What an intent does by itself. In any other step it waits for an answer or an echo."""
 
 ELSEWHERE: Final = frozenset(
-    {(What.RESYNC, Step.WANTED), (What.UPGRADE, Step.WANTED), (What.UPGRADE, Step.CLAIMED)}
+    {
+        (What.RESYNC, Step.WANTED),
+        (What.ENTER, Step.WANTED),
+        (What.UPGRADE, Step.WANTED),
+        (What.UPGRADE, Step.CLAIMED),
+    }
 )
-"""What is done by others: RESYNC needs the server's GroupInfo first (sync.py), UPGRADE is upgrading.py's."""
+"""What is done by others: RESYNC and ENTER need the server's GroupInfo first (sync.py), UPGRADE is
+upgrading.py's."""
 
 
 def ready(record: ConversationRecord, intent: Intent) -> bool:
@@ -368,6 +374,8 @@ def ready(record: ConversationRecord, intent: Intent) -> bool:
         return intent.what is What.UPGRADE and record.state is Standing.JOINED and not record.held
     if intent.what in (What.OPEN, What.CREATE):
         return record.state is Standing.OPENING and not record.held
+    if intent.what is What.ENTER:
+        return record.state in {Standing.JOINED, Standing.INVITED}
     if record.state is not Standing.JOINED:
         return intent.what is What.LEAVE and record.state in {Standing.INVITED, Standing.LEFT}
     return not record.held or intent.what in LEAVE_TOGETHER

@@ -27,6 +27,7 @@ from securechat.client import (
 )
 from securechat.client.change import Change
 from securechat.client.device import Clock, Device
+from securechat.client.entering import settle_if_spoken
 from securechat.client.events import MessageAcknowledged
 from securechat.client.groups import Groups
 from securechat.client.handshakes import Handshakes, PubliclyInvalid
@@ -131,7 +132,7 @@ class Reader:
         doubt = incoming.receive(change, self.device, record, group, entry)
         if doubt is not None:
             return hold_for_doubt(change, record, doubt)
-        return record
+        return settle_if_spoken(change, self.groups, record, entry.sequence)
 
     def _acknowledged(self, change: Change, record: ConversationRecord, local_id: int, sequence: int) -> None:
         sent = history.mark_sent(change.db, local_id, sequence=sequence, now=change.now)

@@ -61,6 +61,13 @@ REASONS: Final[dict[str, Reason]] = {
         "ask them elsewhere what was said last and for the code of /fingerprint: if nothing is missing here "
         "and the code is the same, /release; if not, have somebody remove and invite you again",
     ),
+    "unproven": _hold(
+        "unproven",
+        "wait for somebody to write, or compare the code of /fingerprint with somebody in it, then /release",
+    ),
+    "opened_anew": _hold(
+        "opened_anew", "ask them elsewhere whether they have recovered their account; if they have, /release"
+    ),
     "server_older": _hold("server_older", "tell the server's operator"),
     "restored_gap": _hold("restored_gap", "ask another member to connect"),
     "restored_unknown": _hold("restored_unknown", "ask a member to connect, or make it again"),

@@ -104,6 +104,11 @@ def keep_first(first: FirstVault, db: apsw.Connection) -> None:
     )
 
 
+def keep_until_shown(db: apsw.Connection, key: RecoveryKey) -> None:
+    """Keep another key of an account that is being brought back, in the caller's transaction."""
+    db.execute("UPDATE profile SET recovery_key = ?", (key.text,))
+
+
 def kept_vault(store: ClientStore) -> tuple[bytes, bytes | None]:
     """Return what the account began with: the vault, and the public half of the recovery key's login key."""
     row = store.row("SELECT first_vault, recovery_public FROM profile")

@@ -29,6 +29,10 @@ HOLDS: Final[dict[str, str]] = {
     "compare the code of /fingerprint and have somebody remove and invite you again",
     "upgrade_missed": "this conversation went on as a new group while its keys were lost here; "
     "have somebody remove and invite you again",
+    "unproven": "this account was brought back, and the group has gone on since your lost device saw it; "
+    "nothing is sent until somebody else has written here, so that none the server made up is taken for it",
+    "opened_anew": "{who} lost the keys of this conversation and has opened it anew; nothing is sent until "
+    "you have seen this",
     "update_needed": "this conversation follows newer rules; update securechat to go on",
 }
 
@@ -43,8 +47,10 @@ BY_WEIGHT: Final = (
     "restored_refused",
     "upgrade_missed",
     "log_altered",
+    "unproven",
     "identity_changed",
     "other_keys",
+    "opened_anew",
     "not_verified",
     "suite_withheld",
     "suite_forbidden",

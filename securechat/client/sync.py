@@ -17,12 +17,13 @@ from securechat.client.carriage import NOT_NOW, collect, complete
 from securechat.client.change import Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
+from securechat.client.entering import Entering
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.inbox import Inbox
-from securechat.client.intents import Intent, Step, jitter
+from securechat.client.intents import Intent, Step, What, jitter
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.outbox import Outbox, Purpose, waiting_any
 from securechat.client.planner import Planner
@@ -81,6 +82,7 @@ class Syncer:
     work: Work
     anchor: Anchor
     reentry: Reentry
+    entering: Entering
     heads: dict[int, int]
     """The last sequence the server told of, per conversation; shared with the answers."""
     clock: Clock
@@ -318,7 +320,9 @@ class Syncer:
         if before.closed and records.by_id(self.changes.db, conversation).group_id != before.group_id:
             self.heads.pop(conversation, None)  # what was told was of the old group's log
             self._pushed.pop(conversation, None)
-        if outcome.resync is not None:
+        if outcome.resync is not None and outcome.resync.what is What.ENTER:
+            await self.entering.enter(conversation, outcome.resync)
+        elif outcome.resync is not None:
             await self._resync(conversation, outcome.resync)
         if outcome.again_in is not None:
             self._wake_later(conversation, outcome.again_in)

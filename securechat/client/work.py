@@ -77,7 +77,7 @@ class Work:
             return Outcome(left_behind=behind)
         self._want_opening(change, record)
         due, later = self._next_intent(change, record)
-        if due is not None and due.what is What.RESYNC:
+        if due is not None and due.what in {What.RESYNC, What.ENTER}:
             return Outcome(resync=due)
         if due is not None:
             if due.what is What.UPGRADE:

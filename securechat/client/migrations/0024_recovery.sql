@@ -20,3 +20,9 @@ ALTER TABLE profile ADD COLUMN recovery_key TEXT NOT NULL DEFAULT '';
 -- What the account began with, as the server has it: sealed, and public. Empty: nothing.
 ALTER TABLE profile ADD COLUMN first_vault BLOB NOT NULL DEFAULT x'';
 ALTER TABLE profile ADD COLUMN recovery_public BLOB NOT NULL DEFAULT x'';
+
+CREATE TABLE group_anchor (                             -- of a group to be entered anew: where it stood when it was left
+    conversation    INTEGER PRIMARY KEY REFERENCES conversation (id) ON DELETE CASCADE,
+    epoch           INTEGER NOT NULL,
+    transcript      BLOB NOT NULL                       -- its confirmed transcript hash
+) STRICT;

@@ -1,0 +1,258 @@
+"""What an account knows, for its devices to come: pins, verification marks, conversations (box "contacts").
+
+It lies at the server, sealed under a key of the account (`boxes`). Whoever brings the account back takes it
+in: contacts are who they were, verified where they were, and each conversation has an anchor, the epoch and
+transcript hash that this device saw last, by which a group from the server is known again (rules.md D).
+"""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from securechat.client import contacts, records, statements
+from securechat.client.errors import ClientError, ExitCode
+from securechat.client.events import Kind, Standing
+from securechat.client.marks import NOTIFY, all_marks, set_notify
+from securechat.client.records import ConversationRecord
+from securechat.protocol.limits import MAX_BOX
+
+BOX: Final = "contacts"
+VERSION: Final = 1
+
+ROOM_LEFT: Final = 1024
+"""Bytes of the box that are not used: for its seal, and for a version that says a little more."""
+
+_THERE: Final = frozenset({Standing.JOINED, Standing.INVITED})
+
+
+class BoxTooNew(ClientError):
+    """A newer release wrote the box."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Known(Struct, frozen=True, array_like=True):
+    """Somebody whose key is known; times are seconds since 1970."""
+
+    user: str
+    account_key: bytes
+    generation: int
+    first_seen: int
+    changed_to: bytes = b""
+    verified: bytes = b""
+    """The key that was compared outside the chat; empty: none was."""
+    verified_since: int = 0
+    serial: int = 0
+    """Of the newest statement of theirs that was taken."""
+
+
+class Talk(Struct, frozen=True, array_like=True):
+    """A conversation that the account is in, and where its group stood."""
+
+    name: str
+    kind: Kind
+    state: Standing
+    room: str
+    peer: str
+    group: bytes
+    epoch: int
+    transcript: bytes
+    title: str = ""
+    topic: str = ""
+    profile: bytes = b""
+    expires_after: int = 0
+    notify: str = "all"
+    since: int = 0
+    """When our own leaf last got fresh keys there."""
+
+
+class Contacts(Struct, frozen=True, array_like=True):
+    """The whole content of the box."""
+
+    version: int
+    people: tuple[Known, ...] = ()
+    talks: tuple[Talk, ...] = ()
+
+
+def read(data: bytes) -> Contacts:
+    """Read an opened box.
+
+    :raises BoxTooNew: a newer release wrote it, or it is none
+    """
+    try:
+        found = msgspec.msgpack.decode(data, type=Contacts)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        found = Contacts(0)
+    if found.version != VERSION:
+        raise BoxTooNew(
+            "the list of your contacts at the server was written by a newer securechat; update it"
+        )
+    return found
+
+
+def write(content: Contacts) -> bytes:
+    """Return the bytes to seal. What does not fit is left out: the conversations used longest ago."""
+    talks = sorted(content.talks, key=lambda talk: (-talk.since, talk.name))
+    while len(data := _encoded(content.people, talks)) > MAX_BOX - ROOM_LEFT and talks:
+        talks = talks[: -max(1, len(talks) // 16)]
+    return data if talks or not content.talks else _encoded(content.people[:500], [])
+
+
+def present(db: apsw.Connection) -> Contacts:
+    """Return what this device knows now."""
+    verified: dict[str, Any] = {
+        user: (key, since) for user, key, since in db.execute("SELECT user, account_key, since FROM verified")
+    }
+    people = tuple(
+        Known(
+            each.user,
+            each.account_key,
+            each.generation,
+            since,
+            each.changed_to or b"",
+            verified.get(each.user, (b"", 0))[0],
+            verified.get(each.user, (b"", 0))[1],
+            statements.known_serial(db, each.user),
+        )
+        for each, since in contacts.every(db)
+    )
+    begun: dict[int, Any] = dict(db.execute("SELECT conversation, value FROM chain WHERE count = 0"))
+    waiting = anchors(db)
+    noted = all_marks(db)
+    talks = []
+    for record in records.every(db):
+        epoch, transcript = record.epoch, bytes(begun.get(record.id, b""))
+        if record.id in waiting:
+            epoch, transcript = waiting[record.id]
+        if record.state in _THERE and record.group_id and transcript:
+            notify = noted[record.id].notify if record.id in noted else "all"
+            talks.append(_talk(record, epoch, transcript, notify))
+    return Contacts(VERSION, people, tuple(talks))
+
+
+def merged(ours: Contacts, theirs: Contacts, *, gone: Collection[bytes]) -> Contacts:
+    """Return what two devices of an account know together; ``gone`` are groups that we are out of."""
+    mine = {each.user: each for each in ours.people}
+    people = dict(mine)
+    for each in theirs.people:
+        known = mine.get(each.user)
+        if known is None:
+            people[each.user] = each
+        elif known.account_key == each.account_key:
+            people[each.user] = _newer(known, each)
+    talks = {each.group: each for each in theirs.talks if each.group not in gone}
+    for talk in ours.talks:
+        known_talk = talks.get(talk.group)
+        if known_talk is None or talk.epoch >= known_talk.epoch:
+            talks[talk.group] = talk
+    rooms: dict[str, Talk] = {}
+    for talk in sorted(talks.values(), key=lambda each: each.since):
+        rooms[talk.room] = talk  # a group that a conversation went on from gives way
+    ordered = sorted(people.values(), key=lambda each: each.user)
+    return Contacts(VERSION, tuple(ordered), tuple(sorted(rooms.values(), key=lambda each: each.name)))
+
+
+def groups_left(db: apsw.Connection) -> set[bytes]:
+    """Return the groups that we know and are not in any more."""
+    return {each.group_id for each in records.every(db) if each.group_id and each.state not in _THERE}
+
+
+def take_in(db: apsw.Connection, content: Contacts, *, incarnation: int) -> list[ConversationRecord]:
+    """Put what an account knew into the store of a new device; return the conversations to enter.
+
+    :param incarnation: the server's, as it says it now
+    """
+    for person in content.people:
+        db.execute(
+            "INSERT OR IGNORE INTO contact (user, account_key, generation, first_seen, changed_to)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (
+                person.user,
+                person.account_key,
+                person.generation,
+                person.first_seen,
+                person.changed_to or None,
+            ),
+        )
+        if person.verified:
+            contacts.set_verified(db, person.user, person.verified, now=person.verified_since)
+    return [
+        _take_talk(db, talk, incarnation)
+        for talk in content.talks
+        if records.by_group(db, talk.group) is None
+    ]
+
+
+def anchors(db: apsw.Connection) -> dict[int, tuple[int, bytes]]:
+    """Return where the groups stood that are still to be entered: epoch and transcript hash."""
+    return {
+        conversation: (epoch, bytes(transcript))
+        for conversation, epoch, transcript in db.execute(
+            "SELECT conversation, epoch, transcript FROM group_anchor"
+        )
+    }
+
+
+def drop_anchor(db: apsw.Connection, conversation: int) -> None:
+    db.execute("DELETE FROM group_anchor WHERE conversation = ?", (conversation,))
+
+
+def _take_talk(db: apsw.Connection, talk: Talk, incarnation: int) -> ConversationRecord:
+    record = records.insert(
+        db,
+        name=records.free_name(db, talk.name),
+        kind=talk.kind,
+        state=talk.state,
+        room=talk.room,
+        peer=talk.peer,
+        group_id=talk.group,
+        title=talk.title,
+        topic=talk.topic,
+        profile=talk.profile,
+        expires_after=talk.expires_after,
+        timer_in_log=talk.expires_after,
+        incarnation=incarnation,
+    )
+    for notify in NOTIFY:
+        if notify == talk.notify:
+            set_notify(db, record.id, notify)
+    db.execute("INSERT INTO group_anchor VALUES (?, ?, ?)", (record.id, talk.epoch, talk.transcript))
+    return record
+
+
+def _talk(record: ConversationRecord, epoch: int, transcript: bytes, notify: str) -> Talk:
+    return Talk(
+        record.name,
+        record.kind,
+        record.state,
+        record.room,
+        record.peer,
+        record.group_id or b"",
+        epoch,
+        transcript,
+        record.title,
+        record.topic,
+        record.profile,
+        record.expires_after,
+        notify,
+        record.epoch_since,
+    )
+
+
+def _newer(ours: Known, theirs: Known) -> Known:
+    verified = ours if ours.verified_since >= theirs.verified_since else theirs
+    return msgspec.structs.replace(
+        ours,
+        generation=max(ours.generation, theirs.generation),
+        first_seen=min(ours.first_seen, theirs.first_seen),
+        verified=verified.verified,
+        verified_since=verified.verified_since,
+        serial=max(ours.serial, theirs.serial),
+    )
+
+
+def _encoded(people: Collection[Known], talks: Collection[Talk]) -> bytes:
+    return msgspec.msgpack.encode(Contacts(VERSION, tuple(people), tuple(talks)))

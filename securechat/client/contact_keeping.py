@@ -1,0 +1,103 @@
+"""Keeping the box "contacts" up to date: written when something in it has changed, once that has settled.
+
+What is not written when everything is lost is lost with it, so it is also written when the account is closed.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from securechat.client import boxes
+from securechat.client.change import Changes
+from securechat.client.contact_box import BOX, Contacts, groups_left, merged, present, read, write
+from securechat.client.device import Device
+from securechat.client.errors import ClientError, RefusedByServer
+from securechat.client.statements import Ask
+
+SETTLES: Final = 5.0
+"""Seconds that a change waits for others to be written with."""
+
+AGAIN: Final = 60.0
+"""Seconds until what could not be written is tried again."""
+
+AT_CLOSE: Final = 3.0
+"""Seconds that closing the account waits for it."""
+
+MAX_RACES: Final = 5
+"""Attempts against other devices that write at the same time."""
+
+
+@dataclass(slots=True)
+class ContactKeeper:
+    changes: Changes
+    ask: Ask
+    device: Device
+    account_secret: bytes = field(repr=False)
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _written: bytes = b""
+    """SHA-256 of what lies at the server, as far as we wrote or read it on this connection."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stir(self) -> None:
+        """Something in the store has changed."""
+        self._news.set()
+
+    def online(self) -> None:
+        """There is a connection, perhaps to a server that came back older: look what lies there."""
+        self._written = b""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Write whenever there is news; for a task that ends with the account."""
+        while True:
+            await self._news.wait()
+            await self.pause(SETTLES)
+            self._news.clear()
+            try:
+                await self.keep()
+            except ClientError:
+                await self.pause(AGAIN)
+                self._news.set()
+
+    async def close(self) -> None:
+        """Write what is new, if that goes quickly."""
+        if self._news.is_set():
+            with contextlib.suppress(ClientError, TimeoutError):
+                async with asyncio.timeout(AT_CLOSE):
+                    await self.keep()
+
+    async def keep(self) -> None:
+        """Write what this device knows, if it is not what lies at the server.
+
+        :raises ClientError: no connection, a refusal, or a box that none of our devices wrote
+        """
+        for _ in range(MAX_RACES):
+            if self._digest(present(self.changes.db)) == self._written:
+                return
+            try:
+                await self._put()
+            except RefusedByServer as no:
+                if no.code != "stale_box":
+                    raise
+
+    async def _put(self) -> None:
+        uri = self.device.user_uri
+        found = await boxes.get(self.ask, self.account_secret, user_uri=uri, box=BOX)
+        ours = present(self.changes.db)
+        serial, there = (0, Contacts(0)) if found is None else (found[0], read(found[1]))
+        with self.changes.store.transaction() as db:
+            boxes.note_serial(db, BOX, serial)
+        content = ours if found is None else merged(ours, there, gone=groups_left(self.changes.db))
+        if found is None or write(content) != write(there):
+            data = write(content)
+            await boxes.put(self.ask, self.account_secret, data, user_uri=uri, box=BOX, serial=serial + 1)
+            with self.changes.store.transaction() as db:
+                boxes.note_serial(db, BOX, serial + 1)
+        self._written = self._digest(ours)
+
+    @staticmethod
+    def _digest(content: Contacts) -> bytes:
+        return hashlib.sha256(write(content)).digest()

@@ -34,6 +34,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "server": ("securechat.cli.server", "Start the server."),
     "register": ("securechat.cli.account", "Make an account and this device's keys."),
     "link": ("securechat.cli.link", "Add this machine to an account that you have elsewhere."),
+    "recover": ("securechat.cli.recover", "Bring an account back with its recovery key alone."),
+    "reset": ("securechat.cli.reset", "Begin an account anew, with its password and nothing else left."),
     "recovery": ("securechat.cli.recovery", "Make an account another recovery key."),
     "password": ("securechat.cli.password", "Change the password of an account."),
     "chat": ("securechat.cli.chat", "Open the conversation."),

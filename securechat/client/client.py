@@ -300,6 +300,15 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
         """Return what others said and `receive` has not printed, oldest first."""
         return history.unmarked(self._engine.store.db, Mark.PRINTED, limit)
 
+    async def entered(self) -> None:
+        """Wait until no group is left that this device of an account that was brought back is to enter."""
+
+        def none_left() -> bool | None:
+            db = self._engine.store.db
+            return not any(intents.has(db, each.id, What.ENTER) for each in records.every(db)) or None
+
+        await self._until(none_left)
+
     async def caught_up(self) -> None:
         """Return once everything the server had for us is stored; waits while there is no connection."""
         await self._engine.caught_up()

@@ -104,6 +104,13 @@ def of(db: apsw.Connection, conversation: int) -> list[Intent]:
     return [_intent(row) for row in rows]
 
 
+def has(db: apsw.Connection, conversation: int, what: What) -> bool:
+    row = db.execute(
+        "SELECT 1 FROM intent WHERE conversation = ? AND kind = ?", (conversation, what)
+    ).fetchone()
+    return row is not None
+
+
 def step_to(db: apsw.Connection, intent: int, step: Step, *, packages: bytes | None = None) -> None:
     db.execute(
         "UPDATE intent SET step = ?, packages = coalesce(?, packages) WHERE id = ?", (step, packages, intent)

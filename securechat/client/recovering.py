@@ -198,9 +198,9 @@ async def resume(place: Place, key: RecoveryKey, password: str) -> BroughtBack:
             return await _send(place, profile, store, key)
 
 
-def is_unfinished(store: ClientStore) -> bool:
-    """Whether the server's answer to a recovery is not here yet."""
-    return _request(store) is not None
+def is_begun(place: Place) -> bool:
+    """Whether there is an account here already; if it is finished, `resume` says so."""
+    return place.home.profile(place.user).exists
 
 
 def _newest(chain: list[bytes]) -> AccountStatement:
@@ -357,7 +357,12 @@ async def _is_known(place: Place, keys: Keys) -> bool:
 
 def _request(store: ClientStore) -> ChangeAccount | None:
     row = store.row("SELECT request FROM recovering")
-    return None if row is None else msgspec.msgpack.decode(row[0], type=ChangeAccount)
+    if row is None:
+        return None
+    try:
+        return msgspec.msgpack.decode(row[0], type=ChangeAccount)
+    except msgspec.MsgspecError:
+        return None  # of an account that begins anew
 
 
 def _told(store: ClientStore, shown: RecoveryKey | None, request: ChangeAccount) -> BroughtBack:

@@ -157,7 +157,7 @@ async def _register(
                 stretch, password, domain=link.hello.domain, user=profile.user, salt=salt
             )
             if store is None:
-                keys, account_key = _new_keys(
+                keys, account_key = new_keys(
                     profile.user, server, pin_of(link.hello), salt, stretched, wishes
                 )
                 first = None
@@ -209,7 +209,7 @@ async def _continued(profile: ProfileFolder, server: ServerAddress, password: st
     return store
 
 
-def _new_keys(
+def new_keys(
     user: str,
     server: ServerAddress,
     known: Pin,

@@ -23,7 +23,7 @@ from tests.scenarios.simulation.world import ROOM
 COLLUDES = 0.1
 """How many of the lies a member helps with."""
 
-LIFE: Final = 20
+LIFE: Final = 15
 """Actions in a life, if it does not end before."""
 
 MALLORY: Final = "mallory"
@@ -58,6 +58,8 @@ class Outcome:
     messages: int = 0
     """Ciphertexts whose group was looked at."""
     commits: int = 0
+    misled: bool = False
+    """Whether somebody in this life has been told a log otherwise."""
     wrong: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
 
@@ -89,6 +91,7 @@ async def a_company(stage: Stage) -> None:
 async def _live(stage: Stage, *, outcome: Outcome, most: int) -> None:
     world = stage.world
     world.oracle.evil.add(MALLORY)
+    outcome.misled = False
     for _ in range(most):
         outcome.actions += 1
         if world.random.random() < 0.5:
@@ -119,6 +122,10 @@ async def _lie(stage: Stage, outcome: Outcome) -> None:
     victim = world.random.choice(_who_can_be_told(stage))
     name = world.random.choice(list(FALSEHOODS))
     lie, liar = FALSEHOODS[name](), stage.liar(victim)
+    if lie.occasion is talk:
+        if not _all_know_the_log(stage, outcome):
+            return
+        outcome.misled = True
     before, since = liar.lies, world.loop.passed
     world.note(f"the server lies to {victim}: {name}")
     lie.tell(stage, victim)
@@ -131,6 +138,11 @@ async def _lie(stage: Stage, outcome: Outcome) -> None:
     await stage.go(3)
     _go_on(stage, victim)
     await stage.go(2)
+
+
+def _all_know_the_log(stage: Stage, outcome: Outcome) -> bool:
+    """Whether there are others to learn from what a log holds: who was misled before is no witness."""
+    return not outcome.misled and len(_who_can_be_told(stage)) == len(HONEST)
 
 
 async def _await_its_name(
@@ -166,7 +178,7 @@ async def _collude(stage: Stage, outcome: Outcome) -> None:
     name = world.random.choice(list(UNDUE))
     undue, listeners, since = UNDUE[name], _who_can_be_told(stage), world.loop.passed
     world.note(f"mallory {name}, and the server lets it pass")
-    outcome.told[f"mallory {name}"] += 1
+    before = _said_by_mallory(stage)
     if undue.plan is not None:
         with overstepping(stage, MALLORY, undue.plan(stage)):
             await stage.go(8)
@@ -174,9 +186,18 @@ async def _collude(stage: Stage, outcome: Outcome) -> None:
         with ruthless(MALLORY):
             world.send(MALLORY, ROOM)
             await stage.go(8)
+    if _said_by_mallory(stage) == before:
+        return  # she has no place in the group to do it from
+    outcome.told[f"mallory {name}"] += 1
     for listener in listeners:
         told = [each for each in stage.told.get(listener, []) if each.at >= since and each.code == undue.code]
         if told:
             outcome.named[undue.code] += 1
         elif stage.record(listener).held_code not in STOPPED:
             world.oracle.complain(f"{listener} was not told: mallory {name}")
+
+
+def _said_by_mallory(stage: Stage) -> int:
+    client = stage.person(MALLORY).keys.client
+    log = stage.face.log(stage.group(MALLORY))
+    return sum(stage.face.caller(number).name == client for _, _, _, number, _ in log)

@@ -22,13 +22,13 @@ from securechat.protocol.frames import (
 from securechat.protocol.limits import MAX_FRAME
 from securechat.protocol.messages import (
     ClientFrame,
-    Delivered,
-    InboxDelivered,
+    Goodbye,
     Refused,
     Request,
     RequestBody,
     Response,
     ServerFrame,
+    ServerHello,
 )
 from tests.scenarios.simulation.wire import Line
 
@@ -71,14 +71,13 @@ class Liar:
 
     def say(self, *frames: ServerFrame) -> None:
         """Say something that nobody asked for."""
-        assert self._line is not None
-        self.lies += 1
-        self._line.say(b"".join(encode_frame(frame) for frame in frames))
+        self.say_bytes(b"".join(encode_frame(frame) for frame in frames))
 
     def say_bytes(self, data: bytes) -> None:
         assert self._line is not None
-        self.lies += 1
-        self._line.say(data)
+        if not self._line.is_cut:
+            self.lies += 1
+            self._line.say(data)
 
     def cut(self) -> None:
         """Have the client connect anew."""
@@ -153,10 +152,10 @@ class _Ear:
                 if answer is true:
                     return as_it_is
                 return [] if answer is None else [_framed(frame.id, answer)]
-            case Delivered() | InboxDelivered():
-                return [encode_frame(each) for each in self._liar.pushed(frame)]
-            case _:
+            case ServerHello() | Goodbye() | Response() | Refused():
                 return as_it_is
+            case _:
+                return [encode_frame(each) for each in self._liar.pushed(frame)]
 
 
 def _framed(number: int, answer: Any) -> bytes:

@@ -126,6 +126,8 @@ async def _lie(stage: Stage, outcome: Outcome) -> None:
         if not _all_know_the_log(stage, outcome):
             return
         outcome.misled = True
+    while stage.engine(victim).connected is None:
+        await stage.go(STEP)
     before, since = liar.lies, world.loop.passed
     world.note(f"the server lies to {victim}: {name}")
     lie.tell(stage, victim)

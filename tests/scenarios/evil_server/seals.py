@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from securechat.client import staged
+from securechat.client import staged, statements
 from securechat.client.change import Change
 from securechat.client.outbox import Outbox, Purpose
 from securechat.membership.identity import certificate_holds, read_client_credential
+from securechat.membership.statement import verify_statement
 from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.framing import PrivateMessage, decode_message
 from securechat.mls.nodes import LeafIndex, LeafNode, leaf_signature_holds
 from securechat.mls.public_group import PublicGroup
+from securechat.names import parse_client_uri
 from tests.scenarios.simulation.people import Person
 from tests.scenarios.simulation.world import World
 
@@ -33,12 +35,14 @@ class Owners:
     accounts: dict[str, set[bytes]] = field(default_factory=dict)
     devices: dict[str, dict[str, bytes]] = field(default_factory=dict)
 
-    def made(self, person: Person) -> None:
-        """Somebody has an account and a device."""
+    def made(self, person: Person, statement: bytes | None = None) -> None:
+        """Somebody has an account and these devices: those of a statement that they made themselves."""
         keys = person.keys
         self.accounts.setdefault(keys.user, set()).add(keys.account_key)
-        key = keys.device_key.public_key().public_bytes_raw()
-        self.devices.setdefault(keys.user, {})[keys.client] = key
+        own = statement or statements.newest_bytes(person.store.db, keys.user) or keys.statement
+        for device in verify_statement(own).devices:
+            client = parse_client_uri(device.client).name
+            self.devices.setdefault(keys.user, {})[client] = device.signature_key
 
     def problem(self, leaf: LeafNode) -> str | None:
         """Return why nobody approved of a leaf, or None."""

@@ -41,8 +41,6 @@ async def _verify(face: Face, surface: Output, command: Command, target: str) ->
 
 async def _show(face: Face, surface: Output, user: str) -> None:
     contact = await face.contact(user)
-    if isinstance(surface, Drawing):
-        surface.draw(code_lines(contact))
     for line in number_lines(contact):
         surface.tell(line)
     number = contact.changed_number or contact.safety_number
@@ -50,6 +48,8 @@ async def _show(face: Face, surface: Output, user: str) -> None:
     surface.tell(f"* {say('the same on both sides? then: {command}', command=command)}")
     scan = f"/verify {user} scan PICTURE"
     surface.tell(f"* {say('or scan what the other one shows: {command}', command=scan)}")
+    if isinstance(surface, Drawing):
+        surface.draw(code_lines(contact))
 
 
 async def _fingerprint(face: Face, surface: Output, command: Command, target: str) -> str | None:

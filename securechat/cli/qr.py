@@ -12,7 +12,7 @@ from typing import Any, Final
 from securechat.locale.catalogue import mark, tr
 
 BORDER: Final = 2
-"""Light modules around it. Four are the standard's; with two, the code to verify by fits 24 rows."""
+"""Light modules around it. Four are the standard's; with two, the code to verify by fits 19 rows."""
 
 _CELLS: Final = {(1, 1): " ", (0, 1): "▀", (1, 0): "▄", (0, 0): "█"}
 """(upper, lower) module, 1 is dark -> the cell."""

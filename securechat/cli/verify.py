@@ -116,10 +116,10 @@ def _print(contact: Contact, *, acted: bool, draws: bool) -> None:
     if acted:
         click.echo(number_lines(contact)[0])
         return
-    if draws:
-        click.echo("\n".join(code_lines(contact, colours="NO_COLOR" not in os.environ)))
     for line in [*number_lines(contact), contact.code]:
         click.echo(line)
+    if draws:
+        click.echo("\n".join(code_lines(contact, colours="NO_COLOR" not in os.environ)))
     user = contact.user
     hint = f"securechat verify USER @{user} --number DIGITS"
     click.echo(say("the same on both sides? then: {command}", command=hint), err=True)

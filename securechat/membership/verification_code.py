@@ -4,10 +4,11 @@ A code says of two people, as who shows it has them, who they are and which acco
 scan has a definite answer; and it cannot be of use to anybody else, for it has hashes only.
 
     "SECURECHAT-VERIFY-1:" base32(person of who shows it || person of who is to scan it)
-    person = first 8 bytes of SHA-256("securechat/1 verified user" || opaque user<V>)
-          || SHA-256("securechat/1 verified key" || opaque user<V> || opaque account_key<V>)
+    person = first 4 bytes of SHA-256("securechat/1 verified user" || opaque user<V>)
+          || first 21 bytes of SHA-256("securechat/1 verified key" || opaque user<V> || opaque account_key<V>)
 
-Letters of base32 and the label are those that a QR code has a short form for.
+Letters of base32 and the label are those that a QR code has a short form for, and there are as many as make
+one that is whole on a screen of 24 rows. 21 bytes: nobody finds another key for them (168 bits).
 """
 
 import base64
@@ -23,14 +24,15 @@ from securechat.mls.codec import encode_opaque
 LABEL: Final = "SECURECHAT-VERIFY-"
 VERSION: Final = "1"
 
-_USER_BYTES: Final = 8
+_USER_BYTES: Final = 4
 """Of a user: to say whose code it is, nothing is proved by it."""
 
-_PERSON_BYTES: Final = _USER_BYTES + 32
+_KEY_BYTES: Final = 21
+_PERSON_BYTES: Final = _USER_BYTES + _KEY_BYTES
 _LETTERS: Final = 2 * _PERSON_BYTES * 8 // 5
 
 MAX_TEXT: Final = 4096
-"""Characters of a text that are looked at; a code has 148."""
+"""Characters of a text that are looked at; a code has 100."""
 
 
 class NoCode(SecureChatError):
@@ -103,7 +105,9 @@ def compare(code: Code, *, ours: tuple[str, bytes], theirs: tuple[str, bytes]) -
 
 def _person(user: str, account_key: bytes) -> Person:
     name = encode_opaque(user.encode())
-    key = hashlib.sha256(b"securechat/1 verified key" + name + encode_opaque(account_key)).digest()
+    key = hashlib.sha256(b"securechat/1 verified key" + name + encode_opaque(account_key)).digest()[
+        :_KEY_BYTES
+    ]
     return Person(hashlib.sha256(b"securechat/1 verified user" + name).digest()[:_USER_BYTES], key)
 
 

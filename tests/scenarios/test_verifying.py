@@ -2,9 +2,11 @@
 
 import pytest
 
+from securechat.client import key_log
 from securechat.client.contacts import contact
-from securechat.client.errors import IdentityChanged, NotTheSame, RefusedByServer, UnknownUser
-from securechat.client.events import Held, Identity, Invited, MessageState, Released
+from securechat.client.errors import HolderRefused, IdentityChanged, NotTheSame, RefusedByServer, UnknownUser
+from securechat.client.events import Held, Identity, Invited, MessageState, Notice, Released
+from securechat.client.forwarding import connected
 from securechat.client.verification import WrongCode, code_for
 from securechat.protocol.messages import ClaimedKeyPackage
 from tests.scenarios.evil import LyingDirectory, forged_key_package
@@ -28,6 +30,8 @@ async def test_both_see_one_number_and_one_scan_is_for_all_devices(world: World)
     alice, bob = await met(world)
     of_bob, of_alice = alice.client.contact("@bob"), bob.client.contact("alice")
 
+    assert (await alice.sees(Notice)).text.startswith("bob is known from now on")
+    assert (await bob.sees(Notice)).text.startswith("alice is known from now on")
     assert of_bob.safety_number == of_alice.safety_number
     assert of_bob.code != of_alice.code
     assert (of_bob.identity, alice.client.conversation("@bob").identity) == (Identity.KNOWN, Identity.KNOWN)
@@ -70,7 +74,8 @@ async def test_who_is_met_in_a_room_can_be_verified_without_a_word_to_them(world
 
 
 async def meets_another(alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server shows alice other keys in bob's place, the first time she asks for his."""
+    """The server shows alice other keys in bob's place, the first time she asks for his, and keeps no log."""
+    monkeypatch.setattr(key_log, "is_kept", lambda _db: False)
     await alice.client.create_room("#team")
     lying = LyingDirectory(monkeypatch)
     lying.instead["bob"] = [somebody_else(bob)]
@@ -121,6 +126,11 @@ async def test_d_04_changed_keys_are_verified_in_one_act_and_what_waited_goes_ou
     assert changed.changed_number not in {"", before}
     assert [one.text for one in alice.client.messages("@bob")] == ["nothing typed is lost"]
     assert bob.heard() == []
+    async with connected(alice.home.profile("alice")) as face:  # a bot, or any other program
+        with pytest.raises(HolderRefused) as refused:
+            await face.acknowledged(message.local_id, PATIENCE)
+        assert (refused.value.kind, refused.value.exit_code) == ("IdentityChanged", 4)
+        assert (await face.contact("bob")).identity is Identity.CHANGED
 
     alice.client.set_verified("bob", changed.changed_number)
 

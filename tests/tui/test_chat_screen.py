@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 from textual import events
 
+from securechat.cli.qr import qr_lines
 from securechat.client.errors import Forbidden, NoHolder
 from securechat.client.events import (
     Disconnected,
@@ -24,6 +25,7 @@ from securechat.client.events import (
     Transfer,
     Typing,
 )
+from securechat.membership.verification_code import verification_code
 from securechat.tui.app import CLEARED
 from securechat.tui.backend import Confirm
 from securechat.tui.dialogs import Chooser
@@ -575,3 +577,11 @@ async def test_a_search_that_is_refused_says_why_and_the_screen_goes_on() -> Non
         await screen.sees("> 12:03 @alice: message 3")
         await screen.press("escape")
         assert screen.chat.composer.text == "a draft"
+
+
+async def test_a_code_to_scan_is_whole_on_the_smallest_screen() -> None:
+    code = verification_code(("mimi://a/u/alice", b"a" * 32), ("mimi://a/u/bob", b"b" * 32))
+    async with driven(talk_of_two(), size=(80, 24)) as screen:
+        await screen.sees("message 6")
+        screen.chat.talk.tell("\n".join(qr_lines(code)))
+        await screen.until(lambda: all(line in screen.text() for line in qr_lines(code)))

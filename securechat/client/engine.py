@@ -19,7 +19,6 @@ from securechat.client.change import Change, Changes
 from securechat.client.contact_keeping import ContactKeeper
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
-from securechat.client.entering import Entering
 from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder, StoreError
 from securechat.client.events import (
     Connected,
@@ -102,7 +101,6 @@ class Engine:
         self._typists = Typists(self._put)
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
         self.groups = Groups(self.device)
-        self._contacts = ContactKeeper(self.changes, session.request, self.device, keys.account_secret)
         self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
         self._log_watch = self._watch_log()
         planner = Planner(self.device, self.groups, self.outbox, clock)
@@ -121,7 +119,6 @@ class Engine:
             work=Work(self.device, self.groups, planner, self.outbox, clock, policy),
             anchor=Anchor(self.changes, session, self.outbox, self.groups, clock),
             reentry=Reentry(self.changes, session, self.groups, Mover(self.device, self.groups, clock)),
-            entering=Entering(self.changes, session, self.groups, self.device, planner, clock),
             heads=self._heads,
             clock=clock,
             dates=self._dates,
@@ -141,6 +138,10 @@ class Engine:
             dates=self._dates,
             looked=_looked,
         )
+
+    @functools.cached_property
+    def _contacts(self) -> ContactKeeper:
+        return ContactKeeper(self.changes, self._session.request, self.device, self.keys.account_secret)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""

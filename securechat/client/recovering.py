@@ -3,7 +3,8 @@
 First it is looked at what there is: vault, statements, devices, contacts. Nothing is changed by that. Then,
 in one request that the account key signs, a new device comes, those that are lost go, and a new password and
 vault hold. All that is to be is stored here before that is asked for, so a lost answer costs nothing: the
-same command goes on. The conversations are entered by the new device itself (`entering`) or by devices that stay.
+same command goes on. The conversations are entered by the new device itself (`entering`) or by devices that
+stay.
 """
 
 import asyncio

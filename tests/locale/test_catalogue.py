@@ -29,6 +29,7 @@ PLACE: Final = re.compile(r"{\w*}")
 SPEAK: Final = (
     *("client/*.py", "cli/*.py", "tui/*.py", "names.py", "private_files.py"),
     *("membership/passwords.py", "membership/login.py", "membership/invite.py", "membership/linking.py"),
+    *("membership/recovery_key.py", "membership/vault.py"),
     *("membership/verification_code.py", "pictures/*.py"),
     *("membership/judge.py", "membership/*_rules.py", "membership/reinit.py", "membership/room.py"),
 )

@@ -9,10 +9,12 @@ from securechat.client import recovering
 from securechat.client.account_link import Place, asked
 from securechat.client.client import Client
 from securechat.client.config import Home
-from securechat.client.errors import Disconnected, RefusedByServer, Unfinished
+from securechat.client.entering import Entering
+from securechat.client.errors import Disconnected, ProfileExists, RefusedByServer, Unfinished
+from securechat.client.events import Connected, Held, Invited, Joined, MembersChanged
 from securechat.client.events import Disconnected as Lost
-from securechat.client.events import Held, Invited, Joined, MembersChanged
-from securechat.client.recovering import BroughtBack, bring_back, look, resume
+from securechat.client.recovering import BroughtBack, NotRecovered, Overtaken, bring_back, look, resume
+from securechat.client.recovery_keys import make_recovery_key
 from securechat.client.registration import Wishes
 from securechat.client.registration import register as register_account
 from securechat.membership.recovery_key import RecoveryKey, new_recovery_key
@@ -121,3 +123,105 @@ async def test_a_group_that_has_gone_on_waits_for_another_users_word(world: Worl
     await alice.hears("it is us")
     await alice.says("#team", "so it is")
     await bob.hears("so it is")
+
+
+async def test_a_conversation_of_two_that_cannot_be_known_again_is_opened_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one holds until its user has seen it, and then both go on."""
+    alice, key = await careful(world)
+    (bob,) = await world.join("bob")
+    await alice.says("@bob", "hello bob")
+    await bob.hears("hello bob")
+    await lose_everything(alice)
+    monkeypatch.setattr(Entering, "_is_anchored", lambda *_: False)
+
+    await recover(alice, key)
+
+    held = await bob.sees(Held)
+    assert (held.conversation, held.code) == ("@alice", "opened_anew")
+    await bob.client.send("@alice", "written while it was held")
+    await bob.client.release("@alice")
+    await alice.hears("written while it was held")
+    await alice.says("@bob", "here I am")
+    await bob.hears("here I am")
+    assert [each.text for each in bob.client.messages("@alice")] == [
+        "hello bob",
+        "written while it was held",
+        "here I am",
+    ]
+
+
+@pytest.mark.parametrize("which", ["same key", "new key"])
+async def test_a_lost_answer_costs_nothing(world: World, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    new = which == "new key"
+    alice, key = await careful(world)
+    await lose_everything(alice)
+    place = place_of(alice)
+
+    async def without_answer(link: Any, body: Any) -> Any:
+        answer = await asked(link, body)
+        if isinstance(body, ChangeAccount):
+            raise Disconnected("the line broke")
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recovering, "asked", without_answer)
+        with pytest.raises(Disconnected):
+            await bring_back(place, await look(place, key), key, NEW, keep=(), new=new)
+    alice.password = NEW
+    with pytest.raises(Unfinished):
+        await alice.open()
+    back = await resume(place, key, NEW)
+
+    assert (back.recovery_key is not None) == new
+    await alice.open()
+    await alice.sees(Connected)
+    await alice.close()
+    with pytest.raises(ProfileExists):
+        await resume(place, key, NEW)
+    elsewhere = place_of(alice, Home(world.folder / "elsewhere"))
+    assert (await look(elsewhere, back.recovery_key or key)).clients
+    if new:
+        with pytest.raises(RefusedByServer, match="not the recovery key"):
+            await look(elsewhere, key)
+
+
+async def test_a_device_that_is_kept_stays_and_another_recovery_is_told(world: World) -> None:
+    alice, key = await careful(world)
+    laptop = place_of(alice, Home(world.folder / "laptop"))
+    found = await look(laptop, key)
+
+    back = await bring_back(laptop, found, key, NEW, keep=found.clients, new=False)
+    assert back.revoked == 0
+    both = await look(place_of(alice, Home(world.folder / "third")), key)
+    assert len(both.clients) == 2
+    assert set(found.clients) < set(both.clients)
+    third = place_of(alice, Home(world.folder / "third"))
+    with pytest.raises(Overtaken):  # what was looked at is not so any more
+        await bring_back(third, found, key, NEW, keep=(), new=False)
+    assert not third.home.profile("alice").exists
+    await alice.sees(Lost)  # her session ended with the old password (A-09), and she is let in again
+    await alice.close()
+    await alice.open()
+    await alice.sees(Connected)
+
+
+async def test_n_02_another_key_and_an_old_vault_open_nothing(world: World) -> None:
+    alice, key = await careful(world)
+    await alice.close()
+    elsewhere = place_of(alice, Home(world.folder / "elsewhere"))
+    assert world.app is not None
+    with pytest.raises(RefusedByServer, match="not the recovery key"):
+        await look(elsewhere, new_recovery_key())
+    old = await world.app._readers.run(lambda db: db.execute("SELECT vault FROM account").get)
+    with pytest.raises(ProfileExists):
+        await look(place_of(alice), key)
+    following = await make_recovery_key(place_of(alice), alice.password, password_opens=False)
+    with pytest.raises(RefusedByServer, match="not the recovery key"):
+        await look(elsewhere, key)
+    assert (await look(elsewhere, following)).clients
+
+    await world.app._writer.find(lambda db: db.execute("UPDATE account SET vault = ?", (old,)))
+    with pytest.raises(NotRecovered, match="older than the account says"):
+        await look(elsewhere, following)

@@ -80,8 +80,8 @@ async def test_n_02_with_the_key_alone_contacts_rooms_and_talk_come_back(world: 
     assert (back.people, back.verified, back.talks, back.revoked) == (2, 1, 2, 1)
     assert {each.user: each.verified for each in alice.client.contacts()} == {"bob": True, "carol": False}
     assert [each.name for each in alice.client.conversations()] == ["#team", "@bob"]
-    for name in ("#team", "@bob"):
-        await alice.sees(Joined, lambda event, name=name: event.conversation == name)
+    await alice.sees(Joined, lambda event: event.conversation == "#team")
+    await alice.sees(Joined, lambda event: event.conversation == "@bob")
     assert alice.client.fingerprint("@bob").safety_number == number
     await alice.says("#team", "I lost everything")
     await alice.says("@bob", "but not you")

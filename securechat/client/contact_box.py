@@ -25,7 +25,7 @@ VERSION: Final = 1
 ROOM_LEFT: Final = 1024
 """Bytes of the box that are not used: for its seal, and for a version that says a little more."""
 
-_THERE: Final = frozenset({Standing.JOINED, Standing.INVITED})
+_OUT: Final = frozenset({Standing.LEFT, Standing.REMOVED})
 
 
 class BoxTooNew(ClientError):
@@ -127,7 +127,7 @@ def present(db: apsw.Connection) -> Contacts:
         epoch, transcript = record.epoch, bytes(begun.get(record.id, b""))
         if record.id in waiting:
             epoch, transcript = waiting[record.id]
-        if record.state in _THERE and record.group_id and transcript:
+        if record.state is Standing.JOINED and record.group_id and transcript:
             notify = noted[record.id].notify if record.id in noted else "all"
             talks.append(_talk(record, epoch, transcript, notify))
     return Contacts(VERSION, people, tuple(talks))
@@ -157,7 +157,7 @@ def merged(ours: Contacts, theirs: Contacts, *, gone: Collection[bytes]) -> Cont
 
 def groups_left(db: apsw.Connection) -> set[bytes]:
     """Return the groups that we know and are not in any more."""
-    return {each.group_id for each in records.every(db) if each.group_id and each.state not in _THERE}
+    return {each.group_id for each in records.every(db) if each.group_id and each.state in _OUT}
 
 
 def take_in(db: apsw.Connection, content: Contacts, *, incarnation: int) -> list[ConversationRecord]:

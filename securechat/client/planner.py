@@ -39,7 +39,7 @@ from securechat.protocol.messages import ClaimKeyPackages, CommitGroup, CreateGr
 
 GROUP_ID_BYTES: Final = 32
 
-LEAVE_TOGETHER: Final = frozenset({What.LEAVE, What.REMOVE, What.RESYNC})
+LEAVE_TOGETHER: Final = frozenset({What.LEAVE, What.REMOVE, What.RESYNC, What.ENTER})
 """What may be done although the conversation is held: none of it seals anything to the group."""
 
 
@@ -374,8 +374,6 @@ def ready(record: ConversationRecord, intent: Intent) -> bool:
         return intent.what is What.UPGRADE and record.state is Standing.JOINED and not record.held
     if intent.what in (What.OPEN, What.CREATE):
         return record.state is Standing.OPENING and not record.held
-    if intent.what is What.ENTER:
-        return record.state in {Standing.JOINED, Standing.INVITED}
     if record.state is not Standing.JOINED:
         return intent.what is What.LEAVE and record.state in {Standing.INVITED, Standing.LEFT}
     return not record.held or intent.what in LEAVE_TOGETHER

@@ -92,15 +92,11 @@ class Syncer:
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     _withheld: Withheld = field(default_factory=Withheld)
     _inbox: Inbox = field(init=False)
-    _entering: Entering = field(init=False)
     _online: bool = False
     _caught_up: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._entering = Entering(
-            self.changes, self.session, self.groups, self.device, self.planner, self.clock
-        )
         self._inbox = Inbox(self.changes, self.session, self.joiner, self._read_log, self._top_up)
 
     async def catch_up(self, inbox_cursor: int) -> None:
@@ -324,7 +320,10 @@ class Syncer:
             self.heads.pop(conversation, None)  # what was told was of the old group's log
             self._pushed.pop(conversation, None)
         if outcome.resync is not None and outcome.resync.what is What.ENTER:
-            await self._entering.enter(conversation, outcome.resync)
+            entering = Entering(
+                self.changes, self.session, self.groups, self.device, self.planner, self.clock
+            )
+            await entering.enter(conversation, outcome.resync)
         elif outcome.resync is not None:
             await self._resync(conversation, outcome.resync)
         if outcome.again_in is not None:

@@ -15,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+import apsw
 import msgspec
 
 from securechat.client import boxes, contact_box, intents, records, recovery_keys, statements
@@ -33,17 +34,16 @@ from securechat.client.errors import ClientError, ExitCode, ProfileExists, Refus
 from securechat.client.intents import What
 from securechat.client.keystore import (
     Keys,
-    create_account,
     load_keys,
     mark_registered,
-    save_keys,
     seal_account_key,
     unlock,
 )
 from securechat.client.link import Link
 from securechat.client.lock import ProfileLock
+from securechat.client.new_profile import abandon, make_profile
 from securechat.client.private_files import check_private_folder, make_folder
-from securechat.client.store import KEY_SIZE, ClientStore, create_store, remove_store
+from securechat.client.store import ClientStore, remove_store
 from securechat.client.trust import Pin, pin_of
 from securechat.membership import vault
 from securechat.membership.account import Certified, NextStatement, next_statement, step_between
@@ -174,14 +174,12 @@ async def bring_back(
         )
         following = new_recovery_key() if new else key
         keys, request = _made(place, found, following, stretched, salt, keep)
-        store_key = secrets.token_bytes(KEY_SIZE)
-        store = await asyncio.to_thread(create_store, profile.database, store_key)
-        with store:
-            _keep(store, found, keys, request, following if new else None)
-            # Last: a profile exists once this file does.
-            await asyncio.to_thread(
-                create_account, profile, place.server, found.pin.domain, password, store_key
-            )
+        shown = following if new else None
+
+        def keep_all(db: apsw.Connection) -> None:
+            _keep(db, found, request, shown)
+
+        with await asyncio.to_thread(make_profile, profile, keys, password, keep_all) as store:
             return await _send(place, profile, store, key)
 
 
@@ -307,20 +305,16 @@ def _keys(
     )
 
 
-def _keep(
-    store: ClientStore, found: Found, keys: Keys, request: ChangeAccount, following: RecoveryKey | None
-) -> None:
+def _keep(db: apsw.Connection, found: Found, request: ChangeAccount, following: RecoveryKey | None) -> None:
     """Store all that is to be, before it is asked for."""
-    with store.transaction() as db:
-        save_keys(db, keys)
-        db.execute("INSERT INTO recovering (id, request) VALUES (1, ?)", (msgspec.msgpack.encode(request),))
-        if following is not None:
-            recovery_keys.keep_until_shown(db, following)
-        records.set_counter(db, WANTED, 1)
-        if found.contacts is None:
-            return
-        for record in contact_box.take_in(db, found.contacts, incarnation=found.incarnation):
-            intents.add(db, record.id, What.ENTER)
+    db.execute("INSERT INTO recovering (id, request) VALUES (1, ?)", (msgspec.msgpack.encode(request),))
+    if following is not None:
+        recovery_keys.keep_until_shown(db, following)
+    records.set_counter(db, WANTED, 1)
+    if found.contacts is None:
+        return
+    for record in contact_box.take_in(db, found.contacts, incarnation=found.incarnation):
+        intents.add(db, record.id, What.ENTER)
 
 
 async def _send(place: Place, profile: ProfileFolder, store: ClientStore, key: RecoveryKey) -> BroughtBack:
@@ -336,7 +330,8 @@ async def _send(place: Place, profile: ProfileFolder, store: ClientStore, key: R
             except RefusedByServer as no:
                 if no.code != STALE:
                     raise
-                _abandon(profile, store)
+                store.close()
+                abandon(profile)
                 text = "the account was changed by another device meanwhile; nothing was done, begin again"
                 raise Overtaken(text) from no
     shown = recovery_keys.not_shown_yet(store)
@@ -378,10 +373,3 @@ def _told(store: ClientStore, shown: RecoveryKey | None, request: ChangeAccount)
         int(store.value("SELECT count(*) FROM conversation")),
         revoked if request.reissued or revoked else 0,
     )
-
-
-def _abandon(profile: ProfileFolder, store: ClientStore) -> None:
-    """Take back a device that no account has: its account file first, so that it does not exist."""
-    profile.account.unlink(missing_ok=True)
-    store.close()
-    remove_store(profile.database)

@@ -5,28 +5,22 @@ has been asked. No vault opens, so contacts, marks, rooms and archive are gone; 
 """
 
 import asyncio
-import secrets
 import time
 
+import apsw
 import msgspec
 
 from securechat.client import recovery_keys
 from securechat.client.account_link import Place, as_device, asked, log_in_with_password, opened
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import ProfileExists, RefusedByServer
-from securechat.client.keystore import (
-    Keys,
-    create_account,
-    load_keys,
-    mark_registered,
-    save_keys,
-    unlock,
-)
+from securechat.client.keystore import Keys, load_keys, mark_registered, unlock
 from securechat.client.lock import ProfileLock
+from securechat.client.new_profile import make_profile
 from securechat.client.private_files import check_private_folder, make_folder
-from securechat.client.recovery_keys import first_vault, keep_first, kept_vault, not_shown_yet
+from securechat.client.recovery_keys import FirstVault, first_vault, keep_first, not_shown_yet
 from securechat.client.registration import NOTHING_MORE, Wishes, new_keys
-from securechat.client.store import KEY_SIZE, ClientStore, create_store, remove_store
+from securechat.client.store import ClientStore, remove_store
 from securechat.client.trust import pin_of
 from securechat.membership.recovery_key import RecoveryKey
 from securechat.membership.signing import public_of
@@ -65,18 +59,16 @@ async def reset(place: Place, password: str, *, wishes: Wishes = NOTHING_MORE) -
             )
             also = stretched.vault_key if wishes.password_opens_vault else None
             first = first_vault(account_key, keys, password=also) if wishes.recovery_key else None
-        store_key = secrets.token_bytes(KEY_SIZE)
-        store = await asyncio.to_thread(create_store, profile.database, store_key)
-        with store:
-            with store.transaction() as db:
-                save_keys(db, keys)
-                if first is not None:
-                    keep_first(db, first)
-                db.execute(
-                    "INSERT INTO recovering (id, request) VALUES (1, ?)",
-                    (msgspec.msgpack.encode(_request(keys, store)),),
-                )
-            await asyncio.to_thread(create_account, profile, place.server, keys.domain, password, store_key)
+        request = _request(keys, first)
+
+        def keep(db: apsw.Connection) -> None:
+            if first is not None:
+                keep_first(first, db)
+            db.execute(
+                "INSERT INTO recovering (id, request) VALUES (1, ?)", (msgspec.msgpack.encode(request),)
+            )
+
+        with await asyncio.to_thread(make_profile, profile, keys, password, keep) as store:
             return await _send(place, store, password)
 
 
@@ -93,10 +85,11 @@ async def _resumed(place: Place, profile: ProfileFolder, password: str) -> Recov
         return await _send(place, store, password)
 
 
-def _request(keys: Keys, store: ClientStore) -> ResetAccount:
-    vault, public = kept_vault(store)
+def _request(keys: Keys, first: FirstVault | None) -> ResetAccount:
     device = AddedDevice(keys.client, public_of(keys.device_key), keys.credential)
-    return ResetAccount(keys.statement, device, vault, public)
+    if first is None:
+        return ResetAccount(keys.statement, device)
+    return ResetAccount(keys.statement, device, first.vault, first.public)
 
 
 def _stored(store: ClientStore) -> ResetAccount | None:

@@ -66,13 +66,18 @@ class Seals:
     messages: int = 0
     commits: int = 0
 
-    def look(self, name: str, public: PublicGroup, what: str) -> None:
-        """Hold a group that somebody seals something to against what there really is."""
+    def look(self, name: str, public: PublicGroup, what: str, *, listed: bool = False) -> None:
+        """Hold a group that somebody seals something to against what there really is.
+
+        :param listed: and against the newest lists of devices that the sender itself has seen
+        """
         if name in self.world.oracle.evil:
             return
         suite = cipher_suite(public.context.cipher_suite)
         for index, leaf in public.tree.leaves():
             problem = self.owners.problem(leaf) or _unsigned(public, suite, index, leaf)
+            if problem is None and listed:
+                problem = self._unlisted(name, leaf)
             if problem is not None:
                 self.world.oracle.complain(f"{name} sealed {what} to a device {problem}")
 
@@ -86,7 +91,15 @@ class Seals:
         ):
             self.world.oracle.complain(f"{name} sealed a message for another epoch than the one it is in")
             return
-        self.look(name, public, "a message")
+        self.look(name, public, "a message", listed=True)
+
+    def _unlisted(self, name: str, leaf: LeafNode) -> str | None:
+        """Return what is wrong with a leaf by the newest statement of its account that a sender knows."""
+        credential = read_client_credential(leaf)
+        known = statements.newest(self.world.people[name].store.db, credential.user_name)
+        if known is None or credential.client in [device.client for device in known.devices]:
+            return None
+        return f"that {credential.user_name} has no longer, as {name} knows"
 
 
 @contextmanager

@@ -30,8 +30,8 @@ TOLD: Final = [
     for how in (beside, instead)
     if (ghost, how) != (of_nobody, instead)
 ]
-"""All but one: a whole account of the server's own, told to who has never met the true one. No single
-answer shows that; the key directory's log does, to both."""
+"""All but one: a whole account of the server's own, told to who has never met the true one. The key log
+shows that, and this server keeps none: `tests/scenarios/test_key_log.py`."""
 
 
 @pytest.mark.parametrize(("ghost", "how"), TOLD)

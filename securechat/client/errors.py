@@ -22,7 +22,7 @@ SecureChatError
     ├── SuiteForbidden                       exit 6: a device lacks the conversation's cipher suite
     ├── CannotUpgrade                        exit 6: a conversation stays in its cipher suite
     │   └── KeysMissing                      a device has left no keys for the better one
-    ├── Unreachable, Disconnected            exit 3: the network
+    ├── Unreachable, Disconnected, Garbled   exit 3: the network
     ├── ServerOlder                          exit 3: it came back from an older copy
     ├── Replaced                             a newer connection of this very client took over
     ├── RefusedByServer                      a definite no, by its code
@@ -197,6 +197,10 @@ class Disconnected(ClientError):
     """The connection went while something was under way; whether it was done is not known."""
 
     default_exit_code = ExitCode.NETWORK
+
+
+class Garbled(Disconnected):
+    """What came breaks the rules of the wire: the next connection will hardly bring better at once."""
 
 
 class ServerOlder(ClientError):

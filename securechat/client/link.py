@@ -15,6 +15,7 @@ from securechat.client.config import ServerAddress
 from securechat.client.errors import (
     ClientError,
     Disconnected,
+    Garbled,
     Replaced,
     Unreachable,
     refusal,
@@ -344,6 +345,8 @@ def _farewell(address: ServerAddress, closed: Closed) -> ClientError:
     said = sanitise(quoted(closed.text) if closed.theirs and closed.text else closed.text)
     if not said:
         said = closed.code if closed.code in GOODBYES else "of no reason that is known here"
+    if closed.code == "protocol_error" and not closed.theirs:
+        return Garbled(f"the connection to {address} ended: {said}")
     return Disconnected(f"the connection to {address} ended: {said}")
 
 

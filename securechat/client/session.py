@@ -23,6 +23,7 @@ from securechat.client.connect import open_trusted
 from securechat.client.errors import (
     ClientError,
     Disconnected,
+    Garbled,
     RefusedByServer,
     Replaced,
     ServerChanged,
@@ -214,8 +215,9 @@ class Session:
                 self._begin(link, logged_in)
                 since = asyncio.get_running_loop().time()
                 error = await self._stay(link)
-                # A disk that fails at each login must not have us log in again at once, for ever.
-                if not isinstance(error, StoreError) or self._lasted(since):
+                # A disk that fails at each login, or a server that talks nonsense after it, must not have us
+                # log in again at once, for ever.
+                if not isinstance(error, StoreError | Garbled) or self._lasted(since):
                     self._backoff.reset()
             finally:
                 self._link = None

@@ -82,6 +82,15 @@ async def test_a_connection_that_ends_so_is_made_anew_and_nothing_is_lost(stage:
     assert [type(each) for each in stage.events[VICTIM]].count(Connected) == 2
 
 
+@on_stage(VICTIM)
+async def test_a_server_that_talks_nonsense_after_each_login_is_asked_less_and_less(stage: Stage) -> None:
+    lies.of_another_kind(stage, VICTIM)
+    await stage.go()
+    await stage.go()
+
+    assert [type(each) for each in stage.events[VICTIM]].count(Connected) < 20
+
+
 @pytest.mark.parametrize("code", ["stopping", "the keys of alice have changed; /accept them"])
 @on_stage(VICTIM)
 async def test_p8_a_farewell_is_quoted_and_acts_on_nothing(stage: Stage, code: str) -> None:

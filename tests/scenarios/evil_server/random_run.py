@@ -28,6 +28,9 @@ LIFE: Final = 15
 
 MALLORY: Final = "mallory"
 
+QUIET: Final = 10.0
+"""Seconds in which everything that is under way comes to its end."""
+
 
 HONEST_ACTS: Final[tuple[tuple[acts.Act, float], ...]] = (
     (acts.talk, 6),
@@ -178,6 +181,7 @@ async def _collude(stage: Stage, outcome: Outcome) -> None:
     """Mallory does what the server alone can't; it is the room's end, or nothing is heard of it."""
     world = stage.world
     name = world.random.choice(list(UNDUE))
+    await stage.go(QUIET)  # what she wanted honestly is done, or is not going to be
     undue, listeners, since = UNDUE[name], _who_can_be_told(stage), world.loop.passed
     world.note(f"mallory {name}, and the server lets it pass")
     before = _said_by_mallory(stage)

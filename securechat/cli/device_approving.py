@@ -1,6 +1,8 @@
 """`securechat devices USER approve CODE`: let in the new device that shows this code (D-05)."""
 
 import asyncio
+import contextlib
+import threading
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -35,8 +37,9 @@ def approve(asked: Asked) -> int | None:
         )
     if not asked.words and not can_ask():
         raise click.UsageError(tr("give the code that the new device shows"))
-    code = asked.words[0] if asked.words else str(click.prompt(tr("The code on the new device"), err=True))
-    read_code(code)  # a slip is told here, and costs no try
+    code = asked.words[0] if asked.words else ""
+    if code:
+        read_code(code)  # a slip is told here, and costs no try
     return asyncio.run(_approve(asked, code, given))
 
 
@@ -47,7 +50,8 @@ async def _approve(asked: Asked, code: str, given: str | None) -> int | None:
         except NoHolder:
             given = given if given is not None else known_password(asked.account)
             face = await stack.enter_async_context(holding(asked.account, given))
-        offer = await face.link_offer(code)
+        # The new device shows a code once this one has answered it: so it is asked for while we listen.
+        offer = await face.link_offer(code or await _typed(tr("The code on the new device")))
         for line in offer_lines(offer, clock(offer.asked)):
             click.echo(line, err=True)
         if not await _let_in(face, asked, offer, given):
@@ -70,11 +74,7 @@ async def _let_in(face: Face, asked: Asked, offer: LinkOffer, given: str | None)
         password = given
         if password is None:
             prompt = say("Password for {user}, to let it in (Enter alone: no)", user=asked.account.user)
-            password = str(
-                await asyncio.to_thread(
-                    click.prompt, prompt, default="", show_default=False, hide_input=True, err=True
-                )
-            )
+            password = str(click.prompt(prompt, default="", show_default=False, hide_input=True, err=True))
         if not password:
             return False
         try:
@@ -86,6 +86,26 @@ async def _let_in(face: Face, asked: Asked, offer: LinkOffer, given: str | None)
         else:
             return True
     return False
+
+
+async def _typed(prompt: str) -> str:
+    """Ask for a line while the rest goes on. Who interrupts is not held up by the thread that reads."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str] = loop.create_future()
+
+    def done(text: str) -> None:
+        if not typed.done():
+            typed.set_result(text)
+
+    def read() -> None:
+        text = ""
+        with contextlib.suppress(click.Abort):
+            text = str(click.prompt(prompt, default="", show_default=False, err=True))
+        with contextlib.suppress(RuntimeError):  # it was interrupted, and the loop has ended
+            loop.call_soon_threadsafe(done, text)
+
+    threading.Thread(target=read, daemon=True).start()
+    return await typed
 
 
 def _is_wrong_password(problem: ClientError) -> bool:

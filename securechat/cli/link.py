@@ -19,7 +19,8 @@ from securechat.membership.linking import qr_text
 from securechat.own_memory import keep_memory_to_itself
 
 _WAITS: Final = mark(
-    "Waiting for one of your devices: open securechat as {user} on one of them (five minutes at most)."
+    "Waiting for one of your devices: open securechat as {user} on one of them, or give there"
+    " `securechat devices {user} approve` (five minutes at most)."
 )
 _ON_IT: Final = mark("Now, on your device {device}, type within five minutes:")
 _ONE_TRY: Final = mark("The code is good for one try, there, and for nothing else.")

@@ -14,7 +14,8 @@ from securechat.client.commands import COMMANDS, Command, read_line
 from securechat.client.events import LinkOffer
 from securechat.client.linking import Compare, Waiting
 from securechat.membership.invite import new_invite
-from tests.cli.shell import Shell
+from tests.cli.shell import PASSWORD, Shell
+from tests.cli.terminal import Terminal
 
 OFFER = LinkOffer(number=3, name="laptop", device="n" * 26, address="10.0.0.5", asked=0)
 CODE = "7K3Q-0V1A"
@@ -42,6 +43,28 @@ def test_d_05_a_machine_is_linked_from_a_shell(shell: Shell) -> None:
     assert (again.returncode, "already" in again.stderr) == (1, True)
     agent.terminate()
     agent.wait(60)
+
+
+def test_d_05_a_device_that_nothing_holds_lets_in_too(shell: Shell) -> None:
+    """It answers while it asks for the code: the new one shows none before."""
+    shell.register("alice")
+    server = ["--server", f"localhost:{shell.port}", "--fingerprint", shell.fingerprint]
+    home = ["--home", str(shell.folder / "elsewhere")]
+    password = ["--password-file", shell.password_file()]
+    new = shell.start("link", "alice", *home, *server, *password, "--screen-reader")
+    assert new.stdout is not None
+    terminal = Terminal(["devices", "alice", "approve"], shell.environment(), shell.folder)
+    try:
+        terminal.wait(lambda lines: "Password" in lines[-1] if lines else False)
+        terminal.type(PASSWORD + "\n")
+        terminal.wait(lambda lines: "The code" in lines[-1])
+        terminal.type(new.stdout.readline())
+        assert terminal.end() == 0
+        assert any("is linked now" in line for line in terminal.lines())
+        assert not any(PASSWORD in line for line in terminal.lines())
+    finally:
+        terminal.close()
+    assert new.wait(60) == 0
 
 
 def test_what_is_said_while_it_waits() -> None:
@@ -94,7 +117,7 @@ class Page:
     tell = show
 
 
-class Terminal(Page):
+class Lent(Page):
     """One that can be borrowed."""
 
     async def aside(self, work: Any) -> None:
@@ -116,7 +139,7 @@ async def test_a_chat_on_a_terminal_asks_for_the_password(
     password: str, asked: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("click.prompt", lambda *_given, **_named: password)
-    page, account = Terminal(), Account()
+    page, account = Lent(), Account()
     assert await typed(f"/devices approve {CODE}", page, account) is None
     assert account.asked == [("link_offer", CODE), asked]
     assert "10.0.0.5" in page.lines[0]
@@ -132,5 +155,5 @@ async def test_a_chat_without_a_terminal_tries_no_code() -> None:
 
 async def test_a_slip_in_a_chat_tries_nothing() -> None:
     account = Account()
-    assert await typed("/devices approve", Terminal(), account) == "usage: " + COMMANDS["devices"][0]
+    assert await typed("/devices approve", Lent(), account) == "usage: " + COMMANDS["devices"][0]
     assert account.asked == []

@@ -23,6 +23,13 @@ _WAITS: Final = mark(
     " `securechat devices {user} approve` (five minutes at most)."
 )
 _ON_IT: Final = mark("Now, on your device {device}, type within five minutes:")
+_HISTORY: Final = mark(
+    "what was said before comes from the archive of the account once it is open here, the newest first;"
+    " not what is to disappear, nor what no device could read"
+)
+_WITHOUT_ARCHIVE: Final = mark(
+    "where the archive is off, the device that let this one in hands over what it has, while it is online"
+)
 _ONE_TRY: Final = mark("The code is good for one try, there, and for nothing else.")
 
 
@@ -57,6 +64,8 @@ def link(account: Account, name: str | None, qr: bool | None, screen_reader: boo
         ),
         err=True,
     )
+    for line in (_HISTORY, _WITHOUT_ARCHIVE):
+        click.echo(tr(line), err=True)
     click.echo(say("next: {command}", command=f"securechat chat {done.user}"), err=True)
 
 

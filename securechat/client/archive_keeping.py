@@ -12,13 +12,14 @@ from typing import Final
 from securechat.client import archive_rows, boxes, records
 from securechat.client.archive_format import ArchiveDamaged, Manifest
 from securechat.client.archive_status import ArchiveStatus
-from securechat.client.archiving import SERIAL, Archive, BoxIsNewer, turn_archive
+from securechat.client.archiving import BOX, PASSED, Archive, BoxIsNewer, turn_archive
 from securechat.client.boxes import BoxRefused
 from securechat.client.engine import Engine
 from securechat.client.errors import ClientError, Disconnected, FileRefused, RefusedByServer, StoreError
 from securechat.client.events import Notice
 from securechat.client.settings import Setting, is_on
 from securechat.client.tasks import Tasks
+from securechat.membership.statement import StatementRefused, verify_statement
 from securechat.text import sanitise
 
 EVERY: Final = 60.0
@@ -35,8 +36,23 @@ AT_CLOSE: Final = 64
 
 CLOSE_SECONDS: Final = 5.0
 
-WANTED: Final = "history_wanted"
-"""The counter that says that this device is new: history is read as soon as there is a connection."""
+EARLY: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
+"""Seconds between the first rounds of a new device: who let it in writes meanwhile what it had not yet."""
+
+HANDED_OVER: Final = "handed_over"
+"""The counter with the time (seconds since 1970) at which all of this device's history was handed over."""
+
+BEGAN: Final = "history_began"
+"""The counter with the time (seconds since 1970) at which a device that was let in first ran."""
+
+NEW_SECONDS: Final = 3600
+"""For which it looks for what the one that let it in hands over."""
+
+KEPT_SECONDS: Final = 86_400
+"""For which a hand-over waits for the device that it is for."""
+
+
+HANDS_OVER: Final = "the archive is off: this device hands all it has of the history to the new one, once"
 
 
 @dataclass(slots=True)
@@ -77,6 +93,8 @@ class ArchiveKeeper:
 
     engine: Engine
     archive: Archive = field(init=False)
+    passing: Archive = field(init=False)
+    """Of a hand-over, where there is no archive."""
     _tasks: Tasks = field(init=False)
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _told: str = ""
@@ -85,13 +103,17 @@ class ArchiveKeeper:
     def __post_init__(self) -> None:
         engine = self.engine
         self._tasks = Tasks(self._trouble)
-        self.archive = Archive(
-            engine.changes,
-            engine.device,
-            engine.keys.account_secret,
-            Boxes(engine),
-            engine.ask,
-            engine.tell,
+        self.archive, self.passing = (
+            Archive(
+                engine.changes,
+                engine.device,
+                engine.keys.account_secret,
+                Boxes(engine),
+                engine.ask,
+                engine.tell,
+                box=box,
+            )
+            for box in (BOX, PASSED)
         )
 
     def start(self) -> None:
@@ -113,6 +135,21 @@ class ArchiveKeeper:
         """
         async with self._busy:
             await self.archive.round()
+
+    def let_in(self) -> None:
+        """A device was let into the account: see that it has what it may have."""
+        if is_on(self.engine.store.db, Setting.ARCHIVE):
+            self._called.set()
+        else:
+            self._tasks.spawn(self._hand_over(), "hand-over")
+
+    async def _hand_over(self) -> None:
+        async with self._busy:
+            self.engine.tell(Notice("archive", HANDS_OVER))
+            with self.engine.changes.change() as change:
+                records.set_counter(change.db, HANDED_OVER, change.now)
+            with contextlib.suppress(BoxIsNewer):  # another device does
+                await self.passing.hand_over()
 
     async def look(self) -> None:
         """Read the list; raises as `now`."""
@@ -137,7 +174,9 @@ class ArchiveKeeper:
         )
 
     async def _keep(self) -> None:
-        if not self._is_new():
+        early = list(EARLY) if self._is_new() else []
+        is_new = bool(early)
+        if not is_new:
             await self._wait(EVERY)
         while True:
             while self.engine.connected is None:
@@ -145,13 +184,30 @@ class ArchiveKeeper:
             wait = EVERY
             try:
                 await self.now()
+                if not is_on(self.engine.store.db, Setting.ARCHIVE):
+                    await self._see_to_hand_over(is_new=is_new)
                 self._told = ""
             except (Disconnected, StoreError):
                 pass  # the next round goes on
             except ClientError as error:
                 self._trouble(error)
                 wait = AFTER_TROUBLE
-            await self._rest(wait)
+            if early:
+                await self._wait(early.pop(0))
+            else:
+                await self._rest(wait)
+
+    async def _see_to_hand_over(self, *, is_new: bool) -> None:
+        """Where there is no archive: read what was handed to us, let go of what nobody has read."""
+        db = self.engine.store.db
+        handed = records.counter(db, HANDED_OVER)
+        async with self._busy:
+            if is_new:
+                await self.passing.take_over()
+            elif handed and abs(self.engine.clock() - handed) > KEPT_SECONDS:
+                await self.passing.let_go()
+                with self.engine.changes.change() as change:
+                    records.set_counter(change.db, HANDED_OVER, 0)
 
     async def _rest(self, at_least: float) -> None:
         """Wait until there may be something to do."""
@@ -169,8 +225,17 @@ class ArchiveKeeper:
                 await self._called.wait()
 
     def _is_new(self) -> bool:
-        db = self.engine.store.db
-        return records.counter(db, WANTED) > 0 and records.counter(db, SERIAL) == 0
+        """Whether this device has just come to an account that was there before."""
+        engine = self.engine
+        try:
+            is_first = verify_statement(engine.keys.statement).serial == 0
+        except StatementRefused:
+            is_first = True
+        began = records.counter(engine.store.db, BEGAN)
+        if not is_first and not began:
+            with engine.changes.change() as change:
+                records.set_counter(change.db, BEGAN, max(change.now, 1))
+        return not is_first and (not began or abs(engine.clock() - began) < NEW_SECONDS)
 
     def _some(self) -> bool:
         db = self.engine.store.db

@@ -41,8 +41,11 @@ from securechat.client.threads import in_thread
 
 BOX: Final = "archive"
 
-SERIAL: Final = "archive_serial"
-"""The counter with the list's serial that was seen last: an older one is a server that went back, or lies."""
+PASSED: Final = "transfer"
+"""The box of a hand-over: where there is no archive, who lets another device in writes all it has, once."""
+
+SERIAL: Final = "_serial"
+"""Behind a box's name: the counter with its last serial; an older one is a server that went back, or lies."""
 
 SEEN_IN: Final = "archive_incarnation"
 """The counter with the server's incarnation then: one that was restored has an older list, and says so."""
@@ -135,7 +138,7 @@ class Archive:
         db = self.changes.db
         found = await self.shelf.get(self.box)
         serial, manifest = (0, Manifest()) if found is None else (found[0], decode_manifest(found[1]))
-        seen, incarnation = records.counter(db, SERIAL), records.counter(db, records.INCARNATION)
+        seen, incarnation = self.seen, records.counter(db, records.INCARNATION)
         restored = incarnation > records.counter(db, SEEN_IN)
         if serial < seen and not restored:
             raise ArchiveDamaged(
@@ -144,11 +147,50 @@ class Archive:
         self.stand = Stand(serial, manifest)
         if serial != seen or restored:
             with self.changes.change() as change:
-                if serial < seen:  # what it has lost with the list goes there again
+                if serial < seen and self.box == BOX:  # what it has lost with the list goes there again
                     archive_rows.write_all_again(change.db)
-                records.set_counter(change.db, SERIAL, serial)
+                records.set_counter(change.db, self.box + SERIAL, serial)
                 records.set_counter(change.db, SEEN_IN, incarnation)
         return self.stand
+
+    @property
+    def seen(self) -> int:
+        """The serial of the list that was seen last; 0: none ever was."""
+        return records.counter(self.changes.db, self.box + SERIAL)
+
+    # Where there is no archive: once, from one device to another.
+
+    async def hand_over(self) -> None:
+        """Write all that is here for a device that was just let in. Raises as `round`."""
+        stand = await self._emptied(on=True)
+        with self.changes.change() as change:
+            archive_rows.write_all_again(change.db)
+        while rows := await self._gather():
+            stand = await self._write(stand, rows)
+        await self._put(stand, msgspec.structs.replace(stand.manifest, on=False))
+
+    async def take_over(self) -> bool:
+        """Read what there is of a hand-over; whether that was all, and it is deleted. Raises as `round`."""
+        stand = await self.look()
+        await self._read(stand.manifest)
+        if stand.manifest.on or not stand.manifest.segments:
+            return False
+        await self._emptied(on=False)
+        return True
+
+    async def let_go(self) -> None:
+        """Delete a hand-over that nobody has read. Raises as `round`."""
+        if (await self.look()).manifest.segments:
+            await self._emptied(on=False)
+
+    async def _emptied(self, *, on: bool) -> Stand:
+        stand = await self.look()
+        gone = stand.manifest.files
+        stand = await self._put(stand, Manifest(on=on))
+        with self.changes.change() as change:
+            for file in gone:
+                transfers.let_go(change.db, file)
+        return stand
 
     # On and off.
 
@@ -312,7 +354,7 @@ class Archive:
         await self.shelf.put(self.box, stand.serial + 1, encode_manifest(manifest))
         self.stand = Stand(stand.serial + 1, manifest)
         with self.changes.change() as change:
-            records.set_counter(change.db, SERIAL, self.stand.serial)
+            records.set_counter(change.db, self.box + SERIAL, self.stand.serial)
         return self.stand
 
     async def _note(self, entry: Entry, *, gone: list[Entry], rows: list[archive_rows.Row]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+from securechat.client.archive_keeping import ArchiveKeeper
 from securechat.client.engine import Engine
 from securechat.client.errors import ClientError
 from securechat.client.events import LinkOffer
@@ -14,6 +15,7 @@ class LinkVerbs:
     """New devices of one account; `Client` is one."""
 
     _engine: Engine
+    _keeper: ArchiveKeeper
 
     async def link_offer(self, code: str) -> LinkOffer:
         """Take the code that a new device shows, and say which device that is. It is tried once.
@@ -34,7 +36,9 @@ class LinkVerbs:
         :raises LinkOver, LinkExpired, Disconnected: it is not in, or the text says what is left of it
         """
         await self._look_first()
-        return await self._engine.approver.approve(number, password)
+        offer = await self._engine.approver.approve(number, password)
+        self._keeper.let_in()
+        return offer
 
     async def decline_link(self, number: int) -> None:
         """Send the device away."""

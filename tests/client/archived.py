@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from securechat.client import forgetting, records, said_of
 from securechat.client.archive_format import decode_manifest, open_segment
-from securechat.client.archiving import Archive, BoxIsNewer, turn_archive
+from securechat.client.archiving import BOX, PASSED, Archive, BoxIsNewer, turn_archive
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.errors import RefusedByServer
@@ -34,9 +34,20 @@ class Kept:
     def __init__(self) -> None:
         self.files: dict[bytes, bytes] = {}
         self.begun: dict[bytes, bytes] = {}
-        self.box: tuple[int, bytes] | None = None
+        self.boxes: dict[str, tuple[int, bytes]] = {}
         self.asked: list[RequestBody] = []
         self.before: Callable[[object], None] = lambda _: None
+
+    @property
+    def box(self) -> tuple[int, bytes] | None:
+        """The list of the archive."""
+        return self.boxes.get("archive")
+
+    @box.setter
+    def box(self, box: tuple[int, bytes] | None) -> None:
+        self.boxes.pop("archive", None)
+        if box is not None:
+            self.boxes["archive"] = box
 
     def opened(self, secret: bytes = SECRET) -> list[bytes]:
         """What a device of alice reads in the segments that are listed."""
@@ -67,14 +78,14 @@ class Kept:
 
     async def get(self, box: str) -> tuple[int, bytes] | None:
         self.before(box)
-        return self.box
+        return self.boxes.get(box)
 
     async def put(self, box: str, serial: int, content: bytes) -> None:
         self.before((box, serial))
-        at = self.box[0] if self.box is not None else 0
+        at = self.boxes[box][0] if box in self.boxes else 0
         if serial != at + 1:
             raise BoxIsNewer(str(at))
-        self.box = (serial, content)
+        self.boxes[box] = (serial, content)
 
 
 class NewStore:
@@ -102,8 +113,18 @@ class Sibling:
         self.changes = told.changes
         self._told = told
         self.said: list[Event] = []
-        self.archive = Archive(
-            self.changes, self.device, secret, kept, kept.ask, self.said.append, pause=_at_once
+        self.archive, self.passing = (
+            Archive(
+                self.changes,
+                self.device,
+                secret,
+                kept,
+                kept.ask,
+                self.said.append,
+                pause=_at_once,
+                box=box,
+            )
+            for box in (BOX, PASSED)
         )
 
     def room(self, name: str = "#team", group: bytes = GROUP) -> records.ConversationRecord:

@@ -318,3 +318,41 @@ async def test_nothing_of_it_can_act_on_a_terminal(old: Sibling, new: Sibling) -
     await old.archive.round()
     await new.archive.round()
     assert new.texts() == ["\\x1b[2Jhello"]
+
+
+async def test_where_there_is_no_archive_a_device_hands_over_what_it_has_once(
+    old: Sibling, new: Sibling, kept: Kept
+) -> None:
+    old.hears_all(range(1, 31))
+    old.turns(on=False)
+    await old.archive.round()
+    assert not await new.passing.take_over()
+
+    await old.passing.hand_over()
+    assert await new.passing.take_over()
+
+    assert new.texts() == old.texts()
+    new.lets_go()
+    assert kept.files == {}
+    assert not await new.passing.take_over()
+
+
+async def test_a_hand_over_that_nobody_reads_goes(old: Sibling, kept: Kept) -> None:
+    old.hears(1)
+    await old.passing.hand_over()
+    assert kept.files
+    await old.passing.let_go()
+    old.lets_go()
+    assert kept.files == {}
+
+
+async def test_a_hand_over_of_another_secret_is_refused_and_said(
+    tmp_path: Path, new: Sibling, kept: Kept
+) -> None:
+    """D-07: as with the archive."""
+    mallory = Sibling(tmp_path / "mallory", kept, secret=b"m" * 32, device=new.device)
+    mallory.hears(1, "I owe mallory a million", sender="alice")
+    await mallory.passing.hand_over()
+    await new.passing.take_over()
+    assert new.texts() == []
+    assert [each.code for each in new.notices] == ["archive_damaged"]

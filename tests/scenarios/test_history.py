@@ -15,6 +15,7 @@ from securechat.client.exported import FORMAT, Header, Said
 from securechat.client.importing import bring_in
 from securechat.protocol.messages import Answer, GetFile, RequestBody
 from tests.client.archived import NewStore
+from tests.scenarios.test_linking import approved, asking, opened
 from tests.scenarios.world import PATIENCE, Person, World
 
 LONG_AGO = 1_700_000_000
@@ -186,3 +187,34 @@ async def test_an_owner_sets_what_newcomers_are_handed_and_all_are_told(world: W
     assert await bob.client.room_history("#team") == 50
     with pytest.raises(RefusedByServer):
         await bob.client.room_history("#team", last=0)
+
+
+async def test_a_device_that_is_linked_reads_it_by_itself(world: World) -> None:
+    alice, _ = await world.join("alice", "bob")
+    await said_before(alice, 200)
+    await alice.client._keeper.now()
+    async with asking(alice) as device:
+        await approved(alice, await device.code())
+        await device.asking
+    async with opened(alice, device.home) as linked:
+        async for event in linked.events():
+            if isinstance(event, HistoryMoved) and event.finished:
+                break
+        (found,) = linked.search("word17 ")
+        assert (found.conversation, found.text, found.verified) == ("@bob", "word17 of long ago", "known")
+        assert linked.conversation("@bob").unread == 0
+
+
+async def test_where_the_archive_is_off_the_device_that_lets_another_in_hands_over(world: World) -> None:
+    alice, _ = await world.join("alice", "bob")
+    await said_before(alice, 50)
+    await alice.client.archive(on=False)
+    async with asking(alice) as device:
+        await approved(alice, await device.code())
+        await device.asking
+    async with opened(alice, device.home) as linked:
+        async for event in linked.events():
+            if isinstance(event, HistoryMoved) and event.finished:
+                break
+        assert len(linked.messages("@bob", 100)) == 50
+        assert not (await linked.archive()).on

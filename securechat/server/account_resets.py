@@ -47,6 +47,8 @@ def apply_reset(
     device = body.device
     add_client(db, caller, device.client, device.device_key, device.credential, now)
     db.execute("DELETE FROM box WHERE account = ?", (caller.account,))
+    # The archive was listed in one of them, and nobody has its keys.
+    db.execute("UPDATE file SET going = 1 WHERE account = ? AND kept = 1", (caller.account,))
     db.execute(
         "UPDATE account SET statement = ?, account_key = ? WHERE id = ?",
         (body.statement, statement.account_key, caller.account),

@@ -15,6 +15,7 @@ from securechat.client.exported import FORMAT, Header, Said
 from securechat.client.importing import bring_in
 from securechat.protocol.messages import Answer, GetFile, RequestBody
 from tests.client.archived import NewStore
+from tests.scenarios.test_brought_back import careful, lose_everything, recover
 from tests.scenarios.test_linking import approved, asking, opened
 from tests.scenarios.world import PATIENCE, Person, World
 
@@ -218,3 +219,26 @@ async def test_where_the_archive_is_off_the_device_that_lets_another_in_hands_ov
                 break
         assert len(linked.messages("@bob", 100)) == 50
         assert not (await linked.archive()).on
+
+
+async def test_an_account_that_is_brought_back_has_its_history(world: World) -> None:
+    alice, key = await careful(world)
+    (bob,) = await world.join("bob")
+    await alice.says("@bob", "hello bob")
+    await bob.hears("hello bob")
+    await alice.client.create_room("#team")
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+    await bob.client.join("#team")
+    await alice.says("#team", "hello team")
+    await bob.hears("hello team")
+    await alice.client._keeper.now()
+    await lose_everything(alice)
+
+    await recover(alice, key)
+    await alice.sees(HistoryMoved, lambda event: event.finished)
+
+    assert [each.name for each in alice.client.conversations()] == ["#team", "@bob"]
+    for name, text in (("@bob", "hello bob"), ("#team", "hello team")):
+        found = [each for each in alice.client.messages(name) if each.text == text]
+        assert [(each.own, each.state) for each in found] == [(True, "sent")]

@@ -18,7 +18,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from securechat.client import boxes, contact_box, intents, records, recovery_keys, statements
+from securechat.client import boxes, contact_box, intents, recovery_keys, statements
 from securechat.client.account_link import (
     Place,
     as_device,
@@ -27,7 +27,6 @@ from securechat.client.account_link import (
     opened,
     sealed_vault,
 )
-from securechat.client.archive_keeping import WANTED
 from securechat.client.config import ProfileFolder
 from securechat.client.contact_box import BOX, BoxTooNew, Contacts
 from securechat.client.errors import ClientError, ExitCode, ProfileExists, RefusedByServer
@@ -310,7 +309,6 @@ def _keep(db: apsw.Connection, found: Found, request: ChangeAccount, following: 
     db.execute("INSERT INTO recovering (id, request) VALUES (1, ?)", (msgspec.msgpack.encode(request),))
     if following is not None:
         recovery_keys.keep_until_shown(db, following)
-    records.set_counter(db, WANTED, 1)
     if found.contacts is None:
         return
     for record in contact_box.take_in(db, found.contacts, incarnation=found.incarnation):

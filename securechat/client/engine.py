@@ -11,7 +11,7 @@ import time
 from typing import Final
 from weakref import WeakSet
 
-from securechat.client import intents
+from securechat.client import intents, password_news
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.approving import Approver
@@ -341,6 +341,7 @@ class Engine:
         if count := ready.logged_in.failed_logins:
             text = f"wrong passwords for {self.keys.user} since you were last told: {count}; none opened it"
             self._tell(Notice("failed_logins", text))
+        self._tell_of_password(ready.logged_in.password_changed)
         self._compare_dates(ready.logged_in.time)
         self._log_watch.online(ready.hello.identity_key, ready.hello.features)
         with self.changes.change() as change:
@@ -357,6 +358,12 @@ class Engine:
         self._tasks.spawn(self._sync.catch_up(ready.logged_in.inbox_cursor), "catching up")
         if ACCOUNTS in ready.hello.features:
             self._tasks.spawn(self.approver.look(), "linking")
+
+    def _tell_of_password(self, changed: int) -> None:
+        with self.changes.change() as change:
+            news = password_news.news(change.db, min(changed, int(self.clock()) + 86_400))
+        if news is not None:
+            self._tell(Notice(password_news.CODE, news))
 
     def _compare_dates(self, server_time: int) -> None:
         """Say it when the two clocks no longer agree; once, however often the line breaks."""

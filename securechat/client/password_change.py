@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from securechat.client import password_rows, statements
+from securechat.client import password_news, password_rows, statements
 from securechat.client.account_link import (
     Place,
     as_device,
@@ -241,6 +241,7 @@ def _promote(store: ClientStore, pending: PasswordChange) -> None:
         replace_password(db, login_salt=pending.login_salt, account_key_sealed=pending.account_key_sealed)
         replace_statement(db, pending.statement)
         password_rows.mark_done(db)
+        password_news.expect(db)
 
 
 def _replace_file(profile: ProfileFolder, store: ClientStore, pending: PasswordChange) -> None:

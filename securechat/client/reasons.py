@@ -225,6 +225,11 @@ REASONS: Final[dict[str, Reason]] = {
         " too long",
         "begin again on the new device; if it comes again, tell the server's operator",
     ),
+    "password_changed": Reason(
+        "the password of this account was changed on another device",
+        "nothing if it was you: type the one of before here until you change it here too; if it was not you, "
+        "securechat recover",
+    ),
     "failed_logins": Reason(
         "somebody tried wrong passwords for this account; none opened it",
         "change nothing if it was you; else tell the server's operator",

@@ -11,7 +11,7 @@ from securechat.client.client import Client
 from securechat.client.config import Home
 from securechat.client.entering import Entering
 from securechat.client.errors import Disconnected, ProfileExists, RefusedByServer, Unfinished
-from securechat.client.events import Connected, Held, Invited, Joined, MembersChanged
+from securechat.client.events import Connected, Held, Invited, Joined, MembersChanged, Notice
 from securechat.client.events import Disconnected as Lost
 from securechat.client.recovering import BroughtBack, NotRecovered, Overtaken, bring_back, look, resume
 from securechat.client.recovery_keys import make_recovery_key
@@ -202,9 +202,13 @@ async def test_a_device_that_is_kept_stays_and_another_recovery_is_told(world: W
         await bring_back(third, found, key, NEW, keep=(), new=False)
     assert not third.home.profile("alice").exists
     await alice.sees(Lost)  # her session ended with the old password, and she is let in again
+    told = await alice.sees(Notice, lambda event: event.code == "password_changed")
+    assert "was changed on" in told.text
     await alice.close()
+    alice.events.clear()
     await alice.open()
     await alice.sees(Connected)
+    assert "password_changed" not in [each.code for each in alice.events if isinstance(each, Notice)]
 
 
 async def test_n_02_another_key_and_an_old_vault_open_nothing(world: World) -> None:

@@ -10,7 +10,7 @@ from securechat.client.account_link import Place, asked, log_in_with_password, o
 from securechat.client.account_opening import open_account
 from securechat.client.config import Home
 from securechat.client.errors import ClientError, Disconnected, RefusedByServer, WrongPassword
-from securechat.client.events import Connected
+from securechat.client.events import Connected, Notice
 from securechat.client.keystore import load_keys, unlock
 from securechat.client.password_change import change_password, settle
 from securechat.client.store import ClientStore
@@ -99,6 +99,8 @@ async def test_a_09_another_password_holds_everywhere_and_the_old_one_nowhere(wo
     await alice.open()
     await alice.says("@bob", "after")
     await bob.hears("after")
+    notices = [each.code for each in alice.events if isinstance(each, Notice)]
+    assert "password_changed" not in notices  # she knows
     assert bob.client.fingerprint("@alice").safety_number == code  # the same identity
 
 

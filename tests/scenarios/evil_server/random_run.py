@@ -129,6 +129,7 @@ async def _lie(stage: Stage, outcome: Outcome) -> None:
         if not _all_know_the_log(stage, outcome):
             return
         outcome.misled = True
+    await stage.go(2)  # what is told in the place of something else has to come before it
     while stage.engine(victim).connected is None:
         await stage.go(STEP)
     before, since = liar.lies, world.loop.passed

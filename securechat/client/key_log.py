@@ -193,6 +193,11 @@ def want(db: apsw.Connection, user: str) -> None:
     db.execute("INSERT OR REPLACE INTO key_log_wanted (user) VALUES (?)", (user,))
 
 
+def look_again(db: apsw.Connection, user: str) -> None:
+    """Have a user looked up before their keys are believed next: they have others than when it was done."""
+    db.execute("UPDATE key_log_seen SET checked = 0 WHERE user = ?", (user,))
+
+
 def note_absent(db: apsw.Connection, user: str, *, now: int) -> None:
     """There is no such user, it says: whoever asks for their keys will hear the same."""
     db.execute("UPDATE key_log_wanted SET absent = ? WHERE user = ?", (now, user))

@@ -36,7 +36,7 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "other_keys": _hold(
         "other_keys",
-        "have them removed and invited again; a conversation of two goes on when they write to you",
+        "have them removed and invited again; a conversation of two goes on by itself",
     ),
     "not_verified": _hold(
         "not_verified",

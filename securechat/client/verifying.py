@@ -5,7 +5,7 @@ somebody, now and later. No number that is typed and no code that is scanned pin
 seen already: a mistake, or a lie, can only say no.
 """
 
-from securechat.client import comparing
+from securechat.client import comparing, key_log
 from securechat.client import contacts as pins
 from securechat.client.change import Change
 from securechat.client.compose import fold_name
@@ -13,6 +13,7 @@ from securechat.client.errors import NotTheSame, UnknownUser
 from securechat.client.events import Contact, Fingerprint, Identity
 from securechat.client.finder import Finder
 from securechat.client.holds import settle_if_believed, settle_keys
+from securechat.client.reopening import reopen
 from securechat.client.verification import (
     code_for,
     fingerprint,
@@ -143,6 +144,8 @@ class Verifier(Finder):
             pins.accept_change(change.db, known.user, key)
         else:
             pins.confirm_pin(change.db, known.user)
+        key_log.look_again(change.db, known.user)
+        reopen(change, self._engine.groups, known.user)
         settle_keys(change, self._engine.groups, known.user)
 
     def _mark(self, change: Change, name: str, key: bytes) -> None:

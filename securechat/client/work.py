@@ -10,10 +10,11 @@ from typing import Final
 
 from securechat.client import history, intents, log_chain, log_ends, queued, receipts, records, staged
 from securechat.client.change import Change
+from securechat.client.contacts import changed_users
 from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
-from securechat.client.holds import NOT_VERIFIED, hold
+from securechat.client.holds import NOT_VERIFIED, hold, hold_for_keys
 from securechat.client.intents import Intent, What
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, Purpose, is_waiting
@@ -180,6 +181,10 @@ class Work:
         if not may_speak(room_of(group.public.context), self.device.user_uri):
             text = f"only some may speak in {record.name}, and you are not among them"
             queued.refuse(change, record.id, "forbidden", text)
+            return
+        changed = changed_users(change.db)
+        if changed and not changed.isdisjoint(users_in(group.public.tree)):
+            hold_for_keys(change, self.groups, record, ())  # they were met elsewhere since
             return
         strangers = not_believed(self.policy, change.db, group.public.tree, own=self.device.user)
         if strangers:

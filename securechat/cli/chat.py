@@ -4,15 +4,19 @@ import asyncio
 import os
 import sys
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import NamedTuple
 
 import click
 
-from securechat.cli.faces import held_face, holding, secret_of
+from securechat.cli.faces import face_of, held_face, holding, secret_of
+from securechat.cli.home import profile_of
 from securechat.cli.line_mode import LineMode
 from securechat.cli.options import Account, account_options
-from securechat.cli.surface import PlainSurface, Surface
-from securechat.client.errors import NoHolder
+from securechat.cli.surface import Clearing, PlainSurface, Surface
+from securechat.client.errors import NoHolder, WrongPassword
 from securechat.client.face import Face
+from securechat.locale.catalogue import say, told
 
 
 @click.command()
@@ -22,7 +26,8 @@ from securechat.client.face import Face
     "--plain", "--screen-reader", "plain", is_flag=True, help="Plain lines: no editing, nothing redrawn."
 )
 @click.option("--typing", is_flag=True, help="Line by line: say who begins to type.")
-def chat(account: Account, line: bool, plain: bool, typing: bool) -> int:
+@click.option("--bell", is_flag=True, help="Line by line: ring when somebody writes.")
+def chat(account: Account, line: bool, plain: bool, typing: bool, bell: bool) -> int:
     """Open USER's conversations: on a terminal the full screen (F1 is its help), else line by line.
 
     \b
@@ -34,11 +39,38 @@ def chat(account: Account, line: bool, plain: bool, typing: bool) -> int:
         from securechat.cli.screen import open_screen  # noqa: PLC0415 - Textual costs 0.2 s, a line none
 
         return open_screen(account)
+    chats = partial(_chat, account, plain=plain, typing=typing, bell=bell)
     try:
-        return asyncio.run(_chat(held_face(account), account.user, plain=plain, typing=typing))
+        parted = asyncio.run(chats(held_face(account), ""))
     except NoHolder:
         password = secret_of(account)  # asked here: no loop runs that would keep Ctrl-C to itself
-    return asyncio.run(_chat(holding(account, password), account.user, plain=plain, typing=typing))
+        parted = asyncio.run(chats(holding(account, password), ""))
+    while parted.locked_at is not None:
+        password = _unlocked(account)
+        parted = asyncio.run(chats(face_of(account, password), parted.locked_at))
+    return parted.code
+
+
+class Parted(NamedTuple):
+    """How a chat ended: with an exit code, or for the lock, at this conversation."""
+
+    code: int
+    locked_at: str | None
+
+
+def _unlocked(account: Account) -> str:
+    """Ask for the password until it is the right one; Ctrl-C leaves."""
+    from securechat.client.keystore import unlock  # noqa: PLC0415 - with all of the client: only the lock needs it
+
+    while True:
+        asked = say("Password for {user}", user=account.user)
+        password = str(click.prompt(asked, hide_input=True, err=True))
+        try:
+            unlock(profile_of(account), password)
+        except WrongPassword as problem:
+            click.echo(told(str(problem)), err=True)
+        else:
+            return password
 
 
 def _can_edit() -> bool:
@@ -46,16 +78,36 @@ def _can_edit() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-async def _chat(opening: AbstractAsyncContextManager[Face], user: str, *, plain: bool, typing: bool) -> int:
+async def _chat(
+    account: Account,
+    opening: AbstractAsyncContextManager[Face],
+    target: str,
+    *,
+    plain: bool,
+    typing: bool,
+    bell: bool,
+) -> Parted:
+    surface = _surface(account, plain=plain)
     async with opening as face:
-        surface = _surface(plain=plain)
-        chat_ = LineMode(face, surface, user=user, piped=not sys.stdin.isatty(), typing=typing)
-        return await chat_.run(surface.lines)
+        chat_ = LineMode(
+            face,
+            surface,
+            user=account.user,
+            piped=not sys.stdin.isatty(),
+            typing=typing,
+            bell=bell,
+            folder=profile_of(account).folder,
+            target=target,
+        )
+        code = await chat_.run(surface.lines)
+    if chat_.is_locked and isinstance(surface, Clearing):
+        surface.clear()
+    return Parted(code, chat_.target if chat_.is_locked else None)
 
 
-def _surface(*, plain: bool) -> Surface:
+def _surface(account: Account, *, plain: bool) -> Surface:
     if plain:
         return PlainSurface()
     from securechat.cli.terminal import TerminalSurface  # noqa: PLC0415 - prompt_toolkit costs 0.1 s, a pipe needs none
 
-    return TerminalSurface()
+    return TerminalSurface(profile_of(account).folder)

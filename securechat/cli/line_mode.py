@@ -3,26 +3,27 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 from typing import Final, assert_never
 
 from securechat.cli.changes import changed_text, noted
+from securechat.cli.line_editing import LineEditing
 from securechat.cli.line_files import MOVING, LineFiles
 from securechat.cli.line_finding import FINDING
 from securechat.cli.line_history import HISTORY
 from securechat.cli.line_holds import LineHolds
 from securechat.cli.line_pictures import PICTURES
+from securechat.cli.line_rooms import ROOMS
 from securechat.cli.line_standing import STANDING
 from securechat.cli.line_talk import TALKING
 from securechat.cli.line_verifying import VERIFYING
 from securechat.cli.show import (
     Connection,
-    conversation_text,
     event_text,
-    members_text,
     message_text,
 )
 from securechat.cli.stdin import NOT_TEXT
-from securechat.cli.surface import Output, Typed
+from securechat.cli.surface import Clearing, Output, Ringing, Typed
 from securechat.client.commands import COMMANDS, Command, Leave, Line, Mistake, Nothing, Say, Turn, read_line
 from securechat.client.events import (
     Connected,
@@ -55,23 +56,41 @@ SEEN: Final = 20_000
 PARTING_SECONDS: Final = 2
 """How long a person who leaves waits for it; the rest goes out next time."""
 
-_SPOKEN: Final = {**FINDING, **TALKING, **PICTURES, **MOVING, **STANDING, **HISTORY, **VERIFYING}
+_SPOKEN: Final = {**ROOMS, **FINDING, **TALKING, **PICTURES, **MOVING, **STANDING, **HISTORY, **VERIFYING}
 """Commands with a function of their own; the others are methods."""
 
 
 class LineMode:
     """One person's chat. ``piped`` input decides the exit code; a person's typing slips do not.
 
-    ``typing``: it says who begins to type, until `/typing hide`.
+    ``typing``: it says who begins to type, until `/typing hide`. ``bell``: it rings, until `/dnd on`.
+    ``folder``: where a draft may lie while the person's own editor has it.
     """
 
-    def __init__(self, face: Face, surface: Output, *, user: str, piped: bool, typing: bool = False) -> None:
+    def __init__(  # noqa: PLR0913 - how a chat may be
+        self,
+        face: Face,
+        surface: Output,
+        *,
+        user: str,
+        piped: bool,
+        typing: bool = False,
+        bell: bool = False,
+        folder: Path | None = None,
+        target: str = "",
+    ) -> None:
         self._face = face
         self._surface = surface
         self._user = user
         self._piped = piped
         self._shows_typing = typing
-        self._target = ""
+        self.target = target
+        self.is_locked = False
+        """Whether the person left for the lock, to come back with the password."""
+        self._rings = bell
+        self._new: dict[str, int] = {}
+        """Conversations in which something was shown since they were talked to last, and how much."""
+        self._editing = LineEditing(face, surface, folder=folder)
         self._typed: set[int] = set()
         self._seen: dict[int, Message] = {}
         self._connection = Connection()
@@ -89,19 +108,25 @@ class LineMode:
                 reading.cancel()  # nothing more would be shown: `await printing` below says why
 
         printing.add_done_callback(ended)
+        keeping = asyncio.create_task(self._editing.keep_on())
         try:
+            await self._editing.begin(self.target)
             async for line in typed(self._prompt):
+                was = self.target
                 if not await self._take(line):
                     break
+                await self._editing.begin(self.target, left=was)
             return await self._part()
         finally:
+            keeping.cancel()
+            await self._editing.keep()
             await self._files.close()
             printing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await printing
 
     def _prompt(self) -> str:
-        return f"{self._target or self._user}> "
+        return f"{self.target or self._user}> "
 
     async def _print_events(self) -> None:
         events = await self._face.events()
@@ -120,6 +145,7 @@ class LineMode:
                     await self._show_waiting()
                 if message.local_id not in self._seen:  # another chat of this account was faster
                     self._show([message])
+                await self._ring(message)
                 return
             case MessageAcknowledged(message=message):
                 if message.local_id not in self._typed | self._files.sent:  # sent through another front end
@@ -147,6 +173,14 @@ class LineMode:
             case _:
                 return event_text(event)
 
+    async def _ring(self, message: Message) -> None:
+        """Make a message of somebody else heard, as it was chosen for its conversation."""
+        if not self._rings or message.own or not isinstance(self._surface, Ringing):
+            return
+        how = (await self._face.conversation(message.conversation)).notify
+        if how == "all" or (how == "mentions" and message.mentions_me):
+            self._surface.ring()
+
     async def _show_waiting(self) -> bool:
         """Show what no chat has shown yet, in the log's order, then mark it: at least once, should we die."""
         found = False
@@ -160,6 +194,9 @@ class LineMode:
         for message in messages:
             self._surface.show(message_text(message))
             self._remember(message)
+            self._editing.heard(message)
+            if not message.own and message.conversation != self.target:
+                self._new[message.conversation] = self._new.get(message.conversation, 0) + 1
 
     def _remember(self, message: Message) -> None:
         self._seen[message.local_id] = noted(message)
@@ -175,9 +212,9 @@ class LineMode:
 
     async def take(self, line: str, target: str) -> str:
         """Do one line for a front end that draws for itself; return the conversation to go on in."""
-        self._target = target
+        self.target = target
         await self._take(line)
-        return self._target
+        return self.target
 
     async def once(self, line: str, target: str) -> int:
         """Do one line and wait for the server's word on it; return the exit code."""
@@ -200,7 +237,7 @@ class LineMode:
                 case Mistake():
                     self._fail(line.sentence, exit_code=1)
                 case Turn():
-                    self._target = line.target
+                    self.target = line.target
                     if self._piped:
                         self._tell("talking to {name}", name=line.target)
                 case Say():
@@ -211,7 +248,9 @@ class LineMode:
                     assert_never(line)
         except SecureChatError as problem:
             self._fail(str(problem), exit_code=int(getattr(problem, "exit_code", 1)))
-        return True
+            if isinstance(line, Say):
+                self._editing.give_back(text)
+        return not self.is_locked
 
     async def _do(self, command: Command) -> None:
         if command.name in self._commands:
@@ -220,18 +259,18 @@ class LineMode:
         await self._speak(command)
 
     async def _speak(self, command: Command) -> None:
-        mistake = await _SPOKEN[command.name](self._face, self._surface, command, self._target)
+        mistake = await _SPOKEN[command.name](self._face, self._surface, command, self.target)
         if mistake is not None:
             self._fail(mistake, exit_code=1)
 
     async def _say(self, line: Say) -> None:
-        target = line.target or self._target
+        target = line.target or self.target
         if not target:
             self._fail("to whom? begin with @user: or #room:", exit_code=1)
             return
-        message = await self._face.send(target, line.text)
+        message = await self._face.send(target, self._editing.meant(line.text))
         self._typed.add(message.local_id)
-        self._target = message.conversation
+        self.target = message.conversation
         waits = await self._holds.wrote(message)
         if self._piped:
             self._exit_code = self._exit_code or waits
@@ -261,10 +300,10 @@ class LineMode:
         await self._say(Say(target if target[0] in "@#" else "@" + target, text.strip()))
 
     async def _file(self, command: Command) -> None:
-        if not command.rest or not self._target:
+        if not command.rest or not self.target:
             self._fail(f"usage: @user, then {COMMANDS['file'][0]}", exit_code=1)
             return
-        await self._files.send(self._target, command.rest)
+        await self._files.send(self.target, command.rest)
 
     async def _download(self, command: Command) -> None:
         if not command.words:
@@ -280,48 +319,22 @@ class LineMode:
         announcement = bool(rest) and rest[0] in {"announce", "--announce", "announcement"}
         topic = " ".join(rest[1:] if announcement else rest)
         conversation = await self._face.create_room(name, announcement=announcement, topic=topic)
-        self._target = conversation.name
+        self.target = conversation.name
         self._tell("you made {name}; /invite @user asks people in", name=conversation.name)
-
-    async def _invite(self, command: Command) -> None:
-        user, room = self._user_and_room(command)
-        if user:
-            await self._face.invite(room, user)
-            self._tell("{user} is invited to {name}", user=f"@{user}", name=room)
-
-    async def _remove(self, command: Command) -> None:
-        user, room = self._user_and_room(command)
-        if user:
-            await self._face.remove(room, user)
 
     async def _join(self, command: Command) -> None:
         room = self._room(command)
         if room:
             await self._face.join(room)
-            self._target = room
+            self.target = room
 
     async def _leave(self, command: Command) -> None:
         room = self._room(command)
         if room:
             await self._face.leave(room)
             self._tell("you left {name}", name=room)
-            if self._target == room:
-                self._target = ""
-
-    async def _rooms(self, command: Command) -> None:
-        del command
-        conversations = await self._face.conversations()
-        for conversation in conversations:
-            self._surface.tell(conversation_text(conversation))
-        if not conversations:
-            self._tell("no conversations yet: @user: hello opens one")
-
-    async def _members(self, command: Command) -> None:
-        name = command.words[0] if command.words else self._target
-        if name:
-            self._surface.tell(members_text(await self._face.conversation(name)))
-        else:
-            await self._rooms(command)
+            if self.target == room:
+                self.target = ""
 
     async def _typing(self, command: Command) -> None:
         if command.words not in (("show",), ("hide",)):
@@ -332,20 +345,49 @@ class LineMode:
         hidden = mark("this chat does not say who types")
         self._tell(shown if self._shows_typing else hidden)
 
+    async def _unread(self, command: Command) -> None:
+        del command
+        self._new.pop(self.target, None)
+        if not self._new:
+            self._tell("nothing new anywhere else")
+            return
+        self.target = next(iter(self._new))
+        self._tell(
+            "{name}: {count} new; what you type goes there", name=self.target, count=self._new[self.target]
+        )
+        del self._new[self.target]
+
+    async def _dnd(self, command: Command) -> None:
+        if command.words not in ((), ("on",), ("off",)):
+            self._fail("usage: " + COMMANDS["dnd"][0], exit_code=1)
+            return
+        self._rings = command.words == ("off",) or (not command.words and not self._rings)
+        rings, quiet = mark("new messages ring"), mark("new messages do not ring")
+        self._tell(rings if self._rings else quiet)
+
+    async def _lock(self, command: Command) -> None:
+        del command
+        if self._piped or not isinstance(self._surface, Clearing):
+            self._fail("the lock needs a terminal", exit_code=1)
+            return
+        self.is_locked = True
+
+    async def _editor(self, command: Command) -> None:
+        mistake = await self._editing.write(command, self.target)
+        if mistake is not None:
+            self._fail(mistake, exit_code=1)
+
+    async def _draft(self, command: Command) -> None:
+        mistake = await self._editing.draft(command, self.target)
+        if mistake is not None:
+            self._fail(mistake, exit_code=1)
+
     def _room(self, command: Command) -> str:
-        name = command.words[0] if command.words else self._target
+        name = command.words[0] if command.words else self.target
         if name.startswith("#"):
             return name
         self._fail("usage: " + COMMANDS[command.name][0], exit_code=1)
         return ""
-
-    def _user_and_room(self, command: Command) -> tuple[str, str]:
-        users = [word.removeprefix("@") for word in command.words if not word.startswith("#")]
-        rooms = [word for word in command.words if word.startswith("#")] or [self._target]
-        if len(users) == 1 and len(rooms) == 1 and rooms[0].startswith("#"):
-            return users[0], rooms[0]
-        self._fail("usage: " + COMMANDS[command.name][0], exit_code=1)
-        return "", ""
 
     _commands: Final[dict[str, Callable[["LineMode", Command], Awaitable[None]]]] = {
         "help": _help,
@@ -353,11 +395,12 @@ class LineMode:
         "file": _file,
         "download": _download,
         "create": _create,
-        "invite": _invite,
         "join": _join,
         "leave": _leave,
-        "remove": _remove,
-        "rooms": _rooms,
-        "members": _members,
         "typing": _typing,
+        "unread": _unread,
+        "dnd": _dnd,
+        "lock": _lock,
+        "editor": _editor,
+        "draft": _draft,
     }

@@ -1,7 +1,9 @@
 """Where the line mode reads and writes: plain streams here, an editing terminal in `terminal.py`."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol, runtime_checkable
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, Protocol, runtime_checkable
 
 import click
 
@@ -38,6 +40,37 @@ class Drawing(Protocol):
         ...
 
 
+@runtime_checkable
+class Editing(Protocol):
+    """A surface with a line that is edited before it is taken."""
+
+    def begin_with(self, text: str) -> None:
+        """Have this stand in the next line."""
+        ...
+
+    def typed(self) -> str:
+        """Return what stands in the line and was not taken."""
+        ...
+
+    def complete_from(self, names: Iterable[str]) -> None:
+        """Have Tab complete these names, and commands and emoji."""
+        ...
+
+
+@runtime_checkable
+class Ringing(Protocol):
+    """A surface that can be heard."""
+
+    def ring(self) -> None: ...
+
+
+@runtime_checkable
+class Clearing(Protocol):
+    """A surface that can be emptied, what has scrolled off included."""
+
+    def clear(self) -> None: ...
+
+
 class Surface(Output, Protocol):
     """Lines in, lines out."""
 
@@ -45,6 +78,9 @@ class Surface(Output, Protocol):
         """What the person types; ends at the end of input."""
         ...
 
+
+CLEARED: Final = "\x1b[2J\x1b[3J\x1b[H"
+"""Screen and scrollback of a terminal, gone."""
 
 Typed = Callable[[Callable[[], str]], AsyncIterator[str]]
 """What gives the lines that a person types, asked for with this prompt: `Surface.lines`."""
@@ -63,3 +99,13 @@ class PlainSurface:
 
     def tell(self, text: str) -> None:
         click.echo(text, err=True)
+
+    def ring(self) -> None:
+        """Ring the bell of the person's terminal; in a pipe there is none."""
+        if sys.stderr.isatty():
+            click.echo("\a", nl=False, err=True)
+
+    def clear(self) -> None:
+        """Empty the terminal; one that cannot be emptied keeps what it has shown."""
+        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            click.echo(CLEARED, nl=False, err=True)

@@ -99,6 +99,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bookmark": ("/bookmark ID [off]", "keep a message in mind, or no longer"),
     "bookmarks": ("/bookmarks", "messages kept in mind"),
     "notify": ("/notify [@user|#room] all|mentions|mute", "what of a conversation makes itself heard"),
+    "unread": ("/unread", "turn to the next conversation in which something is new"),
+    "draft": ("/draft [TEXT|off]", "what was begun here and not sent: show, keep or drop it"),
+    "editor": ("/editor", "write what you say next in $VISUAL or $EDITOR"),
+    "dnd": ("/dnd [on|off]", "do not disturb: whether new messages make themselves heard"),
+    "lock": ("/lock", "clear the screen and close the account until the password is given"),
     "contacts": ("/contacts", "whose keys are known here"),
     "devices": (
         "/devices [@user|#room | approve CODE]",

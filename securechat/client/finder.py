@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from securechat.client import finding, history, marks, records
+from securechat.client.compose import fold_name
 from securechat.client.engine import Engine
 from securechat.client.errors import Forbidden
 from securechat.client.events import DeviceInfo, Message, Notify
@@ -65,14 +66,20 @@ class Finder:
         return self._messages(finding.mentions(self._engine.store.db, limit))
 
     def set_draft(self, name: str, text: str) -> None:
-        """Keep what was typed in a conversation and not sent; empty for nothing."""
-        typed = text[:MAX_DRAFT].encode("utf-8", "replace").decode()
+        """Keep what was typed and not sent, also where no conversation is yet; empty for nothing."""
+        folded, typed = fold_name(name), text[:MAX_DRAFT].encode("utf-8", "replace").decode()
         with self._engine.changes.change() as change:
-            marks.set_draft(change.db, self._verbs.record(name).id, typed)
+            record = records.by_name(change.db, folded)
+            if record is None:
+                marks.set_loose_draft(change.db, folded, typed)
+            else:
+                marks.set_draft(change.db, record.id, typed)
 
     def draft(self, name: str) -> str:
         """Return what was typed in a conversation and not sent."""
-        return marks.marks(self._engine.store.db, self._verbs.record(name).id).draft
+        db, folded = self._engine.store.db, fold_name(name)
+        record = records.by_name(db, folded)
+        return marks.loose_draft(db, folded) if record is None else marks.marks(db, record.id).draft
 
     def set_notify(self, name: str, how: Notify) -> None:
         """Say what of a conversation makes itself heard: ``all``, ``mentions`` or ``mute``.

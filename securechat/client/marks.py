@@ -18,6 +18,9 @@ NOTIFY: Final = get_args(Notify)
 MAX_LAST: Final = 120
 """Code points of the last line: more stands in no list."""
 
+MAX_LOOSE: Final = 100
+"""Drafts for conversations that do not exist: names are cheap, and nobody goes back to so many."""
+
 _UNREAD: Final = "shown = 0 AND own = 0 AND state IN ('received', 'unreadable')"
 """As the index has it, word for word: else it is not used."""
 
@@ -62,6 +65,23 @@ def set_draft(db: apsw.Connection, conversation: int, draft: str) -> None:
         " ON CONFLICT (conversation) DO UPDATE SET draft = excluded.draft",
         (conversation, draft),
     )
+
+
+def set_loose_draft(db: apsw.Connection, name: str, draft: str) -> None:
+    """Keep what was begun for a conversation that does not exist yet; beyond so many the oldest goes."""
+    db.execute("DELETE FROM loose_draft WHERE name = ?", (name,))
+    if draft:
+        db.execute("INSERT INTO loose_draft (name, draft) VALUES (?, ?)", (name, draft))
+        db.execute(
+            "DELETE FROM loose_draft WHERE rowid NOT IN"
+            " (SELECT rowid FROM loose_draft ORDER BY rowid DESC LIMIT ?)",
+            (MAX_LOOSE,),
+        )
+
+
+def loose_draft(db: apsw.Connection, name: str) -> str:
+    row = db.execute("SELECT draft FROM loose_draft WHERE name = ?", (name,)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 # ``which`` is one of the two above, never what somebody typed: hence S608 in what follows.

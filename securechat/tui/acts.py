@@ -9,20 +9,20 @@ from typing import Any, Final, Protocol
 
 from textual.app import App
 
-from securechat.client.doubt import doubt
 from securechat.client.events import Message
-from securechat.locale.catalogue import told, tr
+from securechat.locale.catalogue import tr
 from securechat.tui.bridge import Bridge
 from securechat.tui.completion import fuzzy
 from securechat.tui.composer import Composer
 from securechat.tui.dialogs import WIDTH, Choice, Chooser, Prompt, Question, Reading
 from securechat.tui.editor import edited
 from securechat.tui.emoji import with_emoji
+from securechat.tui.found_lines import choices
 from securechat.tui.help import help_lines
 from securechat.tui.keys import KEYS, NUMBERS
 from securechat.tui.letting_in import let_in
 from securechat.tui.looking import look_at
-from securechat.tui.message_lines import clock, summary
+from securechat.tui.message_lines import summary
 from securechat.tui.paint import Role, line
 from securechat.tui.picture_view import Write
 from securechat.tui.settings import Settings
@@ -36,6 +36,20 @@ FOUND: Final = 50
 """Messages in a list of found ones."""
 
 _GOTO: Final = "goto "
+
+AS_KEYS: Final = {
+    "help": "help",
+    "h": "help",
+    "?": "help",
+    "mentions": "mentions",
+    "bookmarks": "bookmarks",
+    "lock": "lock",
+    "theme": "theme",
+    "bare": "bare",
+    "unread": "next_unread",
+    "editor": "editor",
+}
+"""Commands that do what a key does."""
 
 Away = Callable[[], AbstractContextManager[None]]
 """Leaves the terminal to another program for a while."""
@@ -75,6 +89,15 @@ class Acts:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._does: dict[str, Callable[[], None]] = {name: getattr(self, f"_{name}") for name in KEYS}
+        self._takes: dict[str, Callable[[str], None]] = {
+            "search": self._find,
+            "lastlog": self._find,
+            "picture": self._look_at,
+            "date": self._to_date,
+            "goto": self._to_date,
+            "dnd": self._disturb_no_more,
+            "draft": self._say_of_draft,
+        }
 
     @staticmethod
     def bound(keys: dict[str, str]) -> dict[str, str]:
@@ -90,21 +113,15 @@ class Acts:
     def command(self, typed: str) -> bool:
         """Do a command that has a screen of its own; False if this is none."""
         word, _, rest = typed.strip().partition(" ")
-        match word.lower().removeprefix("/"), rest.strip():
-            case "help" | "h" | "?", "":
-                self._help()
-            case "search" | "lastlog", words:
-                self._find(words)
-            case ("mentions" | "bookmarks" | "lock" | "theme" | "bare") as name, "":
-                self._does[name]()
-            case "picture", which:
-                self._look_at(which)
-            case "devices", words if words.partition(" ")[0] == "approve":
-                let_in(self._host, words.partition(" ")[2].strip())
-            case "date" | "goto", day:
-                self._to_date(day) if day else self._date()
-            case _:
-                return False
+        name, words = word.lower().removeprefix("/"), rest.strip()
+        if name in AS_KEYS and not words:
+            self._does[AS_KEYS[name]]()
+        elif name in self._takes:
+            self._takes[name](words)
+        elif name == "devices" and words.partition(" ")[0] == "approve":
+            let_in(self._host, words.partition(" ")[2].strip())
+        else:
+            return False
         return True
 
     # --- going somewhere -------------------------------------------------------------------------
@@ -194,6 +211,9 @@ class Acts:
         self._host.run(asked())
 
     def _to_date(self, text: str) -> None:
+        if not text:
+            self._date()
+            return
         try:
             day = date.fromisoformat(text.strip())
         except ValueError:
@@ -215,20 +235,20 @@ class Acts:
         async def find(wanted: str) -> Sequence[Choice]:
             if not wanted.strip():
                 return []
-            return _choices(await self._host.bridge.ask(lambda client: client.search(wanted, limit=FOUND)))
+            return choices(await self._host.bridge.ask(lambda client: client.search(wanted, limit=FOUND)))
 
         self._choose_message(tr("Search all messages"), find, words)
 
     def _mentions(self) -> None:
         async def find(wanted: str) -> Sequence[Choice]:
             found = await self._host.bridge.ask(lambda client: client.mentions())
-            return _choices(found, wanted)
+            return choices(found, wanted)
 
         self._choose_message(tr("Messages that mention you"), find)
 
     def _bookmarks(self) -> None:
         async def find(wanted: str) -> Sequence[Choice]:
-            return _choices(await self._host.bridge.ask(lambda client: client.bookmarks()), wanted)
+            return choices(await self._host.bridge.ask(lambda client: client.bookmarks()), wanted)
 
         self._choose_message(tr("Bookmarks"), find)
 
@@ -379,6 +399,15 @@ class Acts:
     def _disturb(self) -> None:
         self._host.toggle("disturb")
 
+    def _disturb_no_more(self, wanted: str) -> None:
+        if wanted not in {"", "on", "off"}:
+            self._warn(tr("usage: /dnd [on|off]"))
+        elif not wanted or (wanted == "on") != self._host.settings.do_not_disturb:
+            self._disturb()
+
+    def _say_of_draft(self, _words: str) -> None:
+        self._warn(tr("what you type here is the draft, and is kept"))
+
     def _lock(self) -> None:
         self._host.toggle("lock")
 
@@ -397,24 +426,3 @@ class Acts:
 
     def _warn(self, sentence: str) -> None:
         self._host.talk.tell(f"* {sentence}", Role.WARN)
-
-
-def _choices(messages: Sequence[Message], wanted: str = "") -> list[Choice]:
-    """Found messages as a list to choose from; each is known by its number and its conversation."""
-    letters = wanted.strip().lower()
-    return [
-        Choice(f"{one.local_id} {one.conversation}", _found_line(one))
-        for one in messages
-        if letters in summary(one).lower() or letters in one.sender
-    ]
-
-
-def _found_line(one: Message) -> tuple[Any, ...]:
-    where = "" if one.conversation.startswith("@") else f"{clean(one.conversation)} "
-    word = doubt(one.verified)
-    return line(
-        (f"{clock(one.timestamp)} {where}@{clean(one.sender)}", Role.DIM),
-        (f" ! {told(word)}" if word else "", Role.WARN),
-        (": ", Role.DIM),
-        summary(one),
-    )

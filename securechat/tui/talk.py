@@ -250,10 +250,15 @@ class Talk:
             self._typed = (name, now)
             await self._bridge.ask(lambda client: client.typing(name, True))  # noqa: FBT003
 
+    async def kept_draft(self, name: str) -> str:
+        """Return what the store keeps for a conversation, one that does not exist yet too."""
+        self._kept[name] = await self._bridge.ask(lambda client: client.draft(name))
+        return self._kept[name]
+
     async def keep_draft(self, name: str, text: str) -> None:
         """Keep what was typed and not sent, for the next time."""
         known = self.found(name)
-        if known is None or self._kept.get(name, known.draft) == text:
+        if self._kept.get(name, known.draft if known is not None else "") == text:
             return
         self._kept[name] = text
         try:

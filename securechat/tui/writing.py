@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from securechat.client.events import Message
+from securechat.names import NameRefused
 from securechat.tui.composer import Composer
 from securechat.tui.draft import Draft
 from securechat.tui.talk import Talk
@@ -26,6 +27,8 @@ class Writing:
         self._draft = Draft()
         self._read: set[str] = set()
         """Conversations whose stored draft was taken up."""
+        self._asked: set[str] = set()
+        """Conversations whose stored draft is on its way."""
         self.is_lent = False
         """Whether the draft is in the person's own editor."""
 
@@ -74,13 +77,30 @@ class Writing:
     def read(self) -> None:
         """Take up the draft that is stored, once the conversation is known."""
         name, known = self._talk.current, self._talk.conversation
-        if known is None or name in self._read:
+        if not name or name in self._read:
             return
+        if known is not None:
+            self._take_in(name, known.draft)
+        elif name not in self._asked:
+            self._asked.add(name)
+            self._run(self._read_kept(name))
+
+    async def _read_kept(self, name: str) -> None:
+        """Take up the draft for a conversation that does not exist, or that no list has shown yet."""
+        try:
+            kept = await self._talk.kept_draft(name)
+        except NameRefused:
+            return  # nobody can be called so: its first words say that
+        self._asked.discard(name)
+        if self._talk.current == name and name not in self._read:
+            self._take_in(name, kept)
+
+    def _take_in(self, name: str, kept: str) -> None:
         self._read.add(name)
-        if known.draft and not self.goes_on:
-            self._show(structs.replace(self._draft, text=known.draft))
-        elif known.draft:
-            self._draft = structs.replace(self._draft, aside=(known.draft, *self._draft.aside))
+        if kept and not self.goes_on:
+            self._show(structs.replace(self._draft, text=kept))
+        elif kept:
+            self._draft = structs.replace(self._draft, aside=(kept, *self._draft.aside))
 
     def _put_away(self, name: str, draft: Draft) -> None:
         self._drafts[name] = draft

@@ -77,6 +77,28 @@ def test_what_was_set_stays_and_each_alone(changes: Changes) -> None:
     assert all_marks(changes.db) == {room: marks.marks(changes.db, room)}
 
 
+def test_a_draft_for_a_conversation_that_comes_to_be_is_its_own(changes: Changes) -> None:
+    with changes.change() as change:
+        marks.set_loose_draft(change.db, "@bob", "half")
+        marks.set_loose_draft(change.db, "@bob", "half a sentence")
+        marks.set_loose_draft(change.db, "@carol", "dear")
+        marks.set_loose_draft(change.db, "@carol", "")
+    assert [marks.loose_draft(changes.db, name) for name in ("@bob", "@carol")] == ["half a sentence", ""]
+
+    with changes.change() as change:
+        bob = a_conversation(change.db, "@bob")
+    assert marks.marks(changes.db, bob).draft == "half a sentence"
+    assert marks.loose_draft(changes.db, "@bob") == ""
+
+
+def test_of_many_such_drafts_the_oldest_goes(changes: Changes) -> None:
+    with changes.change() as change:
+        for number in range(marks.MAX_LOOSE + 1):
+            marks.set_loose_draft(change.db, f"@user{number}", "hello")
+    kept = [marks.loose_draft(changes.db, f"@user{number}") for number in (0, 1, marks.MAX_LOOSE)]
+    assert kept == ["", "hello", "hello"]
+
+
 def test_a_long_list_costs_three_queries_and_no_walk_through_what_was_said(changes: Changes) -> None:
     with changes.change() as change:
         rooms = [a_conversation(change.db, f"#room-{number}") for number in range(50)]

@@ -86,6 +86,8 @@ class FakeClient:
     did: list[tuple[Any, ...]] = field(default_factory=list)
     marked: list[Message] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    loose: dict[str, str] = field(default_factory=dict)
+    """Drafts for conversations that do not exist."""
     moving: list[Transfer] = field(default_factory=list)
     news: "asyncio.Queue[Event] | None" = None
     followed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -182,9 +184,15 @@ class FakeClient:
                 left = sum(one.local_id not in local_ids for one in said[-room.unread :])
                 self.rooms[name] = structs.replace(room, unread=left if room.unread else 0)
 
+    def draft(self, name: str) -> str:
+        return self.rooms[name].draft if name in self.rooms else self.loose.get(name, "")
+
     def set_draft(self, name: str, text: str) -> None:
         self.did.append(("draft", name, text))
-        self.rooms[name] = structs.replace(self.rooms[name], draft=text)
+        if name in self.rooms:
+            self.rooms[name] = structs.replace(self.rooms[name], draft=text)
+        else:
+            self.loose[name] = text
 
     def bookmark(self, message: str, *, on: bool = True) -> None:
         self.did.append(("bookmark", message, on))

@@ -181,6 +181,20 @@ def kept(client: FakeClient) -> list[tuple[str, str]]:
     return [(one[1], one[2]) for one in client.did if one[0] == "draft"]
 
 
+async def test_a_draft_for_a_conversation_that_does_not_exist_survives_a_restart() -> None:
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        screen.chat.go("@dora")
+        await screen.type("half a letter")
+        await screen.press("alt+1")
+        await screen.until(lambda: client.loose == {"@dora": "half a letter"})
+    async with driven(client) as screen:
+        await screen.sees("message 6")
+        screen.chat.go("@dora")
+        await screen.until(lambda: screen.chat.composer.text == "half a letter")
+
+
 async def test_a_draft_survives_the_lock_and_what_comes_after_it() -> None:
     client = talk_of_two()
     async with driven(client) as screen:
@@ -274,7 +288,7 @@ async def test_a_first_letter_is_kept_before_its_conversation_is() -> None:
         await screen.until(lambda: not screen.chat.composer.text)
         screen.chat.go("@newbie")
         assert screen.chat.composer.text == "a first letter"
-        assert kept(client) == []
+        assert kept(client) == [("@newbie", "a first letter")]
 
 
 async def test_a_draft_is_kept_while_one_writes_and_gone_with_its_sending(

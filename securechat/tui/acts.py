@@ -19,7 +19,7 @@ from securechat.tui.editor import edited
 from securechat.tui.emoji import with_emoji
 from securechat.tui.found_lines import choices
 from securechat.tui.help import help_lines
-from securechat.tui.keys import KEYS, NUMBERS
+from securechat.tui.keys import AS_KEYS, KEYS, NUMBERS
 from securechat.tui.letting_in import let_in
 from securechat.tui.looking import look_at
 from securechat.tui.message_lines import summary
@@ -36,20 +36,6 @@ FOUND: Final = 50
 """Messages in a list of found ones."""
 
 _GOTO: Final = "goto "
-
-AS_KEYS: Final = {
-    "help": "help",
-    "h": "help",
-    "?": "help",
-    "mentions": "mentions",
-    "bookmarks": "bookmarks",
-    "lock": "lock",
-    "theme": "theme",
-    "bare": "bare",
-    "unread": "next_unread",
-    "editor": "editor",
-}
-"""Commands that do what a key does."""
 
 Away = Callable[[], AbstractContextManager[None]]
 """Leaves the terminal to another program for a while."""

@@ -59,6 +59,20 @@ KEYS: Final[dict[str, Key]] = {
     "quit": Key(("ctrl+c", "ctrl+q"), mark("leave; asks first")),
 }
 
+AS_KEYS: Final = {
+    "help": "help",
+    "h": "help",
+    "?": "help",
+    "mentions": "mentions",
+    "bookmarks": "bookmarks",
+    "lock": "lock",
+    "theme": "theme",
+    "bare": "bare",
+    "unread": "next_unread",
+    "editor": "editor",
+}
+"""Commands that do what a key does."""
+
 NUMBERS: Final = {f"alt+{number % 10}": number - 1 for number in range(1, 11)}
 """Alt+1 to Alt+0 go to the first ten conversations; these are not bound otherwise."""
 

@@ -65,3 +65,28 @@ def test_control_c_is_130(shell: Shell) -> None:
     with chat(shell, "alice") as alice:
         alice.type("\x03")
         assert alice.end() == 130
+
+
+def test_a_draft_survives_the_end_and_the_lock_takes_the_screen(shell: Shell) -> None:
+    """L-04: what was on the terminal is gone, and nobody goes on without the password."""
+    shell.register("alice", "bob")
+    with chat(shell, "alice") as alice:
+        alice.type("@bob\r")
+        alice.wait(lambda lines: lines[-1] == "@bob>")
+        alice.type("half a thought")
+        alice.wait(lambda lines: lines[-1] == "@bob> half a thought")
+        alice.type("\x03")
+        assert alice.end() == 130
+    with chat(shell, "alice") as alice:
+        alice.type("@bob\r")
+        alice.wait(lambda lines: lines[-1] == "@bob> half a thought")
+        alice.type("\x15/lock\r")
+        lines = alice.wait(lambda lines: lines[-1:] == ["Password for alice:"])
+        assert lines == ["Password for alice:"]
+        alice.type("somebody else's guess\n")
+        alice.wait(lambda lines: "the password of alice is wrong" in lines)
+        alice.wait(lambda lines: lines[-1:] == ["Password for alice:"])
+        alice.type(PASSWORD + "\n")
+        alice.wait(lambda lines: lines[-1] == "@bob>")
+        alice.type("exit\r")
+        assert alice.end() == 0

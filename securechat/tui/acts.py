@@ -11,6 +11,7 @@ from textual.app import App
 
 from securechat.client.events import Message
 from securechat.locale.catalogue import tr
+from securechat.tui.answers import Ways
 from securechat.tui.bridge import Bridge
 from securechat.tui.completion import fuzzy
 from securechat.tui.composer import Composer
@@ -49,6 +50,7 @@ class Host(Protocol):
     talk: Talk
     settings: Settings
     write: Write
+    drawing: Ways
     writing: Writing
 
     @property

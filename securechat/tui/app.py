@@ -12,10 +12,12 @@ from typing import ClassVar, Final
 from textual import events
 from textual.app import App
 from textual.binding import BindingType
+from textual.driver import Driver
 
 from securechat.client.events import Event
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import told
+from securechat.tui.answers import Answers, hear
 from securechat.tui.backend import Commanded, Opened
 from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
@@ -55,6 +57,7 @@ class ChatApp(App[int], inherit_bindings=False):
         clock: Callable[[], float] = time.monotonic,
         when: When = came,
     ) -> None:
+        self.answers = Answers()
         super().__init__()
         self.bridge = bridge
         self.failure: BaseException | None = None
@@ -81,6 +84,8 @@ class ChatApp(App[int], inherit_bindings=False):
         for theme in THEMES.values():
             self.register_theme(theme)
         self.theme = THEMES[self._chosen.settings.theme].name
+        if not self.is_headless:
+            self.answers.ask(self.written)
         self._show_chat(self._first)
         if self._chosen.settings.lock_after > 0:
             self.set_interval(CHECK_SECONDS, self.lock_if_idle)
@@ -90,6 +95,11 @@ class ChatApp(App[int], inherit_bindings=False):
                 loop.add_signal_handler(ended, self.ended, 128 + ended)
             except (NotImplementedError, RuntimeError, ValueError):  # another system, or not the main thread
                 break
+
+    def get_driver_class(self) -> type[Driver]:
+        driver = super().get_driver_class()
+        hear(self.answers)
+        return driver
 
     def ended(self, code: int) -> None:
         """Go as when somebody leaves: the terminal was closed, or somebody else wants us gone."""
@@ -178,6 +188,7 @@ class ChatApp(App[int], inherit_bindings=False):
             words=self._words,
             hear=self.hear,
             write=self.written,
+            drawing=self.answers.drawing,
             away=self.away,
             first=first,
             zone=self._zone,

@@ -20,6 +20,7 @@ from securechat.client.events import Event, Message
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import told, tr
 from securechat.tui.acts import Acts, Away
+from securechat.tui.answers import Ways
 from securechat.tui.backend import News
 from securechat.tui.bridge import Bridge
 from securechat.tui.composer import Composer, When, came
@@ -82,6 +83,7 @@ class ChatScreen(Screen[None]):
         words: Words,
         hear: Hear,
         write: Write,
+        drawing: Ways,
         away: Away,
         first: str = "",
         zone: tzinfo | None = None,
@@ -99,6 +101,7 @@ class ChatScreen(Screen[None]):
         self._words = words
         self._hear = hear
         self.write = write
+        self.drawing = drawing
         self.away = away
         self._first = first
         self._zone = zone

@@ -10,7 +10,7 @@ from textual.app import App
 from securechat.locale.catalogue import tr
 from securechat.pictures.decoding import decoded_file
 from securechat.pictures.showing import box_of
-from securechat.pictures.terminal import Drawing, known
+from securechat.tui.answers import Ways
 from securechat.tui.bridge import Bridge
 from securechat.tui.composer import Composer
 from securechat.tui.paint import Role
@@ -29,6 +29,7 @@ class Host(Protocol):
     talk: Talk
     settings: Settings
     write: Write
+    drawing: Ways
 
     @property
     def app(self) -> "App[Any]": ...
@@ -53,7 +54,7 @@ def look_at(host: Host, which: str) -> None:
 
     async def looked() -> None:
         before = host.talk.current, host.composer.text
-        drawing = Drawing(known(host.settings.pictures))
+        drawing = await host.drawing(host.settings.pictures)
         size = host.app.size
         box, colours = box_of(drawing, columns=size.width - 2, rows=size.height - 3)
         path = await host.bridge.ask(lambda client: client.fetch_file(found.id))

@@ -4,7 +4,7 @@ A piece's text is plain: nothing in it is markup, a link or a style. Roles get t
 theme (`screen.tcss`); whatever a role means is said by the text as well, so that no colour is needed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
@@ -93,9 +93,8 @@ class Painted(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"paint--{role}" for role in Role}
     ALLOW_SELECT: ClassVar[bool] = False
 
-    def row(self, y: int) -> Line:
-        """Return what stands in row ``y``; no wider than the widget."""
-        raise NotImplementedError
+    row: Callable[[int], Line]
+    """What stands in a row; what is wider than the widget is cut. Each kind of widget has its own."""
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width

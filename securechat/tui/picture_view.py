@@ -9,7 +9,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.geometry import Region
 from textual.screen import ModalScreen
+from textual.strip import Strip
 
 from securechat.locale.catalogue import tr
 from securechat.pictures import kitty
@@ -37,6 +39,8 @@ class Drawn(Painted):
         self._write = write
         self._number = secrets.randbelow(0xFFFFFF) + 1
         self._lines: list[Line] = []
+        self._is_covered = False
+        """Whether the picture goes over the half-blocks as soon as they are drawn."""
 
     def row(self, y: int) -> Line:
         return self._lines[y] if y < len(self._lines) else BLANK
@@ -49,9 +53,13 @@ class Drawn(Painted):
             self._lines = self._virtual(columns, min(rows, kitty.MAX_CELLS))
         else:
             self._lines = picture_lines(self._pixels, columns=columns, rows=rows)
-        if self._way is Way.SIXEL:
-            self.call_after_refresh(self._lay_over)
         self.refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Wherever the half-blocks are drawn, the picture goes over them again."""
+        if self._way is Way.SIXEL and not self._is_covered:
+            self._is_covered = self.call_after_refresh(self._lay_over)
+        return super().render_lines(crop)
 
     def on_unmount(self) -> None:
         if self._way is Way.KITTY:
@@ -64,7 +72,8 @@ class Drawn(Painted):
         return virtual_lines(self._number, columns=across, rows=down)
 
     def _lay_over(self) -> None:
-        """Draw over the half-blocks, which are there again where something draws over this."""
+        """Draw over the half-blocks; a picture that does not fit stays in them."""
+        self._is_covered = False
         if not self.is_attached:
             return
         region = self.content_region

@@ -204,6 +204,20 @@ async def test_a_terminal_that_draws_is_given_pixels_of_ours(
 
 
 @pytest.mark.usefixtures("decoder")
+async def test_a_sixel_picture_is_there_again_after_a_repaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
+    async with driven(a_talk(), settings=Settings(pictures="sixel")) as screen:
+        written: list[str] = []
+        screen.chat.write = written.append
+        await screen.press("alt+i")
+        await screen.until(lambda: isinstance(screen.app.screen, PictureView) and written)
+        before = len(written)
+        screen.app.refresh(repaint=True, layout=True)
+        await screen.until(lambda: len(written) > before)
+        assert written[-1] == written[0]
+
+
+@pytest.mark.usefixtures("decoder")
 async def test_a_lock_leaves_nothing_of_a_picture_on_the_screen() -> None:
     async with driven(a_talk(), settings=Settings(pictures="kitty")) as screen:
         written: list[str] = []

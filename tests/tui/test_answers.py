@@ -21,7 +21,12 @@ WEZTERM: Final = ("\x1bP>|WezTerm 2024\x1b\\\x1b[6;18;9t\x1b[?65;6;18;22c",)
 SAYS_NO_NAME: Final = ("\x1b[?1;2c",)
 
 
-@pytest.mark.parametrize("place", range(len(FOOT[0]) + 1))
+def is_whole_key(begun: str) -> bool:
+    """Whether somebody may have pressed Escape, or Alt and a key: that is never held back."""
+    return begun.endswith(("\x1b", "\x1b[", "\x1bP", "\x1b[6"))
+
+
+@pytest.mark.parametrize("place", [at for at in range(len(FOOT[0]) + 1) if not is_whole_key(FOOT[0][:at])])
 def test_an_answer_is_taken_out_wherever_it_is_cut(place: int) -> None:
     answers = Answers()
     sent = "hé" + FOOT[0] + "\x1b[A!"
@@ -33,18 +38,8 @@ def test_an_answer_is_taken_out_wherever_it_is_cut(place: int) -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        *(
-            "\x1b",
-            "\x1b[A",
-            "\x1b[5~",
-            "\x1b[6~",
-            "\x1b[6;5~",
-            "\x1bp",
-            "\x1bP",
-            "\x1b_",
-            "\x1b[200~a\x1b[201~",
-        ),
-        *("\x1b[?1;0$y", "\x1b[?2026;2$y", "\x1b[12;40R", "[?62;4c", "\x1b[I"),
+        *("\x1b", "\x1b[A", "\x1b[5~", "\x1b[6~", "\x1b[6;5~", "\x1bp", "\x1bP", "\x1b_", "\x1b[I"),
+        *("\x1b[200~a\x1b[201~", "\x1b[?1;0$y", "\x1b[?2026;2$y", "\x1b[12;40R", "[?62;4c"),
     ],
 )
 def test_keys_and_what_textual_asked_for_are_left(keys: str) -> None:
@@ -154,7 +149,7 @@ def test_nothing_that_is_typed_is_lost_and_nothing_else_is_in_the_draft(
     terminal = Answering(["1", "1"], environment, Path.cwd(), module="tests.tui.hostile_screen")
     try:
         answers(terminal)
-        lines = terminal.wait(lambda lines: any(line.strip() == "hello" for line in lines[-3:]))
+        lines = terminal.wait(lambda lines: any(line.rstrip().endswith("hello") for line in lines[-3:]))
         assert "62;4" not in "\n".join(lines)
         assert b"\x1b_G" not in terminal.raw
     finally:

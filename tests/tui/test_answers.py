@@ -103,7 +103,7 @@ async def test_inside_tmux_kitty_is_not_asked_for_its_pictures() -> None:
 def test_what_textual_reads_passes_here_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linux_driver, "XTermParser", XTermParser)
     hear(Answers())
-    parser = vars(linux_driver)["XTermParser"](False)
+    parser = vars(linux_driver)["XTermParser"]()
 
     keys = [getattr(event, "key", "") for event in parser.feed("a" + FOOT[0] + "b")]
 

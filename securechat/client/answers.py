@@ -14,7 +14,6 @@ import msgspec
 from securechat.client import (
     history,
     intents,
-    key_log,
     log_chain,
     log_ends,
     places,
@@ -25,32 +24,21 @@ from securechat.client import (
     verification,
 )
 from securechat.client.change import Change
-from securechat.client.contacts import meet_all
+from securechat.client.claims import Claims
 from securechat.client.device import Clock, Device
 from securechat.client.entering import entered
 from securechat.client.errors import (
-    IdentityChanged,
-    KeysMissing,
     RefusedByServer,
-    SuiteForbidden,
-    UntrustedKeys,
 )
 from securechat.client.events import Joined, Notice, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import Doubt, hold, hold_for_doubt, start_over
-from securechat.client.intents import Intent, Step, What
+from securechat.client.intents import Intent, What
 from securechat.client.moving import Mover, Place
 from securechat.client.outbox import Purpose, StoredRequest
-from securechat.client.people import credential_of
-from securechat.client.planner import Planner, packages_of
+from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
-from securechat.client.suites import next_claim
-from securechat.client.upgrading import check_brought, suite_to_go_on_in
-from securechat.membership.identity import key_package_refusal
-from securechat.mls.codec import decode, encode
-from securechat.mls.errors import MLSError
-from securechat.mls.key_package import KeyPackage
 from securechat.protocol.messages import (
     Answer,
     Appended,
@@ -89,6 +77,7 @@ class Answers:
     planner: Planner
     reader: Reader
     clock: Clock
+    claims: Claims
     heads: dict[int, int]
     """The last sequence the server told of, per conversation; shared with sync."""
 
@@ -123,37 +112,8 @@ class Answers:
             self._claim_refused(change, record, intent, result)
             return
         packages = result.packages if isinstance(result, ClaimedKeyPackages) else []
-        if not packages and intent.what is not What.UPGRADE:
-            intents.wait(change.db, intent.id, until=self.clock() + NO_PACKAGES_WAIT)
-            return
         asked = msgspec.msgpack.decode(request.body, type=ClaimKeyPackages)
-        public = self.groups.public(change.db, record.id)
-        of_group = public.context.cipher_suite if public is not None else None
-        upgrades = public is not None and intent.what is What.UPGRADE
-        if public is not None and upgrades:
-            of_group = suite_to_go_on_in(record, public, self.device.suites)
-        try:
-            judged = self._judge_packages(change, asked, [each.key_package for each in packages])
-            if intent.what in (What.OPEN, What.ADD) and asked.user != self.device.user:
-                keys = [credential_of(each.leaf_node).account_key for each in judged]
-                key_log.check_offered(change.db, asked.user, keys)
-            again = next_claim(asked, judged, self.device.suites, of_group) if judged else None
-            if public is not None and of_group is not None and upgrades and again is None:
-                check_brought(public, judged, asked.user, of_group, own=self.device.client)
-        except (IdentityChanged, UntrustedKeys, SuiteForbidden, KeysMissing) as error:
-            if intent.what is What.OPEN:
-                record = hold(change, record, error.code, who=intent.subject, why=str(error))
-            else:
-                change.tell(Notice(error.code, str(error)))
-            self.planner.give_up(change, record, intent, error)
-            return
-        if again is not None:
-            self.planner.ask_for(change, record, intent, again)
-            return
-        # An upgrade asks for one user after the other, everybody else once.
-        before = packages_of(intent) if upgrades else ()
-        kept = [*map(encode, before), *(each.key_package for each in packages)]
-        intents.step_to(change.db, intent.id, Step.CLAIMED, packages=msgspec.msgpack.encode(kept))
+        self.claims.brought(change, record, intent, asked, [each.key_package for each in packages])
 
     def _claim_refused(
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
@@ -171,37 +131,6 @@ class Answers:
         if intent.what is What.OPEN:
             queued.refuse(change, record.id, result.code, str(result))
         self.planner.give_up(change, record, intent, result)
-
-    def _judge_packages(
-        self, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
-    ) -> tuple[KeyPackage, ...]:
-        """Check each leaf before anything is encrypted to it (D-03); one bad leaf refuses them all.
-
-        :raises UntrustedKeys, IdentityChanged: one is bad
-        """
-        user, now = asked.user, int(self.clock())
-        judged = []
-        for data in packages:
-            try:
-                package = decode(KeyPackage, data)
-            except MLSError as problem:
-                raise UntrustedKeys(f"a key package of {user} does not decode: {problem}") from problem
-            if package.cipher_suite not in (asked.suite, *asked.otherwise):
-                raise UntrustedKeys(f"the server offered keys of {user} in a cipher suite nobody asked for")
-            refused = key_package_refusal(
-                package, domain=self.device.domain, suite=package.cipher_suite, now=now
-            )
-            if refused is not None:
-                raise UntrustedKeys(f"the server offered a device of {user} that is not theirs: {refused}")
-            judged.append(package)
-        credentials = [credential_of(package.leaf_node) for package in judged]
-        if any(each.user_name != user for each in credentials):
-            raise UntrustedKeys(f"the server offered somebody else's device as one of {user}")
-        if len({each.account_key for each in credentials}) > 1:
-            raise UntrustedKeys(f"the server offered devices of {user} with different account keys")
-        if meet_all(change.db, credentials, now=now):
-            raise IdentityChanged(user)
-        return tuple(judged)
 
     def succeeded(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result

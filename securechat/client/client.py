@@ -53,6 +53,7 @@ from securechat.client.password_change import settle
 from securechat.client.policy import Policy
 from securechat.client.recertify import with_all_suites
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import PASSING
 from securechat.client.session import Credentials, Session
 from securechat.client.sharing import HistorySharer
 from securechat.client.speaker import Speaker
@@ -216,7 +217,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
             if message.state is not MessageState.QUEUED:
                 return message
             record = self._verbs.record(message.conversation)
-            if record.held:
+            if record.held and record.held_code not in PASSING:
                 raise why_held(record)
             return None
 

@@ -55,6 +55,12 @@ def meet(db: apsw.Connection, credential: ClientCredential, *, now: int) -> Seen
     return Seen.KNOWN
 
 
+def meet_key(db: apsw.Connection, user: str, key: bytes) -> bool:
+    """Note that a user's account shows a key that is not the pinned one; whether that is so."""
+    db.execute("UPDATE contact SET changed_to = ?1 WHERE user = ?2 AND account_key != ?1", (key, user))
+    return bool(db.changes())
+
+
 def is_pinned(db: apsw.Connection, credential: ClientCredential) -> bool:
     """Whether an account key is the one we know. Ours has no pin: `judge` holds all our leaves to it."""
     known = contact(db, credential.user_name)

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from securechat.client.keystore import Keys
-from securechat.membership.identity import read_identity
+from securechat.membership.identity import ClientCredential, read_identity
 from securechat.membership.room import PRODUCT_SUITES, capabilities
 from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.codec import encode_opaque
@@ -23,9 +23,12 @@ Clock = Callable[[], float]
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Device:
-    """Who we are: names, and the identity that signs for us."""
+    """Who we are: names, and the identity that signs for us.
+
+    One value for all rooms of the client: only `renew` changes it, where the account certifies us anew.
+    """
 
     user: str
     client: str
@@ -41,10 +44,19 @@ class Device:
     @property
     def account_keys(self) -> tuple[bytes, ...]:
         """The key that certifies us, as every member sees it; behind it those that it was rotated from."""
+        return self._certificate.account_keys
+
+    @property
+    def generation(self) -> int:
+        """That of our certificate: it rises whenever the account revokes a device."""
+        return self._certificate.generation
+
+    @property
+    def _certificate(self) -> ClientCredential:
         credential = self.identity.credential
         if not isinstance(credential, BasicCredential):
             raise TypeError("a device of ours is certified by an account")
-        return read_identity(credential.identity).account_keys
+        return read_identity(credential.identity)
 
     @property
     def client_uri(self) -> str:
@@ -52,6 +64,14 @@ class Device:
 
     def uri_of(self, user: str) -> str:
         return user_uri(self.domain, user)
+
+    def renew(self, credential: bytes) -> None:
+        """Take a certificate that the account has issued for us anew."""
+        suites = _suites_of(credential)
+        self.identity = replace(
+            self.identity, credential=BasicCredential(credential), capabilities=capabilities(suites)
+        )
+        self.suites = suites
 
     def direct_room(self, peer: str) -> str:
         """Return the room URI of the conversation of two users: both know it without asking.
@@ -67,11 +87,15 @@ class Device:
 
 
 def device_of(keys: Keys) -> Device:
-    listed = read_identity(keys.credential).suites
-    suites = tuple(suite for suite in PRODUCT_SUITES if suite in listed)
+    suites = _suites_of(keys.credential)
     signer = SIGNATURE.load(keys.device_key.private_bytes_raw())
     identity = Identity(BasicCredential(keys.credential), signer, capabilities(suites))
     return Device(keys.user, keys.client, keys.domain, identity, suites)
+
+
+def _suites_of(credential: bytes) -> tuple[int, ...]:
+    listed = read_identity(credential).suites
+    return tuple(suite for suite in PRODUCT_SUITES if suite in listed)
 
 
 def spell(data: bytes) -> str:

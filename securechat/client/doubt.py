@@ -28,7 +28,10 @@ IDENTITY_WORDS: Final = {
 SHARED: Final = "shared:"
 """Followed by a user's name: who let us into a room has handed it over, and nothing else proves it."""
 
-_WORDS: Final = {KNOWN: "", IMPORTED: mark("imported")}
+REVOKED: Final = "revoked"
+"""The sender's device was revoked by its account, as we knew when the message came."""
+
+_WORDS: Final = {KNOWN: "", IMPORTED: mark("imported"), REVOKED: mark("from a removed device")}
 
 SHARED_BY: Final = mark("from history, shared by @{user}")
 

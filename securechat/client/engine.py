@@ -12,10 +12,12 @@ from typing import Final
 from weakref import WeakSet
 
 from securechat.client import intents, password_news
+from securechat.client.account_news import AccountNews
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.approving import Approver
 from securechat.client.change import Change, Changes
+from securechat.client.claims import Claims
 from securechat.client.contact_keeping import ContactKeeper
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
@@ -37,6 +39,7 @@ from securechat.client.outbox import Outbox, StoredRequest
 from securechat.client.planner import Planner
 from securechat.client.policy import Policy
 from securechat.client.reading import Reader
+from securechat.client.reconciling import Reconciler
 from securechat.client.reentry import Reentry
 from securechat.client.restored import Met, meet
 from securechat.client.sentences import HOLDS
@@ -50,6 +53,7 @@ from securechat.client.typists import Typists
 from securechat.client.work import Work
 from securechat.protocol.messages import (
     ACCOUNTS,
+    AccountChanged,
     Answer,
     Delivered,
     InboxDelivered,
@@ -105,8 +109,18 @@ class Engine:
         self._log_watch = self._watch_log()
         planner = Planner(self.device, self.groups, self.outbox, clock)
         reader = Reader(self.device, self.groups, clock)
-        self._answers = Answers(self.device, self.groups, planner, reader, clock, self._heads)
-        self._sync = Syncer(
+        claims = Claims(self.device, self.groups, planner, clock)
+        reconciler = Reconciler(self.device, self.groups, clock)
+        self._answers = Answers(self.device, self.groups, planner, reader, clock, claims, self._heads)
+        self.news = AccountNews(
+            self.changes, session, self.device, reconciler, claims, top_up=self._leave_keys
+        )
+        work = Work(self.device, self.groups, planner, self.outbox, clock, reconciler, policy)
+        self._sync = self._syncer(reader, planner, work)
+
+    def _syncer(self, reader: Reader, planner: Planner, work: Work) -> Syncer:
+        session, clock = self._session, self.clock
+        return Syncer(
             self.changes,
             session,
             self._tasks,
@@ -116,7 +130,8 @@ class Engine:
             reader=reader,
             joiner=Joiner(self.device, self.groups, clock),
             planner=planner,
-            work=Work(self.device, self.groups, planner, self.outbox, clock, policy),
+            news=self.news,
+            work=work,
             anchor=Anchor(self.changes, session, self.outbox, self.groups, clock),
             reentry=Reentry(self.changes, session, self.groups, Mover(self.device, self.groups, clock)),
             heads=self._heads,
@@ -325,6 +340,8 @@ class Engine:
                 self._sync.delivered(event)
             case InboxDelivered():
                 self._sync.inbox_delivered(event)
+            case AccountChanged():
+                self._tasks.spawn(self.news.changed(event.user, event.serial), "account")
             case LinksChanged():
                 self._tasks.spawn(self.approver.look(), "linking")
 
@@ -371,6 +388,9 @@ class Engine:
         agreed, self._dates_agreed = self._dates_agreed, self._dates.agree
         if agreed and not self._dates_agreed:
             self._tell(Notice("clock", self._dates.sentence()))
+
+    async def _leave_keys(self) -> None:
+        await self._sync.top_up()
 
     def _on_lost(self, lost: SessionLost) -> None:
         self.outbox.offline()

@@ -18,6 +18,7 @@ SecureChatError
     ├── ServerUntrusted, ServerChanged       exit 4: not a byte of a credential was sent
     ├── IdentityChanged, UntrustedKeys       exit 4: a contact's keys are not those we knew
     │   ├── NotTheSame                       a number or code that was compared is another
+    │   ├── GhostDevice                      or of a device that their account does not list
     │   └── SuiteWithheld                    or older ones than their devices have
     ├── SuiteForbidden                       exit 6: a device lacks the conversation's cipher suite
     ├── CannotUpgrade                        exit 6: a conversation stays in its cipher suite
@@ -347,6 +348,12 @@ class UntrustedKeys(ClientError):
 
     default_exit_code = ExitCode.UNTRUSTED
     code: ClassVar[str] = "untrusted_keys"
+
+
+class GhostDevice(UntrustedKeys):
+    """A device that its account does not list, or lists no more (D-03)."""
+
+    code = "ghost_device"
 
 
 class SuiteWithheld(UntrustedKeys):

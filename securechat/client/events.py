@@ -239,6 +239,28 @@ class LinkOffer(Struct, frozen=True, kw_only=True):
     asked: int
 
 
+class OwnDevice(Struct, frozen=True, kw_only=True):
+    """A device of our own account; ``this``: the one that says so. Times: seconds since 1970, 0 if not known.
+
+    ``idle``: it was not seen for so long that it is offered for being taken off (M-17).
+    """
+
+    device: str
+    name: str
+    this: bool
+    since: int
+    seen: int
+    idle: bool = False
+
+
+class Revocation(Struct, frozen=True, kw_only=True):
+    """A device was taken off: of ``conversations`` that it was in, it still is in ``left``."""
+
+    device: str
+    conversations: int
+    left: int
+
+
 class Trouble(Struct, frozen=True, kw_only=True):
     """Something that could not be read, or went wrong, at a place of a conversation.
 

@@ -20,6 +20,7 @@ from securechat.client import (
     shared_history,
     staged,
 )
+from securechat.client.account_news import take_evidence
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -257,6 +258,8 @@ class Handshakes:
         self._tell_members(change, record, facts)
         self._owe_history(change, record, facts)
         change.wake(record.id)
+        if facts.removed and facts.authenticated_data:
+            take_evidence(change, self.device, facts.authenticated_data)
         record = self._compare_pins(change, record, facts)
         for each in facts.proposals:
             if isinstance(each.proposal, ReInit):

@@ -95,10 +95,10 @@ def hold_for_keys(
 ) -> ConversationRecord:
     """Hold for account keys that are not the pinned ones, naming all in the conversation who have such."""
     who = set(changed) | (_present(groups, change, record) & changed_users(change.db))
-    return _hold_for(change, record, CHANGED, who)
+    return hold_naming(change, record, CHANGED, who)
 
 
-def _hold_for(
+def hold_naming(
     change: Change,
     record: ConversationRecord,
     code: str,
@@ -106,7 +106,7 @@ def _hold_for(
     instead_of: Collection[str] = (),
 ) -> ConversationRecord:
     """Hold for what is so of these people now; told again when they are others."""
-    text = sanitise(HOLDS[code].format(who=", ".join(sorted(who))))
+    text = sanitise(HOLDS[code].format(who=", ".join(sorted(who)), why=""))
     for each in instead_of:
         _drop(change.db, record, each)
     if text not in [each.text for each in of(change.db, record.id)]:
@@ -220,7 +220,7 @@ def _judge_keys(change: Change, groups: Groups, record: ConversationRecord) -> C
     others = not_pinned(change.db, (credential_of(leaf) for _, leaf in leaves)) - unsettled
     if others:
         done = () if unsettled else (CHANGED,)
-        record = _hold_for(change, record, OTHER_KEYS, others, instead_of=done)
+        record = hold_naming(change, record, OTHER_KEYS, others, instead_of=done)
     if unsettled:
         record = hold_for_keys(change, groups, record, unsettled)
     return _end(
@@ -248,7 +248,7 @@ def ask_again(change: Change) -> None:
     that somebody lacks: each attempt would use up one of their keys, and only they can mend it.
     """
     for record in records.every(change.db):
-        if has(change.db, record, "untrusted_keys"):
+        if any(has(change.db, record, code) for code in ("untrusted_keys", "ghost_device")):
             try_again(change, record)
 
 

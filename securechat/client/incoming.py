@@ -17,13 +17,14 @@ from securechat.client import (
     log_ends,
     receipts,
     shared_history,
+    statements,
     timeline,
     timers,
     times,
 )
 from securechat.client.change import Change
 from securechat.client.device import Device
-from securechat.client.doubt import CHANGED, KNOWN
+from securechat.client.doubt import CHANGED, KNOWN, REVOKED
 from securechat.client.events import (
     MessageKind,
     MessageReceived,
@@ -66,6 +67,8 @@ from securechat.content.saying import (
 )
 from securechat.content.status import DELIVERED
 from securechat.content.threads import topic_name
+from securechat.membership.devices import revokes
+from securechat.membership.identity import ClientCredential
 from securechat.membership.room import may_speak, room_of
 from securechat.mls.errors import MLSError, RuleError
 from securechat.mls.group import Group
@@ -195,7 +198,7 @@ def _keep(
         timestamp=entry.time,
         sequence=entry.sequence,
         epoch=entry.epoch,
-        verified=KNOWN if contacts.is_pinned(change.db, credential) else CHANGED,
+        verified=_believed(change, credential),
         account_key=credential.account_key,
     )
     what = said(content, domain=device.domain)
@@ -216,6 +219,14 @@ def _keep(
         _keep_unseen(change, record, content, arrival, code)
     elif isinstance(what, Words | Asks | Hands | SetsTimer | Shares):
         _show(change, device, record, content, what, arrival, has_few=_has_few(group))
+
+
+def _believed(change: Change, credential: ClientCredential) -> str:
+    """How far a message is its sender's, by what we know alone: it is shown all the same, and marked."""
+    statement = statements.newest(change.db, credential.user_name)
+    if statement is not None and revokes(statement, credential):
+        return REVOKED
+    return KNOWN if contacts.is_pinned(change.db, credential) else CHANGED
 
 
 def _keep_unseen(

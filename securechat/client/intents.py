@@ -32,12 +32,18 @@ class What(StrEnum):
     """Enter as a new device of a user who has a leaf there: the account was brought back."""
     RESYNC = "resync"
     """Replace our own leaf from outside, because the epoch's secrets are lost."""
+    OWN = "own"
+    """Add those devices of our own account that are not in the group."""
+    REVOKE = "revoke"
+    """Take out those devices of ``subject`` that their account has revoked."""
 
 
 class Step(StrEnum):
     WANTED = "wanted"
     CLAIMING = "claiming"
     """Key packages are asked for."""
+    BROUGHT = "brought"
+    """They are here, in the row, and wait for the newest statement of their user (`claims`)."""
     CLAIMED = "claimed"
     """They are here, in the row."""
     SENT = "sent"
@@ -149,7 +155,8 @@ def look_again(db: apsw.Connection, subject: str) -> list[int]:
 def forget_packages(db: apsw.Connection) -> None:
     """Ask for key packages anew: a restored server does not know that it handed out those that are here."""
     db.execute(
-        "UPDATE intent SET packages = x'', step = CASE step WHEN 'claimed' THEN 'wanted' ELSE step END"
+        "UPDATE intent SET packages = x'',"
+        " step = CASE WHEN step IN ('brought', 'claimed') THEN 'wanted' ELSE step END"
     )
 
 
@@ -161,6 +168,15 @@ def go_on(db: apsw.Connection, intent: int) -> None:
 def begin_anew(db: apsw.Connection, intent: int) -> None:
     """Put an intent back to its beginning: what was prepared for it was for another group."""
     db.execute("UPDATE intent SET step = 'wanted', packages = x'', not_before = 0 WHERE id = ?", (intent,))
+
+
+def put_off(db: apsw.Connection, intent: int, *, until: float) -> None:
+    """Put an intent back to its beginning, for a time: one more attempt has come to nothing."""
+    db.execute(
+        "UPDATE intent SET step = 'wanted', packages = x'', attempts = attempts + 1, not_before = ?"
+        " WHERE id = ?",
+        (int(until * 1000), intent),
+    )
 
 
 def jitter(longest: float) -> float:

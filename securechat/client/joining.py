@@ -20,6 +20,7 @@ from securechat.client import (
     records,
     rooms,
     staged,
+    statements,
     successors,
     verification,
 )
@@ -34,6 +35,7 @@ from securechat.client.records import ConversationRecord
 from securechat.client.stay import end_stay
 from securechat.client.successors import WaitingWelcome
 from securechat.errors import SecureChatError
+from securechat.membership.devices import offer_refusal
 from securechat.membership.judge import judge_tree
 from securechat.membership.room import Room, read_profile, room_of
 from securechat.mls.codec import encode
@@ -41,6 +43,7 @@ from securechat.mls.framing import Welcome, decode_message
 from securechat.mls.group import Group
 from securechat.mls.group import Joined as JoinedGroup
 from securechat.mls.key_package import is_last_resort
+from securechat.mls.nodes import LeafNode
 from securechat.mls.welcome import group_gone_on_from
 from securechat.protocol.messages import InboxEntry
 
@@ -131,6 +134,9 @@ class Joiner:
     def _record(self, change: Change, joined: JoinedGroup, room: Room) -> ConversationRecord:
         kind = rooms.SHOWN_KINDS[room.kind]
         inviter = user_of(joined.group.public.tree.member(joined.group_info.signer))
+        by_us = inviter == self.device.user
+        if by_us:
+            self._must_be_ours(change, joined.group.public.tree.member(joined.group_info.signer))
         if kind is Kind.DIRECT:
             return self._direct_record(change, joined.group, room, inviter)
         profile = read_profile(joined.group_info.extensions, room)
@@ -154,22 +160,31 @@ class Joiner:
             raise WelcomeRefused(f"its room is {record.name}, which is here already")
         about["untold_after"] = history.last_id(change.db)
         record = forget(change, record)
-        record = records.update(change.db, record.id, state=Standing.INVITED, **about)
-        change.tell(Invited(record.name, inviter))
+        # Another device of ours is in it: it was joined there, and brings us along.
+        state = Standing.JOINED if by_us else Standing.INVITED
+        record = records.update(change.db, record.id, state=state, **about)
+        change.tell(Joined(record.name) if by_us else Invited(record.name, inviter))
         return record
+
+    def _must_be_ours(self, change: Change, leaf: LeafNode) -> None:
+        """A device that adds us as one of its own is one that our account lists."""
+        statement = statements.newest(change.db, self.device.user)
+        if statement is None or offer_refusal(leaf, statement) is not None:
+            raise WelcomeRefused("it comes from a device that is none of yours, or no longer")
 
     def _direct_record(self, change: Change, group: Group, room: Room, inviter: str) -> ConversationRecord:
         others = [user for user in users_in(group.public.tree) if user != self.device.user]
-        if others != [inviter]:
+        if len(others) != 1 or inviter not in {self.device.user, *others}:
             raise WelcomeRefused("it calls itself a conversation of two, which it is not")
-        uri = self.device.direct_room(inviter)
+        (peer,) = others
+        uri = self.device.direct_room(peer)
         if str(room.uri) != uri:
             raise WelcomeRefused("its room is not the one of these two")
-        name = f"@{inviter}"
+        name = f"@{peer}"
         record = records.by_name(change.db, name)
         if record is None:
             record = records.insert(
-                change.db, name=name, kind=Kind.DIRECT, state=Standing.OPENING, room=uri, peer=inviter
+                change.db, name=name, kind=Kind.DIRECT, state=Standing.OPENING, room=uri, peer=peer
             )
         if record.state is Standing.OPENING:
             # Both opened at once: the other's group is the one; ours never came about.

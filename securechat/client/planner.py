@@ -20,7 +20,8 @@ from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.intents import Intent, Step, What
 from securechat.client.outbox import Outbox, Parcel, Purpose, parcel
-from securechat.client.people import client_of, leaves_of, users_in
+from securechat.client.people import leaves_of, users_in
+from securechat.client.plans import absent, leaving, plan_of
 from securechat.client.records import ConversationRecord
 from securechat.client.stay import end_stay
 from securechat.client.suites import first_claim
@@ -39,8 +40,8 @@ from securechat.protocol.messages import ClaimKeyPackages, CommitGroup, CreateGr
 
 GROUP_ID_BYTES: Final = 32
 
-LEAVE_TOGETHER: Final = frozenset({What.LEAVE, What.REMOVE, What.RESYNC, What.ENTER})
-"""What may be done although the conversation is held: none of it seals anything to the group."""
+LEAVE_TOGETHER: Final = frozenset({What.LEAVE, What.REMOVE, What.RESYNC, What.ENTER, What.REVOKE, What.OWN})
+"""What may be done although the conversation is held: none of it seals a message to the group."""
 
 
 class Hopeless(Exception):
@@ -245,7 +246,7 @@ class Planner:
 
     def leave(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         group = self.member_group(change, record)
-        if group.own_leaf in _leaving(group):
+        if group.own_leaf in leaving(group):
             raise AlreadySo
         if len(users_in(group.public.tree)) == 1:
             # Nobody is left who could commit it: the group simply ends with us.
@@ -261,44 +262,37 @@ class Planner:
 
     def commit(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         group = self.member_group(change, record)
-        commit = stage(group, self._plan(record, intent, group))
-        self.send_commit(change, record, intent, commit, epoch=group.epoch, external=False)
+        self.send_plan(change, record, intent, group, self._plan(record, intent, group))
 
     def _plan(self, record: ConversationRecord, intent: Intent, group: Group) -> CommitPlan:
         """Judge an intent against the group as it is now, and say which commit does it."""
-        public = group.public
-        leaving = _leaving(group)
+        public, gone = group.public, leaving(group)
         add: tuple[KeyPackage, ...] = ()
         remove: tuple[LeafIndex, ...] = ()
-        welcome: tuple[Extension, ...] = ()
         extensions: tuple[Extension, ...] | None = None
         match intent.what:
             case What.ADD:
-                present = {client_of(leaf) for _, leaf in public.tree.leaves()}
-                add = tuple(each for each in packages_of(intent) if client_of(each.leaf_node) not in present)
+                add = absent(group, packages_of(intent))
                 if not add:
                     raise AlreadySo
-                if record.profile:
-                    welcome = (decode(SaltedProfile, record.profile).extension,)
             case What.REMOVE:
-                remove = tuple(i for i in leaves_of(public.tree, intent.subject) if i not in leaving)
+                remove = tuple(i for i in leaves_of(public.tree, intent.subject) if i not in gone)
                 if not remove:
                     raise AlreadySo
-            case What.SWEEP if not leaving:
+            case What.SWEEP if not gone:
                 raise AlreadySo
             case What.HISTORY:
                 if room_of(public.context).history == int(intent.subject):
                     raise AlreadySo
-                extensions = rooms.extensions_with_history(public, leaving, int(intent.subject))
+                extensions = rooms.extensions_with_history(public, gone, int(intent.subject))
             case _:
                 pass
-        return CommitPlan(
-            add=add,
-            remove=remove,
-            extensions=extensions or rooms.extensions_without(public, leaving | frozenset(remove)),
-            force_path=True,
-            welcome_extensions=welcome,
-        )
+        return plan_of(self.device, record, group, add=add, remove=remove, extensions=extensions)
+
+    def send_plan(
+        self, change: Change, record: ConversationRecord, intent: Intent, group: Group, plan: CommitPlan
+    ) -> None:
+        self.send_commit(change, record, intent, stage(group, plan), epoch=group.epoch, external=False)
 
     def send_commit(
         self,
@@ -358,12 +352,16 @@ ELSEWHERE: Final = frozenset(
     {
         (What.RESYNC, Step.WANTED),
         (What.ENTER, Step.WANTED),
-        (What.UPGRADE, Step.WANTED),
-        (What.UPGRADE, Step.CLAIMED),
+        *(
+            (what, step)
+            for what in (What.UPGRADE, What.OWN, What.REVOKE)
+            for step in (Step.WANTED, Step.CLAIMED)
+        ),
+        *((what, Step.BROUGHT) for what in (What.OPEN, What.ADD, What.UPGRADE, What.OWN, What.REVOKE)),
     }
 )
-"""What is done by others: RESYNC and ENTER need the server's GroupInfo first (sync.py), UPGRADE is
-upgrading.py's."""
+"""What is done by others: RESYNC and ENTER need the server's GroupInfo first (sync.py), what was brought its
+user's statement (claims.py); UPGRADE is upgrading.py's, OWN and REVOKE are reconciling.py's."""
 
 
 def ready(record: ConversationRecord, intent: Intent) -> bool:
@@ -405,12 +403,3 @@ def packages_of(intent: Intent) -> tuple[KeyPackage, ...]:
         )
     except MLSError as error:
         raise Hopeless(UntrustedKeys(str(error))) from error
-
-
-def _leaving(group: Group) -> frozenset[LeafIndex]:
-    """Return the leaves that proposed to leave, as far as a commit of ours can take them up."""
-    return frozenset(
-        each.sender
-        for each in group.pending
-        if isinstance(each.proposal, SelfRemove) and each.sender is not None
-    )

@@ -46,6 +46,26 @@ REASONS: Final[dict[str, Reason]] = {
         "untrusted_keys",
         "tell them and the server's operator; it is tried again when you write or connect",
     ),
+    "ghost_device": _hold(
+        "ghost_device",
+        "tell them and the server's operator; it is tried again when you write or connect",
+    ),
+    "revoked_device": _hold(
+        "revoked_device", "nothing; one of those who are online takes it out, and it goes on by itself"
+    ),
+    "statement_forked": _hold(
+        "statement_forked",
+        "ask them elsewhere which devices they have, and tell the server's operator; /release goes on with "
+        "what was known",
+    ),
+    "statement_older": _hold(
+        "statement_older",
+        "tell the server's operator: it came back from an older copy, or hides something; /release goes on "
+        "with what was known",
+    ),
+    "statement_withheld": _hold(
+        "statement_withheld", "tell the server's operator; it is asked for again with every connection"
+    ),
     "suite_withheld": _hold(
         "suite_withheld", "tell them and the server's operator; write again once it is mended"
     ),
@@ -233,6 +253,14 @@ REASONS: Final[dict[str, Reason]] = {
     "failed_logins": Reason(
         "somebody tried wrong passwords for this account; none opened it",
         "change nothing if it was you; else tell the server's operator",
+    ),
+    "device_added": Reason(
+        "a device was added to your account, by one of your devices and your password or recovery key",
+        "nothing if it was you; else /devices revoke it",
+    ),
+    "device_revoked": Reason(
+        "a device was removed from your account: it is cut off, and out of all conversations in a minute",
+        "nothing if it was you; else change the password and look at /devices",
     ),
     "clock": Reason("this machine's date and the server's differ", "set this machine's date"),
     "events_dropped": Reason("more happened than this chat could show", "nothing; the messages are stored"),

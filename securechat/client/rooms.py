@@ -63,13 +63,15 @@ def shown(text: bytes) -> str:
     return sanitise(text.decode("utf-8", "replace"), limit=MAX_TOPIC)
 
 
-def extensions_without(public: PublicGroup, gone: frozenset[LeafIndex]) -> tuple[Extension, ...] | None:
-    """Return the context's extensions once these leaves are gone; None if nothing changes.
+def extensions_without(
+    public: PublicGroup, gone: frozenset[LeafIndex], coming: frozenset[str] = frozenset()
+) -> tuple[Extension, ...] | None:
+    """Return the context's extensions once these leaves are gone and these users came; None for no change.
 
     Role entries of users left without a leaf go in the same commit (rules.md C).
     """
     room = room_of(public.context)
-    after = _tidied(room, public, gone)
+    after = _tidied(room, public, gone, coming)
     return None if after == room else extensions_for(after)
 
 
@@ -80,6 +82,8 @@ def extensions_with_history(
     return extensions_for(policy.with_history(_tidied(room_of(public.context), public, gone), history))
 
 
-def _tidied(room: Room, public: PublicGroup, gone: frozenset[LeafIndex]) -> Room:
+def _tidied(
+    room: Room, public: PublicGroup, gone: frozenset[LeafIndex], coming: frozenset[str] = frozenset()
+) -> Room:
     staying = {credential_of(leaf).user_uri for index, leaf in public.tree.leaves() if index not in gone}
-    return without_absent(room, staying)
+    return without_absent(room, staying | coming)

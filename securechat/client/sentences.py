@@ -10,6 +10,15 @@ HOLDS: Final[dict[str, str]] = {
     "other_keys": "{who} is in here with other keys than those that you hold for theirs; "
     "nothing is sent here until they come in with those",
     "untrusted_keys": "the server offered keys that {who} did not sign; nothing is sent to them ({why})",
+    "ghost_device": "the server offered a device that {who} does not list; nothing is sent to it ({why})",
+    "revoked_device": "a device of {who} was removed from its account and is still in here; "
+    "nothing is sent until it is out, which takes a minute at most",
+    "statement_forked": "the server shows another list of the devices of {who} than was known; "
+    "nothing is sent to them",
+    "statement_older": "the server shows an older list of the devices of {who} than was known; "
+    "nothing is sent to them until it shows the newer one",
+    "statement_withheld": "the server does not show the newest list of the devices of {who}; "
+    "nothing is sent to them until it does",
     "not_verified": "nothing is sent here until a person has compared the safety numbers of {who}",
     "suite_withheld": "the server hands out only older keys of {who} than their devices have; "
     "nothing is sent to them ({why})",
@@ -51,9 +60,14 @@ BY_WEIGHT: Final = (
     "identity_changed",
     "other_keys",
     "opened_anew",
+    "statement_forked",
+    "statement_older",
+    "statement_withheld",
+    "revoked_device",
     "not_verified",
     "suite_withheld",
     "suite_forbidden",
+    "ghost_device",
     "untrusted_keys",
 )
 """All holds, the most serious first: those under which not even reading goes on stand before all others."""
@@ -63,7 +77,10 @@ RESTORED: Final = frozenset(
 )
 """Holds that end by themselves once our place in the server's log is found again."""
 
-UNOPENED: Final = frozenset({"untrusted_keys", "suite_withheld", "suite_forbidden"})
+PASSING: Final = frozenset({"revoked_device"})
+"""Holds that end by themselves within a minute: who waits for a message goes on waiting."""
+
+UNOPENED: Final = frozenset({"untrusted_keys", "ghost_device", "suite_withheld", "suite_forbidden"})
 """Holds of a conversation that could not be opened: who writes again on purpose has it tried again."""
 
 STOPPED: Final = frozenset({"invalid_entry", "missing_commit", "update_needed", "server_older"})

@@ -7,6 +7,8 @@ out only old key packages gets the conversation refused; it is not quietly made 
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from securechat.client.errors import SuiteForbidden, SuiteWithheld
 from securechat.client.people import credential_of
 from securechat.membership.identity import ClientCredential
@@ -32,6 +34,11 @@ def first_claim(user: str, own: tuple[int, ...], of_group: int | None) -> ClaimK
     return ClaimKeyPackages(user, suites[0], list(suites[1:]))
 
 
+def only(claim: ClaimKeyPackages, clients: Sequence[str]) -> ClaimKeyPackages:
+    """Ask for keys of some devices of the user: those of the others stay where they are."""
+    return msgspec.structs.replace(claim, clients=list(clients))
+
+
 def next_claim(
     asked: ClaimKeyPackages, packages: Sequence[KeyPackage], own: tuple[int, ...], of_group: int | None
 ) -> ClaimKeyPackages | None:
@@ -53,7 +60,7 @@ def next_claim(
             raise SuiteWithheld(asked.user, cipher_suite(wanted).name)
     if all(given == wanted for _, given in devices):
         return None
-    return ClaimKeyPackages(asked.user, wanted)
+    return ClaimKeyPackages(asked.user, wanted, clients=asked.clients)
 
 
 def _best(own: tuple[int, ...], devices: Sequence[ClientCredential]) -> int:

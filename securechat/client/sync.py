@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.client import intents, key_packages, notes, records
+from securechat.client.account_news import AccountNews
 from securechat.client.anchor import Anchor
 from securechat.client.carriage import NOT_NOW, collect, complete
 from securechat.client.change import Changes
@@ -62,8 +63,7 @@ RETRY_WITHIN: Final = 5.0
 NO_ENTRANCE_WAIT: Final = 60.0
 """Seconds until a group that nobody can enter from outside is tried again."""
 
-UNKNOWN: Final = -1
-"""A head we have not been told: fetch."""
+UNKNOWN: Final = -1  # a head we have not been told: fetch
 
 
 @dataclass(slots=True)
@@ -79,6 +79,7 @@ class Syncer:
     reader: Reader
     joiner: Joiner
     planner: Planner
+    news: AccountNews
     work: Work
     anchor: Anchor
     reentry: Reentry
@@ -97,13 +98,11 @@ class Syncer:
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._inbox = Inbox(self.changes, self.session, self.joiner, self._read_log, self._top_up)
+        self._inbox = Inbox(self.changes, self.session, self.joiner, self._read_log, self.top_up)
 
     async def catch_up(self, inbox_cursor: int) -> None:
-        """Read what came while we were away; called once per connection.
-
-        :param inbox_cursor: what the server knows that we have of our inbox
-        """
+        """Read what came while we were away, once per connection; of our inbox it knows so much read."""
+        await self._patiently(self.news.catch_up)
         await self._patiently(lambda: self._catch_up(inbox_cursor))
 
     async def _patiently(self, ask: Callable[[], Awaitable[None]]) -> None:
@@ -130,7 +129,7 @@ class Syncer:
             self.wake(record.id)
         self._caught_up = True
         self._note_idle()
-        await self._top_up()
+        await self.top_up()
 
     async def look(self) -> None:
         """Ask where the logs stand."""
@@ -326,6 +325,7 @@ class Syncer:
             await entering.enter(conversation, outcome.resync)
         elif outcome.resync is not None:
             await self._resync(conversation, outcome.resync)
+        await self.news.see_to(conversation, outcome.ask, outcome.brought)
         if outcome.again_in is not None:
             self._wake_later(conversation, outcome.again_in)
 
@@ -386,7 +386,7 @@ class Syncer:
         finally:
             self._note_idle()
 
-    async def _top_up(self) -> None:
+    async def top_up(self) -> None:
         """Have key packages at the server, so that others can add us while we are away (M-14).
 
         By a wrong date the server takes none, and those it has would seem to have lapsed (C-06).

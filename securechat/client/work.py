@@ -15,12 +15,13 @@ from securechat.client.device import Clock, Device
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import NOT_VERIFIED, hold, hold_for_keys
-from securechat.client.intents import Intent, What
+from securechat.client.intents import Intent, Step, What
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox, Purpose, is_waiting
 from securechat.client.people import credential_of, users_in
-from securechat.client.planner import Planner, ready
+from securechat.client.planner import Action, Planner, ready
 from securechat.client.policy import Policy, not_believed
+from securechat.client.reconciling import Reconciler, add_own, take_out
 from securechat.client.records import ConversationRecord
 from securechat.client.upgrading import upgrade
 from securechat.membership.reinit import suites_to_go_on_in
@@ -46,11 +47,23 @@ UPDATE_BEFORE_GENERATION: Final = 900
 """Messages of ours in one epoch; receivers skip at most 1,000."""
 
 
+ACTIONS: Final[dict[What, Action]] = {
+    What.UPGRADE: upgrade,
+    What.OWN: add_own,
+    What.REVOKE: take_out,
+}
+"""Intents of several steps, which are not the planner's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What is left: an intent that needs the network, and when to look again (seconds; None: no need)."""
 
     resync: Intent | None = None
+    brought: Intent | None = None
+    """Key packages are here, to be judged by the newest statement of their user."""
+    ask: frozenset[str] = frozenset()
+    """Users whose newest statement is wanted."""
     left_behind: bool = False
     """The group goes on as another, and the keys that let one in are lost here."""
     again_in: float | None = None
@@ -63,6 +76,7 @@ class Work:
     planner: Planner
     outbox: Outbox
     clock: Clock
+    reconciler: Reconciler
     policy: Policy = Policy.FIRST_USE
 
     def act(self, change: Change, record: ConversationRecord) -> Outcome:
@@ -77,18 +91,14 @@ class Work:
         if behind or (record.closed and self._moves_on(change, record)):
             return Outcome(left_behind=behind)
         self._want_opening(change, record)
+        record, ask = self.reconciler.look(change, record)
+        if ask:
+            return Outcome(ask=ask)
         due, later = self._next_intent(change, record)
-        if due is not None and due.what in {What.RESYNC, What.ENTER}:
-            return Outcome(resync=due)
         if due is not None:
-            if due.what is What.UPGRADE:
-                self.planner.carry_out(change, record, due, upgrade)
-            else:
-                self.planner.advance(change, record, due)
-            change.wake(record.id)
-            return Outcome()
+            return self._carry_out(change, record, due)
         group = self.groups.group(change.db, record.id)
-        if group is not None and record.may_send:
+        if group is not None and record.may_send and not self._awaits_own(change, record):
             if self._wants_update(change, record, group):
                 self._want_update(change, record, group)
                 return Outcome()
@@ -96,6 +106,29 @@ class Work:
             later = min((each for each in (later, again) if each is not None), default=None)
             self._seal(change, record, group)
         return Outcome(again_in=later)
+
+    def _carry_out(self, change: Change, record: ConversationRecord, due: Intent) -> Outcome:
+        """Take the next step of an intent; what needs the network first is left to whoever has it."""
+        if due.what in {What.RESYNC, What.ENTER}:
+            return Outcome(resync=due)
+        if due.step is Step.BROUGHT:
+            return Outcome(brought=due)
+        if due.what in ACTIONS:
+            self.planner.carry_out(change, record, due, ACTIONS[due.what])
+        else:
+            self.planner.advance(change, record, due)
+        change.wake(record.id)
+        return Outcome()
+
+    def _awaits_own(self, change: Change, record: ConversationRecord) -> bool:
+        """Whether other devices of ours are just coming in: what is said next is for them too.
+
+        One that has left no keys is not waited for.
+        """
+        return any(
+            each.what is What.OWN and not each.attempts and not each.waits(self.clock())
+            for each in intents.of(change.db, record.id)
+        )
 
     def _moves_on(self, change: Change, record: ConversationRecord) -> bool:
         """Follow a closed group into the next one, once the server has decided all that is on its way.
@@ -136,7 +169,7 @@ class Work:
     def _wants_update(self, change: Change, record: ConversationRecord, group: Group) -> bool:
         if any(each.what is What.UPDATE for each in intents.of(change.db, record.id)):
             return False
-        if self._has_news(group):
+        if self._has_news(group) or self._was_reissued(group):
             return True
         if record.last_resort or group.own_generation >= UPDATE_BEFORE_GENERATION:
             return True
@@ -152,6 +185,11 @@ class Work:
         not_before = int((self.clock() + intents.jitter(spread)) * 1000) if spread else 0
         intents.add_once(change.db, record.id, What.UPDATE, not_before=not_before)
         change.wake(record.id)
+
+    def _was_reissued(self, group: Group) -> bool:
+        """Whether the group knows us by a certificate of before: with it we could commit nothing."""
+        told = credential_of(group.public.tree.member(group.own_leaf))
+        return told.generation < self.device.generation
 
     def _has_news(self, group: Group) -> bool:
         """Whether the group does not know yet that our device is certified for a better suite."""

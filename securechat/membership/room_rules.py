@@ -1,5 +1,6 @@
 """Rules about rights (rules.md C), judged against the room and tree before the commit."""
 
+from securechat.membership.devices import revokes
 from securechat.membership.identity import ClientCredential
 from securechat.membership.leaf_rules import at
 from securechat.membership.reinit import may_reinit, reinit_problem
@@ -149,10 +150,7 @@ def is_revoked(evidence: bytes, credential: ClientCredential) -> bool:
         statement = verify_statement(evidence)
     except StatementRefused:
         return False
-    return (statement.user, statement.account_key) == (credential.user, credential.account_key) and any(
-        revoked.client == credential.client and revoked.generation > credential.generation
-        for revoked in statement.revoked
-    )
+    return revokes(statement, credential)
 
 
 def _may_add(scene: Scene, user: str) -> bool:

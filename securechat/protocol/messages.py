@@ -328,12 +328,13 @@ class ClaimKeyPackages(Struct, frozen=True, gc=False, tag="claim_key_packages", 
     """Take one key package per client of a user, each handed out once, else the last resort.
 
     Of a client that has left none of ``suite`` one of the next suite in ``otherwise``, so that who asks
-    reads in its certificate why.
+    reads in its certificate why. ``clients`` names those that are asked for; empty for all.
     """
 
     user: UserName
     suite: Suite
     otherwise: Annotated[list[Suite], Meta(max_length=8)] = []
+    clients: Annotated[list[ClientId], Meta(max_length=MAX_CLIENTS_PER_USER)] = []
 
 
 class CreateGroup(Struct, frozen=True, gc=False, tag="create_group"):

@@ -178,7 +178,7 @@ class AccountChanges:
         for each in body.added:
             add_client(db, caller, each.client, each.device_key, each.credential, self._now())
         for again in body.reissued:
-            db.execute("UPDATE client SET credential = ? WHERE name = ?", (again.credential, again.client))
+            _reissue(db, again.client, again.credential)
         db.execute(
             "UPDATE account SET statement = ?, vault = coalesce(?, vault), "
             "recovery_key = coalesce(?, recovery_key) WHERE id = ?",
@@ -298,3 +298,12 @@ def _check_devices(body: ChangeAccount, statement: AccountStatement, step: Step)
 
 def _named(client: bytes) -> str:
     return parse_client_uri(client).name
+
+
+def _reissue(db: apsw.Connection, client: str, credential: bytes) -> None:
+    """Give a client its new certificate. Its keys with the one of before are handed out no more."""
+    db.execute("UPDATE client SET credential = ? WHERE name = ?", (credential, client))
+    db.execute(
+        "DELETE FROM key_package WHERE claimed = 0 AND client = (SELECT id FROM client WHERE name = ?)",
+        (client,),
+    )

@@ -1,9 +1,14 @@
 """A device comes to its account or is none any more: rows, inside the transaction of what makes it so."""
 
+from typing import Final
+
 import apsw
 
 from securechat.server.errors import Refusal
 from securechat.server.values import Caller
+
+EVERYTHING: Final = 1 << 62
+"""A place beyond the end of any log."""
 
 
 def add_client(
@@ -28,4 +33,6 @@ def revoke_client(db: apsw.Connection, caller: Caller, client: str, now: int) ->
     db.execute("UPDATE client SET revoked = ? WHERE id = ?", (now, number))
     db.execute("DELETE FROM key_package WHERE client = ?", (number,))
     db.execute("DELETE FROM inbox WHERE client = ?", (number,))
+    # It fetches nothing any more: what it has not read is no reason to keep anything, nor unread.
+    db.execute('UPDATE member SET cursor = ? WHERE client = ? AND "end" IS NULL', (EVERYTHING, number))
     return int(number)

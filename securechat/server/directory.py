@@ -107,6 +107,8 @@ class Directory:
             (account, caller.client),
         ).fetchall()
         for client, name in clients:
+            if body.clients and name not in body.clients:
+                continue
             suites = (body.suite, *body.otherwise)
             tried = (db.execute(_NEXT, (client, suite, now)).fetchone() for suite in suites)
             found = next((row for row in tried if row is not None), None)

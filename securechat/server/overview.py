@@ -47,7 +47,7 @@ from securechat.version import __version__
 
 _COUNTS: Final = """
     SELECT (SELECT count(*) FROM account), (SELECT count(*) FROM account WHERE disabled IS NOT NULL),
-        (SELECT count(*) FROM client), (SELECT count(*) FROM conversation),
+        (SELECT count(*) FROM client WHERE revoked IS NULL), (SELECT count(*) FROM conversation),
         (SELECT last_backup FROM server), (SELECT incarnation FROM server)
 """
 _FILES: Final = "SELECT count, bytes FROM files_of WHERE account = 0"

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from securechat.client import history, intents, key_packages, log_chain, log_ends, records, rooms, staged
 from securechat.client.change import Change, Changes
 from securechat.client.compose import queue_text
@@ -27,11 +29,19 @@ GROUP = b"g" * 32
 class MemberOf:
     """One device and what it holds."""
 
-    def __init__(self, folder: Path, user: str) -> None:
-        folder = folder / user
+    def __init__(
+        self,
+        folder: Path,
+        user: str,
+        *,
+        account_key: Ed25519PrivateKey | None = None,
+        generation: int = 1,
+        folder_name: str = "",
+    ) -> None:
+        folder = folder / (folder_name or user)
         folder.mkdir()
         self.now = NOW
-        self.device = a_device(user)
+        self.device = a_device(user, account_key=account_key, generation=generation)
         self.store = a_store(folder)
         self.events: list[Event] = []
         self.acknowledged: dict[bytes, int] = {}

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.client.change import Change, Changes
 from securechat.client.device import Device
@@ -38,8 +39,14 @@ class Told:
         self.changes = Changes(store, done=self.done.append, undone=self.undone.append, clock=lambda: NOW)
 
 
-def a_device(user: str, suites: tuple[int, ...] = PRODUCT_SUITES) -> Device:
-    account_key, device_key = new_key(), new_key()
+def a_device(
+    user: str,
+    suites: tuple[int, ...] = PRODUCT_SUITES,
+    *,
+    account_key: Ed25519PrivateKey | None = None,
+    generation: int = 1,
+) -> Device:
+    account_key, device_key = account_key or new_key(), new_key()
     client = new_local_id()
     credential = make_client_credential(
         domain=DOMAIN,
@@ -48,6 +55,7 @@ def a_device(user: str, suites: tuple[int, ...] = PRODUCT_SUITES) -> Device:
         account_key=account_key,
         signature_key_public=public_of(device_key),
         suites=suites,
+        generation=generation,
     )
     signer = SUITE_3.signature.load(device_key.private_bytes_raw())
     identity = Identity(BasicCredential(credential), signer, capabilities(suites))

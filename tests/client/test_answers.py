@@ -8,6 +8,7 @@ import pytest
 
 from securechat.client import history, intents, staged
 from securechat.client.answers import Answers
+from securechat.client.claims import Claims
 from securechat.client.compose import queue_text
 from securechat.client.errors import ClientError, IdentityChanged, UntrustedKeys, refusal
 from securechat.client.events import MessageState, Notice
@@ -20,6 +21,7 @@ from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
 from securechat.protocol.messages import Appended, Carried, ClaimKeyPackages, CommitGroup, SendMessage
+from tests.client.account import AnAccount
 from tests.client.members import MemberOf, entry
 from tests.client.parts import DOMAIN, NOW
 from tests.scenarios.evil import forged_key_package
@@ -33,24 +35,39 @@ def alice(tmp_path: Path) -> MemberOf:
     return MemberOf(tmp_path, "alice")
 
 
+def answers_of(alice: MemberOf) -> Answers:
+    return Answers(
+        alice.device,
+        alice.groups,
+        cast(Planner, None),
+        alice.reader,
+        lambda: NOW,
+        cast(Claims, None),
+        {},
+    )
+
+
 def judged(alice: MemberOf, packages: list[bytes], *, now: int = NOW) -> ClientError | None:
     """Return what is wrong with these devices of bob."""
-    planner = cast(Planner, None)
-    answers = Answers(alice.device, alice.groups, planner, alice.reader, lambda: now, {})
+    claims = Claims(alice.device, alice.groups, cast(Planner, None), lambda: now)
     with alice.changes.change() as change:
         try:
-            answers._judge_packages(change, ClaimKeyPackages("bob", *SUITES), packages)
+            claims.judge_packages(change, ClaimKeyPackages("bob", *SUITES), packages)
         except ClientError as error:
             return error
     return None
 
 
-def bobs(tmp_path: Path) -> bytes:
-    return encode(MemberOf(tmp_path, "bob").key_package())
+def bobs(alice: MemberOf, tmp_path: Path) -> bytes:
+    """Return keys of bob's device, which his account lists, as alice knows."""
+    account = AnAccount("bob")
+    bob = account.first(tmp_path)
+    account.shown_to(alice)
+    return encode(bob.key_package())
 
 
 def test_a_signed_device_of_the_user_is_taken(alice: MemberOf, tmp_path: Path) -> None:
-    assert judged(alice, [bobs(tmp_path)]) is None
+    assert judged(alice, [bobs(alice, tmp_path)]) is None
 
 
 def forged(user: str, *, now: int = NOW, claims: bytes | None = None) -> bytes:
@@ -68,22 +85,24 @@ LIES: dict[str, Callable[[bytes], list[bytes]]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_one_bad_device_refuses_them_all(alice: MemberOf, tmp_path: Path, lie: str) -> None:
-    assert isinstance(judged(alice, LIES[lie](bobs(tmp_path))), UntrustedKeys)
+    assert isinstance(judged(alice, LIES[lie](bobs(alice, tmp_path))), UntrustedKeys)
 
 
 def test_another_account_key_than_the_pinned_one_is_a_change(alice: MemberOf, tmp_path: Path) -> None:
     """D-04."""
-    assert judged(alice, [bobs(tmp_path)]) is None
+    assert judged(alice, [bobs(alice, tmp_path)]) is None
 
     assert isinstance(judged(alice, [forged("bob")]), IdentityChanged)
 
 
 def test_an_expired_one_is_refused(alice: MemberOf, tmp_path: Path) -> None:
-    assert isinstance(judged(alice, [bobs(tmp_path)], now=NOW + 32 * DAY), UntrustedKeys)
+    assert isinstance(judged(alice, [bobs(alice, tmp_path)], now=NOW + 32 * DAY), UntrustedKeys)
 
 
 def test_publication_is_what_alice_would_take(alice: MemberOf, tmp_path: Path) -> None:
-    bob = MemberOf(tmp_path, "bob")
+    account = AnAccount("bob")
+    bob = account.first(tmp_path)
+    account.shown_to(alice)
     with bob.changes.change() as change:
         made = publication(change.db, bob.device, SUITE_3.number, fresh=0, has_last_resort=False, now=NOW)
 
@@ -101,7 +120,7 @@ def test_a_commit_that_was_taken_they_say_after_the_log_went_on_is_judged_anew(
     own = staged.get(alice.store.db, alice.record.id)
     assert own is not None
     alice.reads(entry(2, "commit", bob.stages(CommitPlan(update=True)).message, epoch=1))
-    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+    answers = answers_of(alice)
 
     with alice.changes.change() as change:
         request = StoredRequest(1, Purpose.COMMIT, alice.record.id, own.intent, b"")
@@ -117,7 +136,7 @@ def test_m_14_a_claim_that_comes_too_early_is_made_again_later_and_that_is_said(
     alice.founds(MemberOf(tmp_path, "bob"))
     with alice.changes.change() as change:
         intent = intents.add(change.db, alice.record.id, What.ADD, subject="carol")
-    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+    answers = answers_of(alice)
 
     with alice.changes.change() as change:
         request = StoredRequest(1, Purpose.CLAIM, alice.record.id, intent, b"")
@@ -142,7 +161,7 @@ def test_m_10_a_handshake_that_the_log_has_not_and_we_are_said_to_lack_holds(
     commit = alice.stages(CommitPlan(update=True))
     own = staged.get(alice.store.db, alice.record.id)
     assert own is not None
-    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+    answers = answers_of(alice)
     record = alice.record
     assert record.group_id is not None
     body = CommitGroup(record.group_id, 1, record.handshake_head, Carried(commit.message), Carried(b"x"))
@@ -164,7 +183,7 @@ def queued_message(alice: MemberOf) -> int:
 
 
 def refused_as_stale(alice: MemberOf, message: int, *, head: int) -> None:
-    answers = Answers(alice.device, alice.groups, cast(Planner, None), alice.reader, lambda: NOW, {})
+    answers = answers_of(alice)
     record = alice.record
     assert record.group_id is not None
     body = encoded(SendMessage(record.group_id, record.epoch, b"sealed"))

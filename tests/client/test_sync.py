@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from securechat.client import intents, records
+from securechat.client.account_news import AccountNews
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
 from securechat.client.errors import RefusedByServer
@@ -69,6 +70,7 @@ def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
         bob.reader,
         bob.joiner,
         cast(Planner, None),
+        cast(AccountNews, None),
         cast(Work, None),
         Anchor(bob.changes, cast(Session, session), cast(Outbox, None), bob.groups, lambda: NOW),
         cast(Reentry, None),

@@ -8,11 +8,14 @@ from typing import cast
 import pytest
 
 from securechat.client import history, intents, key_log, records, staged
+from securechat.client.change import Change
 from securechat.client.compose import queue_text
 from securechat.client.events import Kind, MessageRefused, Standing
 from securechat.client.intents import Step, What
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
+from securechat.client.reconciling import Reconciler
+from securechat.client.records import ConversationRecord
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.client.work import MAX_SEALED, UPDATE_AFTER, UPDATE_BEFORE_GENERATION, Outcome, Work
@@ -30,6 +33,16 @@ from tests.client.members import MemberOf, entry, message
 from tests.client.parts import NOW, NotingSession
 
 
+class AllIsWell(Reconciler):
+    """Everybody's devices are as their accounts say: that is `test_reconciling.py`'s."""
+
+    def __init__(self) -> None:
+        pass
+
+    def look(self, _change: Change, record: ConversationRecord) -> tuple[ConversationRecord, frozenset[str]]:
+        return record, frozenset()
+
+
 class Worker:
     """A member whose conversation acts; what it asks of the server is only stored."""
 
@@ -40,7 +53,7 @@ class Worker:
         tasks = Tasks(lambda _: None)
         outbox = Outbox(member.changes, session, tasks, lambda *_: None)
         planner = Planner(member.device, member.groups, outbox, self._clock)
-        self.work = Work(member.device, member.groups, planner, outbox, self._clock)
+        self.work = Work(member.device, member.groups, planner, outbox, self._clock, AllIsWell())
 
     def _clock(self) -> float:
         return self.now

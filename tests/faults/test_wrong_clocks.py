@@ -89,7 +89,7 @@ async def test_c_06_who_was_online_by_a_wrong_date_can_still_be_invited(world: W
     (alice,) = await world.join("alice")
     bob, clock = await clocked(world, "bob", offset)
     await bob.client.caught_up()
-    await bob.client._engine._sync._top_up()
+    await bob.client._engine._sync.top_up()
     await bob.close()
     clock.offset = 0.0
     await bob.open()

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from securechat.client import handshakes, planner
-from securechat.client.answers import Answers
 from securechat.client.change import Change
+from securechat.client.claims import Claims
 from securechat.client.errors import IdentityChanged, UntrustedKeys
 from securechat.client.events import Held, Invited, Notice
+from securechat.client.reconciling import Reconciler
+from securechat.client.records import ConversationRecord
 from securechat.mls.codec import decode
 from securechat.mls.key_package import KeyPackage
 from securechat.protocol.messages import ClaimedKeyPackage, ClaimKeyPackages
@@ -89,16 +91,26 @@ async def test_a_contacts_new_account_key_holds_sending_until_it_is_accepted(
 
 def corrupt(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a client, and the server, judge nothing: together they may write what they like."""
-    honest = Answers._judge_packages
+    honest = Claims.judge_packages
 
     def judge_nothing(
-        answers: Answers, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
+        claims: Claims, change: Change, asked: ClaimKeyPackages, packages: list[bytes]
     ) -> tuple[KeyPackage, ...]:
-        if answers.device.user == person.name:
+        if claims.device.user == person.name:
             return tuple(decode(KeyPackage, each) for each in packages)
-        return honest(answers, change, asked, packages)
+        return honest(claims, change, asked, packages)
 
-    monkeypatch.setattr(Answers, "_judge_packages", judge_nothing)
+    look = Reconciler.look
+
+    def look_away(
+        reconciler: Reconciler, change: Change, record: ConversationRecord
+    ) -> tuple[ConversationRecord, frozenset[str]]:
+        if reconciler.device.user == person.name:
+            return record, frozenset()
+        return look(reconciler, change, record)
+
+    monkeypatch.setattr(Claims, "judge_packages", judge_nothing)
+    monkeypatch.setattr(Reconciler, "look", look_away)
     monkeypatch.setattr(planner, "judge", lambda *_, **__: None)
     monkeypatch.setattr(judging, "judge", lambda *_, **__: None)
     monkeypatch.setattr(logbook, "registered_client", known_by_name)

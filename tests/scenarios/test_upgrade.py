@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from securechat.client import answers, intents, planner, records, upgrading, verbs
+from securechat.client import claims, intents, planner, records, upgrading, verbs
 from securechat.client.change import Change
 from securechat.client.config import Home
 from securechat.client.errors import CannotUpgrade, Forbidden, RefusedByServer
@@ -44,7 +44,7 @@ async def pair_in_the_older_suite(world: World, monkeypatch: pytest.MonkeyPatch)
 def made_in_the_older_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups are made as a release made them that had the better suite's keys and did not use them yet."""
     monkeypatch.setattr(planner, "first_claim", lambda user, own, _: ClaimKeyPackages(user, own[-1]))
-    monkeypatch.setattr(answers, "next_claim", lambda *_: None)
+    monkeypatch.setattr(claims, "next_claim", lambda *_: None)
     made = planner.Planner._new_group
     monkeypatch.setattr(planner.Planner, "_new_group", lambda self, room, _: made(self, room, SUITE_3.number))
 
@@ -358,7 +358,7 @@ async def test_a_downgrade_is_refused_by_the_server_whoever_asks(
     with monkeypatch.context() as lying:
         lying.setattr(upgrading, "suite_to_go_on_in", lambda *_: SUITE_3.number)
         lying.setattr(verbs, "suite_to_go_on_in", lambda *_: SUITE_3.number)
-        lying.setattr(answers, "suite_to_go_on_in", lambda *_: SUITE_3.number)
+        lying.setattr(claims, "suite_to_go_on_in", lambda *_: SUITE_3.number)
         with pytest.raises(Forbidden, match="no weaker"):  # our own judge
             await alice.client.upgrade("@bob")
         lying.setattr(planner, "judge", lambda *_: None)

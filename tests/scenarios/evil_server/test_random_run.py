@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from securechat.client import answers, handshakes, incoming, log_chain, withheld
+from securechat.client import claims, handshakes, incoming, log_chain, withheld
 from securechat.client.people import credential_of
 from securechat.membership import leaf_rules
 from tests.scenarios.evil_server import random_run
@@ -26,12 +26,14 @@ def test_whatever_is_lied_nothing_is_sealed_to_a_ghost_or_shown_under_a_wrong_na
 
 
 def without_a_look_at_certificates(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(answers, "key_package_refusal", lambda *_, **__: None)
+    patch.setattr(claims, "key_package_refusal", lambda *_, **__: None)
     patch.setattr(leaf_rules, "leaf_refusal", lambda *_, **__: None)
+    patch.setattr(claims, "offer_refusal", lambda *_: None)
 
 
 def without_pins(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(answers, "meet_all", lambda *_, **__: [])
+    patch.setattr(claims, "meet_all", lambda *_, **__: [])
+    patch.setattr(claims, "offer_refusal", lambda *_: None)
 
 
 def without_the_rights_of_a_room(patch: pytest.MonkeyPatch) -> None:

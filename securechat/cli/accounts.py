@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import click
 
@@ -26,10 +27,15 @@ def address_of(account: Account) -> ServerAddress | None:
 
 def trust_of(account: Account) -> Trust:
     """How far a server may be trusted; without a terminal nobody is asked, so the answer is no."""
+    return trust_in(account.cafile, account.fingerprint, accept_new=account.accept_new)
+
+
+def trust_in(cafile: Path | None, fingerprint: str | None, *, accept_new: bool) -> Trust:
+    """The same, by the options themselves."""
     return Trust(
-        cafile=account.cafile,
-        fingerprint=account.fingerprint,
-        accept_new=account.accept_new,
+        cafile=cafile,
+        fingerprint=fingerprint,
+        accept_new=accept_new,
         confirm=_confirm if can_ask() else None,
     )
 

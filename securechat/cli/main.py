@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "why": ("securechat.cli.why", "Say why a conversation is on hold or a message cannot be read."),
     "upgrade": ("securechat.cli.rooms", "Move a conversation to a better cipher suite."),
     "logout": ("securechat.cli.logout", "Take an account off this machine."),
+    "witness": ("securechat.cli.witness", "Follow a server's key log, entry by entry, without an account."),
     "admin": ("securechat.cli.admin", "Look after a running server: status, users, invites, backups."),
     "demo": ("securechat.cli.demo", "See the whole thing work, in a temporary folder."),
     "cert": ("securechat.cli.cert", "Make a certificate, or show a fingerprint."),

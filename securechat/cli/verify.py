@@ -11,6 +11,7 @@ import msgspec
 
 from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
+from securechat.cli.key_log import show_log
 from securechat.cli.known import contact_text
 from securechat.cli.options import Account, account_options
 from securechat.cli.verifying import code_lines, compare_first, compare_picture, number_lines
@@ -38,6 +39,13 @@ MAX_CODE: Final = 4096
 @click.option("--code", metavar="CODE", help="Compare a code that was copied as text; - reads it from stdin.")
 @click.option("--unverify", is_flag=True, help="Take the mark back.")
 @click.option("--list", "listed", is_flag=True, help="Say how it stands with everybody, or with PERSON.")
+@click.option("--log", "of_log", is_flag=True, help="Say what was checked of the server's key log.")
+@click.option(
+    "--evidence",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --log: write down what proves that the server has lied.",
+)
 @click.option("--no-qr", is_flag=True, help="Show the number, and the code as text only.")
 @click.option("--screen-reader", is_flag=True, help="The same: nothing that is only to be looked at.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per person.")
@@ -49,6 +57,8 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passe
     code: str | None,
     unverify: bool,
     listed: bool,
+    of_log: bool,
+    evidence: Path | None,
     no_qr: bool,
     screen_reader: bool,
     as_json: bool,
@@ -59,12 +69,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passe
     what was compared is not the same, or their keys have changed and are not accepted. Needs no network.
     """
     acts = [each for each in (number, scan, code, unverify or None, listed or None) if each is not None]
-    if len(acts) > 1:
-        raise click.UsageError(tr("give one of --number, --scan, --code, --unverify and --list"))
-    if person is None and not listed:
-        raise click.UsageError(tr("whom? give @user, or --list"))
-    if person is not None and not person.startswith("@"):
-        raise click.UsageError(say("{name} is no @user", name=repr(person)))
+    _check_usage(person, len(acts), listed=listed, of_log=of_log, writes=evidence is not None)
+    if of_log:
+        return asyncio.run(show_log(account, as_json=as_json, evidence=evidence))
     if code == "-":
         code = sys.stdin.read(MAX_CODE)
     work = _act(account, person, number=number, scan=scan, code=code, unverify=unverify)
@@ -79,6 +86,19 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passe
         _print(people[0], acted=bool(acts), draws=not (no_qr or screen_reader) and sys.stdout.isatty())
     changed = any(each.identity is Identity.CHANGED for each in people)
     return int(ExitCode.UNTRUSTED) if changed else 0
+
+
+def _check_usage(person: str | None, acts: int, *, listed: bool, of_log: bool, writes: bool) -> None:
+    if acts + of_log > 1:
+        raise click.UsageError(tr("give one of --number, --scan, --code, --unverify, --list and --log"))
+    if of_log and person is not None:
+        raise click.UsageError(tr("--log is about the server, not about a person"))
+    if writes and not of_log:
+        raise click.UsageError(tr("--evidence goes with --log"))
+    if person is None and not (listed or of_log):
+        raise click.UsageError(tr("whom? give @user, or --list"))
+    if person is not None and not person.startswith("@"):
+        raise click.UsageError(say("{name} is no @user", name=repr(person)))
 
 
 async def _act(

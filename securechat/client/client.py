@@ -48,6 +48,7 @@ from securechat.client.link_verbs import LinkVerbs
 from securechat.client.listener import Listener
 from securechat.client.local_socket import serving
 from securechat.client.lock import ProfileLock
+from securechat.client.log_verbs import LogVerbs
 from securechat.client.marks import NOTHING, Marks, all_marks, marks
 from securechat.client.password_change import settle
 from securechat.client.policy import Policy
@@ -70,7 +71,7 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs):
+class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:

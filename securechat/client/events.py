@@ -215,6 +215,52 @@ class Contact(Struct, frozen=True, kw_only=True):
     code: str = ""
 
 
+class KeyLogEntry(Struct, frozen=True):
+    """What the server's key log says of one's own account at ``timestamp``; ``changes`` in its words."""
+
+    revision: int
+    changes: tuple[str, ...]
+    timestamp: int
+
+
+class HeardHead(Struct, frozen=True):
+    """A head that ``user`` said they were shown; ``agrees``: it is proven to be of one log with ours."""
+
+    user: str
+    size: int
+    heard: int
+    agrees: bool
+
+
+class KeyLogLie(Struct, frozen=True):
+    """What the server was caught at; ``evidence``, if there is any, convinces whoever knows its key."""
+
+    code: str
+    text: str
+    advice: str
+    since: int
+    evidence: bytes
+
+
+class KeyLog(Struct, frozen=True, kw_only=True):
+    """What was checked of the server's key log; ``kept`` is false of a server that has none.
+
+    ``size`` entries under the head of ``signed``, which was taken at ``taken`` and extends all since the
+    first one, of ``first_size`` entries, at ``first_taken``. ``people`` were looked up in it.
+    """
+
+    kept: bool
+    size: int = 0
+    signed: int = 0
+    taken: int = 0
+    first_size: int = 0
+    first_taken: int = 0
+    entries: tuple[KeyLogEntry, ...] = ()
+    people: int = 0
+    heard: tuple[HeardHead, ...] = ()
+    caught: tuple[KeyLogLie, ...] = ()
+
+
 class DeviceInfo(Struct, frozen=True, kw_only=True):
     """A device that reads along: ``device`` is its name at the server, ``this`` whether it is this one."""
 

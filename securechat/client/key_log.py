@@ -157,6 +157,12 @@ def keep(db: apsw.Connection, user: str, found: Found, account_key: bytes, *, no
     db.execute("DELETE FROM key_log_wanted WHERE user = ?", (user,))
 
 
+def people(db: apsw.Connection, *, but: str) -> int:
+    """How many people were looked up."""
+    (count,) = db.execute("SELECT count(*) FROM key_log_seen WHERE user <> ?", (but,)).fetchone() or (0,)
+    return int(count)
+
+
 def chain(db: apsw.Connection, user: str) -> tuple[LabelChange, ...]:
     """A user's changes as we know them, up to the newest."""
     rows: Any = db.execute("SELECT body FROM key_log_change WHERE user = ? ORDER BY revision", (user,))

@@ -39,11 +39,12 @@ FOR_OTHERS: Final = {
     **dict.fromkeys(("cli/server.py", "cli/admin.py", "cli/status_page.py"), "an operator's"),
     **dict.fromkeys(("cli/cert.py", "cli/manual.py", "cli/completion.py"), "an operator's or packager's"),
     **dict.fromkeys(("cli/demo.py", "cli/demo_server.py"), "shown once, to who tries it out"),
+    **dict.fromkeys(("cli/witness.py", "client/witness.py"), "whoever watches a server compares lines"),
     "client/exporting.py": "a file for whoever gets it, as its JSON lines",
 }
 """Files whose words are English for everybody, and why."""
 
-COMMAND_OPERATORS: Final = {"server", "admin", "demo", "cert", "completion", "man"}
+COMMAND_OPERATORS: Final = {"server", "witness", "admin", "demo", "cert", "completion", "man"}
 
 NO_SENTENCE: Final = re.compile(
     r"/[a-z]+ |@bob: TEXT|securechat[: /]|--password-f\w+ |ready \{0\}|Try: \{0\} --help"

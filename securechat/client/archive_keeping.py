@@ -35,6 +35,8 @@ AT_CLOSE: Final = 64
 """Messages that are written before the account is closed here; fewer wait for the next start."""
 
 CLOSE_SECONDS: Final = 5.0
+HANDING_SECONDS: Final = 60.0
+"""For which whoever leaves waits for a hand-over that is under way."""
 
 EARLY: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
 """Seconds between the first rounds of a new device: who let it in writes meanwhile what it had not yet."""
@@ -97,6 +99,7 @@ class ArchiveKeeper:
     """Of a hand-over, where there is no archive."""
     _tasks: Tasks = field(init=False)
     _called: asyncio.Event = field(default_factory=asyncio.Event)
+    _handing: "asyncio.Task[None] | None" = None
     _told: str = ""
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -121,8 +124,10 @@ class ArchiveKeeper:
             self._tasks.spawn(self._keep(), "archive")
 
     async def close(self) -> None:
-        """Write what is much, if that can be done at once; the rest waits for the next start."""
-        if self.engine.connected is not None and self._much():
+        """Write what is much or asked for, if that can be done soon; the rest waits for the next start."""
+        if self._handing is not None:
+            await asyncio.wait([self._handing], timeout=HANDING_SECONDS)
+        if self.engine.connected is not None and (self._much() or self._called.is_set()):
             with contextlib.suppress(TimeoutError, ClientError):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self.now()
@@ -141,7 +146,7 @@ class ArchiveKeeper:
         if is_on(self.engine.store.db, Setting.ARCHIVE):
             self._called.set()
         else:
-            self._tasks.spawn(self._hand_over(), "hand-over")
+            self._handing = self._tasks.spawn(self._hand_over(), "hand-over")
 
     async def _hand_over(self) -> None:
         async with self._busy:
@@ -182,6 +187,7 @@ class ArchiveKeeper:
             while self.engine.connected is None:
                 await self.engine.stirred()
             wait = EVERY
+            self._called.clear()
             try:
                 await self.now()
                 if not is_on(self.engine.store.db, Setting.ARCHIVE):
@@ -217,7 +223,6 @@ class ArchiveKeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self.engine.stirred()
-        self._called.clear()
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

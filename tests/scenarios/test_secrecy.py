@@ -46,6 +46,7 @@ async def test_nothing_of_it_is_readable_in_the_clients_folder_either(world: Wor
 def only_last_resort_is_left(folder: Path, user: str) -> None:
     """Use up a user's key packages, as ten thousand strangers would."""
     database = apsw.Connection(str(next((folder / "server").glob("*.db"))))
+    database.set_busy_timeout(10_000)  # the server may be signing a head of its key log
     database.execute(
         "DELETE FROM key_package WHERE last_resort = 0 AND client IN"
         " (SELECT c.id FROM client c JOIN account a ON a.id = c.account WHERE a.user = ?)",

@@ -17,11 +17,13 @@ from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
 from securechat.client.contacts import contact, meet_key
 from securechat.client.device import Device
-from securechat.client.errors import RefusedByServer
+from securechat.client.errors import IdentityChanged, RefusedByServer
 from securechat.client.events import Notice
 from securechat.client.intents import Intent, Step
 from securechat.client.keystore import replace_credential, replace_statement
+from securechat.client.notes import tell_account
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import OWN_LIST
 from securechat.client.session import Session
 from securechat.membership import account
 from securechat.membership.account import Certified, certificate_problem
@@ -92,7 +94,7 @@ def take_evidence(change: Change, device: Device, data: bytes) -> None:
     if key != statement.account_key or known is None:
         return
     if statement.serial == verify_statement(known).serial and data != known:
-        _say(change, user, FORKED)
+        _say(change, device, user, FORKED)
         return
     try:
         _keep(change, device, user, [data], key)
@@ -107,10 +109,10 @@ def take(change: Change, device: Device, user: str, shown: list[bytes]) -> None:
     if known is not None and key is not None and verify_statement(known).account_key != key:
         known = None  # of the account key of before: the one that was accepted since has a chain of its own
     if known is not None and not shown:
-        _say(change, user, OLDER)
+        _say(change, device, user, OLDER)
         return
     if known is not None and shown[0] != known:
-        _say(change, user, FORKED)
+        _say(change, device, user, FORKED)
         return
     following = shown if known is None else shown[1:]
     try:
@@ -118,9 +120,9 @@ def take(change: Change, device: Device, user: str, shown: list[bytes]) -> None:
             _keep(change, device, user, following, key or verify_statement(following[-1]).account_key)
     except StatementRefused:
         if not _is_of_new_keys(change, device, user, following, key):
-            _say(change, user, FORKED)
+            _say(change, device, user, FORKED)
         return
-    _say(change, user, WITHHELD if is_behind(change.db, user) else "")
+    _say(change, device, user, WITHHELD if is_behind(change.db, user) else "")
 
 
 def pinned(db: apsw.Connection, device: Device, user: str) -> bytes | None:
@@ -160,15 +162,20 @@ def _is_of_new_keys(change: Change, device: Device, user: str, chain: list[bytes
         return False
     if last.user.decode() != device.uri_of(user):
         return False
-    meet_key(change.db, user, last.account_key)
-    stir(change)
+    known = contact(change.db, user)
+    if known is not None and known.changed_to != last.account_key:
+        meet_key(change.db, user, last.account_key)
+        change.tell(Notice(IdentityChanged.code, str(IdentityChanged(user))))
+        stir(change)
     return True
 
 
-def _say(change: Change, user: str, code: str) -> None:
-    """Keep what is wrong with an account, or that nothing is any more."""
+def _say(change: Change, device: Device, user: str, code: str) -> None:
+    """Keep what is wrong with an account, or that nothing is any more; of our own it is told at once."""
     if trouble(change.db, user).code == code:
         return
+    if code and user == device.user:
+        tell_account(change, code, OWN_LIST)
     change.db.execute(
         "INSERT INTO account_news (user, trouble, since) VALUES (?, ?, ?) ON CONFLICT (user)"
         " DO UPDATE SET trouble = excluded.trouble, since = excluded.since",

@@ -133,6 +133,11 @@ REJOIN_WAITS: Final = (
     "member makes one (each does within a week, also by itself)"
 )
 
+OWN_LIST: Final = (
+    "the server shows another list of your own devices than was known here, or hides it; "
+    "/devices shows those that are believed"
+)
+
 LOG_WITHHELD: Final = (
     "the server says that there is more in {name} than it gives: nothing is read or sent there until it does"
 )

@@ -43,7 +43,10 @@ class Terminal:
         os.write(self._primary, keys.encode())
 
     def lines(self) -> list[str]:
-        return [line.rstrip() for line in self._screen.display if line.strip()]
+        # Not `display`: that stumbles over half a wide character, where its other half was drawn over.
+        rows = (self._screen.buffer[row] for row in range(HEIGHT))
+        lines = ("".join(row[column].data for column in range(WIDTH)) for row in rows)
+        return [line.rstrip() for line in lines if line.strip()]
 
     def wait(self, seen: Callable[[list[str]], bool]) -> list[str]:
         """Read until the screen is as expected; fails with the screen as it is."""

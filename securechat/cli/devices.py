@@ -33,9 +33,11 @@ class Asked:
 Action = Callable[[Asked], int | None]
 
 ACTIONS: Final[dict[str, str]] = {
-    "approve": "securechat.cli.device_approving",
+    "approve": "securechat.cli.device_approving:approve",
+    "list": "securechat.cli.device_removing:own",
+    "revoke": "securechat.cli.device_removing:revoke",
 }
-"""Each action: the module that has it under its own name."""
+"""Each action: the module that has it, and its name there."""
 
 
 @click.command()
@@ -49,10 +51,13 @@ def devices(account: Account, words: tuple[str, ...], as_json: bool) -> int | No
     securechat devices alice                     whose devices read along
     securechat devices alice @bob                the same in one conversation
     securechat devices alice approve CODE        let in a new device that shows this code
+    securechat devices alice list                your own devices: since when, and when last seen
+    securechat devices alice revoke DEVICE       remove one: it is cut off, and out of everything
     """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
     word = words[0] if words else ""
     if word in ACTIONS:
-        action: Action = getattr(importlib.import_module(ACTIONS[word]), word)
+        module, _, name = ACTIONS[word].partition(":")
+        action: Action = getattr(importlib.import_module(module), name)
         return action(Asked(account, words[1:], as_json))
     if len(words) > 1 or (word and word[0] not in "@#"):
         known = ", ".join(ACTIONS)

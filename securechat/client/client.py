@@ -21,6 +21,7 @@ from securechat.client.compose import why_held
 from securechat.client.config import Home, ServerAddress
 from securechat.client.contacts import identities
 from securechat.client.device import Clock
+from securechat.client.device_verbs import DeviceVerbs
 from securechat.client.engine import Engine
 from securechat.client.errors import (
     Unfinished,
@@ -71,7 +72,7 @@ from securechat.client.why import explain, explain_all
 Found = TypeVar("Found")
 
 
-class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs):
+class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, DeviceVerbs):
     """One account. Open it with `open`; close it, or use it as an async context manager."""
 
     def __init__(self, engine: Engine, lock: ProfileLock) -> None:

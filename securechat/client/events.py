@@ -292,7 +292,6 @@ class OwnDevice(Struct, frozen=True, kw_only=True):
     """
 
     device: str
-    name: str
     this: bool
     since: int
     seen: int

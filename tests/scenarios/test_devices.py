@@ -1,13 +1,14 @@
 """Many devices, one identity: each is a leaf in every group, and who is revoked is out (D-02, D-03, M-17)."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from securechat.client import claims, intents, statements
 from securechat.client.change import Change
-from securechat.client.errors import UntrustedKeys
+from securechat.client.errors import Forbidden, UntrustedKeys, WrongPassword
 from securechat.client.events import Disconnected, Held, Joined, Kind, Notice, Released
 from securechat.client.people import client_of
 from securechat.client.reconciling import Reconciler
@@ -213,3 +214,30 @@ async def test_d_03_a_server_that_takes_a_revocation_back_is_told_and_nothing_is
     async with asyncio.timeout(PATIENCE):
         while bob.client.conversation("#team").held_code:
             await bob.client._engine.stirred()
+
+
+async def test_m_17_who_has_devices_sees_them_and_removes_one_by_the_beginning_of_its_name(
+    world: World,
+) -> None:
+    """One that was not seen for 45 days is offered for it; a wrong password changes nothing."""
+    alice, phone, _ = await with_a_phone(world)
+    gone = keys_of(phone).client
+    await phone.close()
+    alice.client._engine.clock = lambda: time.time() + 46 * 86_400
+
+    listed = {each.device: each for each in await alice.client.own_devices()}
+    assert {name: (each.this, each.idle) for name, each in listed.items()} == {
+        keys_of(alice).client: (True, False),
+        gone: (False, True),
+    }
+    alice.client._engine.clock = time.time
+    with pytest.raises(Forbidden):
+        await alice.client.revoke_device("", alice.password)
+    with pytest.raises(WrongPassword):
+        await alice.client.revoke_device(gone[:8], "another long password")
+    assert len(devices_in(alice, "#team")) == 2
+
+    done = await alice.client.revoke_device(gone[:8], alice.password)
+
+    assert (done.device, done.conversations, done.left) == (gone, 1, 0)
+    assert [each.device for each in await alice.client.own_devices()] == [keys_of(alice).client]

@@ -1,0 +1,63 @@
+"""The part of `Client` that looks after the devices of its own account."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from securechat.client import statements
+from securechat.client.engine import Engine
+from securechat.client.errors import ClientError, Forbidden
+from securechat.client.events import OwnDevice, Revocation
+from securechat.client.revoking import revoke
+from securechat.client.verbs import FIRST_LOOK_SECONDS
+from securechat.membership.statement import verify_statement
+from securechat.names import parse_client_uri
+from securechat.protocol.messages import Devices, GetDevices
+
+IDLE_AFTER: Final = 45 * 86_400
+"""Seconds without a login after which a device is offered to its owner for being removed (M-17)."""
+
+LEAST_LETTERS: Final = 4
+"""Of a device's name at the server, to say which is meant."""
+
+
+class DeviceVerbs:
+    """The devices of one account; `Client` is one."""
+
+    _engine: Engine
+
+    async def own_devices(self) -> list[OwnDevice]:
+        """Return the devices of our own account; since when and last seen are the server's word.
+
+        :raises Disconnected: the server could not be asked
+        """
+        engine = self._engine
+        with contextlib.suppress(TimeoutError, ClientError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await engine.caught_up()
+        answer = await engine.ask(GetDevices())
+        rows = {each.client: each for each in answer.devices} if isinstance(answer, Devices) else {}
+        body = statements.newest_bytes(engine.store.db, engine.keys.user) or engine.keys.statement
+        own, now = engine.device.client, engine.clock()
+        found = []
+        for listed in verify_statement(body).devices:
+            client = parse_client_uri(listed.client).name
+            row = rows.get(client)
+            seen = max(row.seen, row.created) if row is not None else 0
+            idle = client != own and 0 < seen < now - IDLE_AFTER
+            since = row.created if row is not None else 0
+            found.append(OwnDevice(device=client, this=client == own, since=since, seen=seen, idle=idle))
+        return found
+
+    async def revoke_device(self, device: str, password: str) -> Revocation:
+        """Remove a device from our account: it is cut off at once, and taken out of every conversation.
+
+        :param device: the beginning of its name at the server, at least four letters
+        :param password: the account's, typed for this: it opens the account key
+        :raises WrongPassword: nothing was changed
+        :raises Forbidden: it is this device, or none or several of the account's begin like this
+        """
+        wanted = [each for each in await self.own_devices() if each.device.startswith(device)]
+        if len(wanted) != 1 or len(device) < LEAST_LETTERS:
+            raise Forbidden("bad_request", f"no single device of yours begins with {device}")
+        return await revoke(self._engine, wanted[0].device, password)

@@ -21,6 +21,7 @@ from securechat.client.errors import IdentityChanged, RefusedByServer
 from securechat.client.events import Notice
 from securechat.client.intents import Intent, Step
 from securechat.client.keystore import replace_credential, replace_statement
+from securechat.client.link_requests import added_sentence
 from securechat.client.notes import tell_account
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import OWN_LIST
@@ -29,6 +30,7 @@ from securechat.membership import account
 from securechat.membership.account import Certified, certificate_problem
 from securechat.membership.identity import read_identity
 from securechat.membership.statement import StatementRefused, verify_statement
+from securechat.names import parse_client_uri
 from securechat.protocol.messages import ChangedAccounts, Devices, GetChangedAccounts, GetDevices
 
 OLDER: Final = "statement_older"
@@ -147,7 +149,7 @@ def _keep(change: Change, device: Device, user: str, chain: list[bytes], key: by
     )
     if user == device.user:
         replace_statement(change.db, chain[-1])
-        _tell_own(change, steps)
+        _tell_own(change, user, steps)
     if statement.serial != before:
         stir(change)
 
@@ -184,12 +186,12 @@ def _say(change: Change, device: Device, user: str, code: str) -> None:
     stir(change)
 
 
-def _tell_own(change: Change, steps: tuple[account.Step, ...]) -> None:
+def _tell_own(change: Change, user: str, steps: tuple[account.Step, ...]) -> None:
     """Say what became of our own account: whoever did it, the owner of this device is to know."""
-    added = sum(len(step.added) for step in steps)
     gone = sum(len(step.gone) for step in steps)
-    if added:
-        change.tell(Notice("device_added", f"new devices of your account: {added}; /devices shows them"))
+    for added in (each for step in steps for each in step.added):
+        client = parse_client_uri(added.client).name
+        change.tell(Notice("device_added", added_sentence(change.db, user, client)))
     if gone:
         change.tell(Notice("device_revoked", f"devices that were removed from your account: {gone}"))
 

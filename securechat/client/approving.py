@@ -60,16 +60,22 @@ class Approver:
         ask: Callable[[RequestBody], Awaitable[Answer]],
         device: Device,
         clock: Clock,
+        refresh: Callable[[str], Awaitable[None]],
         *,
         name: str = "",
     ) -> None:
+        """Follow nothing yet.
+
+        :param refresh: looks up the newest statement of a user
+        """
         self._changes = changes
         self._ask = ask
         self._device = device
         self._clock = clock
-        self._name = name or own_name()
+        seen = link_requests.seen_as(changes.db, device.client)
+        self._name = name or (own_name() if seen is None else seen[0])
         self._looking = asyncio.Lock()
-        self._letting_in = LettingIn(changes, ask, device, clock)
+        self._letting_in = LettingIn(changes, ask, device, clock, refresh)
 
     async def look(self) -> None:
         """Ask which new devices there are, answer who has not been, and finish what was approved."""

@@ -141,7 +141,7 @@ class Engine:
 
     @functools.cached_property
     def approver(self) -> Approver:
-        return Approver(self.changes, self._session.request, self.device, self.clock)
+        return Approver(self.changes, self._session.request, self.device, self.clock, self.news.refresh)
 
     def _watch_log(self) -> LogWatch:
         return LogWatch(

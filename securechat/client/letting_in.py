@@ -11,12 +11,12 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.client import link_requests, statements
-from securechat.client.change import Change, Changes
+from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
 from securechat.client.device_name import shown_name
 from securechat.client.errors import LinkOver, RefusedByServer
 from securechat.client.events import LinkOffer, Notice
-from securechat.client.keystore import Keys, replace_statement
+from securechat.client.keystore import Keys
 from securechat.client.link_requests import LinkRequest
 from securechat.membership.account import next_statement
 from securechat.membership.linking import VERSION, LinkPayload, Meeting, Newcomer
@@ -55,11 +55,13 @@ class LettingIn:
         ask: Callable[[RequestBody], Awaitable[Answer]],
         device: Device,
         clock: Clock,
+        refresh: Callable[[str], Awaitable[None]],
     ) -> None:
         self._changes = changes
         self._ask = ask
         self._device = device
         self._clock = clock
+        self._refresh = refresh
 
     async def change(self, request: LinkRequest, keys: Keys, opened: Opened) -> None:
         """Sign the account's next statement and send it; once more if another device was faster."""
@@ -73,7 +75,7 @@ class LettingIn:
             try:
                 await self.finish(approved, last=not left)
             except _Stale:
-                await self._catch_up()
+                await self._refresh(self._device.user)
             else:
                 return
 
@@ -119,7 +121,9 @@ class LettingIn:
             raise TypeError("what was approved is a change of the account")
         try:
             await self._ask(body)
-            self._keep(body.statement)
+            await self._refresh(
+                self._device.user
+            )  # what we know of our account now is the server's word, held to ours
             await self._ask(FinishLink(request.link, request.sealed))
         except RefusedByServer as no:
             if no.code == "stale_statement" and not last:
@@ -128,34 +132,6 @@ class LettingIn:
             raise LinkOver(_GONE if no.code == "no_link" else str(no)) from None
         with self._changes.change() as change:
             link_requests.end(change.db, [request.number])
-            change.tell(Notice("device_linked", _linked(offer_of(request))))
-
-    def _keep(self, statement: bytes) -> None:
-        with self._changes.change() as change:
-            if statements.newest_bytes(change.db, self._device.user) != statement:
-                self._follow_chain(change, [statement])
-
-    async def _catch_up(self) -> None:
-        user = self._device.user
-        after = statements.known_serial(self._changes.db, user)
-        chain = await statements.fetch(self._ask, user, after=after)
-        with self._changes.change() as change:
-            self._follow_chain(change, chain)
-
-    def _follow_chain(self, change: Change, chain: list[bytes]) -> None:
-        try:
-            statements.take(
-                change.db,
-                self._device.user,
-                chain,
-                user_uri=self._device.user_uri,
-                account_key=self._device.account_keys[0],
-                now=change.now,
-            )
-        except StatementRefused as refused:
-            raise LinkOver(f"the server shows another account than ours: {refused}") from None
-        if chain:
-            replace_statement(change.db, chain[-1])
 
     def _end(self, request: LinkRequest) -> None:
         with self._changes.change() as change:
@@ -187,10 +163,3 @@ def _newcomer_of(request: LinkRequest) -> Newcomer:
     if request.newcomer is None:
         raise LookupError(request.number)
     return request.newcomer
-
-
-def _linked(offer: LinkOffer) -> str:
-    return (
-        f"the device {offer.name} is linked to your account now (from {offer.address}, as the server says)."
-        f" To take that back: /devices revoke {offer.name}"
-    )

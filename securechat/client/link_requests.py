@@ -153,6 +153,19 @@ def seen_as(db: apsw.Connection, client: str) -> tuple[str, str] | None:
     return None if row is None else (str(row[0]), str(row[1]))
 
 
+def added_sentence(db: apsw.Connection, user: str, client: str) -> str:
+    """What an owner reads when the account gains a device: who that is, as far as is known, and the undo."""
+    undo = f"securechat devices {user} revoke {client[:8]}"
+    seen = seen_as(db, client)
+    if seen is None:
+        return f"a new device {client[:8]} is in your account; if that was not you: {undo}"
+    name, address = seen
+    return (
+        f"a new device {name} is in your account, linked from {address} (as the server says);"
+        f" if that was not you: {undo}"
+    )
+
+
 def _found(db: apsw.Connection, where: str, value: int | str | bytes) -> list[LinkRequest]:
     rows: Any = db.execute(
         "SELECT number, link, commitment, secret, name, answered, opened, address, standing, newcomer,"  # noqa: S608 - constants

@@ -30,6 +30,7 @@ from securechat.client.errors import (
 )
 from securechat.client.first_keys import leave_key_packages
 from securechat.client.keystore import Keys, open_account_key
+from securechat.client.link_requests import note_seen
 from securechat.client.lock import ProfileLock
 from securechat.client.new_profile import make_profile, remove_if_empty
 from securechat.client.password_line import PasswordLine
@@ -160,6 +161,8 @@ async def _let_in(
         meeting, payload = await request.run(tell)
         keys = request.keys_from(payload, server)
         store = await asyncio.to_thread(make_profile, profile, keys, password)
+        with store.transaction() as db:
+            note_seen(db, client=keys.client, name=request.name, address="", now=int(time.time()))
     finally:
         await request.end()
     return store, keys, _shown(meeting.sibling.name.decode())
@@ -178,6 +181,7 @@ class _Request:
     ) -> None:
         self._line = line
         self._user = user
+        self.name = name
         self._pause = pause
         self._clock = clock
         self._ends = clock() + LIFETIME

@@ -235,11 +235,6 @@ REASONS: Final[dict[str, Reason]] = {
         "a new device asks to be linked to this account: somebody has the password",
         "if it is yours, type the code that it shows: /devices approve CODE; if not, change the password",
     ),
-    "device_linked": Reason(
-        "a new device is in this account now; a person typed its code and the password here",
-        "if that was not you: take it off with `securechat devices USER revoke NAME`, and change the"
-        " password",
-    ),
     "link_refused": Reason(
         "a new device was not linked: it or the server showed something else than it had promised, or it took"
         " too long",

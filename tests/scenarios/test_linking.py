@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from securechat.client import new_profile, statements
 from securechat.client.client import Client
 from securechat.client.config import Home
+from securechat.client.device_name import own_name
 from securechat.client.errors import (
     ClientError,
     Disconnected,
@@ -23,7 +24,7 @@ from securechat.client.errors import (
     RefusedByServer,
     WrongPassword,
 )
-from securechat.client.events import LinkOffer, Notice
+from securechat.client.events import Invited, LinkOffer, Notice
 from securechat.client.keystore import seal_account_key
 from securechat.client.linking import Compare, Linked, Progress, Waiting, link_device
 from securechat.membership.account import next_statement
@@ -58,12 +59,16 @@ class NewDevice:
 
     async def code(self) -> str:
         """Wait for the one code that it shows."""
+        ((_, code),) = await self.codes()
+        return code
+
+    async def codes(self) -> tuple[tuple[str, str], ...]:
+        """Wait for the codes that it shows, each with the name of a device."""
         while True:
             async with asyncio.timeout(PATIENCE):
                 said = await self.told.get()
             if isinstance(said, Compare):
-                ((_, code),) = said.codes
-                return code
+                return said.codes
 
 
 async def a_moment(_seconds: float) -> None:
@@ -113,6 +118,12 @@ async def opened(person: Person, home: Home) -> AsyncIterator[Client]:
         await client.close()
 
 
+def told_of_devices(person: Person) -> list[str]:
+    """What a person was told of new devices."""
+    notices = [event for event in person.events if isinstance(event, Notice)]
+    return [event.text for event in notices if event.code == "device_added"]
+
+
 def devices_of(person: Person) -> int:
     """How many the account has, as the person's own device knows."""
     statement = statements.newest(person.client._engine.store.db, person.name)
@@ -139,13 +150,45 @@ async def test_d_05_a_new_device_is_let_in_by_a_code_and_the_password(world: Wor
         await alice.client.approve_link(offer.number, alice.password)
         linked = await device.asking
     assert (linked.user, linked.name) == ("alice", "laptop")
-    await alice.sees(Notice, lambda event: event.code == "device_linked" and "revoke laptop" in event.text)
+    told = await alice.sees(Notice, lambda event: event.code == "device_added")
+    assert "laptop" in told.text
+    assert "127.0.0.1" in told.text
+    assert f"securechat devices alice revoke {offer.device[:8]}" in told.text
     assert devices_of(alice) == 2
     async with opened(alice, device.home) as client:
         await client.caught_up()
         mine, theirs = client._engine.keys, alice.client._engine.keys
         assert mine.client == offer.device
         assert (mine.account_key, mine.account_secret) == (theirs.account_key, theirs.account_secret)
+
+
+async def test_d_05_it_is_in_every_conversation_by_itself_and_all_devices_are_told(world: World) -> None:
+    alice, bob = await world.join("alice", "bob")
+    await alice.client.create_room("#team")
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+    await bob.client.join("#team")
+    await bob.says("@alice", "before")
+    await alice.hears("before")
+    async with asking(alice) as device:
+        await approved(alice, await device.code())
+        await device.asking
+    laptop = Person(world, "alice")
+    laptop.home = device.home
+    world.people["laptop"] = laptop
+    await laptop.open()
+    async with asyncio.timeout(PATIENCE):
+        while {each.name for each in laptop.client.conversations()} != {"#team", "@bob"}:
+            await laptop.client.changed()
+    for name in ("@alice", "#team"):
+        await bob.says(name, f"after, in {name}")
+        await laptop.hears(f"after, in {name}")
+    async with asking(alice, name="tablet") as tablet:
+        name, code = (await tablet.codes())[0]
+        await approved({own_name(): alice, "laptop": laptop}[name], code)
+        await tablet.asking
+    await alice.sees(Notice, lambda _: len(told_of_devices(alice)) == 2)
+    await laptop.sees(Notice, lambda _: len(told_of_devices(laptop)) == 1)
 
 
 async def test_d_05_it_waits_until_a_device_is_there(world: World) -> None:

@@ -114,7 +114,8 @@ def take(change: Change, device: Device, user: str, shown: list[bytes]) -> None:
         _say(change, device, user, OLDER)
         return
     if known is not None and shown[0] != known:
-        _say(change, device, user, FORKED)
+        if not _is_of_new_keys(change, device, user, shown, key):
+            _say(change, device, user, FORKED)
         return
     following = shown if known is None else shown[1:]
     try:

@@ -133,8 +133,14 @@ def present(db: apsw.Connection) -> Contacts:
     return Contacts(VERSION, people, tuple(talks))
 
 
-def merged(ours: Contacts, theirs: Contacts, *, gone: Collection[bytes]) -> Contacts:
-    """Return what two devices of an account know together; ``gone`` are groups that we are out of."""
+def merged(
+    ours: Contacts, theirs: Contacts, *, gone: Collection[bytes], taken_back: Collection[str] = ()
+) -> Contacts:
+    """Return what two devices of an account know together.
+
+    :param gone: groups that we are out of
+    :param taken_back: users whose verification mark the person has taken back here: it does not come again
+    """
     mine = {each.user: each for each in ours.people}
     people = dict(mine)
     for each in theirs.people:
@@ -142,7 +148,7 @@ def merged(ours: Contacts, theirs: Contacts, *, gone: Collection[bytes]) -> Cont
         if known is None:
             people[each.user] = each
         elif known.account_key == each.account_key:
-            people[each.user] = _newer(known, each)
+            people[each.user] = known if each.user in taken_back else _newer(known, each)
     talks = {each.group: each for each in theirs.talks if each.group not in gone}
     for talk in ours.talks:
         known_talk = talks.get(talk.group)
@@ -153,6 +159,27 @@ def merged(ours: Contacts, theirs: Contacts, *, gone: Collection[bytes]) -> Cont
         rooms[talk.room] = talk  # a group that a conversation went on from gives way
     ordered = sorted(people.values(), key=lambda each: each.user)
     return Contacts(VERSION, tuple(ordered), tuple(sorted(rooms.values(), key=lambda each: each.name)))
+
+
+def may_lie_there(db: apsw.Connection, content: Contacts) -> None:
+    """Note the verification marks that we are about to write, beside those that we may have written."""
+    db.executemany(
+        "INSERT OR REPLACE INTO marks_left (user, account_key) VALUES (?, ?)",
+        [(each.user, each.verified) for each in content.people if each.verified],
+    )
+
+
+def lies_there(db: apsw.Connection, content: Contacts) -> None:
+    """Note that these marks of ours are written, and no others."""
+    db.execute("DELETE FROM marks_left")
+    may_lie_there(db, content)
+
+
+def taken_back(db: apsw.Connection, content: Contacts) -> set[str]:
+    """Return the users whose mark we may have written, and who are not verified here any more."""
+    now = {each.user: each.verified for each in content.people}
+    rows = db.execute("SELECT user, account_key FROM marks_left")
+    return {user for user, key in rows if now.get(user) != key}
 
 
 def groups_left(db: apsw.Connection) -> set[bytes]:

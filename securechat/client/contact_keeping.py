@@ -12,9 +12,21 @@ from typing import Final
 
 from securechat.client import boxes
 from securechat.client.change import Changes
-from securechat.client.contact_box import BOX, Contacts, groups_left, merged, present, read, write
+from securechat.client.contact_box import (
+    BOX,
+    Contacts,
+    groups_left,
+    lies_there,
+    may_lie_there,
+    merged,
+    present,
+    read,
+    taken_back,
+    write,
+)
 from securechat.client.device import Device
 from securechat.client.errors import ClientError, RefusedByServer
+from securechat.client.events import Event, Notice
 from securechat.client.statements import Ask
 
 SETTLES: Final = 5.0
@@ -26,6 +38,9 @@ AGAIN: Final = 60.0
 AT_CLOSE: Final = 3.0
 """Seconds that closing the account waits for it."""
 
+REFUSED: Final = "contacts_refused"
+"""The code of the notice that the server shows another box than our devices stored."""
+
 MAX_RACES: Final = 5
 """Attempts against other devices that write at the same time."""
 
@@ -36,7 +51,9 @@ class ContactKeeper:
     ask: Ask
     device: Device
     account_secret: bytes = field(repr=False)
+    tell: Callable[[Event], None]
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _told: str = ""
     _written: bytes = b""
     """SHA-256 of what lies at the server, as far as we wrote or read it on this connection."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,9 +75,16 @@ class ContactKeeper:
             self._news.clear()
             try:
                 await self.keep()
-            except ClientError:
+            except ClientError as problem:
+                self._say(problem)
                 await self.pause(AGAIN)
                 self._news.set()
+
+    def _say(self, problem: ClientError) -> None:
+        """Name a lie to the user, once; that there is no connection they know."""
+        if isinstance(problem, boxes.BoxRefused) and str(problem) != self._told:
+            self._told = str(problem)
+            self.tell(Notice(REFUSED, self._told))
 
     async def close(self) -> None:
         """Write what is new, if that goes quickly."""
@@ -90,12 +114,16 @@ class ContactKeeper:
         serial, there = (0, Contacts(0)) if found is None else (found[0], read(found[1]))
         with self.changes.store.transaction() as db:
             boxes.note_serial(db, BOX, serial)
-        content = ours if found is None else merged(ours, there, gone=groups_left(self.changes.db))
+            may_lie_there(db, ours)
+        gone, taken = groups_left(self.changes.db), taken_back(self.changes.db, ours)
+        content = ours if found is None else merged(ours, there, gone=gone, taken_back=taken)
         if found is None or write(content) != write(there):
             data = write(content)
             await boxes.put(self.ask, self.account_secret, data, user_uri=uri, box=BOX, serial=serial + 1)
-            with self.changes.store.transaction() as db:
-                boxes.note_serial(db, BOX, serial + 1)
+            serial += 1
+        with self.changes.store.transaction() as db:
+            boxes.note_serial(db, BOX, serial)
+            lies_there(db, ours)
         self._written = self._digest(ours)
 
     @staticmethod

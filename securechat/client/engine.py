@@ -156,7 +156,8 @@ class Engine:
 
     @functools.cached_property
     def _contacts(self) -> ContactKeeper:
-        return ContactKeeper(self.changes, self._session.request, self.device, self.keys.account_secret)
+        secret = self.keys.account_secret
+        return ContactKeeper(self.changes, self._session.request, self.device, secret, self._tell)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""

@@ -102,7 +102,8 @@ async def test_n_02_a_mark_that_was_taken_back_does_not_come_again_from_another_
     await ours.keep()
     with changes.store.transaction() as db:
         contacts.clear_verified(db, "bob")
-    real, shelf_ask = shelf.ask, []
+    real = shelf.ask
+    shelf_ask: list[RequestBody] = []
 
     async def broken(body: RequestBody) -> Answer:
         if isinstance(body, PutBox) and not shelf_ask:

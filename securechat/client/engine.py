@@ -156,8 +156,7 @@ class Engine:
 
     @functools.cached_property
     def _contacts(self) -> ContactKeeper:
-        secret = self.keys.account_secret
-        return ContactKeeper(self.changes, self._session.request, self.device, secret, self._tell)
+        return ContactKeeper(self.changes, self.ask, self.device, self.keys.account_secret, self._tell)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""

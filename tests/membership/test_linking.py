@@ -330,7 +330,7 @@ def test_what_people_make_of_a_code_is_still_it() -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (new_invite().token, "invite"),
+        pytest.param(new_invite().token, "invite", id="an invite"),
         ("#team", "room"),
         ("@bob", "person"),
         ("securechat-verify:7K3Q-0V1A", "something else"),

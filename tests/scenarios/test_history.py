@@ -10,7 +10,7 @@ from securechat.client.archive_keeping import Boxes
 from securechat.client.archiving import Archive
 from securechat.client.change import Change
 from securechat.client.errors import Disconnected, RefusedByServer
-from securechat.client.events import HistoryMoved, Invited, Notice
+from securechat.client.events import HistoryMoved, Invited, Joined, Notice
 from securechat.client.exported import FORMAT, Header, Said
 from securechat.client.importing import bring_in
 from securechat.protocol.messages import Answer, GetFile, RequestBody
@@ -242,3 +242,24 @@ async def test_an_account_that_is_brought_back_has_its_history(world: World) -> 
     for name, text in (("@bob", "hello bob"), ("#team", "hello team")):
         found = [each for each in alice.client.messages(name) if each.text == text]
         assert [(each.own, each.state) for each in found] == [(True, "sent")]
+
+
+async def test_a_linked_device_is_in_the_rooms_whose_history_it_reads(world: World) -> None:
+    """One conversation, whichever comes first: the archive or the Welcome."""
+    alice, bob, _ = await a_room(world, history=0)
+    await alice.client._keeper.now()
+    async with asking(alice) as device:
+        await approved(alice, await device.code())
+        await device.asking
+    async with opened(alice, device.home) as linked:
+        joined = read = False
+        async with asyncio.timeout(20):
+            async for event in linked.events():
+                joined = joined or (isinstance(event, Joined) and event.conversation == "#team")
+                read = read or (isinstance(event, HistoryMoved) and event.finished)
+                if joined and read:
+                    break
+        assert [each.name for each in linked.conversations()] == ["#team"]
+        assert [each.text for each in linked.messages("#team")][:5] == [f"thing {n}" for n in range(1, 6)]
+        await linked.send("#team", "from the new one")
+        await bob.hears("from the new one")

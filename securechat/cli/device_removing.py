@@ -1,4 +1,4 @@
-"""`securechat devices USER list` and `revoke DEVICE`: the devices of one's own account (D-02, M-17)."""
+"""`securechat devices USER list`, `rename` and `revoke`: the devices of one's own account (D-02, M-17)."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -42,6 +42,23 @@ def revoke(asked: Asked) -> int | None:
     return asyncio.run(_revoke(asked, password))
 
 
+def rename(asked: Asked) -> int | None:
+    if len(asked.words) != 2:
+        raise click.UsageError(tr("say which device, and what to call it"))
+    device = asyncio.run(_rename(asked, *asked.words))
+    if asked.as_json:
+        print_json({"type": "own_device"} | msgspec.structs.asdict(device))
+    else:
+        click.echo(own_device_text(device))
+    return None
+
+
+async def _rename(asked: Asked, device: str, name: str) -> OwnDevice:
+    async with AsyncExitStack() as stack:
+        face = await _face(asked, stack, given_password(asked.account))
+        return await face.rename_device(device, name)
+
+
 def own_device_text(device: OwnDevice) -> str:
     """One line of the list."""
     words = [
@@ -50,7 +67,8 @@ def own_device_text(device: OwnDevice) -> str:
         say("last seen {time}", time=clock(device.seen)) if device.seen else "",
         tr("not seen for 45 days: remove it with revoke if it is gone") if device.idle else "",
     ]
-    return f"{device.device}: {', '.join(word for word in words if word)}"
+    called = f"{device.name} ({device.device[:8]})" if device.name else device.device[:8]
+    return f"{called}: {', '.join(word for word in words if word)}"
 
 
 async def _face(asked: Asked, stack: AsyncExitStack, password: str | None) -> Face:

@@ -35,6 +35,7 @@ Action = Callable[[Asked], int | None]
 ACTIONS: Final[dict[str, str]] = {
     "approve": "securechat.cli.device_approving:approve",
     "list": "securechat.cli.device_removing:own",
+    "rename": "securechat.cli.device_removing:rename",
     "revoke": "securechat.cli.device_removing:revoke",
 }
 """Each action: the module that has it, and its name there."""
@@ -52,6 +53,7 @@ def devices(account: Account, words: tuple[str, ...], as_json: bool) -> int | No
     securechat devices alice @bob                the same in one conversation
     securechat devices alice approve CODE        let in a new device that shows this code
     securechat devices alice list                your own devices: since when, and when last seen
+    securechat devices alice rename DEVICE NAME  call one of them something
     securechat devices alice revoke DEVICE       remove one: it is cut off, and out of everything
     """  # noqa: D301 - click's mark is the character itself; raw, it is shown instead
     word = words[0] if words else ""

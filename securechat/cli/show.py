@@ -128,7 +128,10 @@ def members_text(conversation: Conversation) -> str:
 
 
 def _in_it(member: Member) -> str:
-    devices = tr("1 device") if member.devices == 1 else say("{count} devices", count=member.devices)
+    if member.listed is not None and member.listed != member.devices:
+        devices = tr("{count} of {all} devices").format(count=member.devices, all=member.listed)
+    else:
+        devices = tr("1 device") if member.devices == 1 else say("{count} devices", count=member.devices)
     word = f", {tr(identity_word(member.identity))}" if member.identity is not None else ""
     return f"{tr(ROLES.get(member.role, member.role))}, {devices}{word}"
 

@@ -5,8 +5,10 @@ again has gone back, and one that shows another of its serial tells two historie
 sending to that person (`reconciling`); what was known stays in force, and no revocation is taken back.
 """
 
+import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import apsw
@@ -17,7 +19,7 @@ from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
 from securechat.client.contacts import contact, meet_key
 from securechat.client.device import Device
-from securechat.client.errors import IdentityChanged, RefusedByServer
+from securechat.client.errors import IdentityChanged, RefusedByServer, UntrustedKeys
 from securechat.client.events import Notice
 from securechat.client.intents import Intent, Step
 from securechat.client.keystore import replace_credential, replace_statement
@@ -41,6 +43,9 @@ FORKED: Final = "statement_forked"
 
 WITHHELD: Final = "statement_withheld"
 """It does not show a statement that others have seen."""
+
+ATTEMPTS: Final = 3
+"""To ask for an account of which more is learned meanwhile."""
 
 VERSION: Final = "statements"
 """The counter that rises with whatever is learned of any account."""
@@ -222,6 +227,10 @@ class AccountNews:
     claims: Judge
     top_up: Callable[[], Awaitable[None]]
     """Leave key packages with the certificate that we have now."""
+    _turns: weakref.WeakValueDictionary[str, asyncio.Lock] = field(
+        default_factory=weakref.WeakValueDictionary
+    )
+    """One look-up of a user at a time: of two the slower one would seem to show another history."""
 
     async def see_to(self, conversation: int, users: Collection[str], brought: Intent | None) -> None:
         """Ask for what a conversation needs to go on."""
@@ -251,7 +260,8 @@ class AccountNews:
 
         Ours may be here already, with a commit; then it is our certificate that is asked for.
         """
-        if user != self.device.user and serial <= statements.known_serial(self.changes.db, user):
+        # 1 is told of nobody who was known, but of an account that was begun anew.
+        if user != self.device.user and 1 < serial <= statements.known_serial(self.changes.db, user):
             return
         try:
             await self.refresh(user)
@@ -274,7 +284,7 @@ class AccountNews:
             if not isinstance(answer, ChangedAccounts):
                 return
             for each in answer.accounts:
-                await self.refresh(each.user)
+                await self._catch_up_with(each.user, each.serial)
             if answer.head == after and not answer.more:
                 return
             after, more = answer.head, answer.more and answer.head > after
@@ -283,12 +293,35 @@ class AccountNews:
             if not more:
                 return
 
+    async def _catch_up_with(self, user: str, serial: int) -> None:
+        """Ask for one account's statements; what cannot be had now keeps nobody else's waiting."""
+        if serial == statements.known_serial(self.changes.db, user):
+            return  # an earlier round has it
+        try:
+            await self.refresh(user)
+        except (RefusedByServer, UntrustedKeys) as no:
+            if isinstance(no, RefusedByServer) and no.code not in NOT_NOW:
+                raise
+            with self.changes.change() as change:
+                expect(change, user, serial)  # whoever is in a conversation with them asks again
+
     async def refresh(self, user: str) -> None:
         """Ask for the newest statement of a user; what it says is taken.
 
         :raises Disconnected, RefusedByServer: it could not be asked for now
         """
+        turn = self._turns.setdefault(user, asyncio.Lock())
+        async with turn:
+            for _ in range(ATTEMPTS):
+                if await self._asked(user):
+                    break
+        if user == self.device.user:
+            await self._renew()
+
+    async def _asked(self, user: str) -> bool:
+        """Take what the server shows of an account; False if more was learned of it meanwhile."""
         db = self.changes.db
+        body = statements.newest_bytes(db, user)
         known = statements.newest(db, user)
         key = pinned(db, self.device, user)
         of_before = known is not None and key is not None and known.account_key != key
@@ -300,9 +333,10 @@ class AccountNews:
                 raise
             shown = []
         with self.changes.change() as change:
+            if statements.newest_bytes(change.db, user) != body:
+                return False  # held against that it would look like another history
             take(change, self.device, user, shown)
-        if user == self.device.user:
-            await self._renew()
+        return True
 
     async def _renew(self) -> None:
         """Take our new certificate, where the account has issued all of them anew."""
@@ -328,7 +362,8 @@ class AccountNews:
 
 def adopt_own(change: Change, device: Device, made: account.NextStatement) -> None:
     """Take the next statement of our own account, which we made ourselves and the server has."""
-    replace_statement(change.db, made.statement)
+    if verify_statement(made.statement).serial > statements.known_serial(change.db, device.user):
+        replace_statement(change.db, made.statement)
     own = next((each for each in made.reissued if each.client == device.client), None)
     if own is not None:
         adopt(change, device, own.credential)

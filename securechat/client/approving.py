@@ -125,6 +125,12 @@ class Approver:
             raise LinkOver(_CHANGED)
         opened = await asyncio.to_thread(_opened, keys, password)
         async with self._looking:
+            # Whatever was waited for: declined, or tried on with another code, it is not let in any more.
+            request = link_requests.by_number(self._changes.db, number)
+            if request is None or request.step is not LinkStep.MATCHED:
+                raise LinkOver(_NONE)
+            if not request.is_alive(self._clock()):
+                raise LinkExpired(_OLD)
             await self._letting_in.change(request, keys, opened)
         return offer_of(request)
 

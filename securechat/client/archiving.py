@@ -99,7 +99,7 @@ class Archive:
 
     changes: Changes
     device: Device
-    secret: bytes
+    secret: bytes = field(repr=False)
     shelf: Shelf
     ask: Ask
     tell: Callable[[Event], None]

@@ -164,6 +164,9 @@ class Claims:
             raise UntrustedKeys(f"the server offered somebody else's device as one of {user}")
         if len({each.account_key for each in credentials}) > 1:
             raise UntrustedKeys(f"the server offered devices of {user} with different account keys")
+        if asked.clients and not {each.client_id for each in credentials} <= set(asked.clients):
+            # Taken, they would be in the group already, and asked for again as fast as the line goes.
+            raise UntrustedKeys(f"the server offered devices of {user} that nobody asked for")
         own = user == self.device.user
         if not own and meet_all(change.db, credentials, now=now):
             raise IdentityChanged(user)

@@ -19,7 +19,6 @@ from securechat.client.archive_keeping import ArchiveKeeper
 from securechat.client.attachments import Attachments
 from securechat.client.compose import why_held
 from securechat.client.config import Home, ServerAddress
-from securechat.client.contacts import identities
 from securechat.client.device import Clock
 from securechat.client.device_verbs import DeviceVerbs
 from securechat.client.engine import Engine
@@ -31,7 +30,6 @@ from securechat.client.errors import (
 from securechat.client.events import (
     Conversation,
     Explanation,
-    Identity,
     Kind,
     Message,
     MessageState,
@@ -66,7 +64,7 @@ from securechat.client.talk import Talk
 from securechat.client.trust import Trust
 from securechat.client.verbs import Verbs
 from securechat.client.verifying import Verifier
-from securechat.client.views import view
+from securechat.client.views import People, view
 from securechat.client.why import explain, explain_all
 
 Found = TypeVar("Found")
@@ -175,9 +173,9 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, De
     def conversations(self) -> list[Conversation]:
         """Return all conversations, by name."""
         db = self._engine.store.db
-        noted, known = all_marks(db), identities(db)
+        noted, people = all_marks(db), People.of(db)
         found = [record for record in records.every(db) if self._is_shown(record)]
-        return [self._view(record, noted.get(record.id, NOTHING), known) for record in found]
+        return [self._view(record, noted.get(record.id, NOTHING), people) for record in found]
 
     def conversation(self, name: str) -> Conversation:
         """Return one conversation.
@@ -350,7 +348,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, De
         )
 
     def _view(
-        self, record: ConversationRecord, noted: Marks | None = None, known: dict[str, Identity] | None = None
+        self, record: ConversationRecord, noted: Marks | None = None, people: People | None = None
     ) -> Conversation:
         db = self._engine.store.db
         return view(
@@ -359,7 +357,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, De
             self._engine.groups,
             record,
             marks=noted or marks(db, record.id),
-            known=identities(db) if known is None else known,
+            people=people or People.of(db),
         )
 
     def _is_shown(self, record: ConversationRecord) -> bool:

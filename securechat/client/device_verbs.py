@@ -4,10 +4,15 @@ import asyncio
 import contextlib
 from typing import Final
 
+from msgspec import structs
+
 from securechat.client import statements
+from securechat.client.boxes import BoxRefused
+from securechat.client.device_name import own_name, shown_name
 from securechat.client.engine import Engine
 from securechat.client.errors import ClientError, Forbidden
-from securechat.client.events import OwnDevice, Revocation
+from securechat.client.events import Notice, OwnDevice, Revocation
+from securechat.client.naming import names_of, rename
 from securechat.client.revoking import revoke
 from securechat.client.verbs import FIRST_LOOK_SECONDS
 from securechat.membership.statement import verify_statement
@@ -37,6 +42,7 @@ class DeviceVerbs:
                 await engine.caught_up()
         answer = await engine.ask(GetDevices())
         rows = {each.client: each for each in answer.devices} if isinstance(answer, Devices) else {}
+        names = await self._names()
         body = statements.newest_bytes(engine.store.db, engine.keys.user) or engine.keys.statement
         own, now = engine.device.client, engine.clock()
         found = []
@@ -46,18 +52,46 @@ class DeviceVerbs:
             seen = max(row.seen, row.created) if row is not None else 0
             idle = client != own and 0 < seen < now - IDLE_AFTER
             since = row.created if row is not None else 0
-            found.append(OwnDevice(device=client, this=client == own, since=since, seen=seen, idle=idle))
+            name = names.get(client) or (own_name() if client == own else "")
+            found.append(
+                OwnDevice(device=client, name=name, this=client == own, since=since, seen=seen, idle=idle)
+            )
         return found
+
+    async def _names(self) -> dict[str, str]:
+        """What the devices are called; a box that is not ours is told and names nobody."""
+        try:
+            return await names_of(self._engine)
+        except BoxRefused as refused:
+            self._engine.tell(Notice("names_refused", str(refused)))
+            return {}
+
+    async def rename_device(self, device: str, name: str) -> OwnDevice:
+        """Call one of our own devices something; all of them see it, and nobody else.
+
+        :param device: its name, or the beginning of its name at the server, at least four letters
+        :param name: at most 64 characters; empty takes it away
+        :raises Forbidden: none or several of the account's are called or begin like this
+        """
+        found = await self._one(device)
+        await rename(self._engine, {found.device: name})
+        return structs.replace(found, name=shown_name(name))
 
     async def revoke_device(self, device: str, password: str) -> Revocation:
         """Remove a device from our account: it is cut off at once, and taken out of every conversation.
 
-        :param device: the beginning of its name at the server, at least four letters
+        :param device: its name, or the beginning of its name at the server, at least four letters
         :param password: the account's, typed for this: it opens the account key
         :raises WrongPassword: nothing was changed
-        :raises Forbidden: it is this device, or none or several of the account's begin like this
+        :raises Forbidden: it is this device, or none or several of the account's are meant by this
         """
-        wanted = [each for each in await self.own_devices() if each.device.startswith(device)]
-        if len(wanted) != 1 or len(device) < LEAST_LETTERS:
-            raise Forbidden("bad_request", f"no single device of yours begins with {device}")
-        return await revoke(self._engine, wanted[0].device, password)
+        return await revoke(self._engine, (await self._one(device)).device, password)
+
+    async def _one(self, typed: str) -> OwnDevice:
+        devices = await self.own_devices()
+        wanted = [each for each in devices if each.name == typed]
+        if not wanted and len(typed) >= LEAST_LETTERS:
+            wanted = [each for each in devices if each.device.startswith(typed)]
+        if len(wanted) != 1:
+            raise Forbidden("bad_request", f"no single device of yours is called or begins with {typed}")
+        return wanted[0]

@@ -153,6 +153,7 @@ class Message(Struct, frozen=True, kw_only=True):
 class Member(Struct, frozen=True):
     """Somebody in a conversation; ``role`` is ``owner``, ``admin``, ``member`` or ``reader``.
 
+    ``devices`` are those that are in it, of ``listed`` that their account has; null where that is not known.
     ``identity`` is null of ourselves.
     """
 
@@ -160,6 +161,7 @@ class Member(Struct, frozen=True):
     role: str
     devices: int
     identity: Identity | None = None
+    listed: int | None = None
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
@@ -288,10 +290,12 @@ class LinkOffer(Struct, frozen=True, kw_only=True):
 class OwnDevice(Struct, frozen=True, kw_only=True):
     """A device of our own account; ``this``: the one that says so. Times: seconds since 1970, 0 if not known.
 
-    ``idle``: it was not seen for so long that it is offered for being taken off (M-17).
+    ``name`` is what its owner calls it, empty if nothing. ``idle``: it was not seen for so long that it is
+    offered for being taken off (M-17).
     """
 
     device: str
+    name: str = ""
     this: bool
     since: int
     seen: int

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 
 from securechat.client.archive_keeping import ArchiveKeeper
+from securechat.client.device_name import own_name
 from securechat.client.engine import Engine
 from securechat.client.errors import ClientError
 from securechat.client.events import LinkOffer
+from securechat.client.naming import names_of, rename
 from securechat.client.verbs import FIRST_LOOK_SECONDS
 from securechat.membership.linking import read_code
 
@@ -38,6 +40,10 @@ class LinkVerbs:
         await self._look_first()
         offer = await self._engine.approver.approve(number, password)
         self._keeper.let_in()
+        with contextlib.suppress(ClientError):  # it is in; what it is called can be said later
+            named = await names_of(self._engine)
+            own = self._engine.device.client
+            await rename(self._engine, {own: named.get(own) or own_name(), offer.device: offer.name})
         return offer
 
     async def decline_link(self, number: int) -> None:

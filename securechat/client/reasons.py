@@ -244,6 +244,10 @@ REASONS: Final[dict[str, Reason]] = {
         "the server shows another list of your contacts than your devices stored there",
         "tell the server's operator; nothing of it is taken, and what is here stays",
     ),
+    "names_refused": Reason(
+        "the server shows other names of your devices than your devices stored there",
+        "tell the server's operator; nothing of it is taken, and what is here stays",
+    ),
     "password_changed": Reason(
         "the password of this account was changed on another device",
         "nothing if it was you: type the one of before here until you change it here too; if it was not you, "

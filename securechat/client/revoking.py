@@ -44,20 +44,25 @@ async def revoke(engine: Engine, client: str, password: str) -> Revocation:
     account_key = open_account_key(
         opened.vault_key, keys.account_key_sealed, domain=keys.domain, user=keys.user
     )
-    for _ in range(ATTEMPTS):
+    for left in reversed(range(ATTEMPTS)):
         await engine.news.refresh(keys.user)
         previous = statements.newest_bytes(engine.store.db, keys.user) or keys.statement
-        staying = await _staying(engine, previous, client)
         try:
             made = next_statement(
                 account_key,
                 previous=previous,
                 issued_at=int(engine.clock()),
                 revoke=(client,),
-                staying=staying,
+                staying=await _staying(engine, previous, client),
             )
+        except UntrustedKeys:
+            if not left:
+                raise
+            continue  # what the account lists was looked up before its devices were: both once more
         except StatementRefused as refused:
-            raise Forbidden("forbidden", str(refused)) from refused
+            if not left:
+                raise Forbidden("forbidden", str(refused)) from refused
+            continue
         was_in = len(_with(engine, client))
         if await _put(engine, made):
             with engine.changes.change() as change:

@@ -64,11 +64,16 @@ def keep_statement(db: apsw.Connection, user: str, body: bytes, *, now: int = 0)
     """Store a statement that was verified, or that we made, as the newest of its user."""
     statement = verify_statement(body)
     db.execute(
-        "INSERT INTO statement (user, account_key, serial, body, taken) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO statement (user, account_key, serial, body, taken, devices) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (user) DO UPDATE SET account_key = excluded.account_key,"
-        " serial = excluded.serial, body = excluded.body, taken = excluded.taken",
-        (user, statement.account_key, statement.serial, body, now),
+        " serial = excluded.serial, body = excluded.body, taken = excluded.taken, devices = excluded.devices",
+        (user, statement.account_key, statement.serial, body, now, len(statement.devices)),
     )
+
+
+def listed(db: apsw.Connection) -> dict[str, int]:
+    """Return how many devices each user's newest statement lists, where it is known."""
+    return dict(db.execute("SELECT user, devices FROM statement WHERE devices > 0"))
 
 
 def _follow(last: bytes | None, chain: Sequence[bytes]) -> tuple[AccountStatement, tuple[Step, ...]]:

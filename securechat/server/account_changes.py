@@ -234,6 +234,18 @@ def get_statements(db: apsw.Connection, _caller: Caller, body: GetStatements) ->
     return Statements(body.user, rows[:MAX_STATEMENTS], more=len(rows) > MAX_STATEMENTS)
 
 
+def shares_a_group(db: apsw.Connection, caller: Caller, user: str) -> bool:
+    """Whether a client is in a group with somebody: by asking for them it learns nothing new."""
+    found = db.execute(
+        "SELECT 1 FROM account a JOIN client c ON c.account = a.id "
+        'JOIN member theirs ON theirs.client = c.id AND theirs."end" IS NULL '
+        'JOIN member mine ON mine.conversation = theirs.conversation AND mine."end" IS NULL '
+        "WHERE a.user = ? AND mine.client = ? LIMIT 1",
+        (user, caller.client),
+    ).fetchone()
+    return found is not None
+
+
 def get_changed(db: apsw.Connection, caller: Caller, body: GetChangedAccounts) -> ChangedAccounts:
     """Return who of those in a group with the caller has a statement after a place, oldest first."""
     asked = {

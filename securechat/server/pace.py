@@ -15,7 +15,6 @@ from securechat.protocol.messages import (
     DeleteFile,
     GetAccount,
     GetFile,
-    GetStatements,
     PutBox,
     PutChunk,
     PutFile,
@@ -73,7 +72,7 @@ def wait_for_reading(limiter: RateLimiter, caller: Caller, body: RequestBody, si
     if type(body) in COSTS:
         rule, cost = COSTS[type(body)]
         return limiter.take(rule, caller.account, cost(size))
-    if isinstance(body, GetAccount | GetStatements) and body.user != caller.user:
+    if isinstance(body, GetAccount) and body.user != caller.user:
         return limiter.take("look_ups", caller.account)
     return limiter.take("reading", caller.account, max(1.0, size / BYTES_PER_TOKEN))
 

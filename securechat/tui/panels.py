@@ -141,12 +141,22 @@ def status_line(
             word = tr(identity_word(conversation.identity))
             sign = IDENTITY_SIGNS[conversation.identity]
             parts.append((f" | {sign}{word}", IDENTITY_ROLES[conversation.identity]))
-        devices = sum(member.devices for member in conversation.members)
-        known = tr("{count} of {all} devices").format(count=devices, all=devices)
-        parts.append((f" | {known} | {tr('epoch')} {conversation.epoch} | {conversation.suite}", Role.DIM))
+        keys = f"{tr('epoch')} {conversation.epoch} | {conversation.suite}"
+        parts.append((f" | {devices_text(conversation)} | {keys}", Role.DIM))
     elif conversation is not None:
         parts.append((f" | {tr('no keys yet')}", Role.DIM))
     return line(*parts)
+
+
+def devices_text(conversation: Conversation) -> str:
+    """How many devices are in a conversation, of those that the accounts of its members have."""
+    here, lists = 0, list[int]()
+    for member in conversation.members:
+        here += member.devices
+        lists += [] if member.listed is None else [member.listed]
+    if len(lists) < len(conversation.members):
+        return say("{count} devices", count=here)
+    return tr("{count} of {all} devices").format(count=here, all=sum(lists))
 
 
 def hint_line(

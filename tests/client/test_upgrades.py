@@ -24,7 +24,8 @@ ROWS = {
     "VALUES (1, '@bob', 'direct', 'joined', 'mimi://example.org/r/1', 'bob', 7, 2); "
     "INSERT INTO message (conversation, sender, own, state, content, text, timestamp) "
     "VALUES (1, 'bob', 0, 'received', x'08', 'hello', 1), (1, 'alice', 1, 'queued', x'09', 'later', 2); "
-    "INSERT INTO contact VALUES ('bob', x'0a', 0, 1, NULL); INSERT INTO counter VALUES ('request_name', 5); "
+    "INSERT INTO contact (user, account_key, generation, first_seen, changed_to) "
+    "VALUES ('bob', x'0a', 0, 1, NULL); INSERT INTO counter VALUES ('request_name', 5); "
     "INSERT INTO chain (conversation, count, value) VALUES (1, 0, x'0b'), (1, 1, x'0c')",
     3: "INSERT INTO left_incarnation VALUES (1, 4, 3); "
     "INSERT INTO kept_commit VALUES (1, 1, x'0d', x'90', 0, NULL, 1)",

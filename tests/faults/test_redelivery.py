@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from securechat.client import statements
 from securechat.client.session import Credentials, Session, SessionReady
 from securechat.server.session import Session as ServerSession
 from tests.client.conftest import cheap_argon2 as cheap_argon2  # noqa: PLC0414 - a fixture, shared
@@ -72,6 +73,9 @@ async def test_q_03_what_is_kept_to_know_a_double_does_not_grow_with_doubles(
     await alice.says("@bob", "before")
     await bob.hears("before")
     store = bob.client._engine.store
+    async with asyncio.timeout(PATIENCE):
+        while "alice" not in statements.listed(store.db):  # looked up once, behind the first message
+            await bob.client._engine.stirred()
     tables = [name for (name,) in store.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")]
 
     def size() -> dict[str, int]:
@@ -86,7 +90,9 @@ async def test_q_03_what_is_kept_to_know_a_double_does_not_grow_with_doubles(
         "message",
         "chain",
         "owed_receipt",
+        "key_log_heard",
     }
+    assert after["key_log_heard"] <= 1, "the last that each person was shown"
     assert after["message"] == before["message"] + 1
     assert after["owed_receipt"] <= before["owed_receipt"] + 1
 

@@ -50,10 +50,10 @@ def garden() -> FakeClient:
     """People who plan a garden: everything that a conversation can hold."""
     client = FakeClient()
     people = (
-        Member("alice", "member", 2),
-        Member("bob", "owner", 1, Identity.VERIFIED),
-        Member("carol", "admin", 3, Identity.KNOWN),
-        Member("dan", "member", 1, Identity.KNOWN),
+        Member("alice", "member", 2, listed=2),
+        Member("bob", "owner", 1, Identity.VERIFIED, 1),
+        Member("carol", "admin", 3, Identity.KNOWN, 3),
+        Member("dan", "member", 1, Identity.KNOWN, 1),
     )
     client.rooms["#garden"] = structs.replace(
         conversation(

@@ -89,7 +89,7 @@ class DeviceVerbs:
 
     async def _one(self, typed: str) -> OwnDevice:
         devices = await self.own_devices()
-        wanted = [each for each in devices if each.name == typed]
+        wanted = [each for each in devices if typed and each.name == typed]
         if not wanted and len(typed) >= LEAST_LETTERS:
             wanted = [each for each in devices if each.device.startswith(typed)]
         if len(wanted) != 1:

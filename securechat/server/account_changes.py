@@ -40,6 +40,7 @@ from securechat.server.account_rows import add_client, revoke_client
 from securechat.server.errors import Refusal
 from securechat.server.hub import Hub
 from securechat.server.login_hash import LoginHasher
+from securechat.server.rate_limit import RateLimiter, limited
 from securechat.server.store.reader import Readers
 from securechat.server.store.writer import Writer
 from securechat.server.transparency_rows import record_statement
@@ -88,8 +89,17 @@ class Outcome:
 
 class AccountChanges:
     def __init__(
-        self, domain: str, hasher: LoginHasher, readers: Readers, writer: Writer, hub: Hub, now: Clock
+        self,
+        domain: str,
+        hasher: LoginHasher,
+        readers: Readers,
+        writer: Writer,
+        hub: Hub,
+        now: Clock,
+        *,
+        limiter: RateLimiter,
     ) -> None:
+        self._limiter = limiter
         self._domain = domain
         self._hasher = hasher
         self._readers = readers
@@ -99,6 +109,7 @@ class AccountChanges:
         self.answers: dict[type[RequestBody], Callable[[Caller, Any], Awaitable[Answer]]] = {
             ChangeAccount: self.change,
             ResetAccount: self.reset,
+            GetStatements: self.statements,
         }
 
     async def change(self, caller: Caller, body: ChangeAccount) -> Done:
@@ -119,6 +130,18 @@ class AccountChanges:
             self._hub.end(client, "password_changed")
         await self._tell(caller, outcome)
         return Done()
+
+    async def statements(self, caller: Caller, body: GetStatements) -> Statements:
+        """Show an account's statements. Who shares no group with it and asks looks it up (O-09).
+
+        :raises Refusal: ``unknown_user``, ``limited``
+        """
+        known = body.user == caller.user or await self._readers.run(
+            lambda db: _shares_a_group(db, caller, body.user)
+        )
+        if not known and (wait := self._limiter.take("look_ups", caller.account)):
+            raise limited(wait)
+        return await self._readers.run(lambda db: _statements(db, body))
 
     async def reset(self, caller: Caller, body: ResetAccount) -> Done:
         """Begin an account anew under another account key (A-09).
@@ -224,7 +247,7 @@ def record(db: apsw.Connection, account: int, serial: int, statement: bytes, now
     )
 
 
-def get_statements(db: apsw.Connection, _caller: Caller, body: GetStatements) -> Statements:
+def _statements(db: apsw.Connection, body: GetStatements) -> Statements:
     """Return an account's statements after a serial, of the chain that holds."""
     found = db.execute("SELECT id FROM account WHERE user = ?", (body.user,)).fetchone()
     if found is None:
@@ -234,7 +257,7 @@ def get_statements(db: apsw.Connection, _caller: Caller, body: GetStatements) ->
     return Statements(body.user, rows[:MAX_STATEMENTS], more=len(rows) > MAX_STATEMENTS)
 
 
-def shares_a_group(db: apsw.Connection, caller: Caller, user: str) -> bool:
+def _shares_a_group(db: apsw.Connection, caller: Caller, user: str) -> bool:
     """Whether a client is in a group with somebody: by asking for them it learns nothing new."""
     found = db.execute(
         "SELECT 1 FROM account a JOIN client c ON c.account = a.id "

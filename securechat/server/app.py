@@ -283,7 +283,13 @@ class App:
             attachments=self._attachments,
             rendezvous=Rendezvous(limiter, self._readers, self.hub, now=self._now, clock=time.monotonic),
             account_changes=AccountChanges(
-                self.identity.domain, self._hasher, self._readers, self._writer, self.hub, self._now
+                self.identity.domain,
+                self._hasher,
+                self._readers,
+                self._writer,
+                self.hub,
+                self._now,
+                limiter=limiter,
             ),
             key_log=KeyLog(
                 self._path,

@@ -101,7 +101,6 @@ class Services:
         blobs, entrances = Blobs(now), Entrances()
         self.reading: dict[type[RequestBody], Reading] = {
             GetAccount: directory.get_account,
-            GetStatements: account_changes.get_statements,
             GetChangedAccounts: account_changes.get_changed,
             GetDevices: account_changes.get_devices,
             GetBox: boxes.get,

@@ -23,7 +23,6 @@ from securechat.protocol.messages import (
     Answer,
     ChangeAccount,
     Done,
-    GetStatements,
     LoggedIn,
     Ping,
     PutBox,
@@ -42,7 +41,6 @@ from securechat.protocol.server_connection import (
     ServerConnection,
 )
 from securechat.server import security_log
-from securechat.server.account_changes import shares_a_group
 from securechat.server.accounts import Challenge, standing
 from securechat.server.budget import source_of
 from securechat.server.certificate import Certificate
@@ -346,8 +344,6 @@ class Session:
         link = desk.rendezvous.answers.get(type(body))
         if link is not None:
             return await link(caller, body, self._pump)
-        if isinstance(body, GetStatements) and body.user != caller.user:
-            await self._look_up(caller, body.user)
         reading = desk.services.reading.get(type(body))
         if reading is not None:
             watch = Watch()
@@ -357,14 +353,6 @@ class Session:
                 charge_reading(desk.limiter, caller, watch.seconds)
         writing = desk.services.writing[type(body)]
         return await desk.writer.find(lambda db: writing(db, caller, body))
-
-    async def _look_up(self, caller: Caller, user: str) -> None:
-        """Who shares no group with somebody and asks for them looks them up (O-09)."""
-        desk = self._desk
-        if await desk.readers.run(lambda db: shares_a_group(db, caller, user)):
-            return
-        if wait := desk.limiter.take("look_ups", caller.account):
-            raise limited(wait)
 
     def _count_failure(self, refusal: Refusal) -> None:
         if self._caller is not None or refusal.refused.code not in FAILURES:

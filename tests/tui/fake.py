@@ -58,7 +58,7 @@ def conversation(name: str, *people: str, **more: Any) -> Conversation:
     identity = Identity.VERIFIED if more.get("verified") else Identity.KNOWN
     identity = Identity.CHANGED if more.get("held_code") == "identity_changed" else identity
     members = tuple(
-        Member(user, "member", 1, None if user == "alice" else identity)
+        Member(user, "member", 1, None if user == "alice" else identity, 1)
         for user in people or ("alice", name[1:])
     )
     values: dict[str, Any] = {

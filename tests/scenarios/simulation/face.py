@@ -293,7 +293,7 @@ class Face:
             rendezvous=Rendezvous(limiter, readers, self.hub, now=now, clock=asyncio.get_running_loop().time),
             key_log=SimpleNamespace(answers={}),  # type: ignore[arg-type]
             account_changes=AccountChanges(
-                self.identity.domain, self.shop.hasher, readers, writer, self.hub, now
+                self.identity.domain, self.shop.hasher, readers, writer, self.hub, now, limiter=limiter
             ),
         )
 

@@ -259,7 +259,7 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "device_added": Reason(
         "a device was added to your account, by one of your devices and your password or recovery key",
-        "nothing if it was you; else /devices revoke it",
+        "nothing if it was you; else take it off: `securechat devices USER revoke DEVICE`",
     ),
     "device_revoked": Reason(
         "a device was removed from your account: it is cut off, and out of all conversations in a minute",

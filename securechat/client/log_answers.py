@@ -5,6 +5,7 @@ the server's own words that no honest log allows are evidence for anybody (``tra
 only does not prove is refused, and nothing new is believed until it does.
 """
 
+import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -150,13 +151,14 @@ class Judge:
         :raises Caught: an entry is not of our making, or one of ours is missing
         """
         by_hash, changes = _own_statements(chain, user, change), answered.found.since
-        seen = key_log.seen(change.db, user)
+        seen, key = key_log.seen(change.db, user), _own_key(user, change)
         previous = None if seen is None else by_hash.get(seen.found.state.statement_hash)
-        # What an account key of before has signed this device may not know.
-        kept = _last_replaced(changes)
+        # Where the key is the one that was seen, nobody has replaced it since: each entry must be ours.
+        is_same = seen is not None and key is not None and hmac.compare_digest(seen.account_key, key)
+        ours = 0 if is_same else _first_of_ours(changes, by_hash)
         for place, each in enumerate(changes):
             body = by_hash.get(each.statement_hash)
-            if place >= kept and not _is_ours(each, body, previous, is_first=each.revision == 1):
+            if place >= ours and not _is_ours(each, body, previous, is_first=each.revision == 1):
                 text = f"entry {each.revision} of your account is not of your making"
                 raise Caught(key_log.STRANGER, "own-unknown", text)
             previous = body
@@ -283,8 +285,7 @@ def _statement(user: str, uri: str, found: Found, data: bytes, parts: Parts) -> 
 
 def _own_statements(chain: Sequence[bytes], user: str, change: Change) -> dict[bytes, bytes]:
     """Our statements by their hash: each the account key's, and each following the one before."""
-    local = statements.newest(change.db, user)
-    key = None if local is None else local.account_key
+    key = _own_key(user, change)
     try:
         for place, body in enumerate(chain):
             this = verify_statement(body) if place == 0 else step_between(body, chain[place - 1])[0]
@@ -296,9 +297,19 @@ def _own_statements(chain: Sequence[bytes], user: str, change: Change) -> dict[b
     return {hash_of_statement(body): body for body in chain}
 
 
-def _last_replaced(changes: tuple[LabelChange, ...]) -> int:
-    places = [i for i, each in enumerate(changes) if Changed.ACCOUNT_KEY_REPLACED in each.changes]
-    return places[-1] if places else 0
+def _own_key(user: str, change: Change) -> bytes | None:
+    local = statements.newest(change.db, user)
+    return None if local is None else local.account_key
+
+
+def _first_of_ours(changes: tuple[LabelChange, ...], by_hash: dict[bytes, bytes]) -> int:
+    """The place from which on every entry must be ours: a key of before signed what this device may not know.
+
+    It is where the key was last replaced, or the first entry of ours if that is earlier.
+    """
+    replaced = [i for i, each in enumerate(changes) if Changed.ACCOUNT_KEY_REPLACED in each.changes]
+    known = [i for i, each in enumerate(changes) if each.statement_hash in by_hash]
+    return min((*replaced[-1:], *known[:1])) if replaced else 0
 
 
 def _is_ours(change: LabelChange, body: bytes | None, previous: bytes | None, *, is_first: bool) -> bool:
@@ -310,7 +321,7 @@ def _is_ours(change: LabelChange, body: bytes | None, previous: bytes | None, *,
         return False
     if is_first:
         return change.changes == (Changed.ACCOUNT_REGISTERED,)
-    if previous is None or Changed.ACCOUNT_KEY_REPLACED in change.changes:
+    if previous is None:
         return True  # what it came after is not here: of a key of before, or seen and checked already
     return change.changes == changes_between(verify_statement(previous), this)
 

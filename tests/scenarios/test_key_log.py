@@ -107,6 +107,24 @@ async def test_d_03_a_statement_in_ones_own_name_is_found_by_its_owner(
     lying.close()
 
 
+async def test_d_03_a_false_statement_that_was_put_back_is_found_by_its_owner(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two logins: whoever looked in between was shown the server's key."""
+    (alice,) = await world.join("alice")
+    await looked_up(alice, "alice")
+    await alice.close()
+    lying = LyingLog(monkeypatch, running(world), world.folder)
+    true = lying.statement_of("alice")
+    lying.publish("alice", statement_by_the_server(world, "alice"))
+    lying.publish("alice", true)
+    lying.users.add("alice")
+    await alice.open()
+
+    assert "entry 2 of your account is not of your making" in await caught(alice, "key_log_stranger")
+    lying.close()
+
+
 async def test_a_log_that_goes_back_convicts_the_server(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,7 +120,7 @@ class Answers:
     ) -> None:
         if result.code in TOO_EARLY and result.retry_after:
             # A longer wait would be taken for one that a clock has left behind, and be none at all.
-            wait = min(result.retry_after + intents.jitter(TOO_EARLY_SPREAD), intents.LONGEST_WAIT)
+            wait = intents.asked_wait(result.retry_after + intents.jitter(TOO_EARLY_SPREAD))
             intents.wait(change.db, intent.id, until=self.clock() + wait)
             minutes = -(-result.retry_after // 60)
             text = (

@@ -179,6 +179,11 @@ def put_off(db: apsw.Connection, intent: int, *, until: float) -> None:
     )
 
 
+def asked_wait(seconds: float) -> float:
+    """Return how long to wait where a server asks for so many seconds: it may ask for any number."""
+    return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
 def jitter(longest: float) -> float:
     """Return a wait of 0 to ``longest`` seconds: full jitter, so that those who raced don't race again."""
     return secrets.SystemRandom().uniform(0, longest)

@@ -20,6 +20,7 @@ from msgspec import Struct
 from securechat.client.change import Change, Changes
 from securechat.client.errors import RefusedByServer, refusal
 from securechat.client.events import Notice
+from securechat.client.intents import asked_wait
 from securechat.client.records import counter, set_counter
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
@@ -270,7 +271,7 @@ class Outbox:
         else:
             self._failures += 1
             longest = min(RETRY_LONGEST, RETRY_FIRST * 2 ** min(self._failures, 8))
-        delay = max(refused.retry_after, 0) + secrets.SystemRandom().uniform(0, longest)
+        delay = asked_wait(refused.retry_after) + secrets.SystemRandom().uniform(0, longest)
         self._timer = asyncio.get_running_loop().call_later(delay, self._retry)
 
     def _say_slowness(self) -> None:

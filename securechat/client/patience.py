@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from securechat.client.errors import ClientError, Disconnected, RefusedByServer
+from securechat.client.intents import asked_wait
 from securechat.protocol.messages import UNDECIDED
 
 FIRST_SECONDS: Final = 0.1
@@ -41,12 +42,12 @@ class Patience:
         :raises ClientError: none does: this error, or why there will be no connection
         """
         self._failures += 1
-        asked = 0
+        asked = 0.0
         if isinstance(error, RefusedByServer):
             is_mistake = error.code == "internal" and self._failures >= MAX_MISTAKES
             if error.code not in UNDECIDED or is_mistake:
                 raise error
-            asked = error.retry_after
+            asked = asked_wait(error.retry_after)
         elif not isinstance(error, Disconnected):
             raise error
         longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self._failures, 10))

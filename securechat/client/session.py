@@ -33,6 +33,7 @@ from securechat.client.errors import (
     Unreachable,
     refusal,
 )
+from securechat.client.intents import asked_wait
 from securechat.client.keystore import Keys
 from securechat.client.link import Link, Push
 from securechat.client.trust import Pin, Trust
@@ -348,4 +349,4 @@ def _is_final(error: ClientError) -> bool:
 
 
 def _asked_delay(error: ClientError) -> float:
-    return float(error.retry_after) if isinstance(error, RefusedByServer) else 0.0
+    return asked_wait(error.retry_after) if isinstance(error, RefusedByServer) else 0.0

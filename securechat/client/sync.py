@@ -24,7 +24,7 @@ from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.inbox import Inbox
-from securechat.client.intents import Intent, Step, What, jitter
+from securechat.client.intents import Intent, Step, What, asked_wait, jitter
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.outbox import Outbox, Purpose, waiting_any
 from securechat.client.planner import Planner
@@ -113,7 +113,7 @@ class Syncer:
             except RefusedByServer as refused:
                 if refused.code not in NOT_NOW:
                     raise
-                await asyncio.sleep(refused.retry_after + jitter(RETRY_WITHIN))
+                await asyncio.sleep(asked_wait(refused.retry_after) + jitter(RETRY_WITHIN))
 
     async def _catch_up(self, inbox_cursor: int) -> None:
         self._online = True
@@ -230,7 +230,7 @@ class Syncer:
         except RefusedByServer as refused:
             if refused.code not in NOT_NOW:
                 raise
-            self._wake_later(conversation, refused.retry_after + jitter(RETRY_WITHIN))
+            self._wake_later(conversation, asked_wait(refused.retry_after) + jitter(RETRY_WITHIN))
         finally:
             self._busy.discard(conversation)
             self._note_idle()

@@ -9,6 +9,7 @@ import pytest
 
 from securechat.client.change import Change
 from securechat.client.errors import Disconnected, RefusedByServer, refusal
+from securechat.client.intents import LONGEST_WAIT
 from securechat.client.outbox import Outbox, Parcel, Purpose, StoredRequest, parcel, unanswered, waiting_any
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
@@ -201,6 +202,19 @@ async def test_o_05_who_is_too_fast_waits_as_long_as_asked_and_goes_on_in_order(
     await a_moment()
     assert desk.names[4:] == [2, 3]
     assert desk.session.sent[4:] == desk.session.sent[1:3]
+
+
+async def test_o_05_no_server_is_waited_for_as_long_as_it_likes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clockwork(monkeypatch)
+    desk.outbox.online(high_water=0)
+    desk.put(b"one")
+    await a_moment()
+    desk.session.futures[0].set_exception(refusal("limited", retry_after=2**62))
+    await a_moment()
+    (wait,) = clock.waits
+    assert LONGEST_WAIT <= wait <= LONGEST_WAIT + 1
 
 
 async def test_o_05_a_person_reads_one_line_and_only_if_it_takes_long(

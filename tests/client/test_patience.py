@@ -3,6 +3,7 @@
 import pytest
 
 from securechat.client.errors import Disconnected, FileRefused, RefusedByServer, Replaced
+from securechat.client.intents import LONGEST_WAIT
 from securechat.client.patience import LONGEST_SECONDS, MAX_MISTAKES, Patience
 
 
@@ -68,3 +69,9 @@ async def test_a_servers_mistakes_are_forgiven_a_few_times() -> None:
 async def test_a_session_that_is_over_ends_the_wait() -> None:
     with pytest.raises(Replaced):
         await Clock(Replaced("elsewhere")).patience().after(Disconnected("gone"))
+
+
+async def test_o_05_a_server_that_asks_for_ever_is_asked_again() -> None:
+    clock = Clock()
+    await clock.patience().after(RefusedByServer("limited", retry_after=2**62))
+    assert LONGEST_WAIT < clock.paused[0] < LONGEST_WAIT + 1

@@ -18,7 +18,9 @@ from securechat.client.errors import (
     ServerChanged,
     ServerUntrusted,
     UnknownUser,
+    refusal,
 )
+from securechat.client.intents import LONGEST_WAIT
 from securechat.client.link import Link
 from securechat.client.session import (
     Credentials,
@@ -451,3 +453,8 @@ def test_credentials_hide_their_key(rogue: Rogue) -> None:
     own = Credentials(user="a", client="c", server=Pin(bytes(32), "d"), device_key=DEVICE_KEY)
 
     assert "rivate" not in repr(own)
+
+
+def test_o_05_no_server_is_waited_for_as_long_as_it_likes() -> None:
+    assert session_module._asked_delay(refusal("busy", retry_after=7)) == 7
+    assert session_module._asked_delay(refusal("busy", retry_after=2**62)) == LONGEST_WAIT

@@ -1,19 +1,20 @@
 """Reading goes on while it gets somewhere, whatever a server answers."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from securechat.client import intents, records
+from securechat.client import intents, records, sync
 from securechat.client.account_news import AccountNews
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Notice
 from securechat.client.holds import start_over
-from securechat.client.intents import Step, What
+from securechat.client.intents import LONGEST_WAIT, Step, What
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
 from securechat.client.reentry import Reentry
@@ -201,3 +202,36 @@ async def test_a_conversation_that_moves_while_we_ask_is_not_one_whose_log_went_
     await syncer(bob, Moving(), {}).look()
 
     assert not bob.record.held
+
+
+async def test_o_05_no_server_is_waited_for_as_long_as_it_likes(
+    bob: MemberOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it asks for: reading, and what a conversation does."""
+    waits: list[float] = []
+    answers = ["busy", ""]
+
+    async def busy(*_: object) -> bool:
+        if answers.pop(0):
+            raise RefusedByServer("busy", retry_after=2**62)
+        return True
+
+    async def reads() -> None:
+        await busy()
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+
+    reading = syncer(bob, Repeating(), {})
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", pause)
+        await reading._patiently(reads)
+    monkeypatch.setattr(Syncer, "_read_log", busy)
+    monkeypatch.setattr(Syncer, "_wake_later", lambda _self, _conversation, seconds: waits.append(seconds))
+    answers.append("busy")
+    reading._online = True
+    reading._woken.add(bob.record.id)
+    await reading._drive(bob.record.id)
+
+    assert len(waits) == 2
+    assert all(LONGEST_WAIT <= wait <= LONGEST_WAIT + sync.RETRY_WITHIN for wait in waits)

@@ -60,6 +60,7 @@ def take(change: Change, sender: str, content: MimiContent) -> None:
     if head is None or not is_signed(head, _server_key(change)):
         return
     if not key_log.is_kept(change.db):
+        key_log.set_mode(change.db, key_log.KEPT)  # it does: or nothing would heed the accusation
         text = f"it says that it keeps no key log, and has shown {sender} one"
         key_log.accuse(change, key_log.REFUSED, "log-withheld", text)
     elif key_log.hear(change.db, sender, head, now=change.now):

@@ -269,18 +269,23 @@ def blocking(db: apsw.Connection, user: str) -> Lie | None:
 
 
 def accuse(change: Change, code: str, rule: str, text: str, about: str = "", evidence: bytes = b"") -> None:
-    """Keep what the server was caught at and tell it, once."""
-    if any((each.code, each.rule, each.about) == (code, rule, about) for each in lies(change.db)):
-        return
+    """Keep what the server was caught at and tell it, once; what is not proven counts once by matter."""
     before = known(change.db)
+    log = 0 if before is None else before.trusted.head.log
+    for each in lies(change.db):
+        is_same = (each.code, each.about) == (code, about) and each.log in (log, 0)
+        if is_same and (code == REFUSED or each.rule == rule):
+            return
     change.db.execute(
         "INSERT INTO key_log_lie (code, rule, text, since, log, about, evidence)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (code, rule, text, change.now, 0 if before is None else before.trusted.head.log, about, evidence),
+        (code, rule, text, change.now, log, about, evidence),
     )
+    # The gravest stay: or a server hides what it did behind much that it only does not prove.
     change.db.execute(
-        "DELETE FROM key_log_lie WHERE id NOT IN (SELECT id FROM key_log_lie ORDER BY id LIMIT ?)",
-        (MOST_LIES,),
+        "DELETE FROM key_log_lie WHERE id NOT IN (SELECT id FROM key_log_lie ORDER BY log NOT IN (?, 0),"
+        " code = ?, CASE WHEN about = '' THEN 0 WHEN about LIKE '@%' THEN 1 ELSE 2 END, id LIMIT ?)",
+        (log, REFUSED, MOST_LIES),
     )
     notes.tell_account(change, code, f"{reason(code).sentence}: {text}")
 
@@ -297,6 +302,11 @@ def set_mode(db: apsw.Connection, mode: int) -> None:
 def is_kept(db: apsw.Connection) -> bool:
     """Whether the server keeps a log, as far as we know."""
     return records.counter(db, MODE) != NONE
+
+
+def was_kept(db: apsw.Connection) -> bool:
+    """Whether the server has said, or a head of its was seen, that it keeps a log."""
+    return records.counter(db, MODE) == KEPT
 
 
 def hear(db: apsw.Connection, user: str, head: TreeHead, *, now: int) -> bool:

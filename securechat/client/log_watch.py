@@ -84,6 +84,7 @@ class LogWatch:
         self._clock = clock
         self._dates = dates
         self._looked = looked
+        self._pause: Callable[[float], Awaitable[None]] = asyncio.sleep
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
@@ -113,7 +114,7 @@ class LogWatch:
 
     def _withheld(self, change: Change) -> None:
         """No log: of a server that never had one nothing is asked, of one that had nothing is believed."""
-        if key_log.known(change.db) is None:
+        if key_log.known(change.db) is None and not key_log.was_kept(change.db):
             key_log.set_mode(change.db, key_log.NONE)
             for user in key_log.wanted(change.db):
                 self._looked(change, user)
@@ -122,7 +123,8 @@ class LogWatch:
         key_log.accuse(change, key_log.REFUSED, "log-withheld", text)
 
     async def _run(self, judge: Judge) -> None:
-        await self._held_to(lambda: self._own(judge))
+        while not await self._held_to(lambda: self._own(judge)):
+            pass  # or a server without time for it would keep us from our own label until the next login
         while True:
             self._news.clear()
             for user in key_log.wanted(self._changes.db):
@@ -137,8 +139,8 @@ class LogWatch:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._news.wait()
 
-    async def _held_to(self, work: Callable[[], Awaitable[None]], *, about: str = "") -> None:
-        """Ask something; keep what the server is caught at, and wait where it has no time."""
+    async def _held_to(self, work: Callable[[], Awaitable[None]], *, about: str = "") -> bool:
+        """Ask something; keep what the server is caught at, and wait where it has no time: False then."""
         try:
             await work()
         except Caught as caught:
@@ -148,11 +150,12 @@ class LogWatch:
                     self._looked(change, user)
         except RefusedByServer as refused:
             if refused.code in UNDECIDED:
-                await asyncio.sleep(max(1, refused.retry_after))
-                return
+                await self._pause(max(1, min(refused.retry_after, LOOK_SECONDS)))
+                return False
             with self._changes.change() as change:
                 text = f"it gives no proof: {refused}"
                 key_log.accuse(change, key_log.REFUSED, "no-proof", text, about)
+        return True
 
     async def _own(self, judge: Judge) -> None:
         """Take a newer head, and check our own label: now, and at the distinguished sizes since."""

@@ -185,6 +185,28 @@ async def test_a_server_that_hides_its_log_is_told_of(world: World, monkeypatch:
     assert "keeps none" in await caught(alice, "key_log_refused")
 
 
+async def test_d_03_a_log_that_is_hidden_from_one_is_told_of_by_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And from then on nobody new is believed, also after the next login."""
+    alice, bob, carol = [await world.register(name) for name in ("alice", "bob", "carol")]
+    await bob.open()
+    await carol.open()
+    await looked_up(bob, "bob")
+    monkeypatch.setattr(desk, "KEY_LOG", "none")
+    await alice.open()
+    await bob.says("@alice", "hello")
+    await alice.hears("hello")
+
+    assert "has shown bob one" in await caught(alice, "key_log_refused")
+    for _ in range(2):
+        message = await alice.client.send("@carol", "to somebody new")
+        with pytest.raises(UntrustedKeys):
+            await alice.client.acknowledged(message.local_id, PATIENCE)
+        await alice.close()
+        await alice.open()
+
+
 async def test_a_restart_of_both_is_nothing_to_tell(world: World) -> None:
     alice, bob = await world.join("alice", "bob")
     await alice.says("@bob", "hello")

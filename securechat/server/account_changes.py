@@ -96,9 +96,11 @@ class AccountChanges:
         writer: Writer,
         hub: Hub,
         now: Clock,
+        end_visits: Callable[[Caller], None],
         *,
         limiter: RateLimiter,
     ) -> None:
+        """:param end_visits: end the other sessions of a caller's account that have no client"""
         self._limiter = limiter
         self._domain = domain
         self._hasher = hasher
@@ -106,6 +108,7 @@ class AccountChanges:
         self._writer = writer
         self._hub = hub
         self._now = now
+        self._end_visits = end_visits
         self.answers: dict[type[RequestBody], Callable[[Caller, Any], Awaitable[Answer]]] = {
             ChangeAccount: self.change,
             ResetAccount: self.reset,
@@ -128,6 +131,8 @@ class AccountChanges:
         security_log.tell("account_changed", user=caller.user, revoked=len(outcome.revoked))
         for client in outcome.others:
             self._hub.end(client, "password_changed")
+        if login_hash is not None:
+            self._end_visits(caller)
         await self._tell(caller, outcome)
         return Done()
 
@@ -146,7 +151,7 @@ class AccountChanges:
     async def reset(self, caller: Caller, body: ResetAccount) -> Done:
         """Begin an account anew under another account key (A-09).
 
-        :raises Refusal: ``forbidden``, ``bad_request``
+        :raises Refusal: ``forbidden``, ``wrong_credentials``, ``bad_request``
         """
         outcome = await self._writer.find(lambda db: self._apply_reset(db, caller, body))
         if outcome.is_new:
@@ -217,9 +222,13 @@ class AccountChanges:
 def _change_password(
     db: apsw.Connection, caller: Caller, salt: bytes, login_hash: str, now: int
 ) -> tuple[int, ...]:
-    """Have a new password open the account; return the other clients, whose sessions end (A-09)."""
+    """Have a new password open the account; return the other clients, whose sessions end (A-09).
+
+    When it was set says which password it is, so two of one second differ.
+    """
     db.execute(
-        "UPDATE account SET salt = ?, login_hash = ?, failed_logins = 0, password_changed = ? WHERE id = ?",
+        "UPDATE account SET salt = ?, login_hash = ?, failed_logins = 0, "
+        "password_changed = max(?, password_changed + 1) WHERE id = ?",
         (salt, login_hash, now, caller.account),
     )
     rows = db.execute(

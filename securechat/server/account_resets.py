@@ -25,16 +25,18 @@ def apply_reset(
 
     Returns the clients (the database's ids) that are none any more; None if it was done before.
 
-    :raises Refusal: ``forbidden`` for a device that is logged in: it has the account; ``bad_request``
+    :raises Refusal: ``forbidden`` for a device that is logged in: it has the account; ``wrong_credentials``
+        for who has not proven the password that holds now; ``bad_request``
     """
     if caller.client:
         raise Refusal("forbidden", "an account is begun anew by who has lost all of its devices")
     found = db.execute(
-        "SELECT statement, account_key FROM account WHERE id = ?", (caller.account,)
+        "SELECT statement, account_key, password_changed FROM account WHERE id = ?", (caller.account,)
     ).fetchone()
-    if found is None:
+    # A session may have been opened before the password changed: by whom it was changed against.
+    if found is None or caller.by_recovery or found[2] != caller.password_changed:
         raise Refusal("wrong_credentials")
-    previous, old_key = found
+    previous, old_key, _ = found
     if previous == body.statement:
         return None
     statement = _judged(body, caller, domain)

@@ -123,10 +123,10 @@ class Accounts:
                 better = await self._hasher.hash(body.login_key)
                 await self._writer.find(lambda db: improve(db, known, better))
         # Last, and in the writer's order: who is let in here is in before `disable` looks whom to put out.
-        if not await self._writer.find(lambda db: password_opens(db, known.account, right=right)):
+        if not await self._writer.find(lambda db: password_opens(db, known, right=right)):
             self._writer.submit(WrongPassword(known.account))
             raise Refusal("wrong_credentials")
-        return Caller(known.account, body.user)
+        return Caller(known.account, body.user, password_changed=known.password_changed)
 
     async def log_in_for_recovery(self, body: LogInForRecovery, challenge: Challenge) -> Caller:
         """Let in who has the recovery key; for who has none, or is not here, the work is the same (A-05)."""

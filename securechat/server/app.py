@@ -289,6 +289,7 @@ class App:
                 self._writer,
                 self.hub,
                 self._now,
+                lambda caller: self._desk.end_visits(caller),  # noqa: PLW0108 - the desk comes later
                 limiter=limiter,
             ),
             key_log=KeyLog(

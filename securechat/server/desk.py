@@ -87,3 +87,11 @@ class Desk:
         for session in found:
             session.bid_farewell("disabled")
         return len(found)
+
+    def end_visits(self, caller: Caller) -> None:
+        """A password was changed: end the account's sessions without a client, but not the asking one."""
+        for session in list(self.sessions):
+            other = session.caller
+            if other is None or other is caller or other.client or other.account != caller.account:
+                continue
+            session.bid_farewell("password_changed")

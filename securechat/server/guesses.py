@@ -23,6 +23,8 @@ class Known:
 
     account: int
     login_hash: str | None
+    password_changed: int = 0
+    """When it was set: says which password the hash is of."""
 
 
 class WrongPassword:
@@ -47,17 +49,24 @@ class WrongPassword:
 
 
 def find_known(db: apsw.Connection, user: str) -> Known:
-    found = db.execute("SELECT id, login_hash FROM account WHERE user = ?", (user,)).fetchone()
+    found = db.execute(
+        "SELECT id, login_hash, password_changed FROM account WHERE user = ?", (user,)
+    ).fetchone()
     return Known(0, None) if found is None else Known(*found)
 
 
-def password_opens(db: apsw.Connection, account: int, *, right: bool) -> bool:
-    """Whether a password opens an account. Asked for every one that is tried, right or not (A-05)."""
-    found = db.execute("SELECT disabled, failed_logins FROM account WHERE id = ?", (account,)).fetchone()
-    disabled, failures = (None, 0) if found is None else found
-    if not right or disabled is not None or failures >= MAX_GUESSES:
+def password_opens(db: apsw.Connection, known: Known, *, right: bool) -> bool:
+    """Whether a password opens an account. Asked for every one that is tried, right or not (A-05).
+
+    One that was judged while another took its place is none any more (A-09).
+    """
+    found = db.execute(
+        "SELECT disabled, failed_logins, password_changed FROM account WHERE id = ?", (known.account,)
+    ).fetchone()
+    disabled, failures, changed = (None, 0, 0) if found is None else found
+    if not right or disabled is not None or failures >= MAX_GUESSES or changed != known.password_changed:
         return False
-    forgive(db, account)
+    forgive(db, known.account)
     return True
 
 

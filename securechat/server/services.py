@@ -86,7 +86,8 @@ WITHOUT_CLIENT: Final[frozenset[type[RequestBody]]] = frozenset(
     }
 )
 """What a login by password or recovery key may ask: no client is bound to it. What it reads is sealed, and
-what it changes the account key has signed; but for a reset, which everybody who knew the account sees."""
+what it changes the account key has signed; but for a reset, which everybody who knew the account sees, and
+which only who has proven the password that holds may ask for."""
 
 
 class Services:

@@ -17,6 +17,8 @@ class Caller(Struct, frozen=True):
     name: str = ""
     by_recovery: bool = False
     """By the recovery key; else without a client by password."""
+    password_changed: int = 0
+    """Of a login by password: which one it was, by when it was set (``account.password_changed``)."""
 
     @property
     def way(self) -> str:

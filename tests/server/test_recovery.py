@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from securechat.names import client_uri, user_uri
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_VAULT
 from securechat.server.config import Rate
+from securechat.server.desk import Desk
+from securechat.server.guesses import find_known
 from tests.server.peer import Peer, Person, WasRefused, publish
 from tests.server.peer import refusal as refused_with
 from tests.server.running import UNLIMITED, running_server
@@ -260,6 +263,109 @@ async def test_a_09_a_reset_begins_anew_with_one_device(tmp_path: Path) -> None:
         assert await refusal(entered, m.GetVault()) == "no_vault"
         assert (await told(app.port, alice)).code == "wrong_credentials"  # the recovery key is none any more
         for each in (by_password, entered):
+            await each.close()
+
+
+def new_password(person: Person, previous: bytes, at: int = 2) -> tuple[bytes, m.ChangeAccount]:
+    """The statement that goes with a new password, and what asks for both."""
+    made = next_statement(person.account_key, previous=previous, issued_at=at)
+    login = m.NewLogin(bytes(16), public_of(new_key()))
+    return made.statement, m.ChangeAccount(made.statement, login=login)
+
+
+@pytest.mark.parametrize("by", ["device", "recovery key"])
+async def test_a_09_who_knew_the_password_of_before_resets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """Not even in a session that was opened before the change, and that nobody has ended."""
+    monkeypatch.setattr(Desk, "end_visits", lambda *_: None)
+    async with running_server(tmp_path) as app:
+        alice, peer = await careful(app.port)
+        by_password = await Peer.connect(app.port)
+        await by_password.log_in_with_password(alice)
+        changing = peer if by == "device" else (await for_recovery(app.port, alice))[0]
+        _, change = new_password(alice, alice.statement)
+        assert await changing.ask(change) == m.Done()
+
+        _, reset = begun_anew(alice)
+        assert await refusal(by_password, reset) == "wrong_credentials"
+        assert await changing.ask(m.GetStatements("alice")) == m.Statements(
+            "alice", [alice.statement, change.statement]
+        )
+        for each in {peer, by_password, changing}:
+            await each.close()
+
+
+def is_closed(peer: Peer) -> bool:
+    return peer.closed is not None
+
+
+@pytest.mark.parametrize("by", ["device", "recovery key"])
+async def test_a_09_a_new_password_ends_the_sessions_without_a_device(tmp_path: Path, by: str) -> None:
+    """But for the one that asked."""
+    async with running_server(tmp_path) as app:
+        alice, peer = await careful(app.port)
+        bob, bobs = await careful(app.port, "bob")
+        others = [await Peer.connect(app.port), (await for_recovery(app.port, alice))[0]]
+        await others[0].log_in_with_password(alice)
+        of_bob = (await for_recovery(app.port, bob))[0]
+        changing = peer if by == "device" else (await for_recovery(app.port, alice))[0]
+        _, change = new_password(alice, alice.statement)
+        assert await changing.ask(change) == m.Done()
+
+        for each in others:
+            await each.until(partial(is_closed, each))
+            assert each.closed is not None
+            assert each.closed.code == "password_changed"
+        for each in (changing, bobs, of_bob):
+            assert isinstance(await each.ask(m.GetAccount("alice")), m.Account)
+        for each in {peer, changing, bobs, of_bob, *others}:
+            await each.close()
+
+
+async def test_a_09_a_password_that_is_changed_while_it_is_judged_opens_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(tmp_path) as app:
+        alice, peer = await careful(app.port)
+        _, change = new_password(alice, alice.statement)
+        verify = app._hasher.verify
+
+        async def slowly(login_hash: str | None, login_key: bytes) -> bool:
+            right = await verify(login_hash, login_key)
+            await peer.ask(change)
+            return right
+
+        monkeypatch.setattr(app._hasher, "verify", slowly)
+        by_password = await Peer.connect(app.port)
+        with pytest.raises(WasRefused, match="wrong_credentials"):
+            await by_password.log_in_with_password(alice)
+        for each in (peer, by_password):
+            await each.close()
+
+
+async def test_a_09_two_passwords_of_one_second_are_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_server(tmp_path) as app:
+        monkeypatch.setattr(app._desk.account_changes, "_now", lambda: 1_700_000_000)
+        alice, peer = await careful(app.port)
+        told, statement = [], alice.statement
+        for at in (2, 3):
+            statement, change = new_password(alice, statement, at)
+            await peer.ask(change)
+            told.append(await app._writer.find(lambda db: find_known(db, "alice").password_changed))
+        assert told == [1_700_000_000, 1_700_000_001]
+        await peer.close()
+
+
+async def test_a_09_who_has_the_recovery_key_resets_nothing(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app:
+        alice, peer = await careful(app.port)
+        recovering, _ = await for_recovery(app.port, alice)
+        _, reset = begun_anew(alice)
+        assert await refusal(recovering, reset) == "wrong_credentials"
+        for each in (peer, recovering):
             await each.close()
 
 

@@ -293,7 +293,14 @@ class Face:
             rendezvous=Rendezvous(limiter, readers, self.hub, now=now, clock=asyncio.get_running_loop().time),
             key_log=SimpleNamespace(answers={}),  # type: ignore[arg-type]
             account_changes=AccountChanges(
-                self.identity.domain, self.shop.hasher, readers, writer, self.hub, now, limiter=limiter
+                self.identity.domain,
+                self.shop.hasher,
+                readers,
+                writer,
+                self.hub,
+                now,
+                lambda caller: self._desk.end_visits(caller),  # noqa: PLW0108 - the desk comes later
+                limiter=limiter,
             ),
         )
 

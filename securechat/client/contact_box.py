@@ -194,8 +194,8 @@ def take_in(db: apsw.Connection, content: Contacts, *, incarnation: int) -> list
     """
     for person in content.people:
         db.execute(
-            "INSERT OR IGNORE INTO contact (user, account_key, generation, first_seen, changed_to)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO contact"
+            " (user, account_key, generation, first_seen, changed_to, from_box) VALUES (?, ?, ?, ?, ?, 1)",
             (
                 person.user,
                 person.account_key,

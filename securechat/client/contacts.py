@@ -153,7 +153,8 @@ def confirm_pin(db: apsw.Connection, user: str) -> None:
 def accept_change(db: apsw.Connection, user: str, key: bytes) -> bool:
     """Take a key that was seen later as the user's; whether it is still the one that was seen last."""
     db.execute(
-        "UPDATE contact SET account_key = changed_to, changed_to = NULL WHERE user = ? AND changed_to = ?",
+        "UPDATE contact SET account_key = changed_to, changed_to = NULL, from_box = 0"
+        " WHERE user = ? AND changed_to = ?",
         (user, key),
     )
     return bool(db.changes())

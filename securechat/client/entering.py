@@ -3,9 +3,9 @@
 The account was brought back by its recovery key. Its old leaves are still in the trees, so a new leaf of the
 same account key may enter from outside (rules.md C); the old ones are taken out by the commit after that.
 What the server says of a group is known again by the anchor that the lost device left behind: epoch and
-transcript hash. A group that has gone on since is entered too, but nothing is sealed to it before another
-user has spoken in it: so none is taken for theirs that the server made up. A conversation of two opens a new
-group then.
+transcript hash. A group that has gone on since is entered too, but nothing is sealed to it before a
+user whose key came with the account has spoken in it: so none is taken for theirs that the server made up. A
+conversation of two opens a new group then.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from securechat.mls.ratchet_tree import RatchetTree
 from securechat.protocol.messages import GetGroupInfo, StoredGroupInfo
 
 UNPROVEN = "unproven"
-"""The hold of a group that was entered without an anchor: until another user has spoken in it."""
+"""The hold of a group that was entered without an anchor: until somebody known before has spoken in it."""
 
 GONE = frozenset({"no_group", "not_member", "forbidden"})
 """What a server says that has no leaf of ours in a group: we were removed, or it is another server's copy."""
@@ -180,12 +180,16 @@ class Entering:
 def settle_if_spoken(
     change: Change, groups: Groups, record: ConversationRecord, sequence: int
 ) -> ConversationRecord:
-    """End the hold of a group that was entered without an anchor, if another user said what stands here."""
+    """End the hold of a group that was entered without an anchor, if somebody known before spoke here.
+
+    Who was first met in that group proves nothing: its server may have made them up with it.
+    """
     if not has(change.db, record, UNPROVEN):
         return record
     spoken = change.db.execute(
-        "SELECT 1 FROM message WHERE conversation = ? AND sequence = ? AND own = 0 AND state = ?"
-        " AND verified = 'known' AND account_key <> x''",
+        "SELECT 1 FROM message m JOIN contact c ON c.user = m.sender AND c.account_key = m.account_key"
+        " WHERE m.conversation = ? AND m.sequence = ? AND m.own = 0 AND m.state = ?"
+        " AND m.verified = 'known' AND c.from_box = 1",
         (record.id, sequence, MessageState.RECEIVED),
     ).fetchone()
     return record if spoken is None else settle(change, groups, record, {UNPROVEN})

@@ -39,7 +39,8 @@ HOLDS: Final[dict[str, str]] = {
     "upgrade_missed": "this conversation went on as a new group while its keys were lost here; "
     "have somebody remove and invite you again",
     "unproven": "this account was brought back, and the group has gone on since your lost device saw it; "
-    "nothing is sent until somebody else has written here, so that none the server made up is taken for it",
+    "nothing is sent until somebody whom you knew before has written here, so that none the server made up "
+    "is taken for it",
     "opened_anew": "{who} lost the keys of this conversation and has opened it anew; nothing is sent until "
     "you have seen this",
     "update_needed": "this conversation follows newer rules; update securechat to go on",

@@ -88,7 +88,7 @@ class Outcome:
 
 
 class AccountChanges:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a change of an account goes through
         self,
         domain: str,
         hasher: LoginHasher,

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from securechat.client import intents, key_log, statements
+from securechat.client.account_news import is_behind
 from securechat.client.change import Change
 from securechat.client.contacts import meet_all
 from securechat.client.device import Clock, Device
@@ -189,6 +190,8 @@ class Claims:
     def _compare(self, change: Change, user: str, packages: list[KeyPackage]) -> None:
         """See that the account lists each device, in its newest statement (rules.md B)."""
         statement = statements.newest(change.db, user)
+        if is_behind(change.db, user):
+            raise UntrustedKeys(f"the server does not show the newest list of devices of {user}")
         if statement is None:
             raise UntrustedKeys(f"the server does not show what devices {user} has")
         for package in packages:

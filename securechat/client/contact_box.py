@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import apsw
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from securechat.client import contacts, records, statements
+from securechat.client import contacts, records
 from securechat.client.errors import ClientError, ExitCode
 from securechat.client.events import Kind, Standing
 from securechat.client.marks import NOTIFY, all_marks, set_notify
@@ -106,6 +106,8 @@ def present(db: apsw.Connection) -> Contacts:
     verified: dict[str, Any] = {
         user: (key, since) for user, key, since in db.execute("SELECT user, account_key, since FROM verified")
     }
+    rows = db.execute("SELECT user, account_key, serial FROM statement")
+    serials = {(user, key): serial for user, key, serial in rows}
     people = tuple(
         Known(
             each.user,
@@ -115,7 +117,7 @@ def present(db: apsw.Connection) -> Contacts:
             each.changed_to or b"",
             verified.get(each.user, (b"", 0))[0],
             verified.get(each.user, (b"", 0))[1],
-            statements.known_serial(db, each.user),
+            serials.get((each.user, each.account_key), 0),
         )
         for each, since in contacts.every(db)
     )
@@ -148,7 +150,9 @@ def merged(
         if known is None:
             people[each.user] = each
         elif known.account_key == each.account_key:
-            people[each.user] = known if each.user in taken_back else _newer(known, each)
+            newer = known if each.user in taken_back else _newer(known, each)
+            # What was seen of their devices is not unseen, however little this device has asked for.
+            people[each.user] = structs.replace(newer, serial=max(known.serial, each.serial))
     talks = {each.group: each for each in theirs.talks if each.group not in gone}
     for talk in ours.talks:
         known_talk = talks.get(talk.group)
@@ -204,6 +208,12 @@ def take_in(db: apsw.Connection, content: Contacts, *, incarnation: int) -> list
                 person.changed_to or None,
             ),
         )
+        if person.serial and db.changes():  # the server is not to show less than the account has seen
+            db.execute(
+                "INSERT INTO account_news (user, expected) VALUES (?1, ?2)"
+                " ON CONFLICT (user) DO UPDATE SET expected = ?2",
+                (person.user, person.serial),
+            )
         if person.verified:
             contacts.set_verified(db, person.user, person.verified, now=person.verified_since)
     return [

@@ -157,4 +157,7 @@ def accept_change(db: apsw.Connection, user: str, key: bytes) -> bool:
         " WHERE user = ? AND changed_to = ?",
         (user, key),
     )
-    return bool(db.changes())
+    accepted = bool(db.changes())
+    if accepted:  # another key begins another chain of statements
+        db.execute("DELETE FROM account_news WHERE user = ?", (user,))
+    return accepted

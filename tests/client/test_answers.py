@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from securechat.client import history, intents, staged
+from securechat.client.account_news import expect
 from securechat.client.answers import Answers
 from securechat.client.claims import Claims
 from securechat.client.compose import queue_text
@@ -68,6 +69,23 @@ def bobs(alice: MemberOf, tmp_path: Path) -> bytes:
 
 def test_a_signed_device_of_the_user_is_taken(alice: MemberOf, tmp_path: Path) -> None:
     assert judged(alice, [bobs(alice, tmp_path)]) is None
+
+
+def test_d_03_while_the_server_hides_a_list_that_was_seen_nobody_is_taken(
+    alice: MemberOf, tmp_path: Path
+) -> None:
+    package = bobs(alice, tmp_path)
+    with alice.changes.change() as change:
+        expect(change, "bob", 5)
+    assert isinstance(judged(alice, [package]), UntrustedKeys)
+
+
+def test_keys_of_devices_that_nobody_asked_for_are_refused(alice: MemberOf, tmp_path: Path) -> None:
+    package = bobs(alice, tmp_path)
+    claims = Claims(alice.device, alice.groups, cast(Planner, None), lambda: NOW)
+    asked = ClaimKeyPackages("bob", *SUITES, clients=["z" * 26])
+    with alice.changes.change() as change, pytest.raises(UntrustedKeys, match="nobody asked for"):
+        claims.judge_packages(change, asked, [package])
 
 
 def forged(user: str, *, now: int = NOW, claims: bytes | None = None) -> bytes:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from securechat.client import contacts, records
+from securechat.client.account_news import is_behind
 from securechat.client.contact_box import (
     ROOM_LEFT,
     VERSION,
@@ -147,3 +148,25 @@ def test_what_does_not_fit_is_the_conversations_used_longest_ago() -> None:
     assert kept.people == (BOB,)
     assert len(kept.talks) > 100
     assert min(talk.since for talk in kept.talks) == 600 - len(kept.talks)
+
+
+def test_d_03_a_list_of_devices_older_than_the_account_has_seen_is_behind(store: ClientStore) -> None:
+    """Or who recovers could be shown the list in which a stolen device still stands."""
+    seen = msgspec.structs.replace(BOB, serial=5)
+    with store.transaction() as db:
+        take_in(db, Contacts(VERSION, (seen, CAROL), ()), incarnation=1)
+    assert is_behind(store.db, "bob")
+    assert not is_behind(store.db, "carol"), "nothing of hers was seen"
+
+    store.db.execute("UPDATE contact SET changed_to = ? WHERE user = 'bob'", (b"n" * 32,))
+    with store.transaction() as db:
+        assert contacts.accept_change(db, "bob", b"n" * 32)
+    assert not is_behind(store.db, "bob"), "another key begins another chain"
+
+
+def test_d_03_what_was_seen_of_a_list_is_not_forgotten_by_a_device_that_has_not_asked_yet() -> None:
+    theirs = Contacts(VERSION, (msgspec.structs.replace(BOB, serial=5),), ())
+    ours = Contacts(VERSION, (BOB,), ())
+    for taken_back in ([], ["bob"]):
+        (known,) = merged(ours, theirs, gone=[], taken_back=taken_back).people
+        assert known.serial == 5

@@ -393,8 +393,7 @@ def run(config: ServerConfig, ready: Callable[["App"], None]) -> None:
     """``serve`` on uvloop where it is installed, else on asyncio's own loop; for a process of its own."""
     keep_memory_to_itself()
     raise_limit()
-    # What was imported stays, and what a request makes goes by reference count: looking for cycles
-    # among the few thousand requests under way would be every fifth microsecond of the server.
+    # What a request makes goes by reference count: looking for cycles would be every fifth microsecond.
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
     if importlib.util.find_spec("uvloop") is None:

@@ -1,6 +1,7 @@
 """A profile of any version before is brought to the present, wherever that is interrupted (C-07)."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,13 @@ def interruptions(version: int, folder: Path) -> Iterator[Path]:
 
     The ones after it have their own turn, as the next of a later version.
     """
-    number, through = 0, False
+    number, through, whole = 0, False, folder / "whole.db"
+    left_by(version, whole)
     while not through:
         number += 1
         path = folder / f"cut-{number}.db"
-        left_by(version, path)
+        shutil.copyfile(whole, path)
+        path.chmod(0o600)
         db = apsw.Connection(str(path))
         stores._unlock(db, KEY)
         left = number

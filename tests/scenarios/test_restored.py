@@ -619,7 +619,9 @@ async def test_m_10_a_server_that_always_says_it_was_restored_does_no_harm(
     people = alice, bob, carol = await room_of_three(world)
     for number in range(3):
         await alice.says("#team", f"alice {number}")
+        await bob.hears(f"alice {number}")
         await bob.says("#team", f"bob {number}")
+        await alice.hears(f"bob {number}")
     await renews(alice)
     await alice.says("#team", "alice 3")
     for person in (bob, carol):

@@ -12,6 +12,7 @@ import securechat
 
 SECRET = re.compile(r"(^|_)(secret|token|password|mac|tag|digest|hash|challenge|code)(_|$)")
 PUBLIC = {
+    "password_changed",  # when it was, in seconds since 1970
     "refused_code",  # the word of a refusal
     "context_tree_hash",  # of a tree that every member and the server know
 }

@@ -14,6 +14,7 @@ from securechat.cli.show import clock
 from securechat.client.errors import NoHolder
 from securechat.client.events import OwnDevice
 from securechat.client.face import Face
+from securechat.client.own_devices import own_device_text, removed_text
 from securechat.locale.catalogue import say, tr
 
 
@@ -24,7 +25,7 @@ def own(asked: Asked) -> int | None:
         if asked.as_json:
             print_json({"type": "own_device"} | msgspec.structs.asdict(device))
         else:
-            click.echo(own_device_text(device))
+            click.echo(own_device_text(device, clock))
     return None
 
 
@@ -49,7 +50,7 @@ def rename(asked: Asked) -> int | None:
     if asked.as_json:
         print_json({"type": "own_device"} | msgspec.structs.asdict(device))
     else:
-        click.echo(own_device_text(device))
+        click.echo(own_device_text(device, clock))
     return None
 
 
@@ -57,18 +58,6 @@ async def _rename(asked: Asked, device: str, name: str) -> OwnDevice:
     async with AsyncExitStack() as stack:
         face = await _face(asked, stack, given_password(asked.account))
         return await face.rename_device(device, name)
-
-
-def own_device_text(device: OwnDevice) -> str:
-    """One line of the list."""
-    words = [
-        tr("this one") if device.this else "",
-        say("since {time}", time=clock(device.since)) if device.since else "",
-        say("last seen {time}", time=clock(device.seen)) if device.seen else "",
-        tr("not seen for 45 days: remove it with revoke if it is gone") if device.idle else "",
-    ]
-    called = f"{device.name} ({device.device[:8]})" if device.name else device.device[:8]
-    return f"{called}: {', '.join(word for word in words if word)}"
 
 
 async def _face(asked: Asked, stack: AsyncExitStack, password: str | None) -> Face:
@@ -95,11 +84,8 @@ async def _revoke(asked: Asked, password: str | None) -> int | None:
         print_json({"type": "revoked"} | msgspec.structs.asdict(done))
     else:
         click.echo(
-            say(
-                "{device} is removed: it is out of {out} of {all} conversations",
-                device=done.device[:8],
-                out=done.conversations - done.left,
-                all=done.conversations,
+            removed_text(
+                done.device[:8], out=done.conversations - done.left, conversations=done.conversations
             )
         )
     return None

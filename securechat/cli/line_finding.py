@@ -9,7 +9,7 @@ from datetime import date
 from typing import Final, get_args
 
 from securechat.cli.known import contact_text, device_text
-from securechat.cli.line_devices import approve_here
+from securechat.cli.line_devices import own_devices_here
 from securechat.cli.show import message_text
 from securechat.cli.surface import Output
 from securechat.client.commands import COMMANDS, Command
@@ -109,8 +109,9 @@ async def _contacts(face: Face, surface: Output, _command: Command, _target: str
 
 
 async def _devices(face: Face, surface: Output, command: Command, _target: str) -> str | None:
-    if command.words[:1] == ("approve",):
-        return await approve_here(face, surface, command.words[1:]) or None
+    done = await own_devices_here(face, surface, command)
+    if done is not None:
+        return done or None
     for device in await face.devices(command.words[0] if command.words else None):
         surface.tell(device_text(device))
     return None

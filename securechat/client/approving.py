@@ -6,17 +6,17 @@ password. Each step is stored before it is said (`link_requests`).
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from securechat.client import link_requests
+from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
 from securechat.client.device import Clock, Device
 from securechat.client.device_name import own_name, shown_name
-from securechat.client.errors import ClientError, LinkExpired, LinkOver, RefusedByServer
+from securechat.client.errors import LinkExpired, LinkOver, RefusedByServer
 from securechat.client.events import LinkOffer, Notice
 from securechat.client.keystore import Keys, load_keys, open_account_key
 from securechat.client.letting_in import LettingIn, Opened, meeting_of, offer_of
@@ -27,7 +27,6 @@ from securechat.mls.codec import encode
 from securechat.protocol.messages import (
     Answer,
     AnswerLink,
-    CloseLink,
     GetLinks,
     Links,
     NewDevice,
@@ -63,6 +62,7 @@ class Approver:
         refresh: Callable[[str], Awaitable[None]],
         *,
         name: str = "",
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Follow nothing yet.
 
@@ -75,7 +75,7 @@ class Approver:
         seen = link_requests.seen_as(changes.db, device.client)
         self._name = name or (own_name() if seen is None else seen[0])
         self._looking = asyncio.Lock()
-        self._letting_in = LettingIn(changes, ask, device, clock, refresh)
+        self._letting_in = LettingIn(changes, ask, device, clock, refresh, pause=pause)
 
     async def look(self) -> None:
         """Ask which new devices there are, answer who has not been, and finish what was approved."""
@@ -105,7 +105,7 @@ class Approver:
                 with self._changes.change() as change:
                     link_requests.set_matched(change.db, request.number)
                 return offer_of(request)
-        await self._refuse(*alive)
+        await self._letting_in.drop(*alive)
         raise LinkOver(_WRONG)
 
     async def approve(self, number: int, password: str) -> LinkOffer:
@@ -121,7 +121,7 @@ class Approver:
             raise LinkExpired(_OLD)
         keys = load_keys(self._changes.store)
         if request.newcomer.salt != keys.login_salt:
-            await self._refuse(request)
+            await self._letting_in.drop(request)
             raise LinkOver(_CHANGED)
         opened = await asyncio.to_thread(_opened, keys, password)
         async with self._looking:
@@ -138,7 +138,7 @@ class Approver:
         """End a request: the person does not want it."""
         request = link_requests.by_number(self._changes.db, number)
         if request is not None and request.step is not LinkStep.OVER:
-            await self._refuse(request)
+            await self._letting_in.drop(request)
 
     # What comes from the server.
 
@@ -193,8 +193,11 @@ class Approver:
     async def _answer(self, request: LinkRequest) -> None:
         """Send what is stored; the same again does no harm."""
         key = _public(request.secret)
-        with contextlib.suppress(RefusedByServer):  # too late: it is somebody else's, or over
+        try:
             await self._ask(AnswerLink(request.link, request.name, key))
+        except RefusedByServer as no:
+            if no.code in NOT_NOW:
+                raise  # and all is looked at again; else it is too late: somebody else's, or over
 
     async def _take(self, request: LinkRequest, newcomer: Newcomer, opened: OpenedLink) -> None:
         with self._changes.change() as change:
@@ -205,7 +208,7 @@ class Approver:
         try:
             meeting_of(revealed, self._device)
         except LinkRefused as refused:
-            await self._refuse(revealed)
+            await self._letting_in.drop(revealed)
             with self._changes.change() as change:
                 text = f"a request to link a device to {self._device.user} was refused: {refused}"
                 change.tell(Notice("link_refused", text))
@@ -228,15 +231,6 @@ class Approver:
             said.key,
             said.nonce,
         )
-
-    # What a person has decided.
-
-    async def _refuse(self, *requests: LinkRequest) -> None:
-        with self._changes.change() as change:
-            link_requests.end(change.db, [each.number for each in requests])
-        for each in requests:
-            with contextlib.suppress(ClientError):  # it is over here; there it is in five minutes
-                await self._ask(CloseLink(each.link))
 
 
 def _note(change: Change, opened: OpenedLink, device: NewDevice) -> None:

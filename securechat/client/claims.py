@@ -42,10 +42,6 @@ from securechat.protocol.messages import ClaimKeyPackages
 NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
 
-OWN_FIRST: Final = 1.0
-NO_PACKAGES_LONGEST: Final = 600.0
-"""Seconds until devices of our own that have left none are asked for again, doubling: they do when online."""
-
 OLD_AGAIN: Final = 1
 """How often keys with a certificate of before are asked for anew: they may have been claimed just before."""
 
@@ -97,8 +93,7 @@ class Claims:
             # Nobody to come in the place of who has to go.
             intents.step_to(change.db, intent.id, Step.CLAIMED, packages=msgspec.msgpack.encode([]))
         elif intent.what is What.OWN:
-            longest = min(NO_PACKAGES_LONGEST, OWN_FIRST * 2 ** min(intent.attempts, 10))
-            intents.put_off(change.db, intent.id, until=now + longest)
+            intents.put_off_longer(change.db, intent, now=now)
         else:
             intents.wait(change.db, intent.id, until=now + NO_PACKAGES_WAIT)
 

@@ -40,6 +40,7 @@ from securechat.client.file_verbs import FileVerbs
 from securechat.client.history import Mark
 from securechat.client.history_verbs import HistoryVerbs
 from securechat.client.holds import settle_on_purpose
+from securechat.client.idle_devices import IdleDevices
 from securechat.client.importing import has_history
 from securechat.client.intents import What
 from securechat.client.keystore import Keys, load_keys, unlock, with_account_secret
@@ -57,6 +58,7 @@ from securechat.client.sentences import PASSING
 from securechat.client.session import Credentials, Session
 from securechat.client.sharing import HistorySharer
 from securechat.client.speaker import Speaker
+from securechat.client.statements import count_devices
 from securechat.client.store import ClientStore
 from securechat.client.store_key import StoreKey
 from securechat.client.suites import encryption
@@ -81,6 +83,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, De
         self._talk = Talk(engine)
         self._keeper = ArchiveKeeper(engine)
         self._sharer = HistorySharer(engine)
+        self._idle = IdleDevices(engine, self.own_devices)
         self._served = AsyncExitStack()
 
     @classmethod
@@ -135,13 +138,16 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, De
         return client
 
     def _start(self) -> None:
-        for each in (self._engine, self._attachments, self._keeper, self._sharer):
+        with self._engine.store.transaction() as db:
+            count_devices(db)
+        for each in (self._engine, self._attachments, self._keeper, self._sharer, self._idle):
             each.start()
 
     async def close(self) -> None:
         """Say goodbye and let go of the profile. What is queued goes out next time."""
         try:
             await self._served.aclose()
+            await self._idle.close()
             await self._keeper.close()
             await self._sharer.close()
             await self._attachments.close()

@@ -106,8 +106,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "lock": ("/lock", "clear the screen and close the account until the password is given"),
     "contacts": ("/contacts", "whose keys are known here"),
     "devices": (
-        "/devices [@user|#room | approve CODE]",
-        "whose devices read along; approve lets in a new one that shows CODE",
+        "/devices [@user|#room|list|approve CODE|rename NAME NEW|revoke NAME]",
+        "whose devices read along; list shows your own, approve lets in a new one, revoke removes one",
     ),
     "verify": (
         "/verify @user [DIGITS|CODE|scan PICTURE|off]",
@@ -117,6 +117,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quit": ("/quit", "leave (or: exit)"),
 }
 """Canonical commands: usage, help."""
+
+ACTIONS: Final[dict[str, tuple[str, ...]]] = {"devices": ("approve", "list", "rename", "revoke")}
+"""Words that may follow a command first."""
 
 ALIASES: Final[dict[str, str]] = {
     "h": "help",

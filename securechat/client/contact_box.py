@@ -93,12 +93,59 @@ def read(data: bytes) -> Contacts:
     return found
 
 
-def write(content: Contacts) -> bytes:
-    """Return the bytes to seal. What does not fit is left out: the conversations used longest ago."""
+class Fitting(Struct, frozen=True):
+    """What there is room for, and how many it left out."""
+
+    content: Contacts
+    people_out: int
+    talks_out: int
+
+
+def fitting(content: Contacts) -> Fitting:
+    """Return what of this fits the box: what would be missed most first, and nothing after what does not fit.
+
+    First whoever was compared outside the chat or has shown another key, then whom one talks to alone, then
+    the conversations, the last used ones first, then who was only met in a room, the longest known first.
+    """
+    peers = {talk.peer for talk in content.talks if talk.peer}
+    people = sorted(content.people, key=lambda each: (_rank(each, peers), each.first_seen, each.user))
     talks = sorted(content.talks, key=lambda talk: (-talk.since, talk.name))
-    while len(data := _encoded(content.people, talks)) > MAX_BOX - ROOM_LEFT and talks:
-        talks = talks[: -max(1, len(talks) // 16)]
-    return data if talks or not content.talks else _encoded(content.people[:500], [])
+    near = sum(_rank(each, peers) < _MET for each in people)
+    kept: list[Known | Talk] = []
+    left = MAX_BOX - ROOM_LEFT - len(msgspec.msgpack.encode(Contacts(VERSION))) - _COUNTS
+    ranked: list[Known | Talk] = [*people[:near], *talks, *people[near:]]
+    for each in ranked:
+        left -= len(msgspec.msgpack.encode(each))
+        if left < 0:
+            break
+        kept.append(each)
+    there = {each.user for each in kept if isinstance(each, Known)}
+    fits = Contacts(
+        VERSION,
+        tuple(each for each in content.people if each.user in there),
+        tuple(each for each in kept if isinstance(each, Talk)),
+    )
+    return Fitting(fits, len(people) - len(fits.people), len(talks) - len(fits.talks))
+
+
+def _rank(person: Known, peers: Collection[str]) -> int:
+    if person.verified or person.changed_to:
+        return 0
+    return 1 if person.user in peers else _MET
+
+
+_MET: Final = 2
+
+_COUNTS: Final = 8
+"""Bytes by which the counts of two long lists are longer than those of empty ones."""
+
+
+def write(content: Contacts) -> bytes:
+    """Return the bytes to seal: what is `fitting`.
+
+    They are not compressed: others choose what rooms are called, and the size would tell them of the rest.
+    """
+    return msgspec.msgpack.encode(fitting(content).content)
 
 
 def present(db: apsw.Connection) -> Contacts:
@@ -289,7 +336,3 @@ def _newer(ours: Known, theirs: Known) -> Known:
         verified_since=verified.verified_since,
         serial=max(ours.serial, theirs.serial),
     )
-
-
-def _encoded(people: Collection[Known], talks: Collection[Talk]) -> bytes:
-    return msgspec.msgpack.encode(Contacts(VERSION, tuple(people), tuple(talks)))

@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechat.client import boxes
+from securechat.client import boxes, records
 from securechat.client.change import Changes
 from securechat.client.contact_box import (
     BOX,
     Contacts,
+    fitting,
     groups_left,
     lies_there,
     may_lie_there,
@@ -27,6 +28,7 @@ from securechat.client.contact_box import (
 from securechat.client.device import Device
 from securechat.client.errors import ClientError, RefusedByServer
 from securechat.client.events import Event, Notice
+from securechat.client.notes import tell_account
 from securechat.client.statements import Ask
 
 SETTLES: Final = 5.0
@@ -40,6 +42,15 @@ AT_CLOSE: Final = 3.0
 
 REFUSED: Final = "contacts_refused"
 """The code of the notice that the server shows another box than our devices stored."""
+
+CUT: Final = "contacts_cut"
+"""The code of the notice that the box is full; and the counter that is 1 since it was told."""
+
+_CUT: Final = (
+    "the list of your contacts that the server keeps for your devices is full: {people} people and {talks}"
+    " conversations are not in it. They stay on the devices that you have; only who brings the account back"
+    " without any of them meets these anew"
+)
 
 MAX_RACES: Final = 5
 """Attempts against other devices that write at the same time."""
@@ -124,7 +135,19 @@ class ContactKeeper:
         with self.changes.store.transaction() as db:
             boxes.note_serial(db, BOX, serial)
             lies_there(db, ours)
+        self._tell_of_room(content)
         self._written = self._digest(ours)
+
+    def _tell_of_room(self, content: Contacts) -> None:
+        """Say that not everything fits the box: once, until it does again."""
+        found = fitting(content)
+        is_cut = bool(found.people_out or found.talks_out)
+        if is_cut == bool(records.counter(self.changes.db, CUT)):
+            return
+        with self.changes.change() as change:
+            records.set_counter(change.db, CUT, int(is_cut))
+            if is_cut:
+                tell_account(change, CUT, _CUT.format(people=found.people_out, talks=found.talks_out))
 
     @staticmethod
     def _digest(content: Contacts) -> bytes:

@@ -10,9 +10,10 @@ from securechat.client import statements
 from securechat.client.boxes import BoxRefused
 from securechat.client.device_name import own_name, shown_name
 from securechat.client.engine import Engine
-from securechat.client.errors import ClientError, Forbidden
+from securechat.client.errors import ClientError
 from securechat.client.events import Notice, OwnDevice, Revocation
 from securechat.client.naming import names_of, rename
+from securechat.client.own_devices import meant
 from securechat.client.revoking import revoke
 from securechat.client.verbs import FIRST_LOOK_SECONDS
 from securechat.membership.statement import verify_statement
@@ -21,9 +22,6 @@ from securechat.protocol.messages import Devices, GetDevices
 
 IDLE_AFTER: Final = 45 * 86_400
 """Seconds without a login after which a device is offered to its owner for being removed (M-17)."""
-
-LEAST_LETTERS: Final = 4
-"""Of a device's name at the server, to say which is meant."""
 
 
 class DeviceVerbs:
@@ -88,10 +86,4 @@ class DeviceVerbs:
         return await revoke(self._engine, (await self._one(device)).device, password)
 
     async def _one(self, typed: str) -> OwnDevice:
-        devices = await self.own_devices()
-        wanted = [each for each in devices if typed and each.name == typed]
-        if not wanted and len(typed) >= LEAST_LETTERS:
-            wanted = [each for each in devices if each.device.startswith(typed)]
-        if len(wanted) != 1:
-            raise Forbidden("bad_request", f"no single device of yours is called or begins with {typed}")
-        return wanted[0]
+        return meant(await self.own_devices(), typed)

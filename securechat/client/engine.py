@@ -22,13 +22,9 @@ from securechat.client.contact_keeping import ContactKeeper
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, device_of
 from securechat.client.errors import ClientError, RefusedByServer, Replaced, ServerOlder, StoreError
-from securechat.client.events import (
-    Connected,
-    Disconnected,
-    Event,
-    Notice,
-)
+from securechat.client.events import Connected, Disconnected, Event, Notice
 from securechat.client.groups import Groups
+from securechat.client.hints import Hints
 from securechat.client.holds import ask_again, settle_if_believed
 from securechat.client.joining import Joiner
 from securechat.client.keystore import Keys
@@ -143,6 +139,10 @@ class Engine:
     def approver(self) -> Approver:
         return Approver(self.changes, self._session.request, self.device, self.clock, self.news.refresh)
 
+    @functools.cached_property
+    def _hints(self) -> Hints:
+        return Hints(self._tasks, self.news, self.approver.look)
+
     def _watch_log(self) -> LogWatch:
         return LogWatch(
             self.changes,
@@ -172,6 +172,7 @@ class Engine:
             await self._contacts.close()
         self.outbox.offline()
         self._sync.offline()
+        self._hints.offline()
         self._log_watch.offline()
         await self._session.close()
         self._typists.close()
@@ -340,10 +341,8 @@ class Engine:
                 self._sync.delivered(event)
             case InboxDelivered():
                 self._sync.inbox_delivered(event)
-            case AccountChanged():
-                self._tasks.spawn(self.news.changed(event.user, event.serial), "account")
-            case LinksChanged():
-                self._tasks.spawn(self.approver.look(), "linking")
+            case AccountChanged() | LinksChanged():
+                self._hints.take(event)
 
     def _on_ready(self, ready: SessionReady) -> None:
         self.connected = Connected(
@@ -374,7 +373,7 @@ class Engine:
                 self._answers.cloned(change)
         self._tasks.spawn(self._sync.catch_up(ready.logged_in.inbox_cursor), "catching up")
         if ACCOUNTS in ready.hello.features:
-            self._tasks.spawn(self.approver.look(), "linking")
+            self._hints.links()
 
     def _tell_of_password(self, changed: int) -> None:
         with self.changes.change() as change:
@@ -395,6 +394,7 @@ class Engine:
     def _on_lost(self, lost: SessionLost) -> None:
         self.outbox.offline()
         self._sync.offline()
+        self._hints.offline()
         self._log_watch.offline()
         self.connected = None
         reason = (

@@ -54,6 +54,10 @@ RETRY_FIRST: Final = 0.2
 RETRY_LONGEST: Final = 20.0
 """Back-off after a lost race, in seconds, with full jitter."""
 
+PUT_OFF_FIRST: Final = 1.0
+PUT_OFF_LONGEST: Final = 600.0
+"""Seconds, doubling: devices of our own that have left no keys do so when they are online."""
+
 LONGEST_WAIT: Final = 900.0
 """Seconds; no wait is set for longer. One that seems longer was set before the clock went back."""
 
@@ -177,6 +181,11 @@ def put_off(db: apsw.Connection, intent: int, *, until: float) -> None:
         " WHERE id = ?",
         (int(until * 1000), intent),
     )
+
+
+def put_off_longer(db: apsw.Connection, intent: Intent, *, now: float) -> None:
+    """Put an intent back to its beginning, each time for longer: what it waits for may never come."""
+    put_off(db, intent.id, until=now + min(PUT_OFF_LONGEST, PUT_OFF_FIRST * 2 ** min(intent.attempts, 10)))
 
 
 def asked_wait(seconds: float) -> float:

@@ -4,6 +4,9 @@ First the account lists the device, then the device gets its keys: in the other 
 device that has everything and is listed nowhere. Both are stored before the first is sent.
 """
 
+import asyncio
+import contextlib
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -11,22 +14,37 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.client import link_requests, statements
+from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
 from securechat.client.device_name import shown_name
-from securechat.client.errors import LinkOver, RefusedByServer
+from securechat.client.errors import ClientError, LinkOver, RefusedByServer
 from securechat.client.events import LinkOffer, Notice
 from securechat.client.keystore import Keys
 from securechat.client.link_requests import LinkRequest
+from securechat.client.patience import seconds_until_again
 from securechat.membership.account import next_statement
 from securechat.membership.linking import VERSION, LinkPayload, Meeting, Newcomer
 from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.statement import StatementRefused
+from securechat.names import parse_client_uri
 from securechat.protocol.frames import decode_request, encode_value
-from securechat.protocol.messages import AddedDevice, Answer, ChangeAccount, FinishLink, RequestBody
+from securechat.protocol.messages import (
+    AddedDevice,
+    Answer,
+    ChangeAccount,
+    CloseLink,
+    Devices,
+    FinishLink,
+    GetDevices,
+    RequestBody,
+)
 
 ATTEMPTS: Final = 3
 """To change the account, where another device of it does the same."""
+
+COMES_WITHIN: Final = (0.0, 1.0, 4.0)
+"""Seconds between the looks whether a device that took its keys has logged in."""
 
 _GONE: Final = (
     "the new device waits no longer. The account lists it already, and it has no keys: `devices` shows it,"
@@ -35,6 +53,14 @@ _GONE: Final = (
 _LATE: Final = (
     "a device that you let in did not get its keys in time; if `devices` shows it,"
     " `devices revoke` takes it off"
+)
+_NOT_IN: Final = (
+    "the server did not take the new device in time: it is not in your account, and nothing was changed;"
+    " begin again on the new device"
+)
+_RACED: Final = (
+    "another device changed your account at the same time: the new one is not in it, and nothing else was"
+    " changed; begin again on the new device"
 )
 
 
@@ -56,43 +82,59 @@ class LettingIn:
         device: Device,
         clock: Clock,
         refresh: Callable[[str], Awaitable[None]],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._changes = changes
         self._ask = ask
         self._device = device
         self._clock = clock
         self._refresh = refresh
+        self._pause = pause
 
     async def change(self, request: LinkRequest, keys: Keys, opened: Opened) -> None:
-        """Sign the account's next statement and send it; once more if another device was faster."""
-        for left in reversed(range(ATTEMPTS)):
+        """Sign the account's next statement and send it; once more if another device was faster.
+
+        :raises LinkOver: it is not in, or the text says what is left of it
+        :raises Disconnected, RefusedByServer: that is not known now; `go_on` finds out
+        """
+        for _ in range(ATTEMPTS):
             body, sealed = self._signed(request, keys, opened)
             with self._changes.change() as change:
                 link_requests.set_approved(
                     change.db, request.number, change=encode_value(body), sealed=sealed
                 )
-            approved = replace(request, change=encode_value(body), sealed=sealed)
-            try:
-                await self.finish(approved, last=not left)
-            except _Stale:
-                await self._refresh(self._device.user)
-            else:
-                return
+            with contextlib.suppress(_Stale):
+                return await self._finish(replace(request, change=encode_value(body), sealed=sealed))
+        await self.drop(request)
+        raise LinkOver(_RACED)
 
     async def go_on(self, request: LinkRequest) -> None:
-        """Finish what was approved by a process that ended before; too late it is only said."""
+        """Finish what was approved before the line broke or the process ended; what came of it is said.
+
+        :raises Disconnected, RefusedByServer: it cannot be known now
+        """
         problem = ""
-        if request.is_alive(self._clock()):
-            try:
-                await self.finish(request)
-            except LinkOver as over:
-                problem = str(over)
-        else:
-            self._end(request)
-            problem = _LATE
+        try:
+            if request.is_alive(self._clock()):
+                await self._finish(request)
+            else:
+                problem = await self._too_late(request)
+        except LinkOver as over:
+            problem = str(over)
+        except _Stale:
+            await self.drop(request)
+            problem = _RACED
         if problem:
             with self._changes.change() as change:
                 change.tell(Notice("link_refused", problem))
+
+    async def drop(self, *requests: LinkRequest) -> None:
+        """End requests for good, and let who asked know."""
+        self._end(*requests)
+        for each in requests:
+            with contextlib.suppress(ClientError):  # it is over here; there it is in five minutes
+                await self._ask(CloseLink(each.link))
 
     def _signed(self, request: LinkRequest, keys: Keys, opened: Opened) -> tuple[ChangeAccount, bytes]:
         newcomer = _newcomer_of(request)
@@ -114,32 +156,102 @@ class LettingIn:
         body = ChangeAccount(made.statement, [AddedDevice(added.client, added.device_key, added.credential)])
         return body, meeting_of(request, self._device).seal(payload, opened.vault_key)
 
-    async def finish(self, request: LinkRequest, *, last: bool = True) -> None:
-        """Have the account list the device, and then leave what opens it: in this order (decision 17)."""
+    async def _finish(self, request: LinkRequest) -> None:
+        """Have the account list the device, and then leave what opens it: in this order (decision 17).
+
+        :raises LinkOver: the request is over, and the device not in, or the text says what is left of it
+        :raises _Stale: the account has another statement, and that one does not list it
+        """
+        await self._list(request)
+        await self._leave(request)
+        self._end(request)
+
+    async def _list(self, request: LinkRequest) -> None:
         body = decode_request(request.change)
         if not isinstance(body, ChangeAccount):
             raise TypeError("what was approved is a change of the account")
         try:
-            await self._ask(body)
-            await self._refresh(
-                self._device.user
-            )  # what we know of our account now is the server's word, held to ours
-            await self._ask(FinishLink(request.link, request.sealed))
+            await self._patiently(request, body)
         except RefusedByServer as no:
-            if no.code == "stale_statement" and not last:
+            if no.code in NOT_NOW:
+                raise LinkOver(await self._too_late(request)) from None
+            if no.code != "stale_statement":
+                await self.drop(request)
+                raise LinkOver(str(no)) from None
+            # It was taken if a later one lists the device: then just the answer was lost.
+            await self._refresh(self._device.user)
+            if not self._is_listed(request):
                 raise _Stale from None
-            self._end(request)
-            raise LinkOver(_GONE if no.code == "no_link" else str(no)) from None
-        with self._changes.change() as change:
-            link_requests.end(change.db, [request.number])
+        else:
+            # What we know of our account now is the server's word, held to ours; it may come later.
+            await self._if_it_has_time(self._refresh(self._device.user))
 
-    def _end(self, request: LinkRequest) -> None:
+    async def _leave(self, request: LinkRequest) -> None:
+        try:
+            await self._patiently(request, FinishLink(request.link, request.sealed))
+        except RefusedByServer as no:
+            if no.code in NOT_NOW:
+                raise LinkOver(await self._too_late(request)) from None
+            if not await self._has_come(request):
+                self._end(request)
+                raise LinkOver(_GONE) from None
+
+    async def _too_late(self, request: LinkRequest) -> str:
+        """End a request whose time is over; return what is to be said of it, if anything is."""
+        await self._refresh(self._device.user)
+        is_listed, has_come = self._is_listed(request), await self._has_come(request)
+        self._end(request)
+        if has_come:
+            return ""
+        return _LATE if is_listed else _NOT_IN
+
+    async def _patiently(self, request: LinkRequest, body: RequestBody) -> None:
+        """Ask until the server has time for it, as long as the code's five minutes run."""
+        for failures in itertools.count(1):
+            try:
+                await self._ask(body)
+            except RefusedByServer as no:
+                wait = seconds_until_again(failures, asked=no.retry_after)
+                if no.code not in NOT_NOW or not request.is_alive(self._clock() + wait):
+                    raise
+                await self._pause(wait)
+            else:
+                return
+
+    def _is_listed(self, request: LinkRequest) -> bool:
+        """Whether the account has the device, as its newest statement says."""
+        statement = statements.newest(self._changes.db, self._device.user)
+        if statement is None:
+            return False
+        name = _newcomer_of(request).client.decode()
+        return any(parse_client_uri(each.client).name == name for each in statement.devices)
+
+    async def _has_come(self, request: LinkRequest) -> bool:
+        """Whether the device has logged in: then it has what was left for it, whatever we were told."""
+        if not self._is_listed(request):
+            return False
+        for wait in COMES_WITHIN:
+            await self._pause(wait)
+            answer = await self._ask(GetDevices())
+            rows = answer.devices if isinstance(answer, Devices) else []
+            if any(each.client == _newcomer_of(request).client.decode() and each.seen for each in rows):
+                return True
+        return False
+
+    async def _if_it_has_time(self, asking: Awaitable[None]) -> None:
+        try:
+            await asking
+        except RefusedByServer as no:
+            if no.code not in NOT_NOW:
+                raise
+
+    def _end(self, *requests: LinkRequest) -> None:
         with self._changes.change() as change:
-            link_requests.end(change.db, [request.number])
+            link_requests.end(change.db, [each.number for each in requests])
 
 
 class _Stale(Exception):
-    """Another device changed the account meanwhile."""
+    """Another device changed the account meanwhile, and does not list the new one."""
 
 
 def meeting_of(request: LinkRequest, device: Device) -> Meeting:

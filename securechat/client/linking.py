@@ -34,6 +34,7 @@ from securechat.client.link_requests import note_seen
 from securechat.client.lock import ProfileLock
 from securechat.client.new_profile import make_profile, remove_if_empty
 from securechat.client.password_line import PasswordLine
+from securechat.client.patience import seconds_until_again
 from securechat.client.private_files import check_private_folder, make_folder
 from securechat.client.session import LOGIN_SECONDS
 from securechat.client.store import ClientStore, remove_store
@@ -54,6 +55,7 @@ from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import new_key, public_of
 from securechat.names import fold_user
 from securechat.protocol.messages import (
+    UNDECIDED,
     Answer,
     CloseLink,
     GetLink,
@@ -284,12 +286,21 @@ class _Request:
             await self._pause(POLL_SECONDS)
 
     async def _answer(self, body: RequestBody) -> Answer:
-        """Ask until there is an answer: lines break, and servers are started anew, while a person types."""
+        """Ask until there is an answer: lines break, and servers are started anew, while a person types.
+
+        Where nothing is begun yet a server that has no time is the person's business, and told.
+        """
+        refusals = 0
         while self._clock() < self._ends:
             try:
                 return await self._line.ask(body)
             except (Disconnected, Unreachable):
                 await self._pause(RETRY_SECONDS)
+            except RefusedByServer as no:
+                if no.code not in UNDECIDED or not self._link:
+                    raise
+                refusals += 1
+                await self._pause(seconds_until_again(refusals, asked=no.retry_after))
         raise LinkExpired(_EXPIRED)
 
     async def _ask(self, body: RequestBody) -> LinkStanding:

@@ -16,6 +16,12 @@ MAX_MISTAKES: Final = 5
 """Attempts that may end with a mistake of the server's, one after the other."""
 
 
+def seconds_until_again(failures: int, *, asked: float = 0.0) -> float:
+    """Return how long to wait after so many failures in a row; a server may ask for more."""
+    longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(failures, 10))
+    return asked_wait(asked) + secrets.SystemRandom().uniform(longest / 2, longest)
+
+
 class Patience:
     """Counts what went wrong since something last went well."""
 
@@ -47,9 +53,8 @@ class Patience:
             is_mistake = error.code == "internal" and self._failures >= MAX_MISTAKES
             if error.code not in UNDECIDED or is_mistake:
                 raise error
-            asked = asked_wait(error.retry_after)
+            asked = error.retry_after
         elif not isinstance(error, Disconnected):
             raise error
-        longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self._failures, 10))
-        await self._pause(asked + secrets.SystemRandom().uniform(longest / 2, longest))
+        await self._pause(seconds_until_again(self._failures, asked=asked))
         await self._connection()

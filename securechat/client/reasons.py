@@ -244,6 +244,11 @@ REASONS: Final[dict[str, Reason]] = {
         "the server shows another list of your contacts than your devices stored there",
         "tell the server's operator; nothing of it is taken, and what is here stays",
     ),
+    "contacts_cut": Reason(
+        "the list of your contacts that the server keeps for your devices is full: who was only met in a"
+        " room, or the conversations used longest ago, are not in it",
+        "nothing: your devices have them; leave rooms that you do not need",
+    ),
     "names_refused": Reason(
         "the server shows other names of your devices than your devices stored there",
         "tell the server's operator; nothing of it is taken, and what is here stays",
@@ -260,6 +265,10 @@ REASONS: Final[dict[str, Reason]] = {
     "device_added": Reason(
         "a device was added to your account, by one of your devices and your password or recovery key",
         "nothing if it was you; else take it off: `securechat devices USER revoke DEVICE`",
+    ),
+    "device_idle": Reason(
+        "a device of yours was not seen for 45 days, as the server says",
+        "/devices revoke NAME if it is gone, which asks for the password; else nothing, or switch it on",
     ),
     "device_revoked": Reason(
         "a device was removed from your account: it is cut off, and out of all conversations in a minute",

@@ -180,7 +180,7 @@ def add_own(planner: Planner, change: Change, record: ConversationRecord, intent
         return
     add = tuple(each for each in packages_of(intent) if _client(each) in missing)
     if not add:
-        intents.put_off(change.db, intent.id, until=planner.clock())
+        intents.put_off_longer(change.db, intent, now=planner.clock())
         return
     planner.send_plan(change, record, intent, group, plan_of(planner.device, record, group, add=add))
 

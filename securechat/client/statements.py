@@ -7,7 +7,7 @@ none, however it is handed out (D-03), and a revocation cannot be taken back.
 
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -74,6 +74,15 @@ def keep_statement(db: apsw.Connection, user: str, body: bytes, *, now: int = 0)
 def listed(db: apsw.Connection) -> dict[str, int]:
     """Return how many devices each user's newest statement lists, where it is known."""
     return dict(db.execute("SELECT user, devices FROM statement WHERE devices > 0"))
+
+
+def count_devices(db: apsw.Connection) -> None:
+    """Count the devices of the statements that were taken before they were counted; signed as they are."""
+    rows: list[Any] = db.execute("SELECT user, body FROM statement WHERE devices = 0").fetchall()
+    db.executemany(
+        "UPDATE statement SET devices = ? WHERE user = ?",
+        [(len(verify_statement(body).devices), user) for user, body in rows],
+    )
 
 
 def _follow(last: bytes | None, chain: Sequence[bytes]) -> tuple[AccountStatement, tuple[Step, ...]]:

@@ -21,7 +21,7 @@ from securechat.tui.emoji import with_emoji
 from securechat.tui.found_lines import choices
 from securechat.tui.help import help_lines
 from securechat.tui.keys import AS_KEYS, KEYS, NUMBERS
-from securechat.tui.letting_in import let_in
+from securechat.tui.letting_in import let_in, take_off
 from securechat.tui.looking import look_at
 from securechat.tui.message_lines import summary
 from securechat.tui.paint import Role, line
@@ -106,8 +106,10 @@ class Acts:
             self._does[AS_KEYS[name]]()
         elif name in self._takes:
             self._takes[name](words)
-        elif name == "devices" and words.partition(" ")[0] == "approve":
-            let_in(self._host, words.partition(" ")[2].strip())
+        elif name == "devices" and (action := words.partition(" "))[0] == "approve":
+            let_in(self._host, action[2].strip())
+        elif name == "devices" and action[0] == "revoke" and action[2].strip():
+            take_off(self._host, action[2].strip())
         else:
             return False
         return True

@@ -11,7 +11,16 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from securechat.client.events import Conversation, Event, LinkOffer, Message, Status, Transfer
+from securechat.client.events import (
+    Conversation,
+    Event,
+    LinkOffer,
+    Message,
+    OwnDevice,
+    Revocation,
+    Status,
+    Transfer,
+)
 
 Found = TypeVar("Found")
 Maybe: TypeAlias = Found | Awaitable[Found]
@@ -48,6 +57,8 @@ class Backend(Protocol):
     def link_offer(self, code: str) -> Maybe[LinkOffer]: ...
     def approve_link(self, number: int, password: str) -> Maybe[LinkOffer]: ...
     def decline_link(self, number: int) -> Maybe[Any]: ...
+    def own_devices(self) -> Maybe[list[OwnDevice]]: ...
+    def revoke_device(self, device: str, password: str) -> Maybe[Revocation]: ...
 
 
 class Commander(Protocol):

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from securechat.client.commands import ALIASES, COMMANDS
+from securechat.client.commands import ACTIONS, ALIASES, COMMANDS
 from securechat.tui.emoji import EMOJI
 
 MAX_OFFERED: Final = 50
@@ -34,8 +34,11 @@ def complete(text: str, cursor: int, names: Iterable[str]) -> Completion:
     elif word.startswith(":") and len(word) > 1:
         short = word[1:].rstrip(":").lower()
         found = [f"{sign} " for name, sign in EMOJI.items() if name.startswith(short)]
-    elif word:
-        found = [f"{name} " for name in sorted(set(names)) if name[1:].startswith(word.lower())]
+    else:
+        actions = ACTIONS.get(text[1:start].rstrip(), ()) if text.startswith("/") else ()
+        found = [f"{action} " for action in actions if action.startswith(word.lower())]
+        if word:
+            found += [f"{name} " for name in sorted(set(names)) if name[1:].startswith(word.lower())]
     return Completion(start, cursor, tuple(found[:MAX_OFFERED]))
 
 

@@ -11,7 +11,7 @@ from securechat.cli.line_finding import FINDING
 from securechat.cli.link import progress_lines
 from securechat.cli.main import cli
 from securechat.client.commands import COMMANDS, Command, read_line
-from securechat.client.events import LinkOffer
+from securechat.client.events import LinkOffer, OwnDevice, Revocation
 from securechat.client.linking import Compare, Waiting
 from securechat.membership.invite import new_invite
 from tests.cli.shell import PASSWORD, Shell
@@ -156,4 +156,60 @@ async def test_a_chat_without_a_terminal_tries_no_code() -> None:
 async def test_a_slip_in_a_chat_tries_nothing() -> None:
     account = Account()
     assert await typed("/devices approve", Lent(), account) == "usage: " + COMMANDS["devices"][0]
+    assert account.asked == []
+
+
+class Owner(Account):
+    """With two devices."""
+
+    async def own_devices(self) -> list[OwnDevice]:
+        return [
+            OwnDevice(device="d" * 26, name="desk", this=True, since=0, seen=0),
+            OwnDevice(device="p" * 26, name="the phone", this=False, since=0, seen=0, idle=True),
+        ]
+
+    async def rename_device(self, device: str, name: str) -> OwnDevice:
+        self.asked.append(("rename_device", device, name))
+        return OwnDevice(device="p" * 26, name=name, this=False, since=0, seen=0)
+
+    async def revoke_device(self, device: str, password: str) -> Revocation:
+        self.asked.append(("revoke_device", device, password))
+        return Revocation(device=device, conversations=2, left=0)
+
+
+async def test_m_17_a_chat_lists_the_accounts_own_devices_and_names_them() -> None:
+    page, account = Page(), Owner()
+    assert await typed("/devices list", page, account) is None
+    assert [line.split(":")[0] for line in page.lines] == ["desk (dddddddd)", "the phone (pppppppp)"]
+    assert "45 days" in page.lines[1]
+    assert await typed('/devices rename "the phone" my phone', page, account) is None
+    assert account.asked == [("rename_device", "the phone", "my phone")]
+    assert page.lines[2] == "my phone (pppppppp): "
+
+
+@pytest.mark.parametrize(("password", "asked"), [("a password", ["p" * 26]), ("", [])])
+async def test_d_02_a_chat_removes_a_device_with_the_password(
+    password: str, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which one it is stands there before the password is asked for, also where a server moved names."""
+    monkeypatch.setattr("click.prompt", lambda *_given, **_named: password)
+    page, account = Lent(), Owner()
+    assert await typed("/devices revoke the phone", page, account) is None
+    assert account.asked == [("revoke_device", device, password) for device in asked]
+    assert page.lines[0].startswith("the phone (pppppppp)")
+    assert ("it is out of 2 of 2" if asked else "not removed") in page.lines[1]
+
+
+@pytest.mark.parametrize("line", ["rename", "rename phone", "revoke", "list all"])
+async def test_a_slip_about_devices_in_a_chat_changes_nothing(line: str) -> None:
+    account = Owner()
+    assert await typed(f"/devices {line}", Lent(), account) == "usage: " + COMMANDS["devices"][0]
+    assert account.asked == []
+
+
+async def test_d_02_a_chat_without_a_terminal_removes_nothing() -> None:
+    account = Owner()
+    mistake = await typed("/devices revoke the phone", Page(), account)
+    assert mistake is not None
+    assert "securechat devices USER revoke the phone" in mistake
     assert account.asked == []

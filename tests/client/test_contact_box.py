@@ -17,6 +17,7 @@ from securechat.client.contact_box import (
     Talk,
     anchors,
     drop_anchor,
+    fitting,
     groups_left,
     merged,
     present,
@@ -148,6 +149,56 @@ def test_what_does_not_fit_is_the_conversations_used_longest_ago() -> None:
     assert kept.people == (BOB,)
     assert len(kept.talks) > 100
     assert min(talk.since for talk in kept.talks) == 600 - len(kept.talks)
+
+
+def a_crowd() -> Contacts:
+    """Verified, changed and merely met people as they come, some with a conversation, and many rooms."""
+    people, talks = [], []
+    for n in range(2600):
+        known = Known(f"user{n:04}", bytes([n % 256, n // 256]) * 16, 1, 1_800_000_000 + (n * 7919) % 2600)
+        if n % 20 == 3:
+            known = msgspec.structs.replace(known, verified=known.account_key, verified_since=n)
+        if n % 200 == 7:
+            known = msgspec.structs.replace(known, changed_to=b"x" * 32)
+        if n % 20 == 11:
+            uri, group = f"mimi://x.example/r/{n}", n.to_bytes(32, "big")
+            talks.append(
+                msgspec.structs.replace(
+                    WITH_BOB, name=f"@{known.user}", peer=known.user, room=uri, group=group, since=n
+                )
+            )
+        people.append(known)
+    talks += [
+        msgspec.structs.replace(TEAM, name=f"#{n}", room=f"r{n}", group=n.to_bytes(32, "little"), since=n)
+        for n in range(100)
+    ]
+    return Contacts(VERSION, tuple(people), tuple(talks))
+
+
+def test_n_02_of_a_crowd_who_was_only_met_is_left_out_and_no_conversation() -> None:
+    crowd = a_crowd()
+    data = write(crowd)
+    assert MAX_BOX - ROOM_LEFT - 200 < len(data) <= MAX_BOX - ROOM_LEFT
+
+    kept, found = read(data), fitting(crowd)
+    assert {each.name for each in kept.talks} == {each.name for each in crowd.talks}
+    near = {talk.peer for talk in crowd.talks} | {
+        each.user for each in crowd.people if each.verified or each.changed_to
+    }
+    there = {each.user for each in kept.people}
+    assert near - {""} <= there
+    met = [each for each in crowd.people if each.user not in near]
+    longest = max(each.first_seen for each in met if each.user in there)
+    assert all(each.first_seen > longest for each in met if each.user not in there)
+    assert (found.people_out, found.talks_out) == (len(crowd.people) - len(kept.people), 0)
+    assert found.people_out > 500
+
+
+def test_what_was_cut_is_cut_alike_by_every_device() -> None:
+    """Or two of them would write the box in turns for ever."""
+    crowd = a_crowd()
+    there = read(write(crowd))
+    assert write(merged(crowd, there, gone=())) == write(there)
 
 
 def test_d_03_a_list_of_devices_older_than_the_account_has_seen_is_behind(store: ClientStore) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from securechat.client import boxes, contact_box, contacts
 from securechat.client.change import Changes
-from securechat.client.contact_keeping import AGAIN, REFUSED, ContactKeeper
+from securechat.client.contact_keeping import AGAIN, CUT, REFUSED, ContactKeeper
 from securechat.client.errors import Disconnected, refusal
 from securechat.client.events import Event, Notice
+from securechat.client.notes import of_account
 from securechat.client.store import create_store
+from securechat.protocol.limits import MAX_BOX
 from securechat.protocol.messages import Answer, Box, Done, GetBox, PutBox, RequestBody
 from tests.client.test_contact_box import ALL
 
@@ -148,3 +150,26 @@ async def test_n_02_a_list_that_our_devices_did_not_store_last_is_named_once_and
     assert [each.code for each in told if isinstance(each, Notice)] == [REFUSED]
     assert pause.waited.count(AGAIN) >= 2
     assert shelf.put == 2
+
+
+async def test_n_02_that_not_everything_fits_is_told_once_until_it_does(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf, events = Shelf(), list[Event]()
+    changes._done = lambda change: events.extend(change.events)
+
+    async def keeps_in(room: int) -> list[str]:
+        """What is told by a new process where the box has so much room."""
+        monkeypatch.setattr(contact_box, "ROOM_LEFT", MAX_BOX - room)
+        events.clear()
+        await keeper(changes, shelf, events).keep()
+        return [each.text for each in events if isinstance(each, Notice) and each.code == CUT]
+
+    (told,) = await keeps_in(110)
+    assert "1 people and 2 conversations" in told
+    assert [each.user for each in shelf.content().people] == ["bob"]
+    assert await keeps_in(111) == []
+    assert await keeps_in(100_000) == []
+    assert [each.user for each in shelf.content().people] == ["bob", "carol"]
+    assert len(await keeps_in(110)) == 1
+    assert [each.code for each in of_account(changes.db)] == [CUT, CUT]

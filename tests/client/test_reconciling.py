@@ -99,6 +99,24 @@ def test_a_device_that_is_no_longer_missing_needs_nothing(pair: Pair) -> None:
     assert (What.OWN, "alice") not in wanted(pair.alice)
 
 
+def test_keys_that_bring_nobody_are_asked_for_less_and_less(pair: Pair) -> None:
+    """A server hands out those of a device that is here already, whatever it is asked."""
+    worker = Looking(pair.alice)
+    here = msgspec.msgpack.encode([encode(pair.alice.key_package())])
+    waits = []
+    for _ in range(12):
+        worker.acts()
+        (intent,) = [each for each in intents.of(pair.alice.store.db, 1) if each.what is What.OWN]
+        with pair.alice.changes.change() as change:
+            intents.step_to(change.db, intent.id, Step.CLAIMED, packages=here)
+        worker.acts()
+        (intent,) = [each for each in intents.of(pair.alice.store.db, 1) if each.what is What.OWN]
+        waits.append(intent.waits(worker.now))
+        worker.now += waits[-1]
+    assert waits[:3] == [1, 2, 4]
+    assert waits[-1] == intents.PUT_OFF_LONGEST
+
+
 def test_who_is_not_in_a_room_yet_brings_nobody_in(pair: Pair) -> None:
     worker = Looking(pair.alice)
     worker.changes(state=Standing.INVITED)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from securechat.client.errors import Forbidden
-from securechat.client.events import Notice, OwnDevice
+from securechat.client.events import Notice
 from securechat.client.naming import BOX, rename
 from securechat.client.views import People
 from securechat.protocol.messages import Box, GetBox, PutBox
@@ -103,11 +103,8 @@ async def test_a_conversation_says_how_many_devices_of_how_many_are_in_it(world:
     (conversation,) = bob.client.conversations()
     assert [member.listed for member in conversation.members if member.user == "alice"] == [3]
     db.execute("UPDATE statement SET devices = 0 WHERE user = 'alice'")
-    assert "alice" not in People.of(db).listed, "taken before this was counted: not known"
-
-
-def test_a_device_without_a_name_is_called_by_its_beginning() -> None:
-    from securechat.cli.device_removing import own_device_text  # noqa: PLC0415 - the one test of the screen here
-
-    device = OwnDevice(device="abcdefghijklmnop", this=True, since=0, seen=0)
-    assert own_device_text(device) == "abcdefgh: this one"
+    assert "alice" not in People.of(db).listed, "taken before this was counted"
+    await bob.close()
+    await bob.open()
+    (conversation,) = bob.client.conversations()
+    assert [member.listed for member in conversation.members if member.user == "alice"] == [1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from securechat.client import claims, intents, statements
+from securechat.client import intents, statements
 from securechat.client.change import Change
 from securechat.client.errors import Forbidden, UntrustedKeys, WrongPassword
 from securechat.client.events import Disconnected, Held, Joined, Kind, Notice, Released
@@ -28,7 +28,7 @@ from tests.scenarios.world import PATIENCE, Person, World
 @pytest.fixture(autouse=True)
 def short_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intents, "jitter", lambda longest: min(longest, 0.1))
-    monkeypatch.setattr(claims, "OWN_FIRST", 0.1)
+    monkeypatch.setattr(intents, "PUT_OFF_FIRST", 0.1)
 
 
 def devices_in(person: Person, name: str) -> set[str]:

@@ -24,7 +24,9 @@ from securechat.client.events import (
     MessageChanged,
     MessageReceived,
     MessageState,
+    OwnDevice,
     Reaction,
+    Revocation,
     Standing,
     Status,
     Transfer,
@@ -227,6 +229,13 @@ class FakeClient:
 
     def decline_link(self, number: int) -> None:
         self.did.append(("decline", number))
+
+    def own_devices(self) -> list[OwnDevice]:
+        return [OwnDevice(device="p" * 26, name="phone", this=False, since=0, seen=0, idle=True)]
+
+    def revoke_device(self, device: str, password: str) -> Revocation:
+        self.did.append(("revoke", device, password))
+        return Revocation(device=device, conversations=2, left=0)
 
     async def take(self, line: str, target: str) -> str:
         """As a commander."""

@@ -415,6 +415,29 @@ async def test_a_new_device_is_let_in_by_code_and_password(
     ]
 
 
+@pytest.mark.parametrize(
+    ("password", "did", "said"),
+    [
+        ("a password", [("revoke", "p" * 26, "a password")], "phone is removed"),
+        ("", [], "It was not removed."),
+    ],
+)
+async def test_a_device_is_removed_with_the_password(
+    password: str, did: list[tuple[object, ...]], said: str
+) -> None:
+    """D-02, M-17."""
+    client = talk_of_two()
+    async with driven(client) as screen:
+        await screen.type("/devices revoke phone")
+        await screen.press("enter")
+        await screen.sees("phone (pppppppp)")
+        await screen.type(password)
+        await screen.press("enter")
+        await screen.sees(said)
+        assert not password or password not in screen.text()
+    assert [one for one in client.did if one[0] == "revoke"] == did
+
+
 async def test_without_a_file_on_its_way_there_is_nothing_to_stop() -> None:
     async with driven(talk_of_two()) as screen:
         await screen.press("alt+c")

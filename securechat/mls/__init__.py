@@ -2,9 +2,12 @@
 
 This is the public face, small on purpose; ``docs/mls.md`` opens with an example and says where
 each clause is. Bytes in and out are MLSMessages. Everything but :class:`Group` is a value.
+What comes as bytes beside a group, a KeyPackage or a GroupInfo, is read by ``decode_message``; ours
+goes by ``encode_message``.
 
 =============  =========================================================================
 who am I       Identity, BasicCredential, Capabilities, make_key_package (sections 5.3, 7.2, 10)
+who is that    check_key_package, check_lifetime: what who adds, and a directory, asks (7.3, 10.1)
 a group        Group: create, join, join_externally, stage_commit, examine, process, merge,
                propose, accept, encrypt, decrypt, export (sections 11, 12, 15, 8.5)
 what a commit  CommitPlan in, StagedCommit and CommitFacts out; ReceivedCommit is another's (12.4)
@@ -14,10 +17,10 @@ what is wrong  MLSError and below; ``rule`` and ``clause`` of a RuleError name w
 =============  =========================================================================
 """
 
-from securechat.mls.cipher_suite import SUITE_3, SUITES, CipherSuite, cipher_suite
+from securechat.mls.cipher_suite import SUITE_3, SUITE_HYBRID, SUITES, CipherSuite, cipher_suite
 from securechat.mls.commit_facts import CommitFacts
 from securechat.mls.continuing import Continuation, branch, reinitialise
-from securechat.mls.credential import BasicCredential
+from securechat.mls.credential import BasicCredential, X509Credential
 from securechat.mls.errors import (
     DecodeError,
     MLSError,
@@ -29,21 +32,40 @@ from securechat.mls.errors import (
     WrongGroup,
 )
 from securechat.mls.examining import ExaminedApplication, ExaminedCommit, ExaminedProposal
-from securechat.mls.extensions import Extension, ExternalSender
+from securechat.mls.extensions import (
+    Extension,
+    ExtensionType,
+    ExternalSender,
+    RequiredCapabilities,
+    extension_of,
+)
+from securechat.mls.framing import GroupInfo, decode_message, encode_message
 from securechat.mls.group import Group, Joined
 from securechat.mls.key_package import Identity, KeyPackage, KeyPackageBundle, make_key_package
 from securechat.mls.messaging import DecryptedMessage
 from securechat.mls.nodes import Capabilities, LeafIndex, LeafNode, Lifetime
 from securechat.mls.outside import allow_senders, propose_externally, propose_joining
 from securechat.mls.processing import ReceivedCommit
-from securechat.mls.proposals import Add, GroupContextExtensions, ReInit, Remove, SelfRemove
-from securechat.mls.psk import ExternalPsk, ResumptionPsk, ResumptionPSKUsage
+from securechat.mls.proposals import (
+    Add,
+    GroupContextExtensions,
+    PreSharedKeyProposal,
+    ProposalValue,
+    ReInit,
+    Remove,
+    SelfRemove,
+)
+from securechat.mls.psk import ExternalPsk, ResumptionPsk, ResumptionPSKUsage, fresh_psk
 from securechat.mls.public_group import PublicGroup, VerifiedCommit
+from securechat.mls.ratchet_tree import RatchetTree
+from securechat.mls.signature import SigningKey
 from securechat.mls.staging import CommitPlan, StagedCommit
+from securechat.mls.validation import check_key_package, check_lifetime, check_lifetime_span
 
 __all__ = [
     "SUITES",
     "SUITE_3",
+    "SUITE_HYBRID",
     "Add",
     "BasicCredential",
     "Capabilities",
@@ -57,10 +79,12 @@ __all__ = [
     "ExaminedCommit",
     "ExaminedProposal",
     "Extension",
+    "ExtensionType",
     "ExternalPsk",
     "ExternalSender",
     "Group",
     "GroupContextExtensions",
+    "GroupInfo",
     "Identity",
     "Joined",
     "KeyPackage",
@@ -69,24 +93,37 @@ __all__ = [
     "LeafNode",
     "Lifetime",
     "MLSError",
+    "PreSharedKeyProposal",
+    "ProposalValue",
     "PublicGroup",
+    "RatchetTree",
     "ReInit",
     "ReceivedCommit",
     "Remove",
+    "RequiredCapabilities",
     "ResumptionPSKUsage",
     "ResumptionPsk",
     "RuleError",
     "SecretError",
     "SelfRemove",
+    "SigningKey",
     "StagedCommit",
     "StaleEpoch",
     "UsageError",
     "ValidationError",
     "VerifiedCommit",
     "WrongGroup",
+    "X509Credential",
     "allow_senders",
     "branch",
+    "check_key_package",
+    "check_lifetime",
+    "check_lifetime_span",
     "cipher_suite",
+    "decode_message",
+    "encode_message",
+    "extension_of",
+    "fresh_psk",
     "make_key_package",
     "propose_externally",
     "propose_joining",

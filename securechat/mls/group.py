@@ -48,7 +48,7 @@ from securechat.mls.psk import NO_KEYS, ExternalPsk, PskSource, ResumptionPsk, f
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.secret_tree import Ratchet
-from securechat.mls.snapshot import Snapshot
+from securechat.mls.snapshot import MAX_PAST, Snapshot
 from securechat.mls.staging import CommitPlan, StagedCommit, published_group_info, stage_commit
 
 
@@ -358,7 +358,9 @@ class Group:
         return self._now.psk_source(others)
 
     def keep_past_epochs(self, count: int) -> None:
-        """Keep the message secrets of ``count`` epochs that are over, to read late messages."""
+        """Keep the message secrets of ``count`` epochs that are over, at most 255, to read late messages."""
+        if not 0 <= count <= MAX_PAST:
+            raise UsageError(f"{count} past epochs cannot be kept")
         self._now = replace(self._now, past_limit=count, past=self._now.past[-count:] if count else ())
 
     def epoch_bytes(self) -> bytes:

@@ -15,6 +15,9 @@ from securechat.mls.secret_tree import SecretTree
 MAX_RESUMPTION: Final = 16
 """How many epochs back a resumption key can be asked for (section 8.6 wants a limit)."""
 
+MAX_PAST: Final = 0xFF
+"""How many past epochs can be kept: their number is stored in a byte."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:

@@ -295,6 +295,16 @@ def test_past_epochs_are_not_kept_unless_asked_for() -> None:
         bob.decrypt(late)
 
 
+@pytest.mark.parametrize("count", [-1, 256])
+def test_so_many_past_epochs_cannot_be_kept(count: int) -> None:
+    """It would be found out when the group is stored, too late."""
+    (alice,) = group_of("alice")
+    before = state_of(alice)
+    with pytest.raises(UsageError):
+        alice.keep_past_epochs(count)
+    assert state_of(alice) == before
+
+
 # -- commits ----------------------------------------------------------------------
 
 

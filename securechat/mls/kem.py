@@ -165,6 +165,10 @@ class DhKem:
         own = self.load_private(private)
         return self._shared_secret(_exchange(own, self.load_public(output)), output + _encoded(own))
 
+    def exchange(self, private: bytes, public: bytes) -> bytes:
+        """Return the Diffie-Hellman secret alone; ValidationError ``zero-shared-secret`` for small order."""
+        return _exchange(self.load_private(private), self.load_public(public))
+
     def _fresh_private(self) -> bytes:
         if self.curve is None:
             return random_bytes(self.private_length)
@@ -232,8 +236,13 @@ class XWing:
         return secret, lattice_output + curve_output
 
     def decapsulate(self, output: bytes, private: bytes) -> bytes:
+        return self.decapsulated(output, *self._private_halves(private))
+
+    def decapsulated(
+        self, output: bytes, lattice: mlkem.MLKEM768PrivateKey, curve: x25519.X25519PrivateKey
+    ) -> bytes:
+        """Return the shared secret for the owner of these two halves."""
         self.check_output(output)
-        lattice, curve = self._private_halves(private)
         theirs = x25519.X25519PublicKey.from_public_bytes(output[-32:])
         return _combined(
             lattice.decapsulate(output[:-32]),
@@ -246,10 +255,7 @@ class XWing:
         if len(seed) != self.private_length:
             raise UsageError(f"an HPKE private key has {self.private_length} bytes, not {len(seed)}")
         expanded = hashlib.shake_256(seed).digest(96)
-        return (
-            mlkem.MLKEM768PrivateKey.from_seed_bytes(expanded[:64]),
-            x25519.X25519PrivateKey.from_private_bytes(expanded[64:]),
-        )
+        return load_lattice(expanded[:64]), x25519.X25519PrivateKey.from_private_bytes(expanded[64:])
 
     def _public_halves(self, public: bytes) -> tuple[mlkem.MLKEM768PublicKey, x25519.X25519PublicKey]:
         try:
@@ -261,14 +267,17 @@ class XWing:
             raise ValidationError("hpke-public-key", "5.1.1", "no public key of this suite") from None
 
 
+def load_lattice(seed: bytes) -> mlkem.MLKEM768PrivateKey:
+    """Return the ML-KEM key of a seed of 64 bytes (FIPS 203); UsageError for another length."""
+    try:
+        return mlkem.MLKEM768PrivateKey.from_seed_bytes(seed)
+    except ValueError:
+        raise UsageError(f"the seed of an ML-KEM key has 64 bytes, not {len(seed)}") from None
+
+
 def _combined(lattice: bytes, curve: bytes, curve_output: bytes, curve_public: bytes) -> bytes:
     """Return the shared secret of the two halves (the draft's section 5.3)."""
     return hashlib.sha3_256(lattice + curve + curve_output + curve_public + b"\\.//^\\").digest()
-
-
-def exchange_x25519(private: bytes, public: bytes) -> bytes:
-    """Return the X25519 shared secret; ValidationError ``zero-shared-secret`` for small-order keys."""
-    return _exchange(X25519.load_private(private), X25519.load_public(public))
 
 
 def _exchange(own: CurvePrivateKey, other: CurvePublicKey) -> bytes:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from securechat.mls.cipher_suite import SUITE_3, SUITES, CipherSuite
 from securechat.mls.errors import SecretError, UsageError, ValidationError
 from securechat.mls.hpke import HPKECiphertext
-from securechat.mls.kem import X25519, exchange_x25519
+from securechat.mls.kem import X25519
 from securechat.mls.randomness import drawn_from
 
 EVERY_SUITE = pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: str(suite.number))
@@ -70,7 +70,7 @@ def test_a_key_of_small_order_is_refused_everywhere(public: bytes) -> None:
     with pytest.raises(SecretError):
         SUITE_3.hpke.open(pair.private, b"", HPKECiphertext(public, bytes(32)))
     with pytest.raises(ValidationError) as refused:
-        exchange_x25519(pair.private, public[:31] + bytes([public[31] | 0x80]))
+        X25519.exchange(pair.private, public[:31] + bytes([public[31] | 0x80]))
     assert refused.value.rule == "zero-shared-secret"
 
 

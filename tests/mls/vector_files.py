@@ -1,10 +1,12 @@
 """Where the vectors of others are: $SECURECHAT_VECTORS, else ``../shared`` beside the project.
 
-They are not copied into the project. Where they must be there (in CI, or when the variable says
-where) a missing file is a failure; elsewhere the golden bytes under ``golden`` stand in.
+They are not copied into the project. In CI, and where the variable says that they are there, having none
+is a failure; elsewhere the golden bytes under ``golden`` stand in. Where the variable leads, every file
+is run, whatever its name; in ``../shared`` the known ones must be there, and what is beside them is run too.
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,7 @@ def required() -> bool:
 def folder(name: str) -> Path | None:
     """Return the folder of vectors of this name; None if it is not there and need not be."""
     for candidate in (shared_folder() / name, shared_folder()):
-        if candidate.is_dir() and any(candidate.glob("*.json")):
+        if _files(name, candidate):
             return candidate
     if required():
         pytest.fail(f"the vectors {name} are not at {shared_folder()}")
@@ -38,3 +40,15 @@ def folder_or_skip(name: str) -> Path:
     if found is None:
         pytest.skip(f"{name} is not at {shared_folder()}")
     return found
+
+
+def names_of(name: str, known: Collection[str]) -> list[str]:
+    """Return the files of this folder to be run: the known ones, or what lies where the variable leads."""
+    there = _files(name, shared_folder() / name) or _files(name, shared_folder())
+    return sorted(there if there and os.environ.get("SECURECHAT_VECTORS") else there | {*known})
+
+
+def _files(name: str, place: Path) -> set[str]:
+    """Return the files of this kind in a folder and below it; Wycheproof's are told by their ending."""
+    found = {str(path.relative_to(place)) for path in place.rglob("*.json")}
+    return {file for file in found if file.endswith("_test.json") == (name == "wycheproof")}

@@ -63,7 +63,6 @@ _STRUCTURES: Final[dict[str, type[WireStruct]]] = {
 
 
 def check_messages(case: Case) -> None:
-    assert set(case) == {"ratchet_tree", *_STRUCTURES}
     for name, structure in _STRUCTURES.items():
         data = _hex(case[name])
         assert encode(decode(structure, data)) == data, name

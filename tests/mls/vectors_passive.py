@@ -48,7 +48,7 @@ def _joined(case: Case) -> tuple[Group, Identity]:
     assert suite.kem.public_key(_hex(case["encryption_priv"])) == leaf.encryption_key
     assert suite.kem.public_key(_hex(case["init_priv"])) == key_package.init_key
     bundle = KeyPackageBundle(key_package, _hex(case["init_priv"]), _hex(case["encryption_priv"]))
-    tree = case["ratchet_tree"]
+    tree = case.get("ratchet_tree")
     joined = Group.join(
         _hex(case["welcome"]),
         bundle,
@@ -60,7 +60,7 @@ def _joined(case: Case) -> tuple[Group, Identity]:
 
 
 def _psks(case: Case) -> PskSource:
-    known = {_hex(psk["psk_id"]): _hex(psk["psk"]) for psk in case["external_psks"]}
+    known = {_hex(psk["psk_id"]): _hex(psk["psk"]) for psk in case.get("external_psks", ())}
 
     def source(name: ExternalPsk | ResumptionPsk) -> bytes | None:
         return known.get(name.psk_id) if isinstance(name, ExternalPsk) else None

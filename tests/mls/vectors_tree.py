@@ -139,10 +139,20 @@ def _check_own_path(
     created = create_update_path(tree, sender, identity=identity, context=_context(case, tree))
     assert merge_update_path(tree, sender, created.update_path) == created.tree
     assert created.context == _context(case, created.tree)
-    for other, private in privates.items():
-        if other != index:
-            opened = open_update_path(tree, private, sender, created.update_path, context=created.context)
-            assert opened.commit_secret == created.commit_secret
+    opening = {_opens_with(tree, private, sender): private for at, private in privates.items() if at != index}
+    for private in opening.values():  # the others have one of these keys too, and open the same ciphertext
+        opened = open_update_path(tree, private, sender, created.update_path, context=created.context)
+        assert opened.commit_secret == created.commit_secret
+
+
+def _opens_with(tree: RatchetTree, private: TreePrivate, sender: LeafIndex) -> NodeIndex:
+    """Return the node whose key a member opens a path of that sender with."""
+    beside = next(
+        child
+        for _, child in tree.filtered_direct_path(sender)
+        if tree_math.is_below(private.leaf_index, child)
+    )
+    return next(index for index in tree.resolution(beside) if index in private.keys)
 
 
 def _or_none(function: Callable[..., NodeIndex], *arguments: int) -> NodeIndex | None:

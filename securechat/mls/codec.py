@@ -69,6 +69,10 @@ class SecretStruct(WireStruct, frozen=True):
         return f"<{type(self).__name__}>"
 
 
+class KeptStruct(WireStruct, frozen=True, dict=True):
+    """A structure that keeps its encoding from the first time on: it is signed, tagged, hashed and sent."""
+
+
 class Enum8(enum.IntEnum):
     """An enum of one byte."""
 
@@ -227,6 +231,7 @@ _SLOT: Final = 18
 """Bytes: a structure or tuple with what the collector adds, a ``bytes`` and an ``int`` without their content,
 an item's place in the list while it is read and in the tuple that is kept."""
 
+_ENCODING: Final = "encoding"
 _TOO_DENSE: Final = "the data is nothing but tiny items: they would take far more memory than it"
 
 # The compiled forms. They are typed loosely because a table of annotations is; the public
@@ -528,7 +533,18 @@ def _struct(cls: type[WireStruct]) -> tuple[_Writer, _Reader]:
             values.append(value)
         return cls(*values), start
 
-    return _fields_writer(list(_fields(cls)), [write for write, _ in compiled]), read
+    write = _fields_writer(list(_fields(cls)), [write for write, _ in compiled])
+    return _written_once(write) if issubclass(cls, KeptStruct) else write, read
+
+
+def _written_once(write: _Writer) -> _Writer:
+    def write_once(value: KeptStruct) -> bytes:
+        kept: dict[str, bytes] = value.__dict__  # the fields are not in it, so it takes no part in comparing
+        if _ENCODING not in kept:
+            kept[_ENCODING] = write(value)
+        return kept[_ENCODING]
+
+    return write_once
 
 
 def _fields_writer(names: list[str], writers: list[_Writer]) -> _Writer:

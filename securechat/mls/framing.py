@@ -11,6 +11,7 @@ from securechat.mls.codec import (
     Enum8,
     Enum16,
     FixedBytes,
+    KeptStruct,
     Opaque,
     PresentIf,
     SecretStruct,
@@ -109,7 +110,7 @@ Content = Annotated[
 ]
 
 
-class FramedContent(WireStruct, frozen=True):
+class FramedContent(KeptStruct, frozen=True):
     group_id: Opaque
     epoch: Uint64Epoch
     sender: Sender

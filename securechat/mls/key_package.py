@@ -6,14 +6,14 @@ import msgspec
 
 from securechat.mls.cipher_suite import CipherSuite, cipher_suite
 from securechat.mls.codec import (
+    KeptStruct,
     Opaque,
     SecretStruct,
     Uint8,
     Uint16,
-    WireStruct,
     decode,
     encode,
-    encode_before,
+    encode_opaque,
 )
 from securechat.mls.credential import Credential
 from securechat.mls.errors import DecodeError, UsageError
@@ -37,7 +37,7 @@ from securechat.mls.nodes import (
 from securechat.mls.signature import SigningKey
 
 
-class KeyPackage(WireStruct, frozen=True):
+class KeyPackage(KeptStruct, frozen=True):
     """An offer to be added to groups, signed by its leaf's key (section 10)."""
 
     version: Uint16
@@ -118,7 +118,7 @@ def make_key_package(
         leaf_node=sign_leaf_node(leaf, signer, group_id=b"", leaf_index=LeafIndex(0)),
         extensions=(last_resort_mark(),) if last_resort else (),
     )
-    signature = signer.sign_with_label("KeyPackageTBS", encode_before(unsigned, "signature"))
+    signature = signer.sign_with_label("KeyPackageTBS", _tbs(unsigned))
     key_package = msgspec.structs.replace(unsigned, signature=signature)
     return KeyPackageBundle(key_package, init_key.private, encryption_key.private)
 
@@ -144,9 +144,14 @@ def key_package_signature_holds(key_package: KeyPackage, suite: CipherSuite) -> 
     return suite.verify_with_label(
         key_package.leaf_node.signature_key,
         "KeyPackageTBS",
-        encode_before(key_package, "signature"),
+        _tbs(key_package),
         signature=key_package.signature,
     )
+
+
+def _tbs(key_package: KeyPackage) -> bytes:
+    """Return what the signature covers: everything before it, and it comes last (section 10)."""
+    return encode(key_package)[: -len(encode_opaque(key_package.signature))]
 
 
 def is_last_resort(key_package: KeyPackage) -> bool:

@@ -152,9 +152,17 @@ RATCHET_TREE: Final = Shape[tuple[LeafNode | ParentNode | None, ...]](tuple[Node
 """The ratchet_tree extension's data (section 12.4.3.3)."""
 
 
-def leaf_node_tbs(leaf: LeafNode, *, group_id: bytes, leaf_index: LeafIndex) -> bytes:
-    """Return what a leaf's signature covers; the place counts only for leaves made within a group."""
-    tbs = encode_before(leaf, "signature")
+def leaf_node_tbs(
+    leaf: LeafNode, *, group_id: bytes, leaf_index: LeafIndex, encoding: bytes | None = None
+) -> bytes:
+    """Return what a leaf's signature covers; the place counts only for leaves made within a group.
+
+    ``encoding`` is the leaf's, for who has it: all but the signature, which comes last.
+    """
+    if encoding is None:
+        tbs = encode_before(leaf, "signature")
+    else:
+        tbs = encoding[: -len(encode_opaque(leaf.signature))]
     if isinstance(leaf.origin, Lifetime):
         return tbs
     return tbs + encode_opaque(group_id) + leaf_index.to_bytes(4, "big")
@@ -167,8 +175,13 @@ def sign_leaf_node(leaf: LeafNode, signer: SigningKey, *, group_id: bytes, leaf_
 
 
 def leaf_signature_holds(
-    leaf: LeafNode, suite: CipherSuite, *, group_id: bytes, leaf_index: LeafIndex
+    leaf: LeafNode,
+    suite: CipherSuite,
+    *,
+    group_id: bytes,
+    leaf_index: LeafIndex,
+    encoding: bytes | None = None,
 ) -> bool:
     """Whether a leaf's signature is its own key's (section 7.3)."""
-    tbs = leaf_node_tbs(leaf, group_id=group_id, leaf_index=leaf_index)
+    tbs = leaf_node_tbs(leaf, group_id=group_id, leaf_index=leaf_index, encoding=encoding)
     return suite.verify_with_label(leaf.signature_key, "LeafNodeTBS", tbs, signature=leaf.signature)

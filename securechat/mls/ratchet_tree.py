@@ -182,6 +182,8 @@ class RatchetTree:
 
     def _is_all_blank(self, index: NodeIndex) -> bool:
         """Whether the resolution of a node is empty: nothing at or below it holds a value."""
+        if self._nodes[index] is not None:
+            return False
         reach = (1 << tree_math.level(index)) - 1
         return not any(self._nodes[index - reach : index + reach + 1])  # a node is true, None is not
 

@@ -18,7 +18,7 @@ _Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 _Public = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is one of a kind, and asked for with every key
 class SignatureScheme:
     """Ed25519 where ``curve`` is None, else ECDSA on that curve with that hash."""
 

@@ -152,8 +152,9 @@ def merge_update_path(
     filtered = tree.filtered_direct_path(sender)
     if len(path.nodes) != len(filtered):
         raise ValidationError("path-length", "7.6", f"{len(path.nodes)} keys for {len(filtered)} nodes")
+    new = _nodes_of(added)
     for (_, child), node in zip(filtered, path.nodes, strict=True):
-        if len(node.encrypted_path_secret) != len(_recipients(tree, child, added)):
+        if len(node.encrypted_path_secret) != len(_recipients(tree, child, new)):
             raise ValidationError("path-ciphertexts", "7.6", "not one ciphertext for each recipient")
     keys = [node.encryption_key for node in path.nodes]
     parents, leaf_parent_hash = _path_parents(tree, filtered, keys)
@@ -179,7 +180,7 @@ def open_update_path(
     private = private.within(tree)
     filtered = tree.filtered_direct_path(sender)
     place = _place_of(filtered, private.leaf_index)
-    recipients = _recipients(tree, filtered[place][1], added)
+    recipients = _recipients(tree, filtered[place][1], _nodes_of(added))
     position = next((number for number, index in enumerate(recipients) if index in private.keys), None)
     if position is None:
         raise SecretError("path-no-key", "7.5", "none of our keys opens the path")
@@ -289,23 +290,24 @@ def _sealed_nodes(
     context: bytes,
     added: Collection[LeafIndex],
 ) -> tuple[UpdatePathNode, ...]:
-    nodes = []
+    nodes, new = [], _nodes_of(added)
     for (_, child), pair, secret in zip(filtered, pairs, secrets, strict=True):
         sealed = [
             tree.suite.encrypt_with_label(_public_key(tree, index), _LABEL, context, secret)
-            for index in _recipients(tree, child, added)
+            for index in _recipients(tree, child, new)
         ]
         nodes.append(UpdatePathNode(pair.public, tuple(sealed)))
     return tuple(nodes)
 
 
-def _recipients(tree: RatchetTree, child: NodeIndex, added: Collection[LeafIndex]) -> list[NodeIndex]:
+def _recipients(tree: RatchetTree, child: NodeIndex, new: Collection[NodeIndex]) -> list[NodeIndex]:
     """The nodes a path secret is encrypted to: the copath's resolution without new leaves (7.5)."""
     resolution = tree.resolution(child)
-    if not added:
-        return resolution
-    new = {tree_math.node_of(leaf) for leaf in added}
-    return [index for index in resolution if index not in new]
+    return [index for index in resolution if index not in new] if new else resolution
+
+
+def _nodes_of(added: Collection[LeafIndex]) -> frozenset[NodeIndex]:
+    return frozenset(map(tree_math.node_of, added))
 
 
 def _place_of(filtered: Sequence[tuple[NodeIndex, NodeIndex]], own: LeafIndex) -> int:

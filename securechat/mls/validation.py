@@ -34,11 +34,13 @@ from securechat.mls.nodes import (
 )
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.signature import is_public_key
+from securechat.mls.tree_math import node_of
 from securechat.mls.tree_validation import check_parents
 
 
 def check_tree(tree: RatchetTree, context: GroupContext) -> None:
     """12.4.3.1: all rules about a tree that comes from somebody else. It verifies every leaf."""
+    encodings = dict(tree.rows())  # while the tree still has them: they go when it is hashed
     check_tree_hash(tree, context)
     check_parents(tree)
     for node in tree.nodes:
@@ -46,7 +48,13 @@ def check_tree(tree: RatchetTree, context: GroupContext) -> None:
             check_encryption_key(node.encryption_key, tree.suite)
     for index, leaf in tree.leaves():
         check_leaf(leaf, tree.suite)
-        check_leaf_signature(leaf, tree.suite, group_id=context.group_id, leaf_index=index)
+        check_leaf_signature(
+            leaf,
+            tree.suite,
+            group_id=context.group_id,
+            leaf_index=index,
+            encoding=encodings[node_of(index)],
+        )
     check_census(tree.census, context.extensions)
 
 
@@ -184,10 +192,15 @@ def check_leaf_source(leaf: LeafNode, expected: LeafNodeSource) -> None:
 
 
 def check_leaf_signature(
-    leaf: LeafNode, suite: CipherSuite, *, group_id: bytes, leaf_index: LeafIndex
+    leaf: LeafNode,
+    suite: CipherSuite,
+    *,
+    group_id: bytes,
+    leaf_index: LeafIndex,
+    encoding: bytes | None = None,
 ) -> None:
     """7.3: a leaf is signed by its own key, for this place if it was made within a group."""
-    if not leaf_signature_holds(leaf, suite, group_id=group_id, leaf_index=leaf_index):
+    if not leaf_signature_holds(leaf, suite, group_id=group_id, leaf_index=leaf_index, encoding=encoding):
         raise ValidationError("leaf-signature", "7.3", f"at leaf {leaf_index}")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from securechat.mls.codec import (
     MAX_ENCODED,
@@ -13,6 +14,7 @@ from securechat.mls.codec import (
     Enum8,
     Enum16,
     FixedBytes,
+    KeptStruct,
     Opaque,
     PresentIf,
     Shape,
@@ -43,6 +45,10 @@ class Kind(Enum16):
 
 
 class Number(WireStruct, frozen=True):
+    value: Uint32
+
+
+class Kept(KeptStruct, frozen=True):
     value: Uint32
 
 
@@ -230,3 +236,12 @@ def test_fixed_bytes_have_no_length_in_front() -> None:
     assert encode(Hash(bytes(32))) == bytes(32)
     with pytest.raises(DecodeError):
         decode(Hash, bytes(31))
+
+
+def test_what_keeps_its_encoding_is_written_once_and_is_like_any_other() -> None:
+    kept, other = Kept(1), Kept(1)
+    first = encode(kept)
+    assert encode(kept) is first
+    assert (kept, hash(kept), repr(kept)) == (other, hash(other), repr(other))
+    assert encode(replace(kept, value=2)) == b"\0\0\0\2"
+    assert decode(Kept, first) == kept

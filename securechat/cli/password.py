@@ -25,6 +25,9 @@ BEFORE: Final = mark(
 EARLIER: Final = mark(
     "The change that was begun before is done: the password that you chose then holds now, not this one."
 )
+TAKEN_OVER: Final = mark(
+    "The password that you chose on another device holds here too from now on. Nothing else was changed."
+)
 OTHERS: Final = mark(
     "Your other devices are told. Each opens with the password it had until you change it there too."
 )
@@ -62,6 +65,9 @@ def password(
     click.echo(tr(BEFORE), err=True)
     new = new_password(place.user, in_file(new_password_file))
     done = asyncio.run(change_password(place, old, new, recovery=key))
+    if done.taken_over:
+        click.echo(tr(TAKEN_OVER), err=True)
+        return
     if done.earlier:
         click.echo(tr(EARLIER), err=True)
     else:

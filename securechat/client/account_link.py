@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from securechat.client import statements
+from securechat.client import password_news, statements
 from securechat.client.challenge import challenge_on, device_login
 from securechat.client.config import Home, ServerAddress
 from securechat.client.connect import open_trusted
@@ -77,6 +77,17 @@ async def as_device(place: Place, keys: Keys) -> AsyncIterator[Link]:
         yield link
 
 
+async def is_known(place: Place, keys: Keys) -> bool:
+    """Whether the server knows this device: then it has taken what was sent."""
+    try:
+        async with as_device(place, keys):
+            return True
+    except RefusedByServer as no:
+        if no.code != "wrong_credentials":
+            raise
+        return False
+
+
 async def log_in_for_recovery(link: Link, user: str, key: RecoveryKey) -> tuple[RecoveryKeys, LoggedIn]:
     """Prove the recovery key, and return what it opens, and what the server says of itself.
 
@@ -93,14 +104,23 @@ async def log_in_for_recovery(link: Link, user: str, key: RecoveryKey) -> tuple[
     return keys, logged_in
 
 
-async def log_in_with_password(link: Link, user: str, password: str) -> tuple[PasswordKeys, bytes]:
+async def password_salt(link: Link, user: str) -> PasswordSalt:
+    """What a password of a user is stretched with; of whoever is not there it looks the same."""
+    found = await asked(link, PasswordParameters(user))
+    assert isinstance(found, PasswordSalt)  # noqa: S101 - the connection holds answers to their kinds
+    return found
+
+
+async def log_in_with_password(
+    link: Link, user: str, password: str, found: PasswordSalt | None = None
+) -> tuple[PasswordKeys, bytes]:
     """Prove the password; return what it opens, and the salt that it is stretched with.
 
+    :param found: `password_salt`, where it was asked for already
     :raises RefusedByServer: ``wrong_credentials``: it is wrong, or nobody is called so
     """
     domain = link.hello.domain
-    found = await asked(link, PasswordParameters(user))
-    assert isinstance(found, PasswordSalt)  # noqa: S101 - the connection holds answers to their kinds
+    found = found or await password_salt(link, user)
     parameters = Parameters(found.passes, found.memory_kib, found.lanes)
     keys = await asyncio.to_thread(
         stretch, password, domain=domain, user=user, salt=found.salt, parameters=parameters
@@ -134,6 +154,7 @@ async def own_statement(link: Link, store: ClientStore, keys: Keys, user_uri: st
     chain = await statements.fetch(link.request, keys.user, after=known)
     with store.transaction() as db:
         statements.take(db, keys.user, chain, user_uri=user_uri, account_key=keys.account_key, now=now)
+        password_news.note_chain(db, chain)
         return statements.newest_bytes(db, keys.user) or keys.statement
 
 

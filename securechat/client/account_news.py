@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import apsw
 from msgspec import Struct
 
-from securechat.client import intents, records, statements
+from securechat.client import intents, password_news, records, statements
 from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
 from securechat.client.contacts import contact, meet_key
@@ -46,6 +46,9 @@ WITHHELD: Final = "statement_withheld"
 
 ATTEMPTS: Final = 3
 """To ask for an account of which more is learned meanwhile."""
+
+MAX_PAGES: Final = 64
+"""Answers about whose statements have changed that are taken at one login: some 16,000 accounts."""
 
 VERSION: Final = "statements"
 """The counter that rises with whatever is learned of any account."""
@@ -155,6 +158,7 @@ def _keep(change: Change, device: Device, user: str, chain: list[bytes], key: by
     )
     if user == device.user:
         replace_statement(change.db, chain[-1])
+        password_news.note_chain(change.db, chain)
         _tell_own(change, user, steps)
     if statement.serial != before:
         stir(change)
@@ -176,6 +180,13 @@ def _is_of_new_keys(change: Change, device: Device, user: str, chain: list[bytes
         change.tell(Notice(IdentityChanged.code, str(IdentityChanged(user))))
         stir(change)
     return True
+
+
+def _is_anothers(chain: list[bytes], key: bytes | None) -> bool:
+    try:
+        return bool(chain) and verify_statement(chain[-1]).account_key != key
+    except StatementRefused:
+        return False
 
 
 def _say(change: Change, device: Device, user: str, code: str) -> None:
@@ -279,7 +290,7 @@ class AccountNews:
         self.looker.begin()
         await self.refresh(self.device.user)
         after = _seen(self.changes.db)
-        while True:
+        for _ in range(MAX_PAGES):  # the rest at the next login: what was seen is kept
             answer = await self.session.request(GetChangedAccounts(after))
             if not isinstance(answer, ChangedAccounts):
                 return
@@ -295,10 +306,8 @@ class AccountNews:
 
     async def _catch_up_with(self, user: str, serial: int) -> None:
         """Ask for one account's statements; what cannot be had now keeps nobody else's waiting."""
-        if serial == statements.known_serial(self.changes.db, user):
-            return  # an earlier round has it
         try:
-            await self.refresh(user)
+            await self.refresh(user)  # also of a serial that is known: the account may have begun anew
         except (RefusedByServer, UntrustedKeys) as no:
             if isinstance(no, RefusedByServer) and no.code not in NOT_NOW:
                 raise
@@ -328,6 +337,9 @@ class AccountNews:
         after = 0 if known is None or of_before else known.serial - 1
         try:
             shown = await statements.fetch(self.session.request, user, after=after)
+            if not shown and after:  # less than was known: gone back, or another account with the name
+                begun = await statements.fetch(self.session.request, user, after=0)
+                shown = begun if _is_anothers(begun, key) else []
         except RefusedByServer as refused:
             if refused.code != "unknown_user":
                 raise

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 
 from securechat.client.archive_keeping import ArchiveKeeper
+from securechat.client.boxes import BoxRefused
 from securechat.client.device_name import own_name
 from securechat.client.engine import Engine
-from securechat.client.errors import ClientError
-from securechat.client.events import LinkOffer
+from securechat.client.errors import ClientError, Disconnected, RefusedByServer, Unreachable
+from securechat.client.events import LinkOffer, Notice
 from securechat.client.naming import names_of, rename
 from securechat.client.verbs import FIRST_LOOK_SECONDS
 from securechat.membership.linking import read_code
@@ -40,10 +41,14 @@ class LinkVerbs:
         await self._look_first()
         offer = await self._engine.approver.approve(number, password)
         self._keeper.let_in()
-        with contextlib.suppress(ClientError):  # it is in; what it is called can be said later
+        try:
             named = await names_of(self._engine)
             own = self._engine.device.client
             await rename(self._engine, {own: named.get(own) or own_name(), offer.device: offer.name})
+        except BoxRefused as refused:
+            self._engine.tell(Notice("names_refused", str(refused)))
+        except (Disconnected, Unreachable, RefusedByServer):
+            pass  # it is in; what it is called can be said later
         return offer
 
     async def decline_link(self, number: int) -> None:

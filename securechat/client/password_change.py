@@ -10,14 +10,17 @@ password or the new one working everywhere:
    everywhere;
 3. profile and account file are replaced: here the old one opens nothing any more; the row goes.
 
-Whoever comes back in between sends the same request again, which finds itself done or comes too late.
+Whoever comes back in between asks the account's chain: our statement is in it, and the new password holds,
+whatever has followed; or another is in its place, and it is given up; or neither, and the same request is
+sent again. Another device of the account *takes the new password over*: that changes this device alone.
 The account key does not change, so nobody sees another identity; the other sessions of the account end.
 """
 
 import asyncio
+import itertools
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -29,21 +32,22 @@ from securechat.client.account_link import (
     as_device,
     asked,
     log_in_for_recovery,
+    log_in_with_password,
     opened,
     own_statement,
+    password_salt,
     sealed_vault,
 )
 from securechat.client.account_opening import open_account
 from securechat.client.config import ProfileFolder
 from securechat.client.device import device_of
-from securechat.client.errors import ClientError, RefusedByServer
+from securechat.client.errors import ClientError, ExitCode, RefusedByServer
 from securechat.client.keystore import (
     Keys,
     drop_next,
     load_keys,
     next_salt,
     prepare_account,
-    replace_password,
     replace_statement,
     seal_account_key,
     take_next,
@@ -52,21 +56,39 @@ from securechat.client.keystore import (
 )
 from securechat.client.link import Link
 from securechat.client.lock import ProfileLock
-from securechat.client.password_rows import PasswordChange
+from securechat.client.password_rows import Fate, PasswordChange
 from securechat.client.store import ClientStore
 from securechat.client.store_key import StoreKey
 from securechat.client.trust import Pin
 from securechat.membership import vault
-from securechat.membership.account import next_statement
-from securechat.membership.passwords import SALT_BYTES, check_password, stretch
+from securechat.membership.account import next_statement, step_between
+from securechat.membership.passwords import SALT_BYTES, PasswordKeys, check_password, stretch
 from securechat.membership.recovery_key import RecoveryKey
 from securechat.membership.signing import public_of
-from securechat.membership.statement import verify_statement
-from securechat.membership.vault import Opener
+from securechat.membership.statement import StatementRefused, verify_statement
+from securechat.membership.vault import Opener, VaultRefused
 from securechat.names import user_uri
 from securechat.protocol.messages import ChangeAccount, NewLogin
 
 STALE: Final = "stale_statement"
+
+NEVER: Final = frozenset({STALE, "bad_request", "forbidden"})
+"""What the server says of a change that it has not taken, and will not take."""
+
+ATTEMPTS: Final = 3
+"""To find out what became of a change, where other devices change the account at the same time."""
+
+
+class ChosenElsewhere(ClientError):
+    """Another device has changed the password since; nothing was done."""
+
+    default_exit_code = ExitCode.USAGE
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another device has changed the password, and the vault opens with that one: give it here as the"
+            " new password first, or use --recovery-key; nothing was changed"
+        )
 
 
 class NotTheAccount(ClientError):
@@ -81,6 +103,8 @@ class Changed:
     """It was begun before, with the password that was chosen then; nothing else was done now."""
     opens_vault: bool
     """It opens the vault too, as the one before it did."""
+    taken_over: bool = False
+    """It was the account's already, chosen on another device: only this one was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +138,31 @@ async def change_password(
                 earlier = await _finish(profile, store, link)
                 if earlier is not None:
                     return earlier
-                pending, data = await _prepare(profile, store, link, account, new, key)
+                elsewhere = await _changed_elsewhere(place, store, new)
+                if isinstance(elsewhere, _InForce):
+                    return await _take_over(profile, store, account, elsewhere, new, key)
+                try:
+                    pending, data = await _prepare(profile, store, link, account, new, key)
+                except VaultRefused as refused:
+                    if elsewhere and account.opener.by_password:
+                        raise ChosenElsewhere from refused
+                    raise
                 with store.transaction() as db:
                     password_rows.put(db, pending)
                 write_next(profile, data)
-                return await _send(profile, store, link, pending)
+                try:
+                    return await _send(profile, store, link, pending)
+                except RefusedByServer as no:
+                    if no.code in NEVER:
+                        _give_up(profile, store)
+                    raise
 
 
 def settle(profile: ProfileFolder, store: ClientStore) -> None:
-    """Do what is left to be done here of a change that was interrupted, as far as it is known unasked."""
+    """Do what is left to be done here of a change that was interrupted, as far as it is known unasked.
+
+    Nothing that may have been sent is given up here: whether it holds, only the account's chain says.
+    """
     pending = password_rows.get(store.db)
     waiting = next_salt(profile)
     if pending is None:
@@ -130,18 +170,12 @@ def settle(profile: ProfileFolder, store: ClientStore) -> None:
             drop_next(profile)
         return
     newest = statements.newest_bytes(store.db, load_keys(store).user)
-    if not pending.done and newest == pending.statement:
-        _promote(store, pending)
-        pending = msgspec.structs.replace(pending, done=1)
-    if pending.done:
+    if pending.state is Fate.IN_FORCE:
         _replace_file(profile, store, pending)
-    elif waiting != pending.file_salt or _is_overtaken(pending, newest):
-        _give_up(profile, store)  # it was never sent, or came too late
-
-
-def _is_overtaken(pending: PasswordChange, newest: bytes | None) -> bool:
-    ours = verify_statement(pending.statement).serial
-    return newest is not None and newest != pending.statement and verify_statement(newest).serial >= ours
+    elif pending.state is Fate.OVERTAKEN or waiting != pending.file_salt:
+        _give_up(profile, store)  # the latter was never sent
+    elif newest == pending.statement:
+        _hold(profile, store, pending)
 
 
 async def _opened_by(
@@ -169,17 +203,90 @@ async def _by_recovery(place: Place, keys: Keys, recovery: RecoveryKey) -> _Open
 
 
 async def _finish(profile: ProfileFolder, store: ClientStore, link: Link) -> Changed | None:
-    """Send again what was begun before; None if nothing was, or it came too late."""
-    pending = password_rows.get(store.db)
-    if pending is None:
-        return None
-    try:
-        done = await _send(profile, store, link, pending)
-    except RefusedByServer as no:
-        if no.code != STALE:
-            raise
-        return None
-    return Changed(earlier=True, opens_vault=done.opens_vault)
+    """Go on with what was begun before; None if nothing was, or others changed the account instead."""
+    for left in reversed(range(ATTEMPTS)):
+        pending = password_rows.get(store.db)
+        if pending is None:
+            return None
+        pending = await _asked_for(store, link, pending)
+        if pending.state is Fate.IN_FORCE:
+            return replace(_hold(profile, store, pending), earlier=True)
+        if pending.state is Fate.OVERTAKEN:
+            _give_up(profile, store)
+            return None
+        try:
+            return replace(await _send(profile, store, link, pending), earlier=True)
+        except RefusedByServer as no:
+            if no.code != STALE or not left:
+                raise
+    raise AssertionError("the last attempt raised")
+
+
+async def _asked_for(store: ClientStore, link: Link, pending: PasswordChange) -> PasswordChange:
+    """Return the change as the account's chain says that it stands, whatever came after it.
+
+    :raises StatementRefused: the server shows another chain than the account's
+    """
+    keys = load_keys(store)
+    newest = await own_statement(link, store, keys, device_of(keys).user_uri, now=int(time.time()))
+    ours, last = (verify_statement(each).serial for each in (pending.statement, newest))
+    pending = password_rows.get(store.db) or pending
+    if last < ours or pending.state is not Fate.OPEN:
+        return pending
+    chain = await statements.fetch(
+        link.request, keys.user, after=ours - 1
+    )  # taken before this was looked for
+    for earlier, later in itertools.pairwise(chain):
+        step_between(later, earlier)
+    if newest not in chain:
+        raise StatementRefused("The server hides what the account has said of itself.")
+    with store.transaction() as db:
+        password_news.note_chain(db, chain)
+    return password_rows.get(store.db) or pending
+
+
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """The new password as the server knows it: another device has chosen it already."""
+
+    stretched: PasswordKeys = field(repr=False)
+    salt: bytes
+
+
+async def _changed_elsewhere(place: Place, store: ClientStore, new: str) -> _InForce | bool:
+    """Whether the account's password is another than this device's, and even the new one.
+
+    It is tried only where it may be: elsewhere a try would be a wrong password, and be told as one (A-06).
+    """
+    keys = load_keys(store)
+    async with opened(place, Pin(keys.server_key, keys.domain)) as link:
+        found = await password_salt(link, keys.user)
+        if found.salt == keys.login_salt:
+            return False
+        try:
+            return _InForce(*await log_in_with_password(link, keys.user, new, found))
+        except RefusedByServer as no:
+            if no.code != "wrong_credentials":
+                raise
+            return True
+
+
+async def _take_over(
+    profile: ProfileFolder, store: ClientStore, account: _Opened, there: _InForce, new: str, key: bytes
+) -> Changed:
+    """Have a password hold here that holds everywhere else. Nothing is asked of the server."""
+    keys = load_keys(store)
+    file = await asyncio.to_thread(prepare_account, profile, new, key)
+    sealed = seal_account_key(
+        there.stretched.vault_key, account.account_key, domain=keys.domain, user=keys.user
+    )
+    pending = PasswordChange(b"", b"", there.salt, sealed, file.salt)
+    write_next(profile, file.data)
+    with store.transaction() as db:
+        password_rows.put(db, pending)
+        password_news.take(db, pending)
+    _replace_file(profile, store, pending)
+    return Changed(earlier=False, opens_vault=False, taken_over=True)
 
 
 async def _prepare(
@@ -224,24 +331,27 @@ async def _prepare(
 
 
 async def _send(profile: ProfileFolder, store: ClientStore, link: Link, pending: PasswordChange) -> Changed:
-    request = msgspec.msgpack.decode(pending.request, type=ChangeAccount)
-    try:
-        await asked(link, request)
-    except RefusedByServer as no:
-        if no.code in {STALE, "bad_request", "forbidden"}:
-            _give_up(profile, store)
-        raise
+    await asked(link, _request_of(pending))
+    return _hold(profile, store, pending)
+
+
+def _hold(profile: ProfileFolder, store: ClientStore, pending: PasswordChange) -> Changed:
+    """The server has it: so it is here."""
     _promote(store, pending)
     _replace_file(profile, store, pending)
-    return Changed(earlier=False, opens_vault=bool(request.vault))
+    return Changed(earlier=False, opens_vault=bool(_request_of(pending).vault))
+
+
+def _request_of(pending: PasswordChange) -> ChangeAccount:
+    return msgspec.msgpack.decode(pending.request, type=ChangeAccount)
 
 
 def _promote(store: ClientStore, pending: PasswordChange) -> None:
     with store.transaction() as db:
-        replace_password(db, login_salt=pending.login_salt, account_key_sealed=pending.account_key_sealed)
-        replace_statement(db, pending.statement)
-        password_rows.mark_done(db)
-        password_news.expect(db)
+        password_news.take(db, pending)
+        user = load_keys(store).user
+        if verify_statement(pending.statement).serial > statements.known_serial(db, user):
+            replace_statement(db, pending.statement)
 
 
 def _replace_file(profile: ProfileFolder, store: ClientStore, pending: PasswordChange) -> None:

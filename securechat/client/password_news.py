@@ -1,11 +1,19 @@
-"""Telling the user of a device that the password was changed somewhere else (A-09)."""
+"""What a device learns of its account's password: changed elsewhere, or a change of ours that holds (A-09).
 
+A change of ours is in force when its statement is in the account's chain, whatever came after it, and whether
+or not the answer ever came here.
+"""
+
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
 
 import apsw
 
-from securechat.client import records
+from securechat.client import password_rows, records
+from securechat.client.keystore import replace_password
+from securechat.client.password_rows import Fate, PasswordChange
+from securechat.membership.statement import verify_statement
 
 COUNTER: Final = "password_changed"
 """When it was last changed, in seconds since 1970, as far as this device has told."""
@@ -21,8 +29,40 @@ def expect(db: apsw.Connection) -> None:
     records.set_counter(db, EXPECTED, 1)
 
 
+def note_chain(db: apsw.Connection, chain: Collection[bytes]) -> None:
+    """Note what became of a change of ours that is under way, if these statements say.
+
+    :param db: in the caller's transaction
+    :param chain: statements that were taken as our account's
+    """
+    pending = password_rows.get(db)
+    if pending is None or pending.state is not Fate.OPEN:
+        return
+    ours = verify_statement(pending.statement).serial
+    if pending.statement in chain:
+        take(db, pending)
+    elif any(verify_statement(each).serial == ours for each in chain):
+        password_rows.mark(db, Fate.OVERTAKEN)
+
+
+def take(db: apsw.Connection, pending: PasswordChange) -> None:
+    """Have the account key open by the new password; in the caller's transaction.
+
+    What is left is the account file: the next who opens the profile puts it in its place.
+    """
+    replace_password(db, login_salt=pending.login_salt, account_key_sealed=pending.account_key_sealed)
+    password_rows.mark(db, Fate.IN_FORCE)
+    expect(db)
+
+
 def news(db: apsw.Connection, changed: int) -> str | None:
-    """Return what is to be told of a change that a login names, and note it; None: there is no news."""
+    """Return what is to be told of a change that a login names, and note it; None: there is no news.
+
+    While a change of ours is under way it is not known whose that is: the next login tells.
+    """
+    pending = password_rows.get(db)
+    if pending is not None and pending.state is Fate.OPEN:
+        return None
     known = db.execute("SELECT value FROM counter WHERE name = ?", (COUNTER,)).fetchone()
     own = records.counter(db, EXPECTED) > 0
     records.set_counter(db, COUNTER, changed)

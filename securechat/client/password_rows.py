@@ -1,7 +1,20 @@
 """The change of a password that is under way, as a row; what it is for stands in ``password_change.py``."""
 
+from enum import IntEnum
+
 import apsw
 from msgspec import Struct
+
+
+class Fate(IntEnum):
+    """What is known of a change that was begun."""
+
+    OPEN = 0
+    """It may have been sent, and may be in force."""
+    IN_FORCE = 1
+    """The account's chain has it, and the profile too; the account file is left to be replaced."""
+    OVERTAKEN = 2
+    """Another statement is where it would be: it never holds."""
 
 
 class PasswordChange(Struct, frozen=True):
@@ -14,8 +27,12 @@ class PasswordChange(Struct, frozen=True):
     file_salt: bytes
     done: int = 0
 
+    @property
+    def state(self) -> Fate:
+        return Fate(self.done)
+
     def __repr__(self) -> str:
-        return f"PasswordChange(done={self.done}, ...)"  # the request has a login key
+        return f"PasswordChange({self.state.name}, ...)"  # the request has a login key
 
 
 def get(db: apsw.Connection) -> PasswordChange | None:
@@ -39,8 +56,8 @@ def put(db: apsw.Connection, change: PasswordChange) -> None:
     )
 
 
-def mark_done(db: apsw.Connection) -> None:
-    db.execute("UPDATE password_change SET done = 1")
+def mark(db: apsw.Connection, state: Fate) -> None:
+    db.execute("UPDATE password_change SET done = ?", (int(state),))
 
 
 def drop(db: apsw.Connection) -> None:

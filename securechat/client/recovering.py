@@ -21,8 +21,8 @@ import msgspec
 from securechat.client import boxes, contact_box, intents, recovery_keys, statements
 from securechat.client.account_link import (
     Place,
-    as_device,
     asked,
+    is_known,
     log_in_for_recovery,
     opened,
     sealed_vault,
@@ -320,7 +320,7 @@ async def _send(place: Place, profile: ProfileFolder, store: ClientStore, key: R
     keys = load_keys(store)
     if request is None:
         raise ProfileExists(place.user)
-    if not await _is_known(place, keys):  # else it was taken, and only the answer was lost
+    if not await is_known(place, keys):  # else it was taken, and only the answer was lost
         async with opened(place, Pin(keys.server_key, keys.domain)) as link:
             await log_in_for_recovery(link, place.user, key)
             try:
@@ -338,17 +338,6 @@ async def _send(place: Place, profile: ProfileFolder, store: ClientStore, key: R
         recovery_keys.forget(db)
         db.execute("DELETE FROM recovering")
     return _told(store, shown, request)
-
-
-async def _is_known(place: Place, keys: Keys) -> bool:
-    """Whether the server knows this device: then it has taken what was sent."""
-    try:
-        async with as_device(place, keys):
-            return True
-    except RefusedByServer as no:
-        if no.code != "wrong_credentials":
-            raise
-        return False
 
 
 def _request(store: ClientStore) -> ChangeAccount | None:

@@ -11,9 +11,9 @@ import apsw
 import msgspec
 
 from securechat.client import recovery_keys
-from securechat.client.account_link import Place, as_device, asked, log_in_with_password, opened
+from securechat.client.account_link import Place, asked, is_known, log_in_with_password, opened
 from securechat.client.config import ProfileFolder
-from securechat.client.errors import ProfileExists, RefusedByServer
+from securechat.client.errors import ProfileExists
 from securechat.client.keystore import Keys, load_keys, mark_registered, unlock
 from securechat.client.lock import ProfileLock
 from securechat.client.new_profile import make_profile
@@ -106,7 +106,7 @@ async def _send(place: Place, store: ClientStore, password: str) -> RecoveryKey 
     request, keys = _stored(store), load_keys(store)
     if request is None:
         raise ProfileExists(place.user)
-    if not await _is_known(place, keys):
+    if not await is_known(place, keys):
         async with opened(place) as link:
             await log_in_with_password(link, place.user, password)
             await asked(link, request)
@@ -117,14 +117,3 @@ async def _send(place: Place, store: ClientStore, password: str) -> RecoveryKey 
         db.execute("INSERT OR REPLACE INTO counter (name, value) VALUES ('reset_at', ?)", (int(time.time()),))
         db.execute("DELETE FROM recovering")
     return shown
-
-
-async def _is_known(place: Place, keys: Keys) -> bool:
-    """Whether the server knows this device: then it has taken what was sent."""
-    try:
-        async with as_device(place, keys):
-            return True
-    except RefusedByServer as no:
-        if no.code != "wrong_credentials":
-            raise
-        return False

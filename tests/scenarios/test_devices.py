@@ -18,7 +18,14 @@ from securechat.mls.codec import encode
 from securechat.mls.errors import MLSError
 from securechat.mls.examining import ExaminedCommit
 from securechat.mls.key_package import KeyPackageBundle
-from securechat.protocol.messages import ClaimedKeyPackage
+from securechat.names import parse_client_uri
+from securechat.protocol.messages import (
+    Answer,
+    ChangeAccount,
+    ClaimedKeyPackage,
+    GetDevices,
+    RequestBody,
+)
 from securechat.server import account_changes
 from tests.scenarios.evil import LyingDirectory
 from tests.scenarios.siblings import Sibling, another_device, keys_of, let_go
@@ -117,6 +124,32 @@ async def test_d_02_a_revoked_device_is_cut_off_and_out_of_every_group(world: Wo
     await bob.says("#team", "is it only us now?")
     await alice.hears("is it only us now?")
     assert phone.heard() == []
+
+
+@pytest.mark.parametrize("asked", [GetDevices, ChangeAccount])
+async def test_d_02_who_revokes_while_another_device_changes_the_account_tries_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, asked: type[RequestBody]
+) -> None:
+    """Nothing of what is certified anew is of the account as it was before."""
+    (alice,) = await world.join("alice")
+    phone = await another_device(alice)
+    await phone.open()
+    gone = keys_of(phone).client
+    engine, ask = alice.client._engine, alice.client._engine.ask
+
+    async def overtaken(body: RequestBody) -> Answer:
+        if isinstance(body, asked):
+            monkeypatch.setattr(engine, "ask", ask)
+            await another_device(alice, 3)
+        return await ask(body)
+
+    monkeypatch.setattr(engine, "ask", overtaken)
+    await revoke(engine, gone, alice.password)
+
+    newest = statements.newest(engine.store.db, "alice")
+    assert newest is not None
+    assert (newest.serial, newest.generation, len(newest.devices)) == (4, 2, 2)
+    assert [parse_client_uri(each.client).name for each in newest.revoked] == [gone]
 
 
 async def test_d_02_anybody_who_is_online_takes_a_revoked_device_out(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from securechat.client import new_profile, statements
+from securechat.client import approving, new_profile, statements
 from securechat.client.client import Client
 from securechat.client.config import Home
 from securechat.client.device_name import own_name
@@ -25,7 +25,8 @@ from securechat.client.errors import (
     WrongPassword,
 )
 from securechat.client.events import Invited, LinkOffer, Notice
-from securechat.client.keystore import seal_account_key
+from securechat.client.keystore import Keys, seal_account_key
+from securechat.client.letting_in import Opened
 from securechat.client.linking import Compare, Linked, Progress, Waiting, link_device
 from securechat.membership.account import next_statement
 from securechat.membership.invite import new_invite
@@ -199,6 +200,53 @@ async def test_d_05_it_waits_until_a_device_is_there(world: World) -> None:
         await alice.open()
         await approved(alice, await device.code())
         await device.asking
+
+
+async def test_d_05_who_is_sent_away_while_the_password_is_stretched_is_not_let_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [alice] = await world.join("alice")
+    loop, stretched = asyncio.get_running_loop(), approving._opened
+    async with asking(alice) as device:
+        offer = await alice.client.link_offer(await device.code())
+
+        def meanwhile(keys: Keys, password: str) -> Opened:
+            asyncio.run_coroutine_threadsafe(alice.client.decline_link(offer.number), loop).result()
+            return stretched(keys, password)
+
+        monkeypatch.setattr(approving, "_opened", meanwhile)
+        with pytest.raises(LinkOver):
+            await alice.client.approve_link(offer.number, alice.password)
+        await nothing_came_of(device, LinkOver)
+    assert devices_of(alice) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_who_is_let_in_stays_so_whatever_becomes_of_its_name(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, told: bool
+) -> None:
+    """That the server shows other names than were stored there is told (D-07); that it is gone is not."""
+    [alice] = await world.join("alice")
+    engine, ask = alice.client._engine, alice.client._engine.ask
+
+    async def nameless(body: m.RequestBody) -> m.Answer:
+        if isinstance(body, m.GetBox) and body.box == "devices":
+            if told:
+                return m.Box(1, bytes(80))
+            raise Disconnected("the line broke")
+        return await ask(body)
+
+    async with asking(alice) as device:
+        code = await device.code()
+        monkeypatch.setattr(engine, "ask", nameless)
+        await approved(alice, code)
+        await device.asking
+    assert devices_of(alice) == 2
+    if told:
+        await alice.sees(Notice, lambda event: event.code == "names_refused")
+    else:
+        notices = [event.code for event in alice.events if isinstance(event, Notice)]
+        assert "names_refused" not in notices
 
 
 async def test_d_05_a_wrong_code_ends_the_request_for_good(world: World) -> None:

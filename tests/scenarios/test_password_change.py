@@ -1,22 +1,26 @@
 """Another password: everywhere or nowhere, whatever is killed when (A-09)."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from securechat.client import password_change, password_rows
-from securechat.client.account_link import Place, asked, log_in_with_password, opened
+from securechat.client.account_link import Place, as_device, asked, log_in_with_password, opened
 from securechat.client.account_opening import open_account
 from securechat.client.config import Home
 from securechat.client.errors import ClientError, Disconnected, RefusedByServer, WrongPassword
 from securechat.client.events import Connected, Notice
 from securechat.client.keystore import load_keys, unlock
-from securechat.client.password_change import change_password, settle
+from securechat.client.password_change import ChosenElsewhere, change_password, settle
+from securechat.client.registration import Wishes, register
 from securechat.client.store import ClientStore
+from securechat.membership.account import next_statement
 from securechat.membership.passwords import PasswordRefused
 from securechat.membership.signing import public_of
-from securechat.protocol.messages import ChangeAccount
+from securechat.protocol.messages import Account, ChangeAccount, GetAccount
+from tests.scenarios.siblings import another_device
 from tests.scenarios.world import Person, World
 
 NEW = "this is quite another password"
@@ -191,3 +195,141 @@ async def test_whoever_is_not_here_has_no_password(world: World) -> None:
     stranger = Place(Home(world.folder / "home-alice"), world.address, world.trust, "bob")
     with pytest.raises(ClientError):
         await change_password(stranger, NEW, NEW)
+
+
+async def another_statement(person: Person) -> None:
+    """Another device of the account changes something else of it."""
+    profile = person.home.profile(person.name)
+    with ClientStore(profile.database, unlock(profile, NEW)) as store:
+        keys = load_keys(store)
+        account_key, _ = open_account(store, keys, NEW)
+        async with as_device(place_of(person), keys) as link:
+            answer = await asked(link, GetAccount(person.name))
+            assert isinstance(answer, Account)
+            later = int(time.time()) + 100  # of one second, they would be one statement
+            made = next_statement(account_key, previous=answer.statement, issued_at=later)
+            await asked(link, ChangeAccount(made.statement))
+
+
+async def cut_off(person: Person, monkeypatch: pytest.MonkeyPatch, *, taken: bool) -> None:
+    """Change the password; the answer is lost, and before that the request where it is not ``taken``."""
+
+    async def lost(link: Any, body: Any) -> Any:
+        answer = await asked(link, body) if taken or not isinstance(body, ChangeAccount) else None
+        if isinstance(body, ChangeAccount):
+            raise Disconnected("the line broke")
+        return answer
+
+    with monkeypatch.context() as patched:
+        patched.setattr(password_change, "asked", lost)
+        with pytest.raises(Disconnected):
+            await change_password(place_of(person), person.password, NEW)
+
+
+@pytest.mark.parametrize("opened_between", [False, True])
+async def test_a_09_a_change_that_was_taken_holds_though_another_statement_has_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, opened_between: bool
+) -> None:
+    """The answer was lost; whatever this device hears first, the new password is not given up."""
+    alice = await world.register("alice")
+    await cut_off(alice, monkeypatch, taken=True)
+    await another_statement(alice)
+    if opened_between:
+        await alice.open()  # hears of both statements at once
+        await alice.client.caught_up()
+        await alice.close()
+        profile = alice.home.profile("alice")
+        with ClientStore(profile.database, unlock(profile, NEW)) as store:
+            settle(profile, store)
+    else:
+        done = await change_password(place_of(alice), alice.password, "one that is not taken now")
+        assert done.earlier
+
+    assert await works_everywhere(alice, NEW)
+    with pytest.raises(WrongPassword):
+        unlock(alice.home.profile("alice"), alice.password)
+    told = [each.code for each in alice.events if isinstance(each, Notice)]
+    assert "password_changed" not in told  # she did it herself
+
+
+@pytest.mark.parametrize("opened_between", [False, True])
+async def test_a_09_a_change_that_never_came_through_is_given_up_when_the_chain_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, opened_between: bool
+) -> None:
+    alice = await world.register("alice")
+    await cut_off(alice, monkeypatch, taken=False)
+    await another_statement(alice)
+    if opened_between:
+        await alice.open()
+        await alice.client.caught_up()
+        await alice.close()
+
+    third = "the third of her passwords"
+    done = await change_password(place_of(alice), alice.password, third)
+
+    assert not done.earlier
+    assert [await works_everywhere(alice, each) for each in (alice.password, NEW, third)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+async def two_devices(world: World, *, opens_vault: bool) -> tuple[Person, Person]:
+    """Two devices of one account, both closed."""
+    alice = Person(world, "alice")
+    world.people["alice"] = alice
+    wishes = Wishes(recovery_key=True, password_opens_vault=opens_vault)
+    await register(alice.home, alice.address, "alice", alice.password, world.trust, wishes=wishes)
+    await alice.open()
+    phone = await another_device(alice)
+    await alice.close()
+    return alice, phone
+
+
+@pytest.mark.parametrize("opens_vault", [False, True])
+async def test_a_09_another_device_takes_a_new_password_over_and_changes_nothing_else(
+    world: World, *, opens_vault: bool
+) -> None:
+    alice, phone = await two_devices(world, opens_vault=opens_vault)
+    await change_password(place_of(alice), alice.password, NEW)
+
+    done = await change_password(place_of(phone), phone.password, NEW)
+
+    assert done.taken_over
+    assert await works_everywhere(phone, NEW)
+    assert not await works_everywhere(phone, phone.password)
+    assert await works_everywhere(alice, NEW), "the first device's is still the account's"
+    third = "the third of her passwords"
+    assert (await change_password(place_of(alice), NEW, third)).opens_vault == opens_vault
+    assert await works_everywhere(alice, third)
+
+
+async def test_a_09_a_device_that_is_behind_is_told_which_password_the_vault_needs(world: World) -> None:
+    alice, phone = await two_devices(world, opens_vault=True)
+    await change_password(place_of(alice), alice.password, NEW)
+
+    with pytest.raises(ChosenElsewhere, match="give it here as the new password"):
+        await change_password(place_of(phone), phone.password, "the third of her passwords")
+
+    assert await works_everywhere(alice, NEW)
+    unlock(phone.home.profile("alice"), phone.password)
+    assert (await change_password(place_of(phone), phone.password, NEW)).taken_over
+
+
+@pytest.mark.parametrize("writes_done", range(4))
+async def test_a_09_a_kill_while_a_password_is_taken_over_leaves_one_that_opens_all(
+    world: World, monkeypatch: pytest.MonkeyPatch, writes_done: int
+) -> None:
+    alice, phone = await two_devices(world, opens_vault=False)
+    await change_password(place_of(alice), alice.password, NEW)
+    with monkeypatch.context() as patched:
+        writes(patched)(writes_done)
+        with pytest.raises(Killed):  # file, row, file, row
+            await change_password(place_of(phone), phone.password, NEW)
+
+    opening = NEW if writes_done >= 2 else phone.password
+    assert unlock(phone.home.profile("alice"), opening)
+    await change_password(place_of(phone), opening, NEW)
+    assert await works_everywhere(phone, NEW)
+    assert not phone.home.profile("alice").next_account.exists()

@@ -116,7 +116,7 @@ def disable(user: str, path: Path, as_json: bool) -> None:
 @click.argument("user")
 @_of_a_server
 def enable(user: str, path: Path, as_json: bool) -> None:
-    """Undo `disable`."""
+    """Undo `disable`; and let USER's password open again where too many wrong ones were tried."""
     _tell(_ask(path, "enable", user=user), as_json, f"@{_name(user)} may log in")
 
 

@@ -123,8 +123,9 @@ class Accounts:
                 better = await self._hasher.hash(body.login_key)
                 await self._writer.find(lambda db: improve(db, known, better))
         # Last, and in the writer's order: who is let in here is in before `disable` looks whom to put out.
-        if not await self._writer.find(lambda db: password_opens(db, known, right=right)):
-            self._writer.submit(WrongPassword(known.account))
+        now = self._now()
+        if not await self._writer.find(lambda db: password_opens(db, known, right=right, now=now)):
+            self._writer.submit(WrongPassword(known.account, now))
             raise Refusal("wrong_credentials")
         return Caller(known.account, body.user, password_changed=known.password_changed)
 

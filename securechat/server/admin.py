@@ -4,7 +4,7 @@ Methods, as they go over the socket (`admin_socket.py`) and as docs/operations l
 
     users          {after?, limit?}       {users: [...], more}
     disable        {user}                 {changed, ended}: no login any more, and its sessions end now
-    enable         {user}                 {changed}
+    enable         {user}                 {changed}: wrong passwords that were counted count no more, too
     quota          {user, bytes?}         {bytes}; none is the server's default again
     drop_files     {user}                 {files}: all attachments that the user has uploaded go now
     invite         {uses?, days?, note?}  {number, token, not_after}; the token is told this once
@@ -36,6 +36,7 @@ from securechat.server import security_log
 from securechat.server.backup import BackupFacts
 from securechat.server.config import DAY
 from securechat.server.errors import Refusal
+from securechat.server.guesses import forgive
 from securechat.server.invites import make_invite
 from securechat.server.status import Status
 from securechat.server.store.reader import Readers
@@ -188,7 +189,7 @@ class Administration:
         def enable(db: apsw.Connection) -> bool:
             account, disabled = _account(db, name)
             db.execute("UPDATE account SET disabled = NULL WHERE id = ?", (account,))
-            return disabled is not None
+            return forgive(db, account) or disabled is not None
 
         return {"changed": await self._reach.writer.find(enable)}
 

@@ -1,8 +1,9 @@
 """Wrong passwords: counted in the account, told to its owner, and at some point the end of guessing (A-06).
 
 Whoever guesses wrong can never keep the owner out: devices that are logged in stay so, a device's own
-key logs in as before, and that sets the count back. What is kept here only ever adds to what the
-rates refuse; to whoever asks, all of it looks like a wrong password.
+key logs in as before, and that sets the count back. Who has neither a device nor a recovery key waits for a
+day: then the count begins anew, and no further guess puts that off. What is kept here only ever adds to what
+the rates refuse; to whoever asks, all of it looks like a wrong password.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,19 @@ from securechat.server.store.transaction import Transaction
 
 MAX_GUESSES: Final = 100
 """Wrong passwords one after the other; from then on a password alone opens nothing."""
+
+FADES: Final = 24 * 3600
+"""Seconds after the last that counted: then the row is over. Beyond the hundredth none counts, so who goes on
+guessing does not prolong it."""
+
+_COUNT: Final = """
+UPDATE account SET failed_untold = failed_untold + 1,
+    failed_logins = CASE WHEN abs(:now - failed_at) >= :fades THEN 1
+                         ELSE min(failed_logins + 1, :most) END,
+    failed_at = CASE WHEN failed_logins >= :most AND abs(:now - failed_at) < :fades THEN failed_at
+                     ELSE :now END
+WHERE id = :account
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +44,12 @@ class Known:
 class WrongPassword:
     """A job that nobody waits for: the answer must not take longer for an account that exists (A-05)."""
 
-    def __init__(self, account: int) -> None:
-        self._account = account
+    def __init__(self, account: int, now: int) -> None:
+        self._counted = {"account": account, "now": now, "fades": FADES, "most": MAX_GUESSES}
 
     def run(self, transaction: Transaction) -> None:
         transaction.settle()
-        transaction.db.execute(
-            "UPDATE account SET failed_logins = failed_logins + 1, failed_untold = failed_untold + 1 "
-            "WHERE id = ?",
-            (self._account,),
-        )
+        transaction.db.execute(_COUNT, self._counted)
 
     def done(self) -> None:
         """Nobody is told."""
@@ -55,24 +65,27 @@ def find_known(db: apsw.Connection, user: str) -> Known:
     return Known(0, None) if found is None else Known(*found)
 
 
-def password_opens(db: apsw.Connection, known: Known, *, right: bool) -> bool:
+def password_opens(db: apsw.Connection, known: Known, *, right: bool, now: int) -> bool:
     """Whether a password opens an account. Asked for every one that is tried, right or not (A-05).
 
     One that was judged while another took its place is none any more (A-09).
     """
     found = db.execute(
-        "SELECT disabled, failed_logins, password_changed FROM account WHERE id = ?", (known.account,)
+        "SELECT disabled, failed_logins, failed_at, password_changed FROM account WHERE id = ?",
+        (known.account,),
     ).fetchone()
-    disabled, failures, changed = (None, 0, 0) if found is None else found
-    if not right or disabled is not None or failures >= MAX_GUESSES or changed != known.password_changed:
+    disabled, failures, failed_at, changed = (None, 0, 0, 0) if found is None else found
+    too_many = failures >= MAX_GUESSES and abs(now - failed_at) < FADES
+    if not right or disabled is not None or too_many or changed != known.password_changed:
         return False
     forgive(db, known.account)
     return True
 
 
-def forgive(db: apsw.Connection, account: int) -> None:
-    """The owner is here: what others guessed counts no more. It still has to be told."""
+def forgive(db: apsw.Connection, account: int) -> bool:
+    """The owner is here: what others guessed counts no more, but has to be told. Whether there was any."""
     db.execute("UPDATE account SET failed_logins = 0 WHERE id = ? AND failed_logins > 0", (account,))
+    return bool(db.changes())
 
 
 def untold(db: apsw.Connection, account: int) -> int:

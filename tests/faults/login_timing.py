@@ -59,6 +59,7 @@ async def sample(folder: Path, *, samples: int, seed: int) -> dict[str, list[flo
 
         prepare("dora", "disabled", 1)
         prepare("lea", "failed_logins", MAX_GUESSES)
+        prepare("lea", "failed_at", int(time.time()))
         people = {
             "unknown": lambda: Person(f"nobody{source.randrange(10**6)}", domain),
             "wrong": lambda: Person("alice", domain),

@@ -1,20 +1,18 @@
 """An account's next statement: what it brings about, and what is refused (D-02, D-03)."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from securechat.membership.account import Certified, NextStatement, next_statement
-from securechat.membership.room import PRODUCT_SUITES
+from securechat.membership.account import next_statement
 from securechat.membership.signing import new_key, public_of
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.protocol.client_connection import AccountEvent
 from securechat.protocol.limits import MAX_BOXES, MAX_STATEMENTS
+from tests.server.own_devices import adding, change_of, linked, revoking, second_device, with_laptop
 from tests.server.peer import (
     Peer,
     Person,
@@ -29,57 +27,6 @@ from tests.server.peer import (
     registered,
 )
 from tests.server.running import UNLIMITED, running_server
-
-
-def second_device(person: Person) -> Person:
-    """The same person on another device."""
-    return Person(
-        person.user,
-        person.domain,
-        account_key=person.account_key,
-        login_key=person.login_key,
-        salt=person.salt,
-    )
-
-
-def certified(person: Person) -> Certified:
-    return Certified(person.client, public_of(person.device_key), person.credential)
-
-
-def change_of(made: NextStatement, **more: Any) -> m.ChangeAccount:
-    return m.ChangeAccount(
-        made.statement,
-        [m.AddedDevice(each.client, each.device_key, each.credential) for each in made.added],
-        [m.Reissued(each.client, each.credential) for each in made.reissued],
-        **more,
-    )
-
-
-def adding(person: Person, other: Person, previous: bytes) -> NextStatement:
-    return next_statement(
-        person.account_key,
-        previous=previous,
-        issued_at=int(time.time()),
-        add=[(other.client, public_of(other.device_key), PRODUCT_SUITES)],
-    )
-
-
-def revoking(person: Person, other: Person, previous: bytes) -> NextStatement:
-    return next_statement(
-        person.account_key,
-        previous=previous,
-        issued_at=int(time.time()),
-        revoke=[other.client],
-        staying=[certified(person)],
-    )
-
-
-async def linked(person: Person, peer: Peer) -> tuple[Person, bytes]:
-    """A second device that the server knows, and the statement that added it."""
-    other = second_device(person)
-    made = adding(person, other, person.statement)
-    assert await peer.ask(change_of(made)) == m.Done()
-    return other, made.statement
 
 
 async def test_a_device_that_is_added_logs_in_and_everybody_is_told(tmp_path: Path) -> None:
@@ -137,44 +84,38 @@ async def test_of_two_changes_at_once_one_is_told_to_look_again(tmp_path: Path) 
 async def test_d_02_a_revoked_device_is_cut_off_at_once(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (alice, phone), (_, bob) = people
-        other, previous = await linked(alice, phone)
-        laptop = await Peer.connect(app.port)
-        await laptop.log_in(other)
-        await publish(laptop, other, 2, last_resort=True)
-        await phone.ask(change_of(revoking(alice, other, previous)))
+        async with with_laptop(app, alice, phone) as (other, laptop, previous):
+            await publish(laptop, other, 2, last_resort=True)
+            await phone.ask(change_of(revoking(alice, other, previous)))
 
-        await laptop.until(lambda: laptop.closed is not None)
-        assert laptop.closed is not None
-        assert laptop.closed.code == "revoked"
-        assert await bob.ask(m.ClaimKeyPackages("alice", 3)) == m.ClaimedKeyPackages("alice", [])
-        again = await Peer.connect(app.port)
-        with pytest.raises(WasRefused, match="wrong_credentials"):
-            await again.log_in(other)
-        assert await phone.ask(m.Ping()) == m.Done(), "who stays, stays connected"
-        devices = await phone.ask(m.GetDevices())
-        assert isinstance(devices, m.Devices)
-        assert [row.client for row in devices.devices] == [alice.client]
-        await again.close()
-        await laptop.close()
+            await laptop.until(lambda: laptop.closed is not None)
+            assert laptop.closed is not None
+            assert laptop.closed.code == "revoked"
+            assert await bob.ask(m.ClaimKeyPackages("alice", 3)) == m.ClaimedKeyPackages("alice", [])
+            again = await Peer.connect(app.port)
+            with pytest.raises(WasRefused, match="wrong_credentials"):
+                await again.log_in(other)
+            assert await phone.ask(m.Ping()) == m.Done(), "who stays, stays connected"
+            devices = await phone.ask(m.GetDevices())
+            assert isinstance(devices, m.Devices)
+            assert [row.client for row in devices.devices] == [alice.client]
+            await again.close()
 
 
 async def test_d_02_a_revoked_device_is_brought_into_no_group(tmp_path: Path) -> None:
     """Not even by keys that were handed out before."""
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (alice, phone), (bob_keys, bob) = people
-        other, previous = await linked(alice, phone)
-        laptop = await Peer.connect(app.port)
-        await laptop.log_in(other)
-        await publish(laptop, other, 1)
-        package = await claim(bob, "alice")
-        await phone.ask(change_of(revoking(alice, other, previous)))
-        group = bob_keys.group()
-        await bob.ask(create_request(group))
-        staged = group.stage_commit(CommitPlan(add=(package,)))
+        async with with_laptop(app, alice, phone) as (other, laptop, previous):
+            await publish(laptop, other, 1)
+            package = await claim(bob, "alice")
+            await phone.ask(change_of(revoking(alice, other, previous)))
+            group = bob_keys.group()
+            await bob.ask(create_request(group))
+            staged = group.stage_commit(CommitPlan(add=(package,)))
 
-        refused = await refusal(bob, commit_request(group, staged, 0))
-        assert refused.code == "refused_commit"
-        await laptop.close()
+            refused = await refusal(bob, commit_request(group, staged, 0))
+            assert refused.code == "refused_commit"
 
 
 def _spoilt() -> dict[str, Callable[[m.ChangeAccount, Person, Person], m.ChangeAccount]]:
@@ -287,20 +228,17 @@ async def test_what_changed_meanwhile_is_told_of_those_who_share_a_group(tmp_pat
 async def test_boxes_are_the_accounts_own_and_never_overwritten_unseen(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (alice, phone), (_, bob) = people
-        other, _ = await linked(alice, phone)
-        laptop = await Peer.connect(app.port)
-        await laptop.log_in(other)
-        assert (await refusal(phone, m.GetBox("contacts"))).code == "no_box"
-        for _ in range(2):
-            assert await phone.ask(m.PutBox("contacts", 1, b"one")) == m.Done()
+        async with with_laptop(app, alice, phone) as (_, laptop, _):
+            assert (await refusal(phone, m.GetBox("contacts"))).code == "no_box"
+            for _ in range(2):
+                assert await phone.ask(m.PutBox("contacts", 1, b"one")) == m.Done()
 
-        stale = await refusal(laptop, m.PutBox("contacts", 1, b"other"))
-        assert (stale.code, stale.head) == ("stale_box", 1)
-        assert (await refusal(laptop, m.PutBox("contacts", 3, b"other"))).code == "stale_box"
-        assert await laptop.ask(m.PutBox("contacts", 2, b"two")) == m.Done()
-        assert await phone.ask(m.GetBox("contacts")) == m.Box(2, b"two")
-        assert (await refusal(bob, m.GetBox("contacts"))).code == "no_box"
-        await laptop.close()
+            stale = await refusal(laptop, m.PutBox("contacts", 1, b"other"))
+            assert (stale.code, stale.head) == ("stale_box", 1)
+            assert (await refusal(laptop, m.PutBox("contacts", 3, b"other"))).code == "stale_box"
+            assert await laptop.ask(m.PutBox("contacts", 2, b"two")) == m.Done()
+            assert await phone.ask(m.GetBox("contacts")) == m.Box(2, b"two")
+            assert (await refusal(bob, m.GetBox("contacts"))).code == "no_box"
 
 
 async def test_boxes_are_few(tmp_path: Path) -> None:

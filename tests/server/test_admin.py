@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,22 @@ async def test_n_02_an_enabled_account_finds_everything_as_it_was(tmp_path: Path
         again = await Peer.connect(app.port)
         assert (await again.log_in(alice)).high_water == 1
         await again.close()
+
+
+async def test_a_06_too_many_wrong_passwords_are_forgiven_by_enabling(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice") as [(alice, _)]:
+        await app._writer.find(
+            lambda db: db.execute(
+                "UPDATE account SET failed_logins = 100, failed_at = ?", (int(time.time()),)
+            )
+        )
+        visitor = await Peer.connect(app.port)
+        with pytest.raises(WasRefused, match="wrong_credentials"):
+            await visitor.log_in_with_password(alice)
+        assert await ask(app, "enable", user="alice") == {"changed": True}
+        assert await ask(app, "enable", user="alice") == {"changed": False}
+        assert (await visitor.log_in_with_password(alice)).client == ""
+        await visitor.close()
 
 
 async def test_n_02_a_login_that_is_under_way_does_not_slip_through(tmp_path: Path) -> None:

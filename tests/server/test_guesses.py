@@ -1,6 +1,7 @@
 """Guessing passwords: slow, told to the owner, and no way to keep the owner out (A-02, A-05, A-06)."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import apsw
@@ -12,7 +13,7 @@ from securechat.protocol.frames import encode_frame
 from securechat.server.app import App
 from securechat.server.config import Rate
 from securechat.server.errors import Refusal
-from securechat.server.guesses import MAX_GUESSES
+from securechat.server.guesses import FADES, MAX_GUESSES, Known, password_opens
 from securechat.server.login_hash import LoginHasher
 from tests.client.parts import a_moment
 from tests.server.peer import Peer, Person, WasRefused, open_room, registered
@@ -49,9 +50,13 @@ async def counted(app: App, user: str) -> tuple[int, int]:
     return await app._writer.find(find)
 
 
-async def set_failures(app: App, user: str, count: int) -> None:
+async def set_failures(app: App, user: str, count: int, *, ago: int = 0) -> None:
+    """So many wrong ones in a row, the last that counted so many seconds ago."""
+    last = int(time.time()) - ago
     await app._writer.find(
-        lambda db: db.execute("UPDATE account SET failed_logins = ? WHERE user = ?", (count, user))
+        lambda db: db.execute(
+            "UPDATE account SET failed_logins = ?, failed_at = ? WHERE user = ?", (count, last, user)
+        )
     )
 
 
@@ -156,6 +161,41 @@ async def test_a_06_after_a_hundred_wrong_ones_the_right_password_alone_is_not_e
         await peer.log_in(keys)
         assert await code_of_guess(app, keys) == "opened", "a device of hers has set it back"
         await peer.close()
+
+
+async def test_a_06_a_day_later_the_right_password_opens_again_whoever_has_gone_on_guessing(
+    tmp_path: Path,
+) -> None:
+    """Who has no device and no recovery key is kept out by nobody for good."""
+    async with (
+        running_server(tmp_path, rates=UNLIMITED) as app,
+        registered(app, "alice") as [(keys, _)],
+    ):
+        await set_failures(app, "alice", MAX_GUESSES, ago=FADES - 60)
+        assert await code_of_guess(app, wrong(app, "alice")) == "wrong_credentials"
+        assert await code_of_guess(app, keys) == "wrong_credentials"
+        (left,) = await app._writer.find(
+            lambda db: db.execute("SELECT failed_at FROM account WHERE user = 'alice'").fetchone() or (0,)
+        )
+        assert left <= int(time.time()) - (FADES - 60), "a guess beyond the hundredth puts nothing off"
+
+        await set_failures(app, "alice", MAX_GUESSES, ago=FADES)
+        assert await code_of_guess(app, wrong(app, "alice")) == "wrong_credentials"
+        assert await counted(app, "alice") == (1, 3), "a new row, and all of it is told"
+        assert await code_of_guess(app, keys) == "opened"
+
+
+@pytest.mark.parametrize(
+    ("count", "ago", "opens"),
+    [(99, 0, True), (100, 0, False), (100, FADES - 1, False), (100, FADES, True), (100, -FADES, True)],
+)
+def test_a_06_which_row_of_wrong_ones_still_counts(count: int, ago: int, *, opens: bool) -> None:
+    """Of a row that a wrong clock has put a day ahead nobody is kept out either."""
+    db = apsw.Connection(":memory:")
+    db.execute("CREATE TABLE account (id, disabled, failed_logins, failed_at, password_changed)")
+    db.execute("INSERT INTO account VALUES (1, NULL, ?, ?, 7)", (count, 10 * FADES - ago))
+    assert password_opens(db, Known(1, "hash", 7), right=True, now=10 * FADES) == opens
+    assert not password_opens(db, Known(1, "hash", 7), right=False, now=10 * FADES)
 
 
 async def test_a_06_a_right_password_ends_a_row_of_wrong_ones(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from securechat.protocol.limits import LINK_SECONDS, LOGIN_SECONDS, MAX_LINK
 from securechat.server.app import App
 from securechat.server.config import Rate
 from securechat.server.links import GRACE_SECONDS, MAX_OPEN
+from tests.server.own_devices import linked
 from tests.server.peer import Peer, Person, WasRefused, client_id, registered, tried
 from tests.server.running import UNLIMITED, running_server
-from tests.server.test_account_changes import linked
 
 COMMITMENT, KEY, NONCE = b"c" * 32, b"k" * 32, b"n" * 32
 

@@ -8,6 +8,7 @@ from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.server import overview
 from securechat.server.account_rows import EVERYTHING
+from tests.server.own_devices import change_of, linked, revoking, with_laptop
 from tests.server.peer import (
     Peer,
     Person,
@@ -18,7 +19,6 @@ from tests.server.peer import (
     registered,
 )
 from tests.server.running import running_server
-from tests.server.test_account_changes import change_of, linked, revoking
 
 
 async def test_d_03_keys_with_a_certificate_of_before_are_handed_out_no_more(tmp_path: Path) -> None:
@@ -37,20 +37,17 @@ async def test_d_03_keys_with_a_certificate_of_before_are_handed_out_no_more(tmp
 async def test_m_14_who_names_devices_uses_up_keys_of_no_other(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (alice, phone), (_, bob) = people
-        other, _ = await linked(alice, phone)
-        laptop = await Peer.connect(app.port)
-        await laptop.log_in(other)
-        await publish(phone, alice, 2)
-        await publish(laptop, other, 2)
+        async with with_laptop(app, alice, phone) as (other, laptop, _):
+            await publish(phone, alice, 2)
+            await publish(laptop, other, 2)
 
-        answer = await bob.ask(m.ClaimKeyPackages("alice", 3, clients=[other.client]))
+            answer = await bob.ask(m.ClaimKeyPackages("alice", 3, clients=[other.client]))
 
-        assert isinstance(answer, m.ClaimedKeyPackages)
-        assert [each.client for each in answer.packages] == [other.client]
-        counted = await phone.ask(m.CountKeyPackages())
-        assert isinstance(counted, m.KeyPackageCount)
-        assert counted.fresh == 2
-        await laptop.close()
+            assert isinstance(answer, m.ClaimedKeyPackages)
+            assert [each.client for each in answer.packages] == [other.client]
+            counted = await phone.ask(m.CountKeyPackages())
+            assert isinstance(counted, m.KeyPackageCount)
+            assert counted.fresh == 2
 
 
 async def joined_by_laptop(alice: Person, phone: Peer, other: Person, laptop: Peer, group: Group) -> Group:
@@ -70,20 +67,17 @@ async def test_d_02_what_a_revoked_device_has_not_read_keeps_nothing(tmp_path: P
     async with running_server(tmp_path) as app, registered(app, "alice", "bob") as people:
         (alice, phone), (bobs, _) = people
         (group, _) = await open_room(*people)
-        other, previous = await linked(alice, phone)
-        laptop = await Peer.connect(app.port)
-        await laptop.log_in(other)
-        await joined_by_laptop(alice, phone, other, laptop, group)
+        async with with_laptop(app, alice, phone) as (other, laptop, previous):
+            await joined_by_laptop(alice, phone, other, laptop, group)
 
-        await phone.ask(change_of(revoking(alice, other, previous)))
+            await phone.ask(change_of(revoking(alice, other, previous)))
 
-        await laptop.until(lambda: laptop.closed is not None)
-        asked = "SELECT c.name, m.cursor FROM member m JOIN client c ON c.id = m.client"
-        rows: list[Any] = await app._readers.run(lambda db: db.execute(asked).fetchall())
-        cursors = dict(rows)
-        assert cursors[other.client] == EVERYTHING
-        assert max(cursors[alice.client], cursors[bobs.client]) < 10
-        counted = await app._readers.run(lambda db: db.execute(overview._COUNTS).fetchone())
-        assert counted is not None
-        assert counted[2] == 2
-        await laptop.close()
+            await laptop.until(lambda: laptop.closed is not None)
+            asked = "SELECT c.name, m.cursor FROM member m JOIN client c ON c.id = m.client"
+            rows: list[Any] = await app._readers.run(lambda db: db.execute(asked).fetchall())
+            cursors = dict(rows)
+            assert cursors[other.client] == EVERYTHING
+            assert max(cursors[alice.client], cursors[bobs.client]) < 10
+            counted = await app._readers.run(lambda db: db.execute(overview._COUNTS).fetchone())
+            assert counted is not None
+            assert counted[2] == 2

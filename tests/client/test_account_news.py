@@ -1,4 +1,4 @@
-"""Keeping up with accounts: what is asked for when, and of a server that holds back or never ends (D-03)."""
+"""Keeping up with accounts: what is asked for when; servers that hold back or never end (D-03, D-04)."""
 
 import asyncio
 from collections.abc import Callable

@@ -25,7 +25,7 @@ FLOORS: Final = {
             ("mls", "protocol", "content"),
             ("membership",),
             ("transparency",),
-            ("local_rpc", "unix_socket", "private_files", "own_memory", "locale"),
+            ("local_rpc", "unix_socket", "private_files", "own_memory", "folders", "locale"),
             ("pictures",),
             ("client", "server"),
             ("tui",),
@@ -55,7 +55,7 @@ GAMBLERS: Final = {
 """Modules that may use `random`: for what no adversary gains by guessing."""
 
 DEPENDENCIES: Final = {
-    *("apsw", "argon2", "cbor2", "click", "cryptography", "msgspec", "platformdirs", "prompt_toolkit"),
+    *("apsw", "argon2", "cbor2", "click", "cryptography", "msgspec", "prompt_toolkit", "segno"),
     *("desktop_notifier", "PIL", "prometheus_client", "rich", "textual", "uvloop"),
 }
 """S-03: nothing else is imported, so cryptography comes from pyca and argon2-cffi only."""

@@ -10,7 +10,7 @@ import click
 from securechat.cli.accounts import address_of, trust_of
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, account_options, known_password
-from securechat.cli.qr import can_draw, needs_extra, qr_lines
+from securechat.cli.qr import qr_lines
 from securechat.client.config import ServerAddress
 from securechat.client.device_name import own_name, shown_name
 from securechat.client.linking import Compare, Linked, Progress, Waiting, link_device
@@ -91,6 +91,5 @@ def progress_lines(progress: Progress, user: str, *, qr: bool) -> list[tuple[str
                 lines += [(f"securechat devices {user} approve {code}", False)]
             lines.append((tr(_ONE_TRY), False))
             if qr and len(codes) == 1:
-                drawn = qr_lines(qr_text(codes[0][1]), colours=True) if can_draw() else [needs_extra()]
-                lines += [(each, False) for each in drawn]
+                lines += [(each, False) for each in qr_lines(qr_text(codes[0][1]), colours=True)]
             return lines

@@ -1,15 +1,11 @@
-"""A QR code as lines of a terminal, for who has the extra. What it says stands beside it as text.
+"""A QR code as lines of a terminal. What it says stands beside it as text.
 
 Two modules are one cell: a half-block of light. So it is as it should be on a dark terminal; with
 colours it is so on every one, without them inverted on a light one, which most scanners read too.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import zip_longest
-from typing import Any, Final
-
-from securechat.locale.catalogue import mark, tr
+from typing import Final
 
 BORDER: Final = 2
 """Light modules around it. Four are the standard's; with two, the code to verify by fits 19 rows."""
@@ -20,25 +16,14 @@ _CELLS: Final = {(1, 1): " ", (0, 1): "▀", (1, 0): "▄", (0, 0): "█"}
 _WHITE_ON_BLACK: Final = "\x1b[38;5;231;48;5;16m"
 _AS_BEFORE: Final = "\x1b[0m"
 
-_NEEDS: Final = mark('a QR code needs an extra: pip install "securechat[qr]"')
-
-
-def can_draw() -> bool:
-    """Whether there is something to make QR codes with."""
-    return find_spec("segno") is not None
-
-
-def needs_extra() -> str:
-    """What is said in the place of a code where `can_draw` says no."""
-    return tr(_NEEDS)
-
 
 def qr_lines(text: str, *, colours: bool = False) -> list[str]:
     """Return a QR code of a text, a line for two rows of modules; capitals and digits make a small one.
 
     :param colours: white on black, whatever the terminal's own are
     """
-    segno: Any = import_module("segno")
+    import segno  # noqa: PLC0415 - most of what is typed draws none
+
     code = segno.make_qr(text, error="l", boost_error=True)
     rows = [list(row) for row in code.matrix_iter(border=BORDER)]
     lines = [

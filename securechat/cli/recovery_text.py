@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from securechat.cli.options import MAX_PASSWORD_BYTES, can_ask
-from securechat.cli.qr import can_draw, qr_lines
+from securechat.cli.qr import qr_lines
 from securechat.client.private_files import create_file
 from securechat.locale.catalogue import mark, say, told, tr
 from securechat.membership.recovery_key import RecoveryKey, RecoveryKeyRefused, read_recovery_key
@@ -55,7 +55,7 @@ def hand_over(key: RecoveryKey, path: Path | None) -> None:
             click.echo(tr(KEEP), err=True)
             return
     click.echo(f"{tr('Your recovery key:')}\n\n    {key.text}\n", err=True)
-    if sys.stderr.isatty() and can_draw():
+    if sys.stderr.isatty():
         click.echo("\n".join(qr_lines(key.text.upper())), err=True)
     click.echo(tr(KEEP), err=True)
 

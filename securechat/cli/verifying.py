@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from securechat.cli.qr import can_draw, needs_extra, qr_lines
+from securechat.cli.qr import qr_lines
 from securechat.client.doubt import identity_word
 from securechat.client.errors import ExitCode
 from securechat.client.events import Contact, Identity
@@ -51,8 +51,8 @@ def number_lines(contact: Contact) -> list[str]:
 
 
 def code_lines(contact: Contact, *, colours: bool = False) -> list[str]:
-    """The code for the other one to scan; a sentence where nothing here can draw it."""
-    return qr_lines(contact.code, colours=colours) if can_draw() else [f"* {needs_extra()}"]
+    """The code for the other one to scan."""
+    return qr_lines(contact.code, colours=colours)
 
 
 async def compare_picture(face: Face, user: str, path: str | Path) -> None:

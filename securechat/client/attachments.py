@@ -10,8 +10,6 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
-
 from securechat.client import history, records, transfers
 from securechat.client.downloading import Download, is_lost
 from securechat.client.engine import Engine
@@ -48,6 +46,7 @@ from securechat.content.sealed_file import (
     PieceCipher,
     SealedFile,
 )
+from securechat.folders import downloads
 from securechat.pictures.thumbnail import thumbnail_of
 from securechat.text import sanitise
 
@@ -115,7 +114,7 @@ class Attachments:
         :raises UnknownMessage, FileRefused, FileDamaged, RefusedByServer: it was not saved
         """
         found = transfers.attached(self._engine.store.db, which)
-        folder = _downloads() if to is None else _absolute(to)
+        folder = downloads() if to is None else _absolute(to)
         while (under_way := self._fetched.get(found.message)) is not None:
             elsewhere, begun = under_way
             if elsewhere == folder:
@@ -380,10 +379,6 @@ def _is_cancelled(future: "asyncio.Future[Any]") -> bool:
 
 def _absolute(path: Path) -> Path:
     return path.absolute()
-
-
-def _downloads() -> Path:
-    return Path(platformdirs.user_downloads_dir())
 
 
 def _make_downloads(folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from securechat.client.errors import BadAddress
 from securechat.client.private_files import make_folder
+from securechat.folders import data_folder
 from securechat.names import fold_user
 from securechat.unix_socket import MAX_PATH
 
@@ -138,9 +139,7 @@ class Home:
 
 def default_home() -> Home:
     """Return the folder that the system has for a user's data."""
-    import platformdirs  # noqa: PLC0415 - a tenth of a one-shot's time, where a folder is given
-
-    return Home(Path(platformdirs.user_data_dir("securechat", appauthor=False)))
+    return Home(data_folder("securechat"))
 
 
 def short_socket_folder() -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
-import platformdirs
 
+from securechat.folders import state_folder
 from securechat.names import NameRefused, fold_domain
 from securechat.protocol.limits import MAX_FILE
 from securechat.server.errors import ConfigError
@@ -26,7 +26,7 @@ Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 def default_data_folder() -> Path:
     """Where the database lies when nobody says otherwise: the user's state folder."""
-    return Path(platformdirs.user_state_dir("securechat-server"))
+    return state_folder("securechat-server")
 
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

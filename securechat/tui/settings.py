@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
-import platformdirs
 
 from securechat.text import sanitise
 from securechat.tui.keys import BadKeys, keymap
@@ -55,11 +54,6 @@ def shows_thumbnails(settings: Settings, environment: Mapping[str, str] = os.env
     if settings.pictures == "auto":
         return not {"SSH_CONNECTION", "SSH_TTY"} & environment.keys()
     return settings.pictures != "off"
-
-
-def config_folder() -> Path:
-    """Return the folder that the system has for a user's settings."""
-    return Path(platformdirs.user_config_dir("securechat", appauthor=False))
 
 
 def load(folders: Iterable[Path]) -> Chosen:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from securechat.client.events import Event
+from securechat.folders import config_folder
 from securechat.locale.catalogue import use, wanted
 from securechat.tui.backend import Commanded, Opened
 from securechat.tui.bridge import Bridge
-from securechat.tui.settings import config_folder, load
+from securechat.tui.settings import load
 
 
 def run(
@@ -23,7 +24,7 @@ def run(
 
     :raises SecureChatError: the account stays shut, or a file of settings is not understood
     """
-    chosen = load([config_folder(), profile])
+    chosen = load([config_folder("securechat"), profile])
     use(wanted())
     bridge = Bridge(opened, commanded, password)
     bridge.start()  # the password is stretched while Textual is imported

@@ -16,7 +16,7 @@ import os
 import sys
 from securechat.cli.main import run
 code = run(sys.argv[1:])
-heavy = {"apsw", "argon2", "cbor2", "cryptography", "platformdirs", "prompt_toolkit", "textual"}
+heavy = {"apsw", "argon2", "cbor2", "cryptography", "prompt_toolkit", "segno", "textual"}
 heavy |= {"typing_extensions", "uvloop"}
 heavy |= {"securechat.client.client", "securechat.membership", "securechat.mls", "securechat.protocol"}
 heavy |= set(os.environ["ALSO_HEAVY"].split())

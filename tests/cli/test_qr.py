@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from securechat.cli import qr
-from securechat.cli.qr import can_draw, qr_lines
+from securechat.cli.qr import qr_lines
 from securechat.membership.verification_code import verification_code
 from securechat.pictures.code_reading import codes_in
 from tests.pictures.codes import seen
@@ -44,11 +43,3 @@ def test_with_colours_it_is_the_same_whatever_the_terminals_own_are() -> None:
 
     assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in coloured] == qr_lines(CODE)
     assert all(line.startswith("\x1b[38;5;231;48;5;16m") and line.endswith("\x1b[0m") for line in coloured)
-
-
-def test_without_the_extra_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert can_draw()
-    monkeypatch.setattr(qr, "find_spec", lambda _: None)
-
-    assert not can_draw()
-    assert 'pip install "securechat[qr]"' in qr.needs_extra()

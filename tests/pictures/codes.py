@@ -7,7 +7,6 @@ import pytest
 
 from tests.pictures.made import Image
 
-pytest.importorskip("segno", reason="nothing makes QR codes here: pip install 'securechat[qr]'")
 pytest.importorskip("zxingcpp", reason="nothing reads QR codes here: pip install 'securechat[qr]'")
 
 DARK, LIGHT = 20, 235

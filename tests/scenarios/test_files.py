@@ -35,7 +35,7 @@ from tests.scenarios.world import PATIENCE, Person, World
 @pytest.fixture
 def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "downloads"
-    monkeypatch.setattr(attachments, "_downloads", lambda: folder)
+    monkeypatch.setattr(attachments, "downloads", lambda: folder)
     return folder
 
 
@@ -112,7 +112,7 @@ async def test_u_05_a_hostile_name_leads_nowhere(
     monkeypatch.setattr(attachments, "safe_name", lambda _: name)
     await sent(alice, "@bob", a_file(tmp_path, 100))
     monkeypatch.undo()
-    monkeypatch.setattr(attachments, "_downloads", lambda: downloads)
+    monkeypatch.setattr(attachments, "downloads", lambda: downloads)
     place = Path(await bob.client.fetch_file(await offered(bob)))
     assert place == downloads / "authorized_keys_[2J"
 

@@ -36,7 +36,7 @@ from tests.server.sweeping import rows
 @pytest.fixture
 def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "downloads"
-    monkeypatch.setattr(attachments, "_downloads", lambda: folder)
+    monkeypatch.setattr(attachments, "downloads", lambda: folder)
     return folder
 
 

@@ -54,7 +54,7 @@ async def test_the_file_itself_can_be_fetched_beside_it(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = await world.join("alice", "bob")
-    monkeypatch.setattr(attachments, "_downloads", lambda: tmp_path / "downloads")
+    monkeypatch.setattr(attachments, "downloads", lambda: tmp_path / "downloads")
     path = tmp_path / "cat.png"
     await asyncio.to_thread(path.write_bytes, a_picture("PNG"))
     await sent(alice, "@bob", path, "look")

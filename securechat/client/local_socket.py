@@ -7,6 +7,7 @@ kernel names the peer.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -31,6 +32,9 @@ MAX_CONNECTIONS: Final = 128
 
 BACKLOG: Final = 1024
 """Who comes while we are busy waits in the kernel; beyond this it would be told that nobody listens."""
+
+_HANDING_ON: Final = 4
+"""Turns of the loop from a connection that was just accepted to its end: task, protocol, close, socket."""
 
 PLACE_SECONDS: Final = 5.0
 """How long somebody who comes waits for a place, before it is told to try again later."""
@@ -59,6 +63,10 @@ async def serving(profile: ProfileFolder, host: Host) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        # A server that is closed drops, unclosed, whom it has accepted and not yet handed on.
+        asyncio.get_running_loop().remove_reader(listening)
+        for _ in range(_HANDING_ON):
+            await asyncio.sleep(0)
         server.close()
         await switchboard.close()
         profile.socket.unlink(missing_ok=True)
@@ -72,23 +80,29 @@ class _Switchboard:
         self._streams = Streams()
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
         self._lines: dict[LocalLine, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection. A task that is cancelled before its first step closes nothing: we do."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._talks[task] = writer
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._talks.pop(task).close()
+        if not task.cancelled():
+            task.result()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio runs this as a task
-        self._tasks.add(task)
-        try:
+        assert task is not None  # noqa: S101 - serve runs this as a task
+        # ConnectionError: the front end has gone. Cancelled: we are going.
+        with contextlib.suppress(ConnectionError):
             if is_peer_of(writer.get_extra_info("socket"), os.geteuid()):
                 await self._converse(task, reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass  # the front end has gone, or we are going: either way this is its end
-        finally:
-            self._tasks.discard(task)
-            writer.close()
 
     async def close(self) -> None:
-        tasks = list(self._tasks)
+        tasks = list(self._talks)
         for task in tasks:
             task.cancel()
         if tasks:

@@ -4,6 +4,7 @@ Each statement carries the hash of the last one, so an account has one history (
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,6 +28,9 @@ from securechat.names import NameRefused, parse_client_uri, parse_user_uri
 
 VERSION: Final = 1
 _LABEL: Final = "account statement"
+
+_SHORT: Final = 4_096
+"""Bytes of a statement of some thirty devices: longer ones are not remembered, lest they fill memory."""
 
 
 class StatementRefused(SecureChatError):
@@ -103,6 +107,15 @@ def verify_statement(data: bytes, previous: bytes | None = None) -> AccountState
 
     :raises StatementRefused: it is not the account's, or does not follow
     """
+    statement = _remembered(data) if len(data) <= _SHORT else _signed(data)
+    problem = _first_problem(statement) if previous is None else _next_problem(statement, previous)
+    if problem is not None:
+        raise StatementRefused(problem)
+    return statement
+
+
+def _signed(data: bytes) -> AccountStatement:
+    """Read a statement and check all of it that hangs on no other."""
     try:
         statement = decode(AccountStatement, data)
         domain = parse_user_uri(statement.user).domain
@@ -118,10 +131,11 @@ def verify_statement(data: bytes, previous: bytes | None = None) -> AccountState
     tbs = encode_before(statement, "signature")
     if not verify(statement.account_key, _LABEL, tbs, signature=statement.signature):
         raise StatementRefused("The statement is not signed by its account.")
-    problem = _first_problem(statement) if previous is None else _next_problem(statement, previous)
-    if problem is not None:
-        raise StatementRefused(problem)
     return statement
+
+
+_remembered: Final = lru_cache(maxsize=2_048)(_signed)
+"""The same bytes always give the same; those of all in a room are read with each commit."""
 
 
 def _first_problem(statement: AccountStatement) -> str | None:

@@ -33,7 +33,7 @@ from securechat.client.errors import (
 from securechat.client.events import Joined, Notice, Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import Doubt, hold, hold_for_doubt, start_over
-from securechat.client.intents import Intent, What
+from securechat.client.intents import WELCOME_WAIT, Intent, What
 from securechat.client.moving import Mover, Place
 from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.planner import Planner
@@ -55,9 +55,6 @@ LOST_RACE: Final = frozenset({"stale_epoch", "behind"})
 
 SEAL_AGAIN: Final = LOST_RACE | {"forgotten", "conflict", "refused_message"}
 """The content goes out again under another name; receivers drop a double by its id."""
-
-WELCOME_WAIT: Final = 20.0
-"""Seconds that the Welcome of who was first may take, before we ask again."""
 
 NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
@@ -193,8 +190,12 @@ class Answers:
             verification.tell_first_met(change, record)
         elif isinstance(result, RefusedByServer) and result.code == "exists":
             # Both opened at once and the other was first: its Welcome is in the inbox (rules.md A).
+            # Or a copy of us was, and none will come (`opened_elsewhere`).
             self.planner.withdraw(change, record)
-            intents.wait(change.db, intent.id, until=self.clock() + WELCOME_WAIT)
+            if intent.what is What.OPEN and result.detail:
+                intents.await_welcome(change.db, intent, result.detail, now=self.clock())
+            else:
+                intents.wait(change.db, intent.id, until=self.clock() + WELCOME_WAIT)
         elif isinstance(result, RefusedByServer):
             queued.refuse(change, record.id, result.code, str(result))
             self.planner.give_up(change, record, intent, result)

@@ -21,7 +21,9 @@ from securechat.client.errors import (
     refusal,
 )
 from securechat.client.events import Kind, Message, MessageKind, Standing
+from securechat.client.forks import with_codes
 from securechat.client.gossip import with_head
+from securechat.client.groups import Groups
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.content.errors import ContentError
@@ -108,24 +110,35 @@ class Written(Struct, frozen=True, kw_only=True):
 
 
 class Around(Struct, frozen=True, kw_only=True):
-    """Where a text belongs, and whom it may name (user name -> URI)."""
+    """Where a text belongs, whom it may name (user name -> URI), and of which groups it may speak besides."""
 
     reply_to: bytes | None = None
     topic_id: bytes = b""
     people: Mapping[str, str] = {}
+    groups: Groups | None = None
 
 
 def queue(
-    change: Change, device: Device, record: ConversationRecord, written: Written, *, now: int
+    change: Change,
+    device: Device,
+    record: ConversationRecord,
+    written: Written,
+    *,
+    now: int,
+    groups: Groups | None = None,
 ) -> Message:
     """Store a message to be sent: from here on it is not lost.
 
+    :param groups: those whose epochs it may speak of besides (`forks`); of none without them
     :raises NotAMember: one is not in the conversation (or has not joined it yet)
     :raises Forbidden: it is too large
     """
     if record.state not in (Standing.OPENING, Standing.JOINED):
         raise NotAMember(record.name)
-    encoded = _encoded(with_head(change, record, written.content, written.kind))
+    content = with_head(change, record, written.content, written.kind)
+    if groups is not None:
+        content = with_codes(change, groups, record, content, kind=written.kind, most=MAX_CONTENT)
+    encoded = _encoded(content)
     if record.peer and not written.hidden:
         change.db.execute("INSERT OR IGNORE INTO correspondent (user) VALUES (?)", (record.peer,))
     timeline.keep_topic(change.db, record.id, written.content.topic_id)
@@ -182,7 +195,7 @@ def queue_text(
         key=key,
         about=around.reply_to,
     )
-    return queue(change, device, record, written, now=now)
+    return queue(change, device, record, written, now=now, groups=around.groups)
 
 
 def checked_text(text: str, people: Mapping[str, str] | None = None) -> SinglePart:

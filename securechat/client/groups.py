@@ -12,6 +12,7 @@ from typing import Final
 
 import apsw
 
+from securechat.client import epoch_codes
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.mls.group import Group
@@ -65,6 +66,7 @@ class Groups:
         self._followed.pop(conversation, None)
         _write_epoch(change.db, conversation, group.epoch_bytes_without_tree(), following=False)
         self._keep_tree(change.db, conversation, group.public.tree)
+        epoch_codes.keep(change.db, conversation, group)
         self.keep_secrets(change, conversation, group)
 
     def keep_secrets(self, change: Change, conversation: int, group: Group) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import apsw
 from msgspec import Struct
 
-from securechat.client import intents, log_ends, notes, records, staged
+from securechat.client import epoch_codes, intents, log_ends, notes, records, staged
 from securechat.client.change import Change
 from securechat.client.contacts import changed_users, not_pinned
 from securechat.client.errors import IdentityChanged, UntrustedKeys
@@ -30,6 +30,7 @@ CHANGED: Final = "identity_changed"
 OTHER_KEYS: Final = "other_keys"
 NOT_VERIFIED: Final = "not_verified"
 ALTERED: Final = "log_altered"
+PARTED: Final = "group_forked"
 
 MOST_NAMED: Final = 5
 """Names in one sentence; how many more there are is said."""
@@ -298,6 +299,8 @@ def _end(change: Change, record: ConversationRecord, codes: Collection[str]) -> 
         _drop(change.db, record, code)
     if ALTERED in codes:
         change.db.execute("UPDATE doubt SET open = 0 WHERE conversation = ?", (record.id,))
+    if PARTED in codes:
+        epoch_codes.let_pass(change.db, record.id)
     after = _shown(change.db, record)
     if record.held and not after.held:
         change.tell(Released(record.name))

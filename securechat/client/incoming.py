@@ -11,6 +11,7 @@ from msgspec import structs
 from securechat.client import (
     contacts,
     follow_ups,
+    forks,
     gossip,
     history,
     log_chain,
@@ -188,6 +189,7 @@ def _keep(
         keep_unreadable(change, record, entry, "content", sender=sender)
         return
     gossip.take(change, sender, content)
+    forks.take(change, record, sender, content)
     arrival = history.Arrival(
         sender=sender,
         own=sender == device.user,

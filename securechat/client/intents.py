@@ -46,6 +46,8 @@ class Step(StrEnum):
     """They are here, in the row, and wait for the newest statement of their user (`claims`)."""
     CLAIMED = "claimed"
     """They are here, in the row."""
+    EXISTS = "exists"
+    """The server has the conversation already, as the group in the row: its Welcome is awaited."""
     SENT = "sent"
     """The request is stored; it is answered, or its echo comes."""
 
@@ -57,6 +59,9 @@ RETRY_LONGEST: Final = 20.0
 PUT_OFF_FIRST: Final = 1.0
 PUT_OFF_LONGEST: Final = 600.0
 """Seconds, doubling: devices of our own that have left no keys do so when they are online."""
+
+WELCOME_WAIT: Final = 20.0
+"""Seconds that the Welcome of who was first may take, before we look for ourselves; later twice as many."""
 
 LONGEST_WAIT: Final = 900.0
 """Seconds; no wait is set for longer. One that seems longer was set before the clock went back."""
@@ -146,6 +151,18 @@ def wait(db: apsw.Connection, intent: int, *, until: float) -> None:
     )
 
 
+def await_welcome(
+    db: apsw.Connection, intent: Intent, group: bytes, *, now: float, longest: float = LONGEST_WAIT
+) -> None:
+    """Wait for the Welcome into the group that the server has already; nothing is claimed meanwhile."""
+    seconds = min(longest, WELCOME_WAIT * 2 ** min(intent.attempts, 10))
+    db.execute(
+        "UPDATE intent SET step = 'exists', packages = ?, attempts = attempts + 1, not_before = ?"
+        " WHERE id = ?",
+        (group, int((now + seconds) * 1000), intent.id),
+    )
+
+
 def look_again(db: apsw.Connection, subject: str) -> list[int]:
     """Have what waited for an answer about somebody go on; return its conversations."""
     rows: Any = db.execute(
@@ -160,7 +177,7 @@ def forget_packages(db: apsw.Connection) -> None:
     """Ask for key packages anew: a restored server does not know that it handed out those that are here."""
     db.execute(
         "UPDATE intent SET packages = x'',"
-        " step = CASE WHEN step IN ('brought', 'claimed') THEN 'wanted' ELSE step END"
+        " step = CASE WHEN step IN ('brought', 'claimed', 'exists') THEN 'wanted' ELSE step END"
     )
 
 

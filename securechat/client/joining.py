@@ -7,6 +7,7 @@ member's commits pass (D-03, M-06). What is refused is told and skipped; the inb
 from dataclasses import dataclass
 
 from securechat.client import (
+    epoch_codes,
     history,
     incarnations,
     intents,
@@ -237,6 +238,7 @@ class Joiner:
             kept_commits.drop_all(change.db, record.id)
             incarnations.forget(change.db, record.id)
         log_ends.forget(change.db, record.id)
+        epoch_codes.forget(change.db, record.id)
         self.groups.keep(change, record.id, group)
         log_chain.restart(change.db, record.id, group.public.context.confirmed_transcript_hash)
         record = records.update(

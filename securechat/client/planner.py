@@ -352,6 +352,7 @@ ELSEWHERE: Final = frozenset(
     {
         (What.RESYNC, Step.WANTED),
         (What.ENTER, Step.WANTED),
+        (What.OPEN, Step.EXISTS),
         *(
             (what, step)
             for what in (What.UPGRADE, What.OWN, What.REVOKE)
@@ -360,8 +361,8 @@ ELSEWHERE: Final = frozenset(
         *((what, Step.BROUGHT) for what in (What.OPEN, What.ADD, What.UPGRADE, What.OWN, What.REVOKE)),
     }
 )
-"""What is done by others: RESYNC and ENTER need the server's GroupInfo first (sync.py), what was brought its
-user's statement (claims.py); UPGRADE is upgrading.py's, OWN and REVOKE are reconciling.py's."""
+"""What is done by others: RESYNC, ENTER and what EXISTS need the server's GroupInfo first (sync.py), what was
+brought its user's statement (claims.py); UPGRADE is upgrading.py's, OWN and REVOKE are reconciling.py's."""
 
 
 def ready(record: ConversationRecord, intent: Intent) -> bool:

@@ -81,6 +81,11 @@ REASONS: Final[dict[str, Reason]] = {
         "ask them elsewhere what was said last and for the code of /fingerprint: if nothing is missing here "
         "and the code is the same, /release; if not, have somebody remove and invite you again",
     ),
+    "group_forked": _hold(
+        "group_forked",
+        "ask them elsewhere for the code of /fingerprint: if it is the same, /release, and believe them "
+        "less; if not, tell the server's operator, and have one half removed and invited again by the other",
+    ),
     "unproven": _hold(
         "unproven",
         "wait for somebody to write, or compare the code of /fingerprint with somebody in it, then /release",

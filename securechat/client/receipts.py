@@ -16,6 +16,7 @@ from securechat.client.change import Change
 from securechat.client.compose import Written, frame_for, queue
 from securechat.client.device import Device
 from securechat.client.events import Kind, MessageChanged, Standing
+from securechat.client.groups import Groups
 from securechat.client.records import ConversationRecord
 from securechat.client.settings import Setting, is_on
 from securechat.content.message import report
@@ -109,7 +110,13 @@ def due_in(db: apsw.Connection, conversation: int, *, now: float) -> float | Non
 
 
 def put(
-    change: Change, device: Device, record: ConversationRecord, others: Collection[str], *, now: float
+    change: Change,
+    device: Device,
+    record: ConversationRecord,
+    others: Collection[str],
+    *,
+    now: float,
+    groups: Groups | None = None,
 ) -> bool:
     """Queue one message with what is owed; whether there was anything that the others may know."""
     db = change.db
@@ -131,9 +138,8 @@ def put(
     reported = tuple((row[1], row[2]) for row in rows if row[2] in on and row[1])
     if reported:
         content = report(reported, frame_for(device, record, passing=True))
-        queue(
-            change, device, record, Written(content=content, kind=history.RECEIPT, hidden=True), now=int(now)
-        )
+        written = Written(content=content, kind=history.RECEIPT, hidden=True)
+        queue(change, device, record, written, now=int(now), groups=groups)
     return bool(reported)
 
 

@@ -26,6 +26,8 @@ HOLDS: Final[dict[str, str]] = {
     "invalid_entry": "the server delivered what no honest server lets through ({why}); reading stops here",
     "missing_commit": "the server no longer has a change of this group that we need; reading stops here",
     "log_altered": "the server's record differs from what {who} saw; compare the code of /fingerprint",
+    "group_forked": "elsewhere {who} told another code of this conversation's epoch than it has here; the "
+    "server may have parted it in two: compare the code of /fingerprint",
     "server_older": "the server has gone back to an older state and does not say so; "
     "nothing is sent or read until its operator starts it with --restored",
     "restored_gap": "the server came back from an older copy and lacks changes of this group that are "
@@ -56,6 +58,7 @@ BY_WEIGHT: Final = (
     "restored_gap",
     "restored_refused",
     "upgrade_missed",
+    "group_forked",
     "log_altered",
     "unproven",
     "identity_changed",

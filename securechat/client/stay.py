@@ -1,6 +1,6 @@
 """The end of a stay in a group: what was kept for it goes, what was said remains."""
 
-from securechat.client import kept_commits, log_chain, log_ends, pending, staged, successors
+from securechat.client import epoch_codes, kept_commits, log_chain, log_ends, pending, staged, successors
 from securechat.client.change import Change
 from securechat.client.groups import Groups
 
@@ -14,3 +14,4 @@ def end_stay(change: Change, groups: Groups, conversation: int) -> None:
     kept_commits.drop_all(change.db, conversation)
     log_chain.clear(change.db, conversation)
     log_ends.forget(change.db, conversation)
+    epoch_codes.forget(change.db, conversation)

@@ -18,13 +18,12 @@ from securechat.client.carriage import NOT_NOW, collect, complete
 from securechat.client.change import Changes
 from securechat.client.dates import Dates
 from securechat.client.device import Clock, Device
-from securechat.client.entering import Entering
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import hold
 from securechat.client.inbox import Inbox
-from securechat.client.intents import Intent, Step, What, asked_wait, jitter
+from securechat.client.intents import Intent, Step, asked_wait, jitter
 from securechat.client.joining import INBOX, Joiner
 from securechat.client.outbox import Outbox, Purpose, waiting_any
 from securechat.client.planner import Planner
@@ -318,13 +317,9 @@ class Syncer:
         if before.closed and records.by_id(self.changes.db, conversation).group_id != before.group_id:
             self.heads.pop(conversation, None)  # what was told was of the old group's log
             self._pushed.pop(conversation, None)
-        if outcome.resync is not None and outcome.resync.what is What.ENTER:
-            entering = Entering(
-                self.changes, self.session, self.groups, self.device, self.planner, self.clock
-            )
-            await entering.enter(conversation, outcome.resync)
-        elif outcome.resync is not None:
-            await self._resync(conversation, outcome.resync)
+        due = outcome.resync
+        if due is not None and not await self.reentry.enter_unknown(conversation, due, self.planner):
+            await self._resync(conversation, due)
         await self.news.see_to(conversation, outcome.ask, outcome.brought)
         if outcome.again_in is not None:
             self._wake_later(conversation, outcome.again_in)

@@ -79,6 +79,7 @@ class Talk:
                     reply_to=target.mimi_id if target is not None else None,
                     topic_id=self._topic(change, record, thread),
                     people=self._people(record),
+                    groups=self._engine.groups,
                 ),
             )
             self._typed.pop(record.id, None)
@@ -141,7 +142,9 @@ class Talk:
                 raise Forbidden("bad_request", str(problem)) from None
             text = sanitise(asked.question, multiline=True)
             written = Written(content=content, kind=MessageKind.POLL, text=text)
-            message = queue(change, self._engine.device, record, written, now=self._now)
+            message = queue(
+                change, self._engine.device, record, written, now=self._now, groups=self._engine.groups
+            )
             change.wake(record.id)
         return message
 
@@ -179,7 +182,9 @@ class Talk:
             record = self._open(change, to)
             content = timer(seconds, frame_for(self._engine.device, record, passing=True))
             written = Written(content=content, kind=history.TIMER, text=timers.sentence(seconds))
-            message = queue(change, self._engine.device, record, written, now=self._now)
+            message = queue(
+                change, self._engine.device, record, written, now=self._now, groups=self._engine.groups
+            )
             timers.apply(change.db, record.id)
             change.wake(record.id)
         return message
@@ -276,7 +281,9 @@ class Talk:
             raise Forbidden("bad_request", "that message was never sent")
         kind = history.WITHDRAWAL if isinstance(about, Withdraws) else history.FOLLOW_UP
         written = Written(content=content, kind=kind, hidden=True, about=target.mimi_id)
-        queued = queue(change, self._engine.device, record, written, now=self._now)
+        queued = queue(
+            change, self._engine.device, record, written, now=self._now, groups=self._engine.groups
+        )
         told = Told(
             sender=self._engine.device.user,
             mimi_id=bytes.fromhex(queued.id),

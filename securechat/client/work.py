@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import history, intents, log_chain, log_ends, queued, receipts, records, staged
+from securechat.client import forks, history, intents, log_chain, log_ends, queued, receipts, records, staged
 from securechat.client.change import Change
 from securechat.client.contacts import changed_users
 from securechat.client.device import Clock, Device
@@ -91,6 +91,7 @@ class Work:
         if behind or (record.closed and self._moves_on(change, record)):
             return Outcome(left_behind=behind)
         self._want_opening(change, record)
+        record = forks.judge(change, self.groups, record)
         record, ask = self.reconciler.look(change, record)
         if ask:
             return Outcome(ask=ask)
@@ -109,7 +110,7 @@ class Work:
 
     def _carry_out(self, change: Change, record: ConversationRecord, due: Intent) -> Outcome:
         """Take the next step of an intent; what needs the network first is left to whoever has it."""
-        if due.what in {What.RESYNC, What.ENTER}:
+        if due.what in {What.RESYNC, What.ENTER} or due.step is Step.EXISTS:
             return Outcome(resync=due)
         if due.step is Step.BROUGHT:
             return Outcome(brought=due)
@@ -205,7 +206,7 @@ class Work:
             return due
         others = users_in(group.public.tree).keys() - {self.device.user}
         told = may_speak(room_of(group.public.context), self.device.user_uri) and receipts.put(
-            change, self.device, record, others, now=now
+            change, self.device, record, others, now=now, groups=self.groups
         )
         return receipts.due_in(change.db, record.id, now=now) if told else None
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from securechat.client import intents, records, sync
+from securechat.client import intents, records, staged, sync
 from securechat.client.account_news import AccountNews
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
@@ -22,18 +22,21 @@ from securechat.client.session import Session
 from securechat.client.sync import MAX_BUFFERED, NO_ENTRANCE_WAIT, Syncer
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
+from securechat.mls.staging import CommitPlan
 from securechat.protocol.messages import (
     Answer,
+    Carried,
     Delivered,
     Entries,
     Fetch,
     GetGroupInfo,
     GroupStatus,
     RequestBody,
+    StoredGroupInfo,
     Sync,
     Synced,
 )
-from tests.client.members import GROUP, MemberOf, message
+from tests.client.members import GROUP, MemberOf, entry, message
 from tests.client.parts import NOW
 
 REPEATS: dict[type[RequestBody], Callable[[], Answer]] = {
@@ -160,6 +163,29 @@ async def test_n_03_a_group_without_an_entrance_is_waited_for_and_said_once(bob:
     assert isinstance(told, Notice)
     assert "#team can be entered anew only after its next change" in told.text
     waiting.offline()
+
+
+async def test_m_15_a_description_that_is_not_where_the_log_led_lets_nobody_in(tmp_path: Path) -> None:
+    """The server gives the description of an epoch before: what was replayed of the log is believed."""
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob)
+    old = alice.group.group_info()
+    with bob.changes.change() as change:
+        start_over(change, bob.groups)
+    placed = entry(2, "commit", alice.stages(CommitPlan(update=True)).message, epoch=1)
+    for member in (alice, bob):
+        member.reads(placed)
+
+    class Lying(Repeating):
+        async def request(self, _body: RequestBody) -> Answer:
+            return StoredGroupInfo(GROUP, 2, 2, 2, Carried(old))
+
+    (intent,) = intents.of(bob.store.db, bob.record.id)
+    await syncer(bob, Lying(), {})._resync(bob.record.id, intent)
+
+    assert bob.record.held_code == "invalid_entry"
+    assert "is not what the log says" in bob.record.held_text
+    assert not staged.exists(bob.store.db, bob.record.id)
 
 
 @pytest.mark.parametrize("groups", [[], [GroupStatus(GROUP, 1, 1, 1, 1, 1, 1)]])

@@ -9,6 +9,8 @@ from unittest import mock
 import msgspec
 import pytest
 
+from securechat.client import intents
+from securechat.client.events import Held
 from securechat.client.session import Session
 from securechat.protocol.messages import Changing, CommitGroup, CreateGroup
 from tests.faults.generations import watching_generations
@@ -96,3 +98,31 @@ async def test_a_copy_made_while_it_joined_anew_uses_none_of_the_new_keys_again(
         bob.events.clear()
         await goes_on(alice, bob)
         oracle.judge()
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+async def test_d_06_a_conversation_that_a_copy_has_opened_is_entered_and_not_opened_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, swapped: bool
+) -> None:
+    """No Welcome comes for what one has opened oneself: the leaf in it is replaced."""
+    monkeypatch.setattr(intents, "WELCOME_WAIT", 0.05)
+    alice, bob = await world.join("alice", "bob")
+    await alice.close()
+    folder, before = alice.home.profile("alice").folder, tmp_path / "before"
+    shutil.copytree(folder, before, ignore=NOT_COPIED)
+    await alice.open()
+    await alice.says("@bob", "by the copy")
+    await bob.hears("by the copy")
+    if swapped:
+        await bob.says("@alice", "read by the copy alone")
+
+    await restored(alice, before)
+    await alice.says("@bob", "by the one that knows of nothing")
+
+    await bob.hears("by the one that knows of nothing")
+    await goes_on(alice, bob)
+    await bob.says("@alice", "to both")
+    await alice.hears("to both")
+    assert not [each for each in bob.events if isinstance(each, Held)]
+    (why,) = alice.client.why("@bob")
+    assert [each.code for each in why.troubles if each.code != "no_secrets"] == ["conflict", "rejoined"]

@@ -281,6 +281,7 @@ STORIES: Final[dict[str, Story]] = {
     "flip": partial(two_faced.lie, kind=two_faced.Flipping),
     "break tags": partial(two_faced.lie, kind=two_faced.BadTags),
     "future": partial(two_faced.lie, kind=two_faced.Futuristic),
+    "part": two_faced.part_the_room,
     "invent": partial(two_faced.lie, kind=two_faced.Inventing),
     "orphan Welcome": two_faced.orphan_welcome,
     "roll back": roll_back,

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from securechat.client import incoming, log_chain, log_ends, sync
+from securechat.client import forks, incoming, log_chain, log_ends, sync
 from securechat.client.anchor import Anchor
 from securechat.client.events import Standing
 from securechat.client.records import ConversationRecord
@@ -64,6 +64,10 @@ def without_doubts_of_what_does_not_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(incoming, "_is_of_another_log", lambda _: False)
 
 
+def without_codes_from_elsewhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(forks, "judge", lambda _change, _groups, record: record)
+
+
 def without_regard_to_holds(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConversationRecord, "may_send", property(lambda own: own.state is Standing.JOINED))
 
@@ -92,6 +96,7 @@ MISSED: Final[tuple[tuple[Disabled, str, str], ...]] = (
     (without_ends, "withhold the end", "ended otherwise"),
     (without_doubts_of_what_does_not_open, "equivocate", "goes on in #team although"),
     (without_doubts_of_what_does_not_open, "flip", "sealed to #team after evidence"),
+    (without_codes_from_elsewhere, "part", "parted unseen"),
     (without_regard_to_holds, "false claims", "which is held"),
     (without_rejoining, "bad path", "has not come back"),
     (without_a_second_look, "orphan Welcome", "still wants in #team"),

@@ -5,8 +5,9 @@ finds nothing amiss in them: what gives the lie away is the log alone.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from securechat.client import epoch_codes
 from securechat.client.intents import What
 from securechat.protocol.messages import CommitGroup, SendMessage
 from securechat.server.named import NamedJob
@@ -17,6 +18,8 @@ from tests.scenarios.simulation.world import ROOM, World, say_restored
 
 LONGEST: Final = 8
 """Acts during a lie."""
+
+Body = TypeVar("Body", SendMessage, CommitGroup)
 
 
 @dataclass
@@ -171,12 +174,36 @@ class Inventing(Carrier):
         return body
 
 
-async def part(world: World) -> tuple[Face, set[str]]:
-    """Show some of the members another face; both faces are the same yet."""
+@dataclass
+class Parting(Carrier):
+    """The room is another on each side; whatever else people say goes across as it was said."""
+
+    room: bytes = b""
+
+    def message(self, caller: Caller, body: SendMessage) -> SendMessage | None:
+        return self._across(caller, body)
+
+    def commit(self, caller: Caller, body: CommitGroup) -> CommitGroup | None:
+        return self._across(caller, body)
+
+    def _across(self, caller: Caller, body: Body) -> Body | None:
+        if body.group != self.room:
+            return body
+        self.lied(f"keeps what {caller.user} does in {ROOM} to one half")
+        return None
+
+
+async def part(world: World, apart: tuple[str, str] | None = None) -> tuple[Face, set[str]]:
+    """Show some of the members another face; both faces are the same yet.
+
+    :param apart: who is in one half and who in the other, for certain
+    """
     twin, world.lied = world.face.twin(), True
     world.face.on_named, twin.on_named = Truthful(world, twin).carry, Truthful(world, world.face).carry
     names = [person.name for person in world.people.values()]
     half = set(world.random.sample(names, world.random.randint(1, len(names) - 1)))
+    if apart is not None:
+        half = half - {apart[1]} | {apart[0]}
     for name in half:
         world.sides[name] = twin
     for name in sorted(half):
@@ -207,6 +234,41 @@ async def lie(world: World, kind: type[Carrier]) -> int:
     lies = there.lies + here.lies
     await _show_one_face(world)
     return lies
+
+
+async def part_the_room(world: World) -> int:
+    """Each half has a room of its own, whole in itself; what two of them say to each other gives it away."""
+    members = [person.name for person in world.members()]
+    record = world.record(world.people["alice"], ROOM)
+    if len(members) < 2 or record is None or record.group_id is None:
+        return 0
+    one, other = world.random.sample(members, 2)
+    world.send(one, f"@{other}")
+    await world.go(3)
+    twin, _ = await part(world, (one, other))
+    there, here = Parting(world, twin, room=record.group_id), Parting(world, world.face, room=record.group_id)
+    world.face.on_named, twin.on_named = there.carry, here.carry
+    for name in (one, other):
+        world.want(name, What.UPDATE, ROOM)
+    await world.go(epoch_codes.EVERY_SECONDS)
+    parted = len({_epoch_of(world, name) for name in (one, other)}) == 2
+    for name, to in ((one, other), (other, one)):
+        world.send(name, f"@{to}")
+        await world.go(3)
+    if parted and not any(world.oracle.told[name]["group_forked"] for name in (one, other)):
+        world.oracle.complain(f"{one} and {other} talk to each other, and {ROOM} was parted unseen")
+    await _show_one_face(world)
+    return there.lies + here.lies
+
+
+def _epoch_of(world: World, name: str) -> bytes:
+    """Tell the epoch of the room that somebody can speak in."""
+    person = world.people[name]
+    record = world.record(person, ROOM)
+    if record is None or person.engine is None or not record.may_send:
+        return b""
+    group = person.engine.groups.group(person.store.db, record.id)
+    return b"" if group is None else group.epoch_authenticator
 
 
 async def withhold_the_end(world: World) -> int:

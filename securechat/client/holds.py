@@ -32,6 +32,9 @@ NOT_VERIFIED: Final = "not_verified"
 ALTERED: Final = "log_altered"
 PARTED: Final = "group_forked"
 
+COPIED: Final = "copied"
+"""The counter that says that this device was met as two: a copy may have opened what is not known here."""
+
 MOST_NAMED: Final = 5
 """Names in one sentence; how many more there are is said."""
 
@@ -267,6 +270,7 @@ def start_over(change: Change, groups: Groups) -> None:
     outside; what is queued is sealed anew after that. A group that is being made is given up once
     the server says that it has it: it may have had it for long (`answers`).
     """
+    records.set_counter(change.db, COPIED, 1)
     for record in records.every(change.db):
         group = groups.group(change.db, record.id)
         if group is None:

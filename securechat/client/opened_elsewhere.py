@@ -60,7 +60,9 @@ class OpenedElsewhere:
             still = intents.get(change.db, intent.id)
             if still is None or still.step is not Step.EXISTS or record.state is not Standing.OPENING:
                 return  # the Welcome came meanwhile
-            if gone:  # nobody of us is in it: it is ours to go on from
+            if gone and not history.to_seal(change.db, record.id, limit=1):
+                intents.remove(change.db, still.id)  # nor is there anything to open it for
+            elif gone:  # nobody of us is in it: it is ours to go on from
                 records.update(change.db, record.id, predecessor=group)
                 intents.begin_anew(change.db, still.id)
                 change.wake(record.id)
@@ -68,6 +70,46 @@ class OpenedElsewhere:
                 self._look_again(change, still)
             else:
                 self._take(change, record, still, described)
+
+    async def find(self, group: bytes) -> None:
+        """Look at a group that this device is said to be in: a conversation of two is entered."""
+        try:
+            described = await ask_for(self.session, group)
+        except RefusedByServer as refused:
+            if refused.code in NOT_NOW:
+                raise
+            return
+        if described is None:
+            return
+        with self.changes.change() as change:
+            peer = self._peer(described)
+            record = records.by_name(change.db, f"@{peer}") if peer else None
+            if peer and record is None:
+                record = records.insert(
+                    change.db,
+                    name=f"@{peer}",
+                    kind=Kind.DIRECT,
+                    state=Standing.OPENING,
+                    room=self.device.direct_room(peer),
+                    peer=peer,
+                )
+            if record is None or record.state is not Standing.OPENING:
+                return
+            wanted = intents.add_once(change.db, record.id, What.OPEN, subject=record.peer)
+            intent = intents.get(change.db, wanted)
+            if intent is not None and intent.step is Step.WANTED:
+                intents.await_welcome(change.db, intent, group, now=self.clock())
+                change.wake(record.id)
+
+    def _peer(self, described: Described) -> str:
+        """Return whom we talk to in a group; empty where it is none of two that this device is in."""
+        try:
+            public, _ = read(described)
+            others = users_in(public.tree).keys() - {self.device.user}
+            of_two = rooms.SHOWN_KINDS[room_of(public.context).kind] is Kind.DIRECT and len(others) == 1
+        except SecureChatError:
+            return ""
+        return others.pop() if of_two and has_leaf(public, self.device.identity.signature_key.public) else ""
 
     def _take(self, change: Change, record: ConversationRecord, intent: Intent, described: Described) -> None:
         try:

@@ -6,6 +6,7 @@ public and replace the leaf from outside, as after any loss of keys. What the se
 only as far as the announcement in the old log, and the certificates of all leaves, prove it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,7 @@ from securechat.client.described import Described, ask_for, has_leaf, read
 from securechat.client.entering import Entering
 from securechat.client.errors import RefusedByServer
 from securechat.client.groups import Groups
-from securechat.client.holds import hold
+from securechat.client.holds import COPIED, hold
 from securechat.client.intents import Intent, Step, What, jitter
 from securechat.client.moving import MISSED, Mover, NotTheSuccessor, Place
 from securechat.client.opened_elsewhere import OpenedElsewhere
@@ -31,6 +32,9 @@ from securechat.mls.public_group import PublicGroup
 
 LOOK_AGAIN: Final = 30.0
 """Seconds, and as many more at random, until a group that is not there yet, or just changes, is asked for."""
+
+MOST_FOUND: Final = 64
+"""Unknown groups that are looked at on one connection."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,19 @@ class Reentry:
         else:
             return False
         return True
+
+    async def find(self, unknown: Sequence[bytes]) -> None:
+        """Look at groups that this device is in, as the server says, and does not know: a copy of it may be.
+
+        Only where it knows of one. What a Welcome on its way leads into is unknown too, and comes by itself.
+        """
+        db = self.changes.db
+        if not records.counter(db, COPIED):
+            return
+        own = OpenedElsewhere(self.changes, self.session, self.groups, self.mover.device, self.mover.clock)
+        for group in unknown[:MOST_FOUND]:
+            if db.execute("SELECT 1 FROM conversation WHERE predecessor = ?", (group,)).fetchone() is None:
+                await own.find(group)
 
     async def enter(self, conversation: int) -> float:
         """Go over into the next group as its follower; return after how many seconds to look again."""

@@ -8,11 +8,15 @@ import pytest
 
 from securechat.client import intents, records
 from securechat.client.change import Change
+from securechat.client.compose import queue_text
 from securechat.client.errors import RefusedByServer, refusal
 from securechat.client.events import Kind, Standing
+from securechat.client.holds import start_over
 from securechat.client.intents import WELCOME_WAIT, Intent, Step, What
+from securechat.client.moving import Mover
 from securechat.client.opened_elsewhere import LOOK_LONGEST, OpenedElsewhere
 from securechat.client.records import ConversationRecord
+from securechat.client.reentry import Reentry
 from securechat.client.session import Session
 from securechat.mls.staging import CommitPlan
 from securechat.protocol.messages import Answer, RequestBody
@@ -60,6 +64,11 @@ class Copied:
     def intent(self) -> Intent:
         (intent,) = intents.of(self.alice.store.db, self.record.id)
         return intent
+
+    async def finds(self, session: object) -> None:
+        alice, now = self.alice, lambda: float(NOW)
+        mover = Mover(alice.device, alice.groups, now)
+        await Reentry(alice.changes, cast(Session, session), alice.groups, mover).find([GROUP])
 
     async def looks(self, session: object) -> None:
         elsewhere = OpenedElsewhere(
@@ -146,10 +155,51 @@ class Refusing:
 async def test_one_that_nobody_of_us_is_in_is_gone_on_from(tmp_path: Path) -> None:
     """Both have left it: it is opened anew in its place, as the server asks for."""
     copied = Copied(tmp_path)
+    with copied.alice.changes.change() as change:
+        queue_text(change, copied.alice.device, copied.record, "hello", now=NOW, key=None)
 
     await copied.looks(Refusing("no_group"))
 
     assert (copied.intent.step, copied.record.predecessor) == (Step.WANTED, GROUP)
+
+
+async def test_one_that_nobody_has_anything_to_say_in_is_let_be(tmp_path: Path) -> None:
+    copied = Copied(tmp_path)
+
+    await copied.looks(Refusing("no_group"))
+
+    assert copied.alice.wants == []
+
+
+async def test_d_06_a_conversation_that_only_the_copy_knows_of_is_found(tmp_path: Path) -> None:
+    """The other one may speak first; a Welcome that is on its way has its time."""
+    copied = Copied(tmp_path)
+    with copied.alice.changes.change() as change:
+        change.db.execute("DELETE FROM conversation")
+
+    await copied.finds(Serving(copied.group, handshake_head=1))
+    assert copied.alice.store.rows("SELECT * FROM conversation") == [], "it knows of no copy"
+    with copied.alice.changes.change() as change:
+        start_over(change, copied.alice.groups)
+    await copied.finds(Serving(copied.group, handshake_head=1))
+    await copied.finds(Serving(copied.group, handshake_head=1))
+
+    assert (copied.record.name, copied.record.state) == ("@bob", Standing.OPENING)
+    assert (copied.intent.step, copied.intent.packages) == (Step.EXISTS, GROUP)
+    assert copied.intent.waits(NOW) == WELCOME_WAIT
+    await copied.looks(Serving(copied.group, handshake_head=1))
+    assert copied.alice.wants == [What.RESYNC]
+
+
+async def test_a_room_is_not_taken_for_one(tmp_path: Path) -> None:
+    copied = Copied(tmp_path, kind=Kind.ROOM)
+    with copied.alice.changes.change() as change:
+        change.db.execute("DELETE FROM conversation")
+        start_over(change, copied.alice.groups)
+
+    await copied.finds(Serving(copied.group, handshake_head=1))
+
+    assert copied.alice.store.rows("SELECT * FROM conversation") == []
 
 
 async def test_a_server_without_time_is_asked_again(tmp_path: Path) -> None:

@@ -55,18 +55,19 @@ class Reentry:
             return False
         return True
 
-    async def find(self, unknown: Sequence[bytes]) -> None:
-        """Look at groups that this device is in, as the server says, and does not know: a copy of it may be.
+    async def find(self, present: Sequence[bytes]) -> None:
+        """Look at those groups that the server says we are in, and that we do not know: a copy of us may.
 
-        Only where it knows of one. What a Welcome on its way leads into is unknown too, and comes by itself.
+        Only where we know of one. What a Welcome on its way leads into is unknown too, and comes by itself.
         """
         db = self.changes.db
         if not records.counter(db, COPIED):
             return
         own = OpenedElsewhere(self.changes, self.session, self.groups, self.mover.device, self.mover.clock)
+        known = "SELECT 1 FROM conversation WHERE ? IN (group_id, predecessor)"
+        unknown = [group for group in present if db.execute(known, (group,)).fetchone() is None]
         for group in unknown[:MOST_FOUND]:
-            if db.execute("SELECT 1 FROM conversation WHERE predecessor = ?", (group,)).fetchone() is None:
-                await own.find(group)
+            await own.find(group)
 
     async def enter(self, conversation: int) -> float:
         """Go over into the next group as its follower; return after how many seconds to look again."""

@@ -132,7 +132,7 @@ class Syncer:
 
     async def look(self) -> None:
         """Ask where the logs stand."""
-        after, unknown = b"", []
+        after, present = b"", []
         untold = {record.id: record.group_id for record in self._placed() if self._has_log(record)}
         while True:
             # What is pushed while we ask may be ahead of the answer; and we may move into another group.
@@ -140,11 +140,10 @@ class Syncer:
             answer = await self.session.request(Sync(after))
             if not isinstance(answer, Synced):
                 return
+            present += [status.group for status in answer.groups if not status.end]
             for status in answer.groups:
                 record = records.by_group(self.changes.db, status.group)
-                if record is None and not status.end:
-                    unknown.append(status.group)
-                elif record is not None and self.anchor.is_placed(record):
+                if record is not None and self.anchor.is_placed(record):
                     self._take_status(record, status, had.get(status.group, 0))
                     if not status.end or record.cursor < status.end:  # else it is an earlier stay of ours
                         untold.pop(record.id, None)
@@ -157,8 +156,7 @@ class Syncer:
             # And not: we have read meanwhile that we are out, or moved into another group.
             if self._has_log(record) and record.group_id == group:
                 self.anchor.note_gone_back(record, 0)
-        if unknown:
-            await self.reentry.find(unknown)
+        await self.reentry.find(present)
 
     def _placed(self) -> list[ConversationRecord]:
         return [record for record in records.every(self.changes.db) if self.anchor.is_placed(record)]

@@ -15,6 +15,7 @@ from securechat.client.errors import RefusedByServer
 from securechat.client.events import Notice
 from securechat.client.holds import start_over
 from securechat.client.intents import LONGEST_WAIT, Step, What
+from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
 from securechat.client.reentry import Reentry
@@ -77,7 +78,7 @@ def syncer(bob: MemberOf, session: Repeating, heads: dict[int, int]) -> Syncer:
         cast(AccountNews, None),
         cast(Work, None),
         Anchor(bob.changes, cast(Session, session), cast(Outbox, None), bob.groups, lambda: NOW),
-        cast(Reentry, None),
+        Reentry(bob.changes, cast(Session, session), bob.groups, cast(Mover, None)),
         heads,
         lambda: NOW,
         Dates(lambda: NOW),

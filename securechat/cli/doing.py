@@ -1,14 +1,13 @@
 """`securechat do`: one command of a chat, for a shell. Nothing is shown or marked but what it says."""
 
-import asyncio
-
 import click
 
-from securechat.cli.faces import face_of
-from securechat.cli.line_mode import LineMode
+from securechat.cli.line_commands import LineCommands
+from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.cli.surface import PlainSurface
 from securechat.client.commands import Command, read_line
+from securechat.client.face import Face
 from securechat.locale.catalogue import say
 
 
@@ -29,9 +28,8 @@ def do(account: Account, to: str, words: tuple[str, ...]) -> int:
     line = "/" + " ".join(words).removeprefix("/")
     if not isinstance(read_line(line), Command):
         raise click.UsageError(say("{line} is no command of a chat", line=repr(line)))
-    return asyncio.run(_do(account, to, line))
+    return once(account, lambda face: _do(face, account.user, to, line))
 
 
-async def _do(account: Account, to: str, line: str) -> int:
-    async with face_of(account) as face:
-        return await LineMode(face, PlainSurface(), user=account.user, piped=True).once(line, to)
+async def _do(face: Face, user: str, to: str, line: str) -> int:
+    return await LineCommands(face, PlainSurface(), user=user, piped=True).once(line, to)

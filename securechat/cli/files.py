@@ -1,21 +1,25 @@
-"""`securechat file`, `securechat download`: one file to somebody, and one that somebody sent."""
+"""`securechat file`, `securechat download`: one file to somebody, and one that somebody sent.
 
-import asyncio
+A script's file goes through the account's holder over a plain socket, as `send` does; who looks on is shown
+how far it is, which takes an event loop (`file_progress`).
+"""
+
 import contextlib
+import math
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from securechat.cli.faces import face_of
-from securechat.cli.json_lines import message_json, print_json
+from securechat.cli.home import profile_of
 from securechat.cli.options import Account, account_options
-from securechat.cli.show import moved_text
-from securechat.client.events import FileMoved, Message, MessageState
-from securechat.client.face import Face
+from securechat.cli.send import IS_SENT, LATE_SECONDS, Sent, print_message, reported
+from securechat.client.asking import asking
+from securechat.client.errors import NoHolder
 from securechat.locale.catalogue import say, tr
 
 EXIT_LATER: Final = 75
@@ -23,7 +27,11 @@ EXIT_LATER: Final = 75
 ONE_WAIT: Final = 60.0
 """Seconds for which the holder is asked to wait at once; then again."""
 
-_START_OF_LINE: Final = "\r\x1b[2K"
+HAND_OVER_SECONDS: Final = 0.5
+"""However little time is given, the holder has heard what is asked of it."""
+
+IS_QUEUED: Final = "queued"
+"""The state of a message that the server does not have yet (`events.MessageState`)."""
 
 
 @click.command()
@@ -55,12 +63,11 @@ def file(
     if to[:1] not in {"@", "#"}:
         raise click.UsageError(say("{name} is neither @user nor #room", name=repr(to)))
     with _interrupted("it goes on while the account is open, and when it is again; /cancel ends it"):
-        message = asyncio.run(
-            _send(account, to, path.absolute(), caption=caption, bare=bare, seconds=seconds)
-        )
-    sent = message is not None and message.state is MessageState.SENT
+        params = {"to": to, "path": str(path.absolute()), "caption": caption}
+        message = _sent(account, params | ({"thumbnail": False} if bare else {}), seconds)
+    sent = message is not None and message.state == IS_SENT
     if as_json and message is not None:
-        print_json(message_json(message, kind="sent" if sent else "queued"))
+        print_message(message, kind=IS_SENT if sent else "queued")
     if sent:
         return 0
     click.echo(tr("not all of it is sent; it goes on at the next connection"), err=True)
@@ -84,8 +91,10 @@ def download(account: Account, message: str, folder: Path | None, as_json: bool)
     goes on when it is asked for again.
     """
     with _interrupted("what is here stays, and asked for again it goes on"):
-        path = asyncio.run(_download(account, message, "" if folder is None else str(folder.absolute())))
+        path = _downloaded(account, message, "" if folder is None else str(folder.absolute()))
     if as_json:
+        from securechat.cli.json_lines import print_json  # noqa: PLC0415 - large
+
         print_json({"type": "saved", "id": message, "path": path})
     else:
         click.echo(path)
@@ -101,42 +110,44 @@ def _interrupted(what_follows: str) -> Iterator[None]:
         raise
 
 
-async def _send(
-    account: Account, to: str, path: Path, *, caption: str, bare: bool, seconds: float | None
-) -> Message | None:
-    more = {"thumbnail": False} if bare else {}
-    async with face_of(account) as face, _shown_progress(face, sending=True):
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                message = await face.send_file(to, str(path), caption=caption, **more)
-                while message.state is MessageState.QUEUED:
-                    with contextlib.suppress(TimeoutError):
-                        message = await face.acknowledged(message.local_id, ONE_WAIT)
-                return message
-    return None
-
-
-async def _download(account: Account, message: str, to: str) -> str:
-    async with face_of(account) as face, _shown_progress(face, sending=False):
-        return await face.fetch_file(message, to=to)
-
-
-@asynccontextmanager
-async def _shown_progress(face: Face, *, sending: bool) -> AsyncIterator[None]:
-    """Show on a terminal how far files of this direction are while the block runs."""
+def _sent(account: Account, params: dict[str, Any], seconds: float | None) -> Sent | None:
+    """Send a file; return its message as it stands in the end, None if not even that is known by then."""
     if not sys.stderr.isatty():
-        yield
-        return
-    showing = asyncio.create_task(_show(face, sending=sending))
-    try:
-        yield
-    finally:
-        showing.cancel()
-        await asyncio.gather(showing, return_exceptions=True)
-        click.echo(_START_OF_LINE, nl=False, err=True)
+        with contextlib.suppress(NoHolder):
+            return _through_holder(account, params, seconds)
+    import asyncio  # noqa: PLC0415 - see above
+
+    from securechat.cli.file_progress import send_shown  # noqa: PLC0415 - as above
+
+    return asyncio.run(send_shown(account, params, seconds))
 
 
-async def _show(face: Face, *, sending: bool) -> None:
-    async for event in await face.events():
-        if isinstance(event, FileMoved) and event.sending is sending:
-            click.echo(f"{_START_OF_LINE}{moved_text(event)}", nl=False, err=True)
+def _through_holder(account: Account, params: dict[str, Any], seconds: float | None) -> Sent | None:
+    """Have the holder send a file.
+
+    :raises NoHolder: nobody holds the account
+    """
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    with asking(profile_of(account)) as line:
+        try:
+            whole = None if seconds is None else max(seconds, HAND_OVER_SECONDS)
+            message = reported(account, line.ask("send_file", params, seconds=whole))
+        except TimeoutError:
+            return None  # it goes on with it
+        while message.state == IS_QUEUED and (left := until - time.monotonic()) > 0:
+            wait = min(left, ONE_WAIT)
+            with contextlib.suppress(TimeoutError):
+                asked = {"local_id": message.local_id, "timeout": wait}
+                message = reported(account, line.ask("acknowledged", asked, seconds=wait + LATE_SECONDS))
+        return message
+
+
+def _downloaded(account: Account, message: str, to: str) -> str:
+    if not sys.stderr.isatty():
+        with contextlib.suppress(NoHolder), asking(profile_of(account)) as line:
+            return str(line.ask("fetch_file", {"id": message, "to": to}))
+    import asyncio  # noqa: PLC0415 - see above
+
+    from securechat.cli.file_progress import download_shown  # noqa: PLC0415 - as above
+
+    return asyncio.run(download_shown(account, message, to))

@@ -4,7 +4,6 @@ Drafts are those of the full screen: one for each conversation, in the store, so
 front end goes on in the other.
 """
 
-import asyncio
 import contextlib
 from pathlib import Path
 from typing import Final
@@ -58,6 +57,8 @@ class LineEditing:
 
     async def keep_on(self) -> None:
         """Keep what is typed, now and then, until it is cancelled."""
+        import asyncio  # noqa: PLC0415 - a script's one command is done without an event loop
+
         while True:
             await asyncio.sleep(KEEP_SECONDS)
             await self.keep()

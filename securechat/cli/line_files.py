@@ -1,6 +1,5 @@
 """Files in the line mode: `/file` and `/download` go on while one talks."""
 
-import asyncio
 import os
 from collections.abc import Coroutine
 from pathlib import Path
@@ -33,7 +32,7 @@ class LineFiles:
         self._face = face
         self._surface = surface
         self._piped = piped
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[Any] = set()
         self._told: dict[tuple[str, bool], int] = {}
         self.sent: set[int] = set()
         """Messages that this chat has made: it need not show them as somebody else's."""
@@ -60,6 +59,10 @@ class LineFiles:
             self._told.pop(key, None)
 
     async def close(self) -> None:
+        if not self._tasks:
+            return
+        import asyncio  # noqa: PLC0415 - see `_do`
+
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -68,6 +71,8 @@ class LineFiles:
         if self._piped:
             await work
             return
+        import asyncio  # noqa: PLC0415 - a script's one command is done without an event loop
+
         task = asyncio.create_task(self._told_failure(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

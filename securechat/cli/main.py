@@ -70,8 +70,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 """Each command: the module that has it under its own name, and one line of help."""
 
 
-WITHOUT_MODELS: Final = frozenset({"send"})
-"""What it does most often, it does without the client's models."""
+WITHOUT_MODELS: Final = frozenset({"send", "file", "download"})
+"""What these do most often, they do without the client's models."""
 
 
 class LazyGroup(click.Group):

@@ -1,6 +1,5 @@
 """`securechat picture`: a picture that somebody sent, drawn on the terminal."""
 
-import asyncio
 import os
 import shutil
 import sys
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from securechat.cli.faces import face_of
+from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
+from securechat.client.face import Face
 from securechat.locale.catalogue import tr
 from securechat.pictures.decoding import decoded_file
 from securechat.pictures.showing import box_of, shown
@@ -34,7 +34,7 @@ def picture(account: Account, message: str, way: str) -> None:
     """
     if not sys.stdout.isatty():
         raise click.UsageError(tr("pictures are drawn on a terminal; `securechat download` saves them"))
-    draw(Path(asyncio.run(_fetched(account, message))), way=way)
+    draw(Path(once(account, lambda face: _fetched(face, message))), way=way)
 
 
 def draw(path: Path, *, way: str = "auto") -> None:
@@ -65,6 +65,5 @@ def _asked() -> Drawing:
         os.close(terminal)
 
 
-async def _fetched(account: Account, message: str) -> str:
-    async with face_of(account) as face:
-        return await face.fetch_file(message)
+async def _fetched(face: Face, message: str) -> str:
+    return await face.fetch_file(message)

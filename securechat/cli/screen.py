@@ -36,18 +36,18 @@ class _Answers:
 
 
 class Commands:
-    """A line mode for a screen: lines that are done at a time each have a conversation of their own."""
+    """A chat's commands for a screen: lines that are done at a time each have a conversation of their own."""
 
     def __init__(self, user: str, face: Backend, tell: Tell) -> None:
-        from securechat.cli.line_mode import LineMode  # noqa: PLC0415 - large: see `_load`
+        from securechat.cli.line_commands import LineCommands  # noqa: PLC0415 - large: see `_load`
 
-        self._line_mode = LineMode(cast(Face, face), _Answers(tell), user=user, piped=False)
+        self._line_commands = LineCommands(cast(Face, face), _Answers(tell), user=user, piped=False)
 
     async def take(self, line: str, target: str) -> str:
-        return await copy(self._line_mode).take(line, target)
+        return await copy(self._line_commands).take(line, target)
 
     async def close(self) -> None:
-        await self._line_mode.close()
+        await self._line_commands.close()
 
 
 def open_screen(account: Account) -> int:

@@ -157,7 +157,7 @@ def report(message: Sent, *, as_json: bool) -> int:
     """Say what became of a message; return the exit code."""
     is_sent = message.state == IS_SENT
     if as_json:
-        _print(message, kind=IS_SENT if is_sent else "queued")
+        print_message(message, kind=IS_SENT if is_sent else "queued")
     if is_sent:
         return 0
     click.echo(
@@ -175,27 +175,32 @@ def _through_holder(account: Account, to: str, said: Said, seconds: float) -> Re
         stored = _handed(line, account, to, said)
         try:
             wait = {"local_id": stored.local_id, "timeout": seconds}
-            return _read(account, line.ask("acknowledged", wait, seconds=seconds + LATE_SECONDS))
+            return reported(account, line.ask("acknowledged", wait, seconds=seconds + LATE_SECONDS))
         except (TimeoutError, HolderLeft):
             return stored  # it is queued: whoever held the account has stored it
 
 
 def _handed(line: Asking, account: Account, to: str, said: Said) -> Reported:
     try:
-        return _read(account, line.ask("send", {"to": to} | said._asdict(), seconds=HAND_OVER_SECONDS))
+        return reported(account, line.ask("send", {"to": to} | said._asdict(), seconds=HAND_OVER_SECONDS))
     except TimeoutError:
         raise NotKnown(to, said.key) from None
 
 
-def _read(account: Account, message: Any) -> Reported:  # noqa: ANN401 - JSON
+def reported(account: Account, message: Any) -> Reported:  # noqa: ANN401 - JSON
+    """Read a message that a holder answered with.
+
+    :raises HolderLeft: it is none of ours
+    """
     match message:
         case {"local_id": int(local_id), "state": str(state)}:
             return Reported(local_id, state, message)
         case _:
-            raise HolderLeft(account.user)  # none of ours
+            raise HolderLeft(account.user)
 
 
-def _print(message: Sent, *, kind: str) -> None:
+def print_message(message: Sent, *, kind: str) -> None:
+    """Print a message as one line of JSON."""
     import msgspec  # noqa: PLC0415 - see above
 
     from securechat.cli.json_lines import message_json, print_json  # noqa: PLC0415 - as above

@@ -8,11 +8,12 @@ from typing import Final
 import click
 
 from securechat.cli.faces import face_of, next_face
+from securechat.cli.lines import NOT_TEXT
 from securechat.cli.only_verified import only_verified
 from securechat.cli.options import Account
 from securechat.cli.pipes import ReaderGone
 from securechat.cli.send import EXIT_LATER, HAND_OVER_SECONDS, LATE_SECONDS, NotKnown, Said, own_key, report
-from securechat.cli.stdin import NOT_TEXT, StdinLines
+from securechat.cli.stdin import StdinLines
 from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy
 from securechat.client.events import Message
 from securechat.client.face import Face

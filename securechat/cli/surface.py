@@ -7,8 +7,6 @@ from typing import Final, Protocol, runtime_checkable
 
 import click
 
-from securechat.cli.stdin import StdinLines
-
 
 class Output(Protocol):
     """Where lines go."""
@@ -91,6 +89,8 @@ class PlainSurface:
 
     async def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
         del prompt
+        from securechat.cli.stdin import StdinLines  # noqa: PLC0415 - who reads no lines needs no event loop
+
         async for line in StdinLines():
             yield line
 

@@ -1,6 +1,5 @@
 """What a person sees and gives to verify somebody: the number in rows, the code, a picture of one."""
 
-import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from securechat.client.doubt import identity_word
 from securechat.client.errors import ExitCode
 from securechat.client.events import Contact, Identity
 from securechat.client.face import Face
+from securechat.client.straight import beside
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import say, tr
 from securechat.pictures.code_reading import codes_in
@@ -57,7 +57,7 @@ def code_lines(contact: Contact, *, colours: bool = False) -> list[str]:
 
 async def compare_picture(face: Face, user: str, path: str | Path) -> None:
     """Compare the code that is in a picture; raises what `compare_code` raises, and `NotDrawable`."""
-    await compare_first(face, user, await asyncio.to_thread(_codes_in, path))
+    await compare_first(face, user, await beside(lambda: _codes_in(path)))
 
 
 def _codes_in(path: str | Path) -> list[str]:

@@ -26,8 +26,8 @@ from securechat.client.holder import (
 )
 from securechat.unix_socket import is_peer_of, reachable
 
-_NONSENSE: Final = (ConnectionError, ValueError, RecursionError)
-"""What reading or writing raises when the holder ends, or is none of ours."""
+_NONSENSE: Final = (OSError, ValueError, RecursionError)
+"""What reading raises when the holder ends, or is none of ours, or did not answer the call before."""
 
 
 class Asking:
@@ -86,6 +86,8 @@ class Asking:
         try:
             line = self._reader.readline(MAX_LINE + 1)
             said = json.loads(line) if line.endswith(b"\n") else None
+        except TimeoutError:
+            raise
         except _NONSENSE:
             said = None
         if not isinstance(said, dict):

@@ -49,7 +49,7 @@ def drop_orphans_of(db: apsw.Connection, local_id: int) -> None:
 
 def _blank(db: apsw.Connection, conversation: int, local_id: int, mimi_id: bytes) -> None:
     # What is on its way keeps its content: it may have to be sealed anew. It goes once it is sent.
-    blank = "content = CASE WHEN state = 'queued' THEN content ELSE x'' END"
+    blank = "answers = '', content = CASE WHEN state = 'queued' THEN content ELSE x'' END"
     db.execute(
         f"UPDATE message SET text = '', mentions_me = 0, version = NULL, {blank} WHERE id = ?",  # noqa: S608
         (local_id,),

@@ -74,6 +74,21 @@ def poll_of(content: bytes) -> PollAsked | None:
     return asks.poll if isinstance(asks, Asks) else None
 
 
+def options_of(content: bytes, *, imported: bool) -> tuple[str, ...]:
+    """Return what may be voted for in what is stored of a message; nothing if it is no poll.
+
+    :param imported: it is what a file says of a message
+    """
+    if not imported:
+        asked = poll_of(content)
+        return tuple(map(sanitise, asked.options)) if asked is not None else ()
+    try:
+        poll = msgspec.json.decode(content, type=Said).poll
+    except msgspec.MsgspecError:
+        return ()
+    return tuple(option.text for option in poll.options) if poll is not None else ()
+
+
 def _message(row: Row, beside: _Beside) -> Message:
     if row[23] is not None and row[20]:
         said = msgspec.json.decode(row[20], type=Said)

@@ -42,6 +42,17 @@ class _StraightFace:
         return asked
 
 
+async def beside(work: Callable[[], Found]) -> Found:
+    """Do what takes a while beside the event loop, if there is one."""
+    import asyncio  # noqa: PLC0415 - most of what is driven needs none of it
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    return await asyncio.to_thread(work)
+
+
 def driven(work: Coroutine[Any, Any, Found]) -> Found:
     """Run what never waits for a loop; return what it returns."""
     try:

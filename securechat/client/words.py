@@ -21,13 +21,17 @@ _TYPED: Final = re.compile(r'"(?P<phrase>[^"]*)(?P<closed>"?)|(?P<word>[^\s"]+)'
 
 
 def register_words(db: apsw.Connection) -> None:
-    """Teach a connection the tokenizers that the schema names; registering twice is harmless.
+    """Teach a connection the tokenizers and the function that the schema names; twice is harmless.
 
     A connection that has them lives until it is closed: apsw's tokenizers hold it.
     """
     # Their module costs 40 ms to import: only who writes or searches pays for it.
     db.register_fts5_tokenizer("simplify", _later("SimplifyTokenizer"))
     db.register_fts5_tokenizer("unicodewords", _later("UnicodeWordsTokenizer"))
+    # Innocuous: it computes and touches nothing; what is not may stand in no trigger.
+    db.create_scalar_function(
+        "poll_answers", _poll_answers, 2, deterministic=True, flags=apsw.SQLITE_INNOCUOUS
+    )
 
 
 def query_of(typed: str, *, conversation: int | None = None) -> str | None:
@@ -47,6 +51,14 @@ def query_of(typed: str, *, conversation: int | None = None) -> str | None:
         return None
     words = f"text : ({' '.join(terms[:MAX_WORDS])})"
     return words if conversation is None else f'{words} AND conversation : "{conversation:d}"'
+
+
+def _poll_answers(content: bytes, imported: int) -> str:
+    """Return the options of a stored poll, one a line; empty of what is none."""
+    # With what reads content it is large, and opening a store needs none of it.
+    from securechat.client.rows import options_of  # noqa: PLC0415 - see above
+
+    return "\n".join(options_of(content, imported=bool(imported)))
 
 
 def _later(name: str) -> Callable[[apsw.Connection, list[str]], Any]:

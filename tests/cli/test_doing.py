@@ -1,12 +1,10 @@
 """One command of a chat from a shell."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 
 from securechat.cli import doing
 from securechat.cli.main import run
+from securechat.client.straight import driven
 from tests.cli.test_talking import Account
 
 
@@ -20,11 +18,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Drained:
     """The account that commands are done with; nothing of it is shown or marked."""
     account = Drained()
 
-    @asynccontextmanager
-    async def face_of(_account: object) -> AsyncIterator[Drained]:
-        yield account
-
-    monkeypatch.setattr(doing, "face_of", face_of)
+    monkeypatch.setattr(doing, "once", lambda _account, work: driven(work(account)))
     return account
 
 

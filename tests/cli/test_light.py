@@ -34,7 +34,9 @@ sys.exit(", ".join(found) or code)
         (["receive", "alice"], b"hello", ""),
         (["listen", "alice", "--count", "1"], b"* connected to", ""),
         (["why", "alice"], b"nothing", "asyncio ssl"),
-        (["do", "alice", "@bob", "/status"], b"user: alice", ""),
+        (["do", "alice", "@bob", "/status"], b"user: alice", "asyncio ssl"),
+        (["file", "alice", "@bob", os.devnull], b"", "asyncio ssl msgspec securechat.client.events"),
+        (["download", "alice", "12"], b"/saved/12", "asyncio ssl msgspec securechat.client.events"),
     ],
 )
 async def test_what_goes_through_the_holder_is_light(

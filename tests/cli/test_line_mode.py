@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from securechat.cli.line_mode import LineMode
-from securechat.cli.stdin import MAX_LINE_BYTES, NOT_TEXT
+from securechat.cli.lines import MAX_LINE_BYTES, NOT_TEXT
 from securechat.cli.surface import PlainSurface
 from securechat.client.errors import CannotUpgrade
 from securechat.client.events import Event, Typing

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.cli.stdin import MAX_LINE_BYTES, NOT_TEXT, Splitter, StdinLines
+from securechat.cli.lines import MAX_LINE_BYTES, NOT_TEXT, Splitter
+from securechat.cli.stdin import StdinLines
 
 
 def split(*pieces: bytes) -> list[str]:

@@ -112,6 +112,15 @@ class ListHolder:
         self.sent.append((to, text, key))
         return a_message(len(self.sent), text, MessageState.QUEUED)
 
+    async def send_file(
+        self, to: str, path: str, *, caption: str = "", thumbnail: bool | None = None
+    ) -> Message:
+        del caption, thumbnail
+        return await self.send(to, f"(a file: {path})")
+
+    async def fetch_file(self, id: str, *, to: str = "") -> str:  # noqa: A002 - Client's
+        return f"{to or '/saved'}/{id}"
+
     async def acknowledged(self, local_id: int, timeout: float) -> Message:  # noqa: ASYNC109 - Client's
         if not self.acknowledges:
             async with asyncio.timeout(timeout):

@@ -11,7 +11,7 @@ import click
 
 from securechat.cli.faces import face_of, held_face, holding, secret_of
 from securechat.cli.home import profile_of
-from securechat.cli.line_mode import LineMode
+from securechat.cli.line_mode import Beginning, LineMode
 from securechat.cli.options import Account, account_options
 from securechat.cli.surface import Clearing, PlainSurface, Surface
 from securechat.client.errors import NoHolder, WrongPassword
@@ -27,7 +27,13 @@ from securechat.locale.catalogue import say, told
 )
 @click.option("--typing", is_flag=True, help="Line by line: say who begins to type.")
 @click.option("--bell", is_flag=True, help="Line by line: ring when somebody writes.")
-def chat(account: Account, line: bool, plain: bool, typing: bool, bell: bool) -> int:
+@click.option(
+    "--notify",
+    "way",
+    type=click.Choice(["bell", "osc9", "osc99", "osc777", "desktop"]),
+    help="Line by line: how to be told that somebody writes.",
+)
+def chat(account: Account, line: bool, plain: bool, typing: bool, bell: bool, way: str | None) -> int:
     """Open USER's conversations: on a terminal the full screen (F1 is its help), else line by line.
 
     \b
@@ -39,7 +45,8 @@ def chat(account: Account, line: bool, plain: bool, typing: bool, bell: bool) ->
         from securechat.cli.screen import open_screen  # noqa: PLC0415 - Textual costs 0.2 s, a line none
 
         return open_screen(account)
-    chats = partial(_chat, account, plain=plain, typing=typing, bell=bell)
+    notices = _notices(account, "bell" if bell else way or "")
+    chats = partial(_chat, account, plain=plain, typing=typing, notices=notices)
     try:
         parted = asyncio.run(chats(held_face(account), ""))
     except NoHolder:
@@ -49,6 +56,15 @@ def chat(account: Account, line: bool, plain: bool, typing: bool, bell: bool) ->
         password = _unlocked(account)
         parted = asyncio.run(chats(face_of(account, password), parted.locked_at))
     return parted.code
+
+
+def _notices(account: Account, way: str) -> Beginning | None:
+    """How a chat makes itself heard from its beginning: not at all, unless asked."""
+    if not way:
+        return None
+    from securechat.cli.line_notices import as_set  # noqa: PLC0415 - who is silent needs none of it
+
+    return as_set(profile_of(account).folder, way)
 
 
 class Parted(NamedTuple):
@@ -85,7 +101,7 @@ async def _chat(
     *,
     plain: bool,
     typing: bool,
-    bell: bool,
+    notices: Beginning | None,
 ) -> Parted:
     surface = _surface(account, plain=plain)
     async with opening as face:
@@ -95,7 +111,7 @@ async def _chat(
             user=account.user,
             piped=not sys.stdin.isatty(),
             typing=typing,
-            bell=bell,
+            notices=notices,
             folder=profile_of(account).folder,
             target=target,
         )

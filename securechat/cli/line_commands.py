@@ -226,9 +226,15 @@ class LineCommands:
         if command.words not in ((), ("on",), ("off",)):
             self._fail("usage: " + COMMANDS["dnd"][0], exit_code=1)
             return
-        self._rings = command.words == ("off",) or (not command.words and not self._rings)
+        rings = command.words == ("off",) or (not command.words and not self._rings)
+        if rings:
+            self._make_heard()
+        self._rings = rings
         rings, quiet = mark("new messages ring"), mark("new messages do not ring")
         self._tell(rings if self._rings else quiet)
+
+    def _make_heard(self) -> None:
+        """Make ready to be heard; nothing where nothing comes."""
 
     async def _lock(self, command: Command) -> None:
         del command

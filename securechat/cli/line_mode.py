@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from securechat.cli.changes import changed_text, noted
 from securechat.cli.line_commands import LineCommands
@@ -13,7 +13,7 @@ from securechat.cli.show import (
     event_text,
     message_text,
 )
-from securechat.cli.surface import Output, Ringing, Typed
+from securechat.cli.surface import Output, Typed
 from securechat.client.events import (
     Connected,
     Disconnected,
@@ -37,11 +37,23 @@ SEEN: Final = 20_000
 """Messages whose event may still wait to be told: twice what a listener keeps."""
 
 
+class Noticing(Protocol):
+    """Who makes messages heard."""
+
+    async def heard(self, message: Message) -> None:
+        """Make a message of somebody else heard, as it was chosen for its conversation."""
+        ...
+
+
+Beginning = Callable[[Face, Output], Noticing]
+"""How a chat begins to be heard."""
+
+
 class LineMode(LineCommands):
     """One person's chat.
 
-    ``typing``: it says who begins to type, until `/typing hide`. ``bell``: it rings, until `/dnd on`.
-    The rest is as `LineCommands` has it.
+    ``typing``: it says who begins to type, until `/typing hide`. ``notices``: how it makes itself heard,
+    until `/dnd on`. The rest is as `LineCommands` has it.
     """
 
     def __init__(  # noqa: PLR0913 - how a chat may be
@@ -52,13 +64,16 @@ class LineMode(LineCommands):
         user: str,
         piped: bool,
         typing: bool = False,
-        bell: bool = False,
+        notices: Beginning | None = None,
         folder: Path | None = None,
         target: str = "",
     ) -> None:
         super().__init__(face, surface, user=user, piped=piped, folder=folder, target=target)
         self._shows_typing = typing
-        self._rings = bell
+        self._rings = notices is not None
+        self._begin = notices
+        self._notices: Noticing | None = None
+        self._folder = folder
         self._seen: dict[int, Message] = {}
         self._connection = Connection()
 
@@ -138,12 +153,19 @@ class LineMode(LineCommands):
                 return event_text(event)
 
     async def _ring(self, message: Message) -> None:
-        """Make a message of somebody else heard, as it was chosen for its conversation."""
-        if not self._rings or message.own or not isinstance(self._surface, Ringing):
+        if not self._rings:
             return
-        how = (await self._face.conversation(message.conversation)).notify
-        if how == "all" or (how == "mentions" and message.mentions_me):
-            self._surface.ring()
+        self._make_heard()
+        if self._notices is not None:
+            await self._notices.heard(message)
+
+    def _make_heard(self) -> None:
+        if self._notices is not None:
+            return
+        from securechat.cli.line_notices import as_set  # noqa: PLC0415 - most chats by lines are silent
+
+        begin = self._begin or as_set(self._folder)
+        self._notices = begin(self._face, self._surface)
 
     async def _show_waiting(self) -> bool:
         """Show what no chat has shown yet, in the log's order, then mark it: at least once, should we die."""

@@ -7,6 +7,8 @@ from typing import Final, Protocol, runtime_checkable
 
 import click
 
+BELL: Final = "\a"
+
 
 class Output(Protocol):
     """Where lines go."""
@@ -59,7 +61,9 @@ class Editing(Protocol):
 class Ringing(Protocol):
     """A surface that can be heard."""
 
-    def ring(self) -> None: ...
+    def ring(self, sequence: str = BELL) -> None:
+        """Send the terminal what makes a message heard: the bell, or a notification in a sequence of ours."""
+        ...
 
 
 @runtime_checkable
@@ -100,12 +104,16 @@ class PlainSurface:
     def tell(self, text: str) -> None:
         click.echo(text, err=True)
 
-    def ring(self) -> None:
-        """Ring the bell of the person's terminal; in a pipe there is none."""
+    def ring(self, sequence: str = BELL) -> None:
+        """Be heard at the person's terminal: by a bell where it knows no sequences, in a pipe not at all."""
         if sys.stderr.isatty():
-            click.echo("\a", nl=False, err=True)
+            click.echo(BELL if _is_dumb() else sequence, nl=False, err=True)
 
     def clear(self) -> None:
         """Empty the terminal; one that cannot be emptied keeps what it has shown."""
-        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        if sys.stderr.isatty() and not _is_dumb():
             click.echo(CLEARED, nl=False, err=True)
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM", "dumb") == "dumb"

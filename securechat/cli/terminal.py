@@ -11,7 +11,7 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from securechat.cli.surface import CLEARED
+from securechat.cli.surface import BELL, CLEARED
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import told
 from securechat.tui.completion import complete
@@ -85,8 +85,8 @@ class TerminalSurface:
     def complete_from(self, names: Iterable[str]) -> None:
         self._words.names = tuple(names)
 
-    def ring(self) -> None:
-        self._session.output.bell()
+    def ring(self, sequence: str = BELL) -> None:
+        self._session.output.write_raw(sequence)
         self._session.output.flush()
 
     def clear(self) -> None:

@@ -23,11 +23,11 @@ from securechat.tui.help import help_lines
 from securechat.tui.keys import AS_KEYS, KEYS, NUMBERS
 from securechat.tui.letting_in import let_in, take_off
 from securechat.tui.looking import look_at
-from securechat.tui.message_lines import summary
 from securechat.tui.paint import Role, line
 from securechat.tui.picture_view import Write
 from securechat.tui.settings import Settings
 from securechat.tui.stopping import stop_one
+from securechat.tui.summary import summary
 from securechat.tui.talk import Talk
 from securechat.tui.timeline import Timeline
 from securechat.tui.wrap import clean, cut

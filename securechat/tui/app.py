@@ -23,7 +23,7 @@ from securechat.tui.bridge import Bridge
 from securechat.tui.chat_screen import ChatScreen
 from securechat.tui.composer import When, came
 from securechat.tui.locked import Locked
-from securechat.tui.notices import BELL, NOTICE_SECONDS, Herald, on_desktop, sequence
+from securechat.tui.notices import Crier
 from securechat.tui.settings import Chosen
 from securechat.tui.themes import THEMES
 
@@ -72,8 +72,7 @@ class ChatApp(App[int], inherit_bindings=False):
         self._clock = clock
         self._when = when
         self._touched = clock()
-        self._herald = Herald(clock)
-        self._telling: set[asyncio.Task[None]] = set()
+        self.crier = Crier(chosen.settings, self.written, later=self.set_timer, clock=clock)
         self._is_away = False
         """Whether the terminal is another program's."""
         self._locked = False
@@ -155,7 +154,7 @@ class ChatApp(App[int], inherit_bindings=False):
                 await self.screen.dismiss(None)
         await self.switch_screen(Locked(self._user))
         self._clipboard = ""  # Textual's own, for Ctrl+V
-        self._herald.rest()
+        self.crier.forget()
         self.written(CLEARED)
         self.refresh(repaint=True, layout=True)
         await self.bridge.close()
@@ -186,7 +185,7 @@ class ChatApp(App[int], inherit_bindings=False):
             user=self._user,
             profile=self._profile,
             words=self._words,
-            hear=self.hear,
+            hear=self.crier.hear,
             write=self.written,
             drawing=self.answers.drawing,
             away=self.away,
@@ -197,24 +196,6 @@ class ChatApp(App[int], inherit_bindings=False):
         self.switch_screen(screen) if instead else self.push_screen(screen)
 
     # --- the terminal ----------------------------------------------------------------------------
-
-    def hear(self, text: str) -> None:
-        """Make oneself heard, or be counted with what comes in the same second."""
-        if told := self._herald.take(text):
-            self._tell(told)
-        elif self._herald.waiting == 1:
-            self.set_timer(NOTICE_SECONDS, self.tell_rest)
-
-    def tell_rest(self) -> None:
-        """Make heard what came too fast."""
-        if told := self._herald.rest():
-            self._tell(told)
-
-    def _tell(self, text: str) -> None:
-        if self._chosen.settings.notify == "desktop":
-            self._on_desktop(text)
-        else:
-            self.written(sequence(text, self._chosen.settings))
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -239,18 +220,6 @@ class ChatApp(App[int], inherit_bindings=False):
         if self._driver is not None and sent and not self._is_away:
             self._driver.write(sent)
             self._driver.flush()
-
-    def _on_desktop(self, text: str) -> None:
-        """Tell the desktop; whatever it has against that, the chat goes on, with a bell."""
-
-        def told(task: asyncio.Task[None]) -> None:
-            self._telling.discard(task)
-            if not task.cancelled() and task.exception() is not None:
-                self.written(BELL)
-
-        task = asyncio.create_task(on_desktop(text))
-        self._telling.add(task)
-        task.add_done_callback(told)
 
     def _fatal_error(self) -> None:
         """End without Textual's traceback: it prints the values of variables, words and keys among them."""

@@ -6,8 +6,9 @@ from securechat.client.doubt import doubt
 from securechat.client.events import Message
 from securechat.locale.catalogue import told
 from securechat.tui.dialogs import Choice
-from securechat.tui.message_lines import clock, summary
+from securechat.tui.message_lines import clock
 from securechat.tui.paint import Line, Role, line
+from securechat.tui.summary import summary
 from securechat.tui.wrap import clean
 
 

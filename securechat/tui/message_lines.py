@@ -17,6 +17,7 @@ from securechat.locale.catalogue import mark, told, tr
 from securechat.sizes import size_text
 from securechat.tui.paint import Line, Piece, Role, line
 from securechat.tui.picture_lines import thumbnail_lines
+from securechat.tui.summary import caption
 from securechat.tui.wrap import clean, clean_block, cut, rows
 
 INDENT: Final = "  "
@@ -29,9 +30,6 @@ SAME_BREATH: Final = 300
 MOST_ROWS: Final = 40
 MOST_POINTS: Final = 4096
 """Rows, and code points, of a message that are drawn unasked: a page of the longest would take seconds."""
-
-MAX_SUMMARY: Final = 1024
-"""Code points of a text that are looked at for one line of it."""
 
 _BAR: Final = 10
 """Cells of a poll's bar."""
@@ -131,20 +129,6 @@ def clock(seconds: int, zone: tzinfo | None = None) -> str:
     return f"{_moment(seconds, zone):%H:%M}"
 
 
-def summary(message: Message) -> str:
-    """The beginning of a message on one line: for a quotation, a notification, a list."""
-    if message.state is MessageState.UNREADABLE:
-        return tr("cannot be decrypted")
-    if message.deleted:
-        return tr("withdrawn")
-    if message.poll is not None:
-        return clean(message.poll.question)
-    if message.file is not None:
-        said = f"{message.file.name} {_caption(message)[:MAX_SUMMARY]}"
-        return clean(" ".join(said.split()))
-    return clean(" ".join(message.text[:MAX_SUMMARY].split()))
-
-
 def state_words(message: Message, setting: Setting) -> tuple[str, Role]:
     """What became of a message of ours: a sign and, where there is more to say, a word."""
     if message.state is MessageState.REFUSED:
@@ -205,7 +189,7 @@ def _content(message: Message, inner: int, setting: Setting, *, whole: bool) -> 
     elif message.poll is not None:
         drawn = _poll(message.poll, inner)
     else:
-        text = message.text if message.file is None else _caption(message)
+        text = message.text if message.file is None else caption(message)
         drawn = _text(text, inner, whole=whole) if text else []
         if message.file is not None:
             small = thumbnail_lines(message.file.thumbnail, inner) if setting.pictures else []
@@ -283,11 +267,6 @@ def _file(file: FileInfo, inner: int) -> list[Line]:
     if file.path:
         drawn += [line((row, Role.DIM)) for row in rows(f"{tr('saved as')} {clean(file.path)}", inner)]
     return drawn
-
-
-def _caption(message: Message) -> str:
-    """What a file's sender says of it: the first line of the text only names the file, as `_file` does."""
-    return message.text.partition("\n")[2]
 
 
 def _inner(width: int) -> int:

@@ -5,9 +5,11 @@ and holds nothing that could end it. It always begins with our own name: no send
 in the first characters of one (some read numbers there as commands).
 """
 
+import asyncio
 import os
 import re
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from html import escape
@@ -16,8 +18,8 @@ from typing import Final
 from securechat.client.events import Conversation, Message, MessageState
 from securechat.locale.catalogue import tr
 from securechat.pictures.terminal import through
-from securechat.tui.message_lines import summary
 from securechat.tui.settings import Settings
+from securechat.tui.summary import summary
 from securechat.tui.wrap import clean, cut
 
 BELL: Final = "\a"
@@ -100,6 +102,59 @@ class Herald:
             return ""
         self._last = self._clock()
         return waiting[0] if len(waiting) == 1 else tr("{count} new messages").format(count=len(waiting))
+
+
+class Crier:
+    """Makes texts heard, in the way that the settings name, however fast they come."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        write: Callable[[str], None],
+        *,
+        later: Callable[[float, Callable[[], None]], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take how to ``write`` to the terminal, and how to do something so many seconds ``later``."""
+        self._settings = settings
+        self._write = write
+        self._later = later
+        self._herald = Herald(clock)
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def hear(self, text: str) -> None:
+        """Make a text heard, or count it with what comes in the same second."""
+        if told := self._herald.take(text):
+            self._tell(told)
+        elif self._herald.waiting == 1:
+            self._later(NOTICE_SECONDS, self.tell_rest)
+
+    def tell_rest(self) -> None:
+        """Make heard what came too fast."""
+        if told := self._herald.rest():
+            self._tell(told)
+
+    def forget(self) -> None:
+        """Tell nothing more of what waits."""
+        self._herald.rest()
+
+    def _tell(self, text: str) -> None:
+        if self._settings.notify == "desktop":
+            self._on_desktop(text)
+        else:
+            self._write(sequence(text, self._settings))
+
+    def _on_desktop(self, text: str) -> None:
+        """Tell the desktop; whatever it has against that, the chat goes on, with a bell."""
+
+        def told(task: "asyncio.Task[None]") -> None:
+            self._telling.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                self._write(BELL)
+
+        task = asyncio.create_task(on_desktop(text))
+        self._telling.add(task)
+        task.add_done_callback(told)
 
 
 def for_desktop(text: str, platform: str = sys.platform) -> str:

@@ -71,9 +71,15 @@ def load(folders: Iterable[Path]) -> Chosen:
         settings = msgspec.convert(screen, Settings)
     except msgspec.ValidationError as problem:
         raise BadKeys(f"{FILE}: [screen] {problem}") from problem
-    if settings.notify == "desktop" and find_spec("desktop_notifier") is None:
-        raise BadKeys(f'{FILE}: notify = "desktop" needs the extra: pip install "securechat[desktop]"')
+    if settings.notify == "desktop":
+        needs_desktop(FILE)
     return Chosen(settings, keymap(keys))
+
+
+def needs_desktop(asked_in: str) -> None:
+    """Raise BadKeys unless what tells the desktop is installed."""
+    if find_spec("desktop_notifier") is None:
+        raise BadKeys(f'{asked_in}: notify = "desktop" needs the extra: pip install "securechat[desktop]"')
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from securechat.tui.message_lines import (
     message_lines,
     note_lines,
     place_of,
-    summary,
 )
 from securechat.tui.paint import BLANK, Line, Painted
+from securechat.tui.summary import summary
 from securechat.tui.window import Item, Note, Window
 from securechat.tui.wrap import clean
 

@@ -15,6 +15,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from securechat.cli.line_mode import LineMode
+from securechat.cli.line_notices import as_set
 from securechat.cli.surface import Clearing, Editing, OnTerminal, PlainSurface, Ringing
 from securechat.cli.terminal import TerminalSurface
 from securechat.client.errors import UnknownUser
@@ -69,6 +70,7 @@ class Edited:
         self.names: set[str] = set()
         self.told: list[str] = []
         self.rang = 0
+        self.heard = ""
         self.is_clear = False
 
     async def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
@@ -93,8 +95,9 @@ class Edited:
 
     tell = show
 
-    def ring(self) -> None:
+    def ring(self, sequence: str = "\a") -> None:
         self.rang += 1
+        self.heard = sequence
 
     def clear(self) -> None:
         self.is_clear = True
@@ -251,7 +254,9 @@ async def test_a_message_rings_unless_one_is_not_to_be_disturbed(
     holder = Drafting()
     holder.notify = notify
     surface = Edited()
-    chat = LineMode(own_face(holder), surface, user="alice", piped=False, bell=bell)
+    chat = LineMode(
+        own_face(holder), surface, user="alice", piped=False, notices=as_set(None) if bell else None
+    )
 
     await chat.take(line, "")
     await chat._print_event(MessageReceived(a_message(1)))

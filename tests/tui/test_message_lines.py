@@ -4,7 +4,8 @@ from securechat.client.events import FileInfo, MessageKind
 from securechat.content.message import file_text
 from securechat.content.mimi import ExternalPart
 from securechat.content.sealed_file import ID_SIZE, KEY_SIZE, PREFIX_SIZE, SealedFile, file_part
-from securechat.tui.message_lines import Place, Setting, message_lines, summary
+from securechat.tui.message_lines import Place, Setting, message_lines
+from securechat.tui.summary import summary
 from tests.tui.fake import message
 
 README = FileInfo(name="README.md", content_type="text/markdown", size=4700, state="offered")

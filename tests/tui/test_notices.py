@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from securechat.client.events import MessageReceived, MessageState
-from securechat.tui import app
+from securechat.tui import notices
 from securechat.tui.notices import BELL, Herald, for_desktop, is_heard, notice_text, sequence
 from securechat.tui.settings import Settings
 from tests.tui.driving import driven
@@ -98,10 +98,10 @@ async def test_a_desktop_that_takes_nothing_is_no_end_of_the_chat(monkeypatch: p
     async def fails(_: str) -> None:
         raise OSError("no bus")
 
-    monkeypatch.setattr(app, "on_desktop", fails)
+    monkeypatch.setattr(notices, "on_desktop", fails)
     async with driven(talk_of_two(), settings=Settings(notify="desktop")) as screen:
         written: list[str] = []
-        monkeypatch.setattr(screen.app, "written", written.append)
+        monkeypatch.setattr(screen.app.crier, "_write", written.append)
         await screen.happen(MessageReceived(message(91, "unseen", conversation="#team")))
         await screen.until(lambda: written == [BELL])
         assert screen.app.is_running
@@ -124,18 +124,18 @@ def test_who_writes_fast_rings_once_a_second() -> None:
 
 
 async def test_a_flood_is_one_notification_and_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "NOTICE_SECONDS", 3600.0)
+    monkeypatch.setattr(notices, "NOTICE_SECONDS", 3600.0)
     now = [10.0]
     told: list[str] = []
     settings = Settings(notify="osc9")
     async with driven(talk_of_two(), settings=settings, clock=lambda: now[0]) as screen:
-        screen.app.written = told.append  # type: ignore[assignment,method-assign]
+        monkeypatch.setattr(screen.app.crier, "_write", told.append)
         for at in range(50):
             await screen.happen(MessageReceived(message(100 + at, "hi", conversation="#team")))
         await screen.happen(MessageReceived(message(200, "marker")))
         await screen.sees("marker")
         now[0] = 11.0
-        screen.app.tell_rest()
+        screen.app.crier.tell_rest()
         assert [one for one in told if "securechat" in one] == [
             "\x1b]9;securechat: @bob #team: hi\x1b\\",
             "\x1b]9;securechat: 49 new messages\x1b\\",

@@ -58,6 +58,9 @@ _PLAIN: Final = re.compile(
 )
 """Runs of what is always kept: letters and signs of the common scripts, without marks. For speed only."""
 
+_ALIKE: Final = ("LATIN ", "CYRILLIC ", "GREEK ", "ARMENIAN ", "CHEROKEE ", "COPTIC ", "LISU ")
+"""Alphabets of which many letters are drawn like those of another (UTS 39)."""
+
 _Ranges = tuple[tuple[int, int], ...]
 
 _INVISIBLE: Final[_Ranges] = (
@@ -117,6 +120,12 @@ def sanitise(text: str, *, multiline: bool = False, limit: int = MAX_LINE) -> st
         whole = whole[:most] + _CUT
     clean = _cut("\n".join(map(_visible, whole.split("\n") if multiline else [whole])), limit)
     return "\n".join(_isolated(line) for line in clean.split("\n"))
+
+
+def mixes_alphabets(name: str) -> bool:
+    """Whether a name has letters of several alphabets that look alike: it could pass for another name."""
+    names = [unicodedata.name(c, "") for c in name]
+    return sum(any(each.startswith(alphabet) for each in names) for alphabet in _ALIKE) > 1
 
 
 def escape(character: str) -> str:

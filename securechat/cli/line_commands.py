@@ -226,10 +226,10 @@ class LineCommands:
         if command.words not in ((), ("on",), ("off",)):
             self._fail("usage: " + COMMANDS["dnd"][0], exit_code=1)
             return
-        rings = command.words == ("off",) or (not command.words and not self._rings)
-        if rings:
+        wanted = command.words == ("off",) or (not command.words and not self._rings)
+        if wanted:
             self._make_heard()
-        self._rings = rings
+        self._rings = wanted
         rings, quiet = mark("new messages ring"), mark("new messages do not ring")
         self._tell(rings if self._rings else quiet)
 

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from securechat.cli.show import message_text
-from securechat.cli.surface import Output
+from securechat.cli.surface import Output, Redrawn
 from securechat.client.commands import COMMANDS, Command
 from securechat.client.events import Message, MessageKind
 from securechat.client.face import Face
 from securechat.locale.catalogue import say
+from securechat.tui.emoji import with_emoji
 
 Talking = Callable[[Face, Output, Command, str], Awaitable[str | None]]
 Fits = Callable[[Message], bool]
@@ -47,6 +48,12 @@ async def _named(face: Face, target: str, typed: str, fits: Fits) -> str:
     return next((each.id for each in reversed(page) if each.id and not each.deleted and fits(each)), "")
 
 
+def _show_changed(surface: Output, message: Message) -> None:
+    """Show what a message is now, where it is not drawn anew by itself."""
+    if not isinstance(surface, Redrawn):
+        surface.show(message_text(message))
+
+
 def _of_others(message: Message) -> bool:
     return not message.own
 
@@ -73,7 +80,7 @@ async def _edit(face: Face, surface: Output, command: Command, target: str) -> s
     named = await _named(face, target, typed, _own_text)
     if not named:
         return "there is nothing of yours to change"
-    surface.show(message_text(await face.edit(target, named, text)))
+    _show_changed(surface, await face.edit(target, named, text))
     return None
 
 
@@ -84,19 +91,19 @@ async def _delete(face: Face, surface: Output, command: Command, target: str) ->
     named = await _named(face, target, typed, lambda message: message.own)
     if not named:
         return "there is nothing of yours to withdraw"
-    surface.show(message_text(await face.delete(target, named)))
+    _show_changed(surface, await face.delete(target, named))
     return None
 
 
 async def _react(face: Face, surface: Output, command: Command, target: str) -> str | None:
     typed, text = _split(command)
-    sign, _, off = text.partition(" ")
+    sign, _, off = with_emoji(text).partition(" ")
     if not target or not sign or off not in {"", "off"}:
         return _usage(command)
     named = await _named(face, target, typed, _of_others)
     if not named:
         return "there is nothing to react to"
-    surface.show(message_text(await face.react(target, named, sign, on=not off)))
+    _show_changed(surface, await face.react(target, named, sign, on=not off))
     return None
 
 
@@ -116,7 +123,7 @@ async def _vote(face: Face, surface: Output, command: Command, target: str) -> s
     named = await _named(face, target, typed, lambda message: message.kind is MessageKind.POLL)
     if not named:
         return "there is no poll"
-    surface.show(message_text(await face.vote(target, named, [int(each) for each in numbers])))
+    _show_changed(surface, await face.vote(target, named, [int(each) for each in numbers]))
     return None
 
 
@@ -131,7 +138,7 @@ async def _close(face: Face, surface: Output, command: Command, target: str) -> 
     named = await _named(face, target, typed, _own_open_poll)
     if not named:
         return "there is no open poll of yours"
-    surface.show(message_text(await face.close_poll(target, named)))
+    _show_changed(surface, await face.close_poll(target, named))
     return None
 
 

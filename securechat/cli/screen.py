@@ -28,6 +28,7 @@ class _Answers:
     """Where the line mode writes when the screen has it do a command."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
+        self.redrawn = True
         self.show = tell
         self.tell = tell
 

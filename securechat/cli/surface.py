@@ -67,6 +67,13 @@ class Ringing(Protocol):
 
 
 @runtime_checkable
+class Redrawn(Protocol):
+    """A surface beside a screen, on which a message stands as it is now."""
+
+    redrawn: bool
+
+
+@runtime_checkable
 class Clearing(Protocol):
     """A surface that can be emptied, what has scrolled off included."""
 

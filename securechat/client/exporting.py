@@ -54,6 +54,9 @@ _MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~!&$^])")
 _LINE_MARKUP: Final = re.compile(r"^([^\S\n]*\d*)([-+=:.)])", re.MULTILINE)
 """What means something at the beginning of a line."""
 
+_INDENT: Final = re.compile(r"^ {4,}", re.MULTILINE)
+"""Four spaces would make a line of code, in which the escapes of all other signs can be seen."""
+
 
 def _json_begin(header: Header) -> str:
     return msgspec.json.encode(header).decode() + "\n"
@@ -125,4 +128,5 @@ def _notes(message: Message) -> list[str]:
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
-    return _LINE_MARKUP.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", text))
+    escaped = _LINE_MARKUP.sub(r"\1\\\2", _MARKUP.sub(r"\\\1", text))
+    return _INDENT.sub(lambda found: "&nbsp;" * len(found[0]), escaped)

@@ -13,7 +13,7 @@ from securechat.mls.extensions import Extension
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.public_group import PublicGroup
 from securechat.names import NameRefused, fold_room_alias, room_uri
-from securechat.text import sanitise
+from securechat.text import mixes_alphabets, sanitise
 
 KINDS: Final = {
     Kind.DIRECT: policy.Kind.DIRECT,
@@ -54,9 +54,10 @@ def alias_for(profile: SaltedProfile | None) -> str:
     """Return what we call a room until the user says otherwise."""
     name = shown(profile.profile.name) if profile is not None else NAMELESS
     try:
-        return "#" + fold_room_alias(name)
+        alias = fold_room_alias(name)
     except NameRefused:
         return "#" + NAMELESS
+    return "#" + (NAMELESS if mixes_alphabets(alias) else alias)
 
 
 def shown(text: bytes) -> str:

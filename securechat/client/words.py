@@ -53,8 +53,12 @@ def query_of(typed: str, *, conversation: int | None = None) -> str | None:
     return words if conversation is None else f'{words} AND conversation : "{conversation:d}"'
 
 
-def _poll_answers(content: bytes, imported: int) -> str:
-    """Return the options of a stored poll, one a line; empty of what is none."""
+def _poll_answers(*stored: Any) -> str:  # noqa: ANN401 - SQLite's
+    """Return the options of a stored poll, one a line; empty of what is none.
+
+    :param stored: the content, and whether it was imported
+    """
+    content, imported = stored
     # With what reads content it is large, and opening a store needs none of it.
     from securechat.client.rows import options_of  # noqa: PLC0415 - see above
 

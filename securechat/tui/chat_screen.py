@@ -332,6 +332,8 @@ class ChatScreen(Screen[None]):
             self.talk.tell(f"* {tr('to whom? begin with @user: or #room:')}", Role.WARN)
             return False
         if here == self.talk.current:
+            if draft.answering is not None:
+                self.timeline.choose_none()  # it was chosen to be answered
             self.timeline.to_end()
         self.run(self._sent(to, with_emoji(text), draft, here))
         return True

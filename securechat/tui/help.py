@@ -4,10 +4,14 @@ from typing import Final
 
 from securechat.client.commands import COMMANDS
 from securechat.locale.catalogue import mark, tr
+from securechat.tui.dialogs import WIDTH
 from securechat.tui.keys import KEYS, keys_of
 from securechat.tui.paint import Line, Role, line
+from securechat.tui.wrap import rows
 
 _COLUMN: Final = 26
+_WORDS: Final = WIDTH - 6 - _COLUMN
+"""Cells of what a key does: more would be cut at 80 columns."""
 
 SCREEN: Final = {
     "search": ("/search WORDS", mark("search all messages")),
@@ -45,10 +49,12 @@ def help_lines(keys: dict[str, str]) -> list[Line]:
     }.values():
         drawn += _row(usage, tr(text))
     signs = tr("… queued   ✓ stored by the server   ✓✓ delivered   ✓✓ read   ✗ refused")
-    return [*drawn, line(), line((tr("Signs"), Role.NAME)), line(signs)]
+    return [*drawn, line(), line((tr("Signs"), Role.NAME)), *map(line, rows(signs, WIDTH - 6))]
 
 
 def _row(left: str, right: str) -> list[Line]:
-    if len(left) <= _COLUMN:
-        return [line((left.ljust(_COLUMN), Role.NEWS), right)]
-    return [line((left, Role.NEWS)), line(" " * _COLUMN, right)]
+    first, *more = rows(right, _WORDS)
+    further = [line(" " * _COLUMN, row) for row in more]
+    if len(left) < _COLUMN:
+        return [line((left.ljust(_COLUMN), Role.NEWS), first), *further]
+    return [line((left, Role.NEWS)), line(" " * _COLUMN, first), *further]

@@ -10,7 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from securechat.locale.catalogue import tr
-from securechat.tui.paint import Role, line
+from securechat.tui.paint import Line, Role, line
 from securechat.tui.rows import Rows
 from securechat.tui.wrap import clean
 
@@ -33,11 +33,13 @@ class Locked(Screen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            words = tr("{user} is locked. Password:").format(user=clean(self._user))
-            shown = Rows([line((words, Role.NAME))], id="words")
+            shown = Rows([self._asks()], id="words")
             shown.styles.height = 2
             yield shown
             yield Input(password=True, compact=True)
+
+    def _asks(self) -> Line:
+        return line((tr("{user} is locked. Password:").format(user=clean(self._user)), Role.NAME))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if not event.value:
@@ -49,7 +51,7 @@ class Locked(Screen[None]):
 
     def say(self, sentence: str) -> None:
         """Say why it stays locked."""
-        self.query_one("#words", Rows).put([line((clean(sentence), Role.WARN))])
+        self.query_one("#words", Rows).put([line((clean(sentence), Role.WARN)), self._asks()])
         field = self.query_one(Input)
         field.disabled = False
         field.focus()

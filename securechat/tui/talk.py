@@ -31,12 +31,20 @@ from securechat.client.events import (
     Undecryptable,
 )
 from securechat.errors import SecureChatError
-from securechat.locale.catalogue import tr
+from securechat.locale.catalogue import mark, tr
 from securechat.tui.backend import Asked, Backend, Maybe, News, Told
 from securechat.tui.bridge import Bridge
 from securechat.tui.paint import Role
 from securechat.tui.panels import in_order
 from securechat.tui.window import MAX_NOTES, PAGE, Window
+
+WELCOME: Final = (
+    mark("No conversations yet. What you type begins with a name:"),
+    mark("@bob: hello         writes to bob, if somebody here is called so"),
+    mark("/create #garden     makes a room, and /invite @bob asks somebody in"),
+    mark("F1                  shows all keys and commands; Ctrl+C leaves"),
+)
+"""What an empty screen says: whoever is new here knows no key."""
 
 TYPING_SECONDS: Final = 4.0
 """How often others hear that one is still typing."""
@@ -164,6 +172,9 @@ class Talk:
         self.window = window
         if known is None and name:
             window.tell(tr("nothing was said here yet: your first words open it"))
+        elif not name:
+            for words in WELCOME:
+                window.tell(tr(words))
         self._read = ""
         self._view.window_opened(at)
 

@@ -138,6 +138,12 @@ def test_o_02_a_message_of_empty_lines_is_written_as_quickly_as_any() -> None:
     assert _plain("\n" * 60_000 + " 1. x") == "\n" * 60_000 + " 1\\. x"
 
 
+def test_an_indented_line_is_no_code_in_markdown() -> None:
+    """U-02."""
+    said = written("md", a_message("    *a*\n     b")).split("\n\n", 3)[3]
+    assert said == "> &nbsp;&nbsp;&nbsp;&nbsp;\\*a\\*\n> &nbsp;&nbsp;&nbsp;&nbsp;&nbsp;b\n"
+
+
 def test_json_lines_are_judged_well() -> None:
     lines = written("jsonl", a_message("one"), a_message("two\nlines", own=True, sender="alice"))
 

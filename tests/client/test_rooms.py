@@ -22,7 +22,16 @@ def pair(tmp_path: Path) -> tuple[MemberOf, MemberOf]:
 
 @pytest.mark.parametrize(
     ("name", "alias"),
-    [("team", "#team"), ("Team", "#team"), ("", "#room"), ("two words", "#room"), ("\x1b[2Jx", "#room")],
+    [
+        ("team", "#team"),
+        ("Team", "#team"),
+        ("", "#room"),
+        ("two words", "#room"),
+        ("\x1b[2Jx", "#room"),
+        ("команда", "#команда"),
+        ("東京-tokyo", "#東京-tokyo"),
+        ("\u0430dmin", "#room"),
+    ],
 )
 def test_an_alias_is_made_of_the_rooms_name_if_it_can_be(name: str, alias: str) -> None:
     """U-01: a name that is none never reaches the screen as one."""

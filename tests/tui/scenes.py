@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec import structs
 
+from securechat.cli.screen import Commands
 from securechat.client.events import (
+    Contact,
     FileInfo,
     Identity,
     Invited,
@@ -16,15 +18,18 @@ from securechat.client.events import (
     MessageKind,
     MessageReceived,
     MessageState,
+    OwnDevice,
     Poll,
     PollOption,
     Reaction,
     Standing,
     Typing,
 )
+from securechat.client.face import own_face
 from securechat.pictures import small_png
 from securechat.pictures.pixels import Pixels
 from securechat.pictures.terminal import Drawing
+from securechat.tui.backend import Backend, Tell
 from securechat.tui.picture_view import PictureView
 from securechat.tui.settings import Settings
 from tests.tui.driving import Driven
@@ -40,6 +45,7 @@ class Scene:
     come: Callable[[Driven], Awaitable[Any]]
     size: tuple[int, int] = (100, 30)
     settings: Settings = field(default_factory=Settings)
+    client: Callable[[], FakeClient] = field(default_factory=lambda: garden)
 
 
 def in_the_room(local_id: int, sender: str, text: str, **more: Any) -> Message:
@@ -219,6 +225,74 @@ async def help_(screen: Driven) -> None:
     await screen.sees("Writing")
 
 
+class WithCommands(FakeClient):
+    """One whose commands are those of a chat by lines, as on the real screen."""
+
+    def commanded(self, client: Any, tell: Tell) -> Any:
+        return Commands("alice", cast(Backend, own_face(client)), tell)
+
+    def contact(self, user: str) -> Contact:
+        number = " ".join(f"{7919 * (at + 3) % 100000:05}" for at in range(12))
+        return Contact(
+            user=user.removeprefix("@"),
+            verified=False,
+            changed=False,
+            since=NOON - 9 * DAY,
+            safety_number=number,
+            conversations=("@bob",),
+            code="SECURECHAT:1:ALICE:BOB:" + number.replace(" ", "")[:48],
+        )
+
+    def own_devices(self) -> list[OwnDevice]:
+        return [
+            OwnDevice(
+                device="desk".ljust(26, "k"), name="desk", this=True, since=NOON - 90 * DAY, seen=NOON - DAY
+            ),
+            OwnDevice(
+                device="phon".ljust(26, "e"), name="phone", this=False, since=NOON - 9 * DAY, seen=NOON - DAY
+            ),
+            OwnDevice(
+                device="oldl".ljust(26, "x"),
+                name="",
+                this=False,
+                since=NOON - 400 * DAY,
+                seen=NOON - 60 * DAY,
+                idle=True,
+            ),
+        ]
+
+
+def garden_with_commands() -> FakeClient:
+    client, has = WithCommands(), garden()
+    client.rooms, client.said = has.rooms, has.said
+    return client
+
+
+async def nobody(screen: Driven) -> None:
+    await screen.sees("/create #garden")
+
+
+async def verify(screen: Driven) -> None:
+    await begin(screen)
+    await screen.type("/verify @bob")
+    await screen.press("enter")
+    await screen.sees("▀▀▀▀▀▀▀▀")
+
+
+async def devices(screen: Driven) -> None:
+    await begin(screen)
+    await screen.type("/devices list")
+    await screen.press("enter")
+    await screen.sees("45 days")
+
+
+async def letting_in(screen: Driven) -> None:
+    await begin(screen)
+    await screen.type("/devices approve 7K3Q-9FXA")
+    await screen.press("enter")
+    await screen.sees("laptop asks")
+
+
 async def bare(screen: Driven) -> None:
     await begin(screen)
     await screen.press("alt+l")
@@ -265,6 +339,16 @@ SCENES: Final = (
     Scene("search", "Ctrl+S or /search: all that was ever said.", search),
     Scene("help", "F1.", help_),
     Scene("bare", "Alt+L: messages and nothing beside them, for the mouse.", bare),
+    Scene(
+        "verify",
+        "/verify @bob: the number to compare, and the code to scan.",
+        verify,
+        (100, 44),
+        client=garden_with_commands,
+    ),
+    Scene("devices", "/devices list: one's own.", devices, client=garden_with_commands),
+    Scene("approve", "/devices approve CODE lets in a new one; so it asks.", letting_in),
+    Scene("first", "What somebody sees who is new.", nobody, (80, 24), client=FakeClient),
     Scene("leave", "Ctrl+C asks first.", leave),
     Scene(
         "locked", "F6, or a while without a key: the account is closed, nothing is left on the screen.", lock

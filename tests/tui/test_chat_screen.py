@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from rich.cells import cell_len
 from textual import events
 
 from securechat.cli.qr import qr_lines
@@ -28,8 +29,11 @@ from securechat.client.events import (
 from securechat.membership.verification_code import verification_code
 from securechat.tui.app import CLEARED
 from securechat.tui.backend import Confirm
-from securechat.tui.dialogs import Chooser
+from securechat.tui.dialogs import WIDTH, Chooser
+from securechat.tui.help import help_lines
+from securechat.tui.keys import keymap
 from securechat.tui.locked import Locked
+from securechat.tui.paint import plain
 from securechat.tui.settings import Settings
 from tests.tui.driving import Driven, driven
 from tests.tui.fake import FakeClient, message, talk_of_two
@@ -438,6 +442,34 @@ async def test_a_device_is_removed_with_the_password(
     assert [one for one in client.did if one[0] == "revoke"] == did
 
 
+async def test_what_was_chosen_to_be_answered_is_chosen_no_more() -> None:
+    """So that Up changes the answer, which is the last message of ours."""
+    async with driven(talk_of_two(4)) as screen:
+        await screen.press("alt+k", "alt+r")
+        await screen.sees("answering @bob")
+        await screen.type("an answer")
+        await screen.press("enter")
+        await screen.until(lambda: not screen.chat.timeline.chosen)
+        await screen.sees("an answer")
+        await screen.press("up")
+        await screen.until(lambda: screen.chat.composer.text == "an answer")
+
+
+async def test_an_empty_screen_says_what_to_do() -> None:
+    async with driven(FakeClient()) as screen:
+        await screen.sees("/create #garden")
+        await screen.type("@bob: hello")
+        await screen.press("enter")
+        await screen.sees("hello")
+        await screen.until(lambda: "/create" not in screen.text())
+
+
+def test_the_help_is_whole_at_80_columns() -> None:
+    shown = list(map(plain, help_lines(keymap({}))))
+    assert max(map(cell_len, shown)) <= WIDTH - 6
+    assert "Backspace" in " ".join(shown)
+
+
 async def test_without_a_file_on_its_way_there_is_nothing_to_stop() -> None:
     async with driven(talk_of_two()) as screen:
         await screen.press("alt+c")
@@ -491,7 +523,7 @@ async def test_keys_can_be_others() -> None:
     async with driven(talk_of_two(), keys={"help": "f9"}) as screen:
         await screen.press("f9")
         await screen.sees("Writing")
-        await screen.press("pagedown", "pagedown", "pagedown")
+        await screen.press(*["pagedown"] * 4)
         await screen.sees("F9 ")
 
 

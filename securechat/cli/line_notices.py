@@ -9,8 +9,9 @@ from msgspec import structs
 from securechat.cli.surface import Output, Ringing
 from securechat.client.events import Message
 from securechat.client.face import Face
+from securechat.folders import config_folder
 from securechat.tui.notices import Crier, is_heard, notice_text
-from securechat.tui.settings import Settings, config_folder, load, needs_desktop
+from securechat.tui.settings import Settings, load, needs_desktop
 
 
 class LineNotices:
@@ -41,7 +42,7 @@ def as_set(folder: Path | None, way: str = "") -> Callable[[Face, Output], LineN
     :param folder: the profile's; None: nothing was set
     :raises BadKeys: a file says something that is not understood
     """
-    settings = Settings() if folder is None else load((config_folder(), folder)).settings
+    settings = Settings() if folder is None else load((config_folder("securechat"), folder)).settings
     chosen = way or settings.notify
     if chosen == "desktop":
         needs_desktop("chat")

@@ -19,7 +19,7 @@ from tests.client.holder import a_message
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(line_notices, "config_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(line_notices, "config_folder", lambda _name: tmp_path / "none")
     monkeypatch.delenv("TMUX", raising=False)
     return tmp_path
 

@@ -74,7 +74,7 @@ def test_l_04_the_options_of_a_withdrawn_poll_are_nowhere(room: Spoken) -> None:
 def test_polls_of_before_are_found_once_the_store_is_of_this_release() -> None:
     steps = stores._migrations()
     db = apsw.Connection(":memory:")
-    migrate(db, steps[:34])
+    migrate(db, steps[:35])
     db.execute(
         "INSERT INTO conversation (id, name, kind, state, room) VALUES (1, '#team', 'room', 'joined', 'r')"
     )

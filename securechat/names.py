@@ -9,6 +9,7 @@ ASCII on purpose (U-04): no two of them look alike by Unicode's doing.
 import re
 import unicodedata
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from securechat.errors import SecureChatError
@@ -121,6 +122,11 @@ def parse_uri(uri: str | bytes) -> MimiUri:
         text = uri if isinstance(uri, str) else uri.decode("ascii")
     except UnicodeDecodeError:
         raise NameRefused("A MIMI URI is ASCII.") from None
+    return _read(text)
+
+
+@lru_cache(maxsize=8_192)  # the users and devices of some rooms of 1,000: each commit looks at every one
+def _read(text: str) -> MimiUri:
     found = _URI.fullmatch(text)
     if found is None:
         raise NameRefused("A MIMI URI has the form mimi://DOMAIN/u|d|r/NAME.")

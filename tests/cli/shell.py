@@ -1,6 +1,7 @@
 """The real commands in real processes, each ended by its id."""
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -9,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
+from unittest import mock
 
+from securechat.cli.main import run
 from tests.held_port import HeldPort
 
 PASSWORD: Final = "correct horse battery staple"
@@ -68,6 +72,26 @@ class Shell:
             env=self.environment(),
             cwd=self.folder,
         )
+
+    def here(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in this process: where it counts what is typed and said, not what a process is.
+
+        A process costs half a second before it does anything.
+        """
+        out, err, before = io.StringIO(), io.StringIO(), os.umask(0o077)
+        try:
+            with (
+                mock.patch.dict(os.environ, self.environment(), clear=True),
+                mock.patch("securechat.own_memory.sys", SimpleNamespace(platform="this is a test")),
+                mock.patch("sys.stdin", io.StringIO()),
+                contextlib.chdir(self.folder),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                code = run(list(arguments))
+        finally:
+            os.umask(before)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     def account(
         self, command: str, user: str, *rest: str, given: str | None = None

@@ -1,6 +1,7 @@
 """`link` and `devices approve`, as they are typed (D-05)."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,19 @@ from securechat.client.commands import COMMANDS, Command, read_line
 from securechat.client.events import LinkOffer, OwnDevice, Revocation
 from securechat.client.linking import Compare, Waiting
 from securechat.membership.invite import new_invite
-from tests.cli.shell import PASSWORD, Shell
+from tests.cli.shell import PASSWORD, Shell, shell_in
 from tests.cli.terminal import Terminal
 
 OFFER = LinkOffer(number=3, name="laptop", device="n" * 26, address="10.0.0.5", asked=0)
 CODE = "7K3Q-0V1A"
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A folder with a running server, for all of these: each has a person of its own."""
+    with shell_in(tmp_path_factory.mktemp("shell")) as made:
+        made.start_server()
+        yield made
 
 
 def test_d_05_a_machine_is_linked_from_a_shell(shell: Shell) -> None:
@@ -30,7 +39,8 @@ def test_d_05_a_machine_is_linked_from_a_shell(shell: Shell) -> None:
     new = shell.start("link", "alice", *home, *server, *password, "--name", "laptop", "--no-qr")
     assert new.stdout is not None
     code = new.stdout.readline().strip()
-    refused = shell.account("devices", "alice", "approve", new_invite().token)
+    file = shell.password_file()
+    refused = shell.here("devices", "alice", "approve", new_invite().token, "--password-file", file)
     assert (refused.returncode, "invite" in refused.stderr) == (1, True)
     done = shell.account("devices", "alice", "approve", code, "--json")
     assert done.returncode == 0, done.stderr
@@ -38,8 +48,8 @@ def test_d_05_a_machine_is_linked_from_a_shell(shell: Shell) -> None:
     assert (linked["type"], linked["name"], linked["address"]) == ("linked", "laptop", "127.0.0.1")
     assert "revoke" in done.stderr
     assert new.wait(60) == 0
-    assert shell.account("status", "alice", *home).returncode == 0
-    again = shell.account("link", "alice", *home, *server)
+    assert shell.here("status", "alice", *home, *password).returncode == 0
+    again = shell.here("link", "alice", *home, *server, *password)
     assert (again.returncode, "already" in again.stderr) == (1, True)
     agent.terminate()
     agent.wait(60)
@@ -47,13 +57,13 @@ def test_d_05_a_machine_is_linked_from_a_shell(shell: Shell) -> None:
 
 def test_d_05_a_device_that_nothing_holds_lets_in_too(shell: Shell) -> None:
     """It answers while it asks for the code: the new one shows none before."""
-    shell.register("alice")
+    shell.register("bob")
     server = ["--server", f"localhost:{shell.port}", "--fingerprint", shell.fingerprint]
-    home = ["--home", str(shell.folder / "elsewhere")]
+    home = ["--home", str(shell.folder / "bobs")]
     password = ["--password-file", shell.password_file()]
-    new = shell.start("link", "alice", *home, *server, *password, "--screen-reader")
+    new = shell.start("link", "bob", *home, *server, *password, "--screen-reader")
     assert new.stdout is not None
-    terminal = Terminal(["devices", "alice", "approve"], shell.environment(), shell.folder)
+    terminal = Terminal(["devices", "bob", "approve"], shell.environment(), shell.folder)
     try:
         terminal.wait(lambda lines: "Password" in lines[-1] if lines else False)
         terminal.type(PASSWORD + "\n")

@@ -15,13 +15,14 @@ import pytest
 import pytest_asyncio
 
 from tests.cli.shell import SECONDS
-from tests.scenarios.world import Person, World, a_world, without_long_draws
+from tests.scenarios.world import Person, World, a_world, without_cost, without_long_draws
 
 
 @pytest_asyncio.fixture
 async def real_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A server and nobody yet; passwords are stretched for real, since the processes do it too."""
     without_long_draws(monkeypatch.setattr)
+    without_cost(monkeypatch.setattr)
     async with a_world(tmp_path) as made:
         yield made
 

@@ -1,7 +1,9 @@
 """A server and some people, over real sockets: what the scenarios are told with."""
 
 import asyncio
+import functools
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,8 +19,10 @@ from securechat.client.policy import Policy
 from securechat.client.registration import register
 from securechat.client.trust import Trust
 from securechat.membership.room import PRODUCT_SUITES
+from securechat.server import app as the_server
 from securechat.server.app import App, running
 from securechat.server.config import ServerConfig
+from securechat.server.login_hash import LoginHasher
 from tests.held_port import HeldPort
 
 PATIENCE = 20
@@ -47,6 +51,18 @@ def without_long_draws(put: Callable[[object, str, object], None]) -> None:
     put(backoff, "LONGEST_SECONDS", LONGEST_RETRY)
     put(outbox, "RETRY_LONGEST", LONGEST_RETRY)
     put(patience, "LONGEST_SECONDS", LONGEST_RETRY)
+
+
+def without_cost(put: Callable[[object, str, object], None]) -> None:
+    """Spare what every test would pay for and none is about.
+
+    That is: what the server's own hashes cost, and reading the system's authorities, of which none vouches
+    for a server here.
+
+    :param put: sets an attribute, for the time of a test
+    """
+    put(the_server, "LoginHasher", functools.partial(LoginHasher, passes=1, memory_kib=8))
+    put(ssl.SSLContext, "load_default_certs", lambda *_: None)
 
 
 class Person:

@@ -25,6 +25,8 @@ from securechat.client.intents import Intent, Step
 from securechat.client.keystore import replace_credential, replace_statement
 from securechat.client.link_requests import added_sentence
 from securechat.client.notes import tell_account
+from securechat.client.own_account import OwnAccount
+from securechat.client.own_rows import note_devices
 from securechat.client.records import ConversationRecord
 from securechat.client.sentences import OWN_LIST
 from securechat.client.session import Session
@@ -242,6 +244,10 @@ class AccountNews:
         default_factory=weakref.WeakValueDictionary
     )
     """One look-up of a user at a time: of two the slower one would seem to show another history."""
+    _own: OwnAccount = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._own = OwnAccount(self.changes, self.session.request, self.device)
 
     async def see_to(self, conversation: int, users: Collection[str], brought: Intent | None) -> None:
         """Ask for what a conversation needs to go on."""
@@ -272,7 +278,9 @@ class AccountNews:
         Ours may be here already, with a commit; then it is our certificate that is asked for.
         """
         # 1 is told of nobody who was known, but of an account that was begun anew.
-        if user != self.device.user and 1 < serial <= statements.known_serial(self.changes.db, user):
+        db = self.changes.db
+        is_known = 1 < serial <= statements.known_serial(db, user) and not trouble(db, user).code
+        if user != self.device.user and is_known:
             return
         try:
             await self.refresh(user)
@@ -326,6 +334,8 @@ class AccountNews:
                     break
         if user == self.device.user:
             await self._renew()
+            if not trouble(self.changes.db, user).code:
+                await self._own.keep()
 
     async def _asked(self, user: str) -> bool:
         """Take what the server shows of an account; False if more was learned of it meanwhile."""
@@ -344,6 +354,8 @@ class AccountNews:
             if refused.code != "unknown_user":
                 raise
             shown = []
+        if not shown and user == self.device.user and known is not None and await self._own.offer():
+            shown = await statements.fetch(self.session.request, user, after=after)
         with self.changes.change() as change:
             if statements.newest_bytes(change.db, user) != body:
                 return False  # held against that it would look like another history
@@ -379,6 +391,7 @@ def adopt_own(change: Change, device: Device, made: account.NextStatement) -> No
     own = next((each for each in made.reissued if each.client == device.client), None)
     if own is not None:
         adopt(change, device, own.credential)
+    note_devices(change.db, verify_statement(made.statement), (*made.added, *made.reissued))
     stir(change)
 
 

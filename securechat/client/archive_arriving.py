@@ -232,17 +232,24 @@ def _placeholder(db: apsw.Connection, home: ConversationRecord, record: Record) 
 def place_at(db: apsw.Connection, time: int, sequence: int = 0) -> int:
     """Return a free local id for what was said then (seconds since 1970).
 
-    In one second by the log's order; without that (0) what comes later stands before what came first.
+    In one second by the log's order; without that (0), or where another log has that place, what comes later
+    stands before what came first. It costs the same however much was said in that second.
     """
     second = min(max(time - EPOCH, 0), (1 << SECONDS_BITS) - 1)
     base = _FIRST + (second << TIES_BITS)
-    if sequence:
-        place, step = base + _HALF + sequence % _HALF, 1
-    else:  # the last comes first
-        place, step = base + _HALF - 1, -1
-    while db.execute("SELECT 1 FROM message WHERE id = ?", (place,)).fetchone() is not None:
-        place += step
+    if sequence and not _is_taken(db, place := base + _HALF + sequence % _HALF):
+        return place
+    (first,) = db.execute(
+        "SELECT min(id) FROM message WHERE id BETWEEN ? AND ?", (base, base + _HALF - 1)
+    ).fetchone() or (None,)
+    place = base + _HALF - 1 if first is None else int(first) - 1
+    while _is_taken(db, place):  # a million in that second: on into the one before
+        place -= 1
     return place
+
+
+def _is_taken(db: apsw.Connection, place: int) -> bool:
+    return db.execute("SELECT 1 FROM message WHERE id = ?", (place,)).fetchone() is not None
 
 
 def _safe_said(record: Record) -> bytes | None:

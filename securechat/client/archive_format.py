@@ -30,6 +30,9 @@ MAX_SEGMENTS: Final = 1000
 
 MAX_RECORDS: Final = 100_000
 
+MAX_ASKERS: Final = 64
+"""New devices that one hand-over is for: an account has ten."""
+
 LAST_SECOND: Final = 1 << 40
 
 _LABEL: Final = b"securechat/1 archive segment"
@@ -130,12 +133,27 @@ class Entry(Struct, frozen=True, array_like=True):
     newest: Seconds
 
 
+class Asker(Struct, frozen=True, array_like=True):
+    """A new device that a hand-over is for, by its client's id, let in at that time.
+
+    ``ready``: who let it in has written all.
+    """
+
+    device: Name
+    since: Seconds
+    ready: bool = False
+
+
 class Manifest(Struct, frozen=True, array_like=True):
-    """The list, what was written last at its end; ``on``: whether the account keeps an archive."""
+    """The list, what was written last at its end; ``on``: whether the account keeps an archive.
+
+    ``askers``: of a hand-over, whose box this is then.
+    """
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)] = VERSION
     on: bool = True
     segments: Annotated[tuple[Entry, ...], Meta(max_length=MAX_SEGMENTS)] = ()
+    askers: Annotated[tuple[Asker, ...], Meta(max_length=MAX_ASKERS)] = ()
 
     @property
     def count(self) -> int:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from securechat.client import archive_rows, boxes, records
+from securechat.client import archive_rows, boxes, handing_over, records
 from securechat.client.archive_format import ArchiveDamaged, Manifest
 from securechat.client.archive_status import ArchiveStatus
 from securechat.client.archiving import BOX, PASSED, Archive, BoxIsNewer, turn_archive
@@ -17,6 +17,7 @@ from securechat.client.boxes import BoxRefused
 from securechat.client.engine import Engine
 from securechat.client.errors import ClientError, Disconnected, FileRefused, RefusedByServer, StoreError
 from securechat.client.events import Notice
+from securechat.client.handing_over import KEPT_SECONDS, HandOver
 from securechat.client.settings import Setting, is_on
 from securechat.client.tasks import Tasks
 from securechat.membership.statement import StatementRefused, verify_statement
@@ -41,20 +42,20 @@ HANDING_SECONDS: Final = 60.0
 EARLY: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
 """Seconds between the first rounds of a new device: who let it in writes meanwhile what it had not yet."""
 
-HANDED_OVER: Final = "handed_over"
-"""The counter with the time (seconds since 1970) at which all of this device's history was handed over."""
-
 BEGAN: Final = "history_began"
 """The counter with the time (seconds since 1970) at which a device that was let in first ran."""
 
 NEW_SECONDS: Final = 3600
-"""For which it looks for what the one that let it in hands over."""
+"""For which it looks often for what the one that let it in hands over; then now and then, for a day."""
 
-KEPT_SECONDS: Final = 86_400
-"""For which a hand-over waits for the device that it is for."""
-
-
-HANDS_OVER: Final = "the archive is off: this device hands all it has of the history to the new one, once"
+NOT_YET: Final = (
+    "what was said before is not all here yet: the archive is off, so it comes while the device that let this"
+    " one in is online"
+)
+NEVER_CAME: Final = (
+    "what was said before did not all come: the archive is off, and no device of yours handed it over within"
+    " a day; /archive on, on one that has it, gives it to all"
+)
 
 
 @dataclass(slots=True)
@@ -95,8 +96,8 @@ class ArchiveKeeper:
 
     engine: Engine
     archive: Archive = field(init=False)
-    passing: Archive = field(init=False)
-    """Of a hand-over, where there is no archive."""
+    passing: HandOver = field(init=False)
+    """Where there is no archive."""
     _tasks: Tasks = field(init=False)
     _called: asyncio.Event = field(default_factory=asyncio.Event)
     _handing: "asyncio.Task[None] | None" = None
@@ -106,7 +107,7 @@ class ArchiveKeeper:
     def __post_init__(self) -> None:
         engine = self.engine
         self._tasks = Tasks(self._trouble)
-        self.archive, self.passing = (
+        self.archive, passing = (
             Archive(
                 engine.changes,
                 engine.device,
@@ -118,6 +119,7 @@ class ArchiveKeeper:
             )
             for box in (BOX, PASSED)
         )
+        self.passing = HandOver(passing)
 
     def start(self) -> None:
         if self.engine.keys.account_secret:
@@ -142,7 +144,7 @@ class ArchiveKeeper:
             await self.archive.round()
 
     def let_in(self) -> None:
-        """A device was let into the account: see that it has what it may have."""
+        """A device was let into the account: see that it has what it may have, without delay."""
         if is_on(self.engine.store.db, Setting.ARCHIVE):
             self._called.set()
         else:
@@ -150,11 +152,7 @@ class ArchiveKeeper:
 
     async def _hand_over(self) -> None:
         async with self._busy:
-            self.engine.tell(Notice("archive", HANDS_OVER))
-            with self.engine.changes.change() as change:
-                records.set_counter(change.db, HANDED_OVER, change.now)
-            with contextlib.suppress(BoxIsNewer):  # another device does
-                await self.passing.hand_over()
+            await self.passing.give(int(self.engine.clock()))
 
     async def look(self) -> None:
         """Read the list; raises as `now`."""
@@ -180,8 +178,7 @@ class ArchiveKeeper:
 
     async def _keep(self) -> None:
         early = list(EARLY) if self._is_new() else []
-        is_new = bool(early)
-        if not is_new:
+        if not early and not handing_over.owed(self.engine.store.db):
             await self._wait(EVERY)
         while True:
             while self.engine.connected is None:
@@ -190,8 +187,7 @@ class ArchiveKeeper:
             self._called.clear()
             try:
                 await self.now()
-                if not is_on(self.engine.store.db, Setting.ARCHIVE):
-                    await self._see_to_hand_over(is_new=is_new)
+                await self._see_to_hand_over()
                 self._told = ""
             except (Disconnected, StoreError):
                 pass  # the next round goes on
@@ -203,23 +199,45 @@ class ArchiveKeeper:
             else:
                 await self._rest(wait)
 
-    async def _see_to_hand_over(self, *, is_new: bool) -> None:
-        """Where there is no archive: read what was handed to us, let go of what nobody has read."""
-        db = self.engine.store.db
-        handed = records.counter(db, HANDED_OVER)
+    async def _see_to_hand_over(self) -> None:
+        """Where there is no archive: hand over what is owed, read what is for us, let go of what is old."""
+        db, passing, now = self.engine.store.db, self.passing, int(self.engine.clock())
         async with self._busy:
-            if is_new:
-                await self.passing.take_over()
-            elif handed and abs(self.engine.clock() - handed) > KEPT_SECONDS:
-                await self.passing.let_go()
+            if not is_on(db, Setting.ARCHIVE):
+                await passing.give(now)
+                await self._take(now)
+                if passing.lies_there:
+                    await passing.let_go(now - KEPT_SECONDS)
+                return
+            if self._waits() or handing_over.owed(db):  # all of it comes by the archive
                 with self.engine.changes.change() as change:
-                    records.set_counter(change.db, HANDED_OVER, 0)
+                    handing_over.wait_no_longer(change.db)
+                    handing_over.forget_owed(change.db, handing_over.owed(change.db))
+            if passing.lies_there:
+                await passing.let_go(now)
+
+    async def _take(self, now: int) -> None:
+        """Take what was handed over for this device, or say that it did not come."""
+        waiting = handing_over.waiting(self.engine.store.db)
+        if waiting is None:
+            return
+        all_came = await self.passing.take()
+        over = all_came or abs(now - waiting.since) > KEPT_SECONDS
+        late = abs(now - waiting.since) > NEW_SECONDS and not waiting.told
+        if over or late:
+            with self.engine.changes.change() as change:
+                if over:
+                    handing_over.wait_no_longer(change.db)
+                else:
+                    handing_over.note_late(change.db)
+                if not all_came:
+                    change.tell(Notice("archive", NEVER_CAME if over else NOT_YET))
 
     async def _rest(self, at_least: float) -> None:
         """Wait until there may be something to do."""
-        began = time.monotonic()
+        began, longest = time.monotonic(), AFTER_TROUBLE if self._waits() else LOOK_EVERY
         await self._wait(at_least)
-        while not self._called.is_set() and time.monotonic() - began < LOOK_EVERY and not self._some():
+        while not self._called.is_set() and time.monotonic() - began < longest and not self._some():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self.engine.stirred()
@@ -244,10 +262,14 @@ class ArchiveKeeper:
 
     def _some(self) -> bool:
         db = self.engine.store.db
+        if not is_on(db, Setting.ARCHIVE_TOLD) or handing_over.owed(db):
+            return True
         on = is_on(db, Setting.ARCHIVE)
-        return not is_on(db, Setting.ARCHIVE_TOLD) or (
-            on and bool(archive_rows.to_write(db, limit=1) or archive_rows.strikes(db))
-        )
+        return on and bool(archive_rows.to_write(db, limit=1) or archive_rows.strikes(db))
+
+    def _waits(self) -> bool:
+        """Whether there may still come what was said before this device."""
+        return handing_over.waiting(self.engine.store.db) is not None
 
     def _much(self) -> bool:
         db = self.engine.store.db

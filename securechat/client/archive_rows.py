@@ -145,29 +145,33 @@ def note_struck(db: apsw.Connection, ids: Iterable[bytes]) -> None:
     db.executemany("DELETE FROM to_strike WHERE id = ?", [(each,) for each in ids])
 
 
-def known_segments(db: apsw.Connection) -> frozenset[bytes]:
-    """Return the files of the archive of which everything is here."""
-    return frozenset(row[0] for row in db.execute("SELECT file FROM archive_segment"))
+def known_segments(db: apsw.Connection, box: str) -> frozenset[bytes]:
+    """Return the files of a box's list of which everything is here."""
+    return frozenset(row[0] for row in db.execute("SELECT file FROM archive_segment WHERE box = ?", (box,)))
 
 
-def note_known(db: apsw.Connection, file: bytes) -> None:
-    db.execute("INSERT INTO archive_segment (file) VALUES (?) ON CONFLICT DO NOTHING", (file,))
+def note_known(db: apsw.Connection, box: str, file: bytes) -> None:
+    db.execute("INSERT INTO archive_segment (file, box) VALUES (?, ?) ON CONFLICT DO NOTHING", (file, box))
 
 
-def keep_known(db: apsw.Connection, files: frozenset[bytes]) -> None:
+def keep_known(db: apsw.Connection, box: str, files: frozenset[bytes]) -> None:
     """Forget segments that are in the list no more."""
-    gone = [(file,) for file in known_segments(db) - files]
-    db.executemany("DELETE FROM archive_segment WHERE file = ?", gone)
+    for file in known_segments(db, box) - files:
+        forget_known(db, file)
 
 
-def uploads(db: apsw.Connection) -> list[bytes]:
-    """Return the files that were begun and may be in no list."""
-    return [row[0] for row in db.execute("SELECT file FROM archive_upload")]
+def forget_known(db: apsw.Connection, file: bytes) -> None:
+    db.execute("DELETE FROM archive_segment WHERE file = ?", (file,))
 
 
-def note_upload(db: apsw.Connection, file: bytes) -> None:
+def uploads(db: apsw.Connection, box: str) -> list[bytes]:
+    """Return the files that were begun and may be in no list of this box."""
+    return [row[0] for row in db.execute("SELECT file FROM archive_upload WHERE box = ?", (box,))]
+
+
+def note_upload(db: apsw.Connection, box: str, file: bytes) -> None:
     """A file is about to come into the list, or to leave it: in which it is, the list says."""
-    db.execute("INSERT INTO archive_upload (file) VALUES (?) ON CONFLICT DO NOTHING", (file,))
+    db.execute("INSERT INTO archive_upload (file, box) VALUES (?, ?) ON CONFLICT DO NOTHING", (file, box))
 
 
 def forget_upload(db: apsw.Connection, file: bytes) -> None:

@@ -7,9 +7,10 @@ looks again, finds what the other wrote, and adds what is still missing (docs/de
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import apsw
 import msgspec
@@ -42,13 +43,14 @@ from securechat.client.threads import in_thread
 BOX: Final = "archive"
 
 PASSED: Final = "transfer"
-"""The box of a hand-over: where there is no archive, who lets another device in writes all it has, once."""
+"""The box of a hand-over (`handing_over`)."""
 
 SERIAL: Final = "_serial"
 """Behind a box's name: the counter with its last serial; an older one is a server that went back, or lies."""
 
-SEEN_IN: Final = "archive_incarnation"
-"""The counter with the server's incarnation then: one that was restored has an older list, and says so."""
+SEEN_IN: Final = "_incarnation"
+"""Behind a box's name: the counter with the server's incarnation then. One that was restored has an older
+list and says so; each box finds that out for itself."""
 
 BATCH: Final = 100
 """Records taken in one transaction: some 10 ms in which nothing else is done."""
@@ -64,6 +66,8 @@ TURNED_OFF: Final = "another device of yours turned the archive off: what the se
 
 SPREAD: Final = 86_400
 """Seconds by which devices may differ on when something was said."""
+
+T = TypeVar("T")
 
 
 class BoxIsNewer(ClientError):
@@ -116,22 +120,15 @@ class Archive:
         :raises ArchiveDamaged: what the server has is not what we wrote: nothing was taken, nothing written
         :raises RefusedByServer, FileRefused: no more of it is taken
         """
-        for _ in range(MAX_RACES):
-            try:
-                await self._round()
-            except BoxIsNewer:
-                continue
-            return
+        await anew_where_newer(self._round)
 
     async def _round(self) -> None:
         stand = await self.look()
         if not await self._is_wanted(stand):
             return
-        self._clean(stand.manifest)
-        await self._read(stand.manifest)
-        stand = await self._strike(stand)
-        while rows := await self._gather():
-            stand = await self._write(stand, rows)
+        self.clean(stand.manifest)
+        await self.read(stand.manifest)
+        await self.write(stand)
 
     async def look(self) -> Stand:
         """Read the list; raises as `round`."""
@@ -139,7 +136,7 @@ class Archive:
         found = await self.shelf.get(self.box)
         serial, manifest = (0, Manifest()) if found is None else (found[0], decode_manifest(found[1]))
         seen, incarnation = self.seen, records.counter(db, records.INCARNATION)
-        restored = incarnation > records.counter(db, SEEN_IN)
+        restored = incarnation != records.counter(db, self.box + SEEN_IN)
         if serial < seen and not restored:
             raise ArchiveDamaged(
                 f"the server shows an older list of the archive ({serial}) than it had before ({seen})"
@@ -150,7 +147,7 @@ class Archive:
                 if serial < seen and self.box == BOX:  # what it has lost with the list goes there again
                     archive_rows.write_all_again(change.db)
                 records.set_counter(change.db, self.box + SERIAL, serial)
-                records.set_counter(change.db, SEEN_IN, incarnation)
+                records.set_counter(change.db, self.box + SEEN_IN, incarnation)
         return self.stand
 
     @property
@@ -158,38 +155,27 @@ class Archive:
         """The serial of the list that was seen last; 0: none ever was."""
         return records.counter(self.changes.db, self.box + SERIAL)
 
-    # Where there is no archive: once, from one device to another.
-
-    async def hand_over(self) -> None:
-        """Write all that is here for a device that was just let in. Raises as `round`."""
-        stand = await self._emptied(on=True)
-        with self.changes.change() as change:
-            archive_rows.write_all_again(change.db)
+    async def write(self, stand: Stand) -> Stand:
+        """Write all that is not there, and take out what was withdrawn. Raises as `round`, and BoxIsNewer."""
+        stand = await self._strike(stand)
         while rows := await self._gather():
             stand = await self._write(stand, rows)
-        await self._put(stand, msgspec.structs.replace(stand.manifest, on=False))
+        return stand
 
-    async def take_over(self) -> bool:
-        """Read what there is of a hand-over; whether that was all, and it is deleted. Raises as `round`."""
-        stand = await self.look()
-        await self._read(stand.manifest)
-        if stand.manifest.on or not stand.manifest.segments:
-            return False
-        await self._emptied(on=False)
-        return True
-
-    async def let_go(self) -> None:
-        """Delete a hand-over that nobody has read. Raises as `round`."""
-        if (await self.look()).manifest.segments:
-            await self._emptied(on=False)
-
-    async def _emptied(self, *, on: bool) -> Stand:
-        stand = await self.look()
+    async def empty(self, stand: Stand, *, on: bool) -> Stand:
+        """Have the list name nothing, and let go of what it named. Raises as `write`."""
         gone = stand.manifest.files
-        stand = await self._put(stand, Manifest(on=on))
         with self.changes.change() as change:
             for file in gone:
+                archive_rows.note_upload(change.db, self.box, file)
+        stand = await self.put(stand, Manifest(on=on))
+        with self.changes.change() as change:
+            for file in gone:
+                archive_rows.forget_upload(change.db, file)
                 transfers.let_go(change.db, file)
+            if self.box == BOX:
+                archive_rows.write_all_again(change.db)
+            archive_rows.keep_known(change.db, self.box, frozenset())
         return stand
 
     # On and off.
@@ -203,7 +189,7 @@ class Archive:
                 with self.changes.change() as change:
                     turn(change.db, Setting.ARCHIVE_TOLD, on=True)
             if not on:
-                self._clean(stand.manifest)
+                self.clean(stand.manifest)
             return on
         if is_on(db, Setting.ARCHIVE_TOLD):  # another device has turned it
             with self.changes.change() as change:
@@ -211,24 +197,20 @@ class Archive:
                 archive_rows.write_all_again(change.db)
                 change.tell(Notice("archive", TURNED_ON if stand.manifest.on else TURNED_OFF))
             if not stand.manifest.on:
-                self._clean(stand.manifest)
+                self.clean(stand.manifest)
             return stand.manifest.on
-        gone = stand.manifest.files
-        stand = await self._put(stand, Manifest(on=on))
+        stand = await self.empty(stand, on=on)
         with self.changes.change() as change:
             turn(change.db, Setting.ARCHIVE_TOLD, on=True)
-            archive_rows.write_all_again(change.db)
-            for file in gone:
-                transfers.let_go(change.db, file)
         if on:
             raise BoxIsNewer
-        self._clean(stand.manifest)
+        self.clean(stand.manifest)
         return False
 
-    def _clean(self, manifest: Manifest) -> None:
+    def clean(self, manifest: Manifest) -> None:
         """Let go of what was uploaded and never came into the list."""
-        begun = archive_rows.uploads(self.changes.db)
-        known = archive_rows.known_segments(self.changes.db)
+        begun = archive_rows.uploads(self.changes.db, self.box)
+        known = archive_rows.known_segments(self.changes.db, self.box)
         if not begun and known <= manifest.files:
             return
         with self.changes.change() as change:
@@ -236,12 +218,12 @@ class Archive:
                 if file not in manifest.files:
                     transfers.let_go(change.db, file)
                 archive_rows.forget_upload(change.db, file)
-            archive_rows.keep_known(change.db, manifest.files)
+            archive_rows.keep_known(change.db, self.box, manifest.files)
 
     # From there to here.
 
-    async def _read(self, manifest: Manifest) -> None:
-        known = archive_rows.known_segments(self.changes.db)
+    async def read(self, manifest: Manifest) -> None:
+        known = archive_rows.known_segments(self.changes.db, self.box)
         missing = [each for each in reversed(manifest.segments) if each.file not in known | self.bad]
         done, oldest, new = manifest.count - sum(each.count for each in missing), 0, 0
         for number, entry in enumerate(missing, 1):
@@ -264,7 +246,7 @@ class Archive:
                 new += arriving.take(change, segment.records[max(0, end - BATCH) : end]).new
             await self.pause(0)
         with self.changes.change() as change:
-            archive_rows.note_known(change.db, entry.file)
+            archive_rows.note_known(change.db, self.box, entry.file)
         return new
 
     async def _fetch(self, entry: Entry) -> Segment | None:
@@ -290,7 +272,7 @@ class Archive:
         """Write some messages: a segment of their own, or one with what the last small ones had."""
         kept, taken, before = list(stand.manifest.segments), list[Entry](), list[Segment]()
         size = sum(row.size for row in rows)
-        while kept and kept[-1].file not in self.bad and _goes_with(kept[-1], size):
+        while self.box == BOX and kept and kept[-1].file not in self.bad and _goes_with(kept[-1], size):
             segment = await self._fetch(kept[-1])
             if segment is None:
                 break
@@ -303,7 +285,7 @@ class Archive:
         places = {number: archive_rows.place_of(db, number) for number in {row.conversation for row in rows}}
         segment = await in_thread(archive_rows.segment_of, rows, places, before)
         entry = await self._upload(segment, instead_of=taken)
-        stand = await self._put(stand, _listing(stand.manifest, [*kept, entry]))
+        stand = await self.put(stand, _listing(stand.manifest, [*kept, entry]))
         await self._note(entry, gone=taken, rows=rows)
         return stand
 
@@ -334,7 +316,7 @@ class Archive:
                 continue
             new = await self._upload(left, instead_of=[entry])
             listed = [new if each.file == entry.file else each for each in stand.manifest.segments]
-            stand = await self._put(stand, _listing(stand.manifest, listed))
+            stand = await self.put(stand, _listing(stand.manifest, listed))
             await self._note(new, gone=[entry], rows=[])
         with self.changes.change() as change:
             archive_rows.note_struck(change.db, ids)
@@ -346,11 +328,11 @@ class Archive:
         pieces = await in_thread(seal_segment, self.secret, entry, content)
         with self.changes.change() as change:
             for each in (entry, *instead_of):
-                archive_rows.note_upload(change.db, each.file)
+                archive_rows.note_upload(change.db, self.box, each.file)
         await put_segment(self.ask, entry, pieces)
         return entry
 
-    async def _put(self, stand: Stand, manifest: Manifest) -> Stand:
+    async def put(self, stand: Stand, manifest: Manifest) -> Stand:
         await self.shelf.put(self.box, stand.serial + 1, encode_manifest(manifest))
         self.stand = Stand(stand.serial + 1, manifest)
         with self.changes.change() as change:
@@ -364,11 +346,23 @@ class Archive:
                 archive_rows.note_written(change.db, rows[at : at + BATCH])
             await self.pause(0)
         with self.changes.change() as change:
-            archive_rows.note_known(change.db, entry.file)
+            archive_rows.note_known(change.db, self.box, entry.file)
             archive_rows.forget_upload(change.db, entry.file)
             for each in gone:
+                archive_rows.forget_known(change.db, each.file)
                 archive_rows.forget_upload(change.db, each.file)
                 transfers.let_go(change.db, each.file)
+
+
+async def anew_where_newer(work: Callable[[], Awaitable[T]]) -> T | None:
+    """Do a piece of work, and begin it anew where another device has changed the list; raises what it raises.
+
+    :returns: None where others were faster every time: the next round goes on
+    """
+    for _ in range(MAX_RACES):
+        with contextlib.suppress(BoxIsNewer):
+            return await work()
+    return None
 
 
 def turn_archive(db: apsw.Connection, *, on: bool) -> None:

@@ -52,11 +52,16 @@ class Device:
         return self._certificate.generation
 
     @property
-    def _certificate(self) -> ClientCredential:
+    def credential(self) -> bytes:
+        """Our certificate, encoded."""
         credential = self.identity.credential
         if not isinstance(credential, BasicCredential):
             raise TypeError("a device of ours is certified by an account")
-        return read_identity(credential.identity)
+        return credential.identity
+
+    @property
+    def _certificate(self) -> ClientCredential:
+        return read_identity(self.credential)
 
     @property
     def client_uri(self) -> str:

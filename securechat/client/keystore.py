@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from securechat.client import own_rows
 from securechat.client.config import ProfileFolder, ServerAddress
 from securechat.client.errors import BadAddress, NoProfile, StoreDamaged, StoreTooNew, WrongPassword
 from securechat.client.private_files import check_private_folder, create_file, read_file, replace_file
@@ -255,6 +256,7 @@ def save_keys(db: apsw.Connection, keys: Keys) -> None:
         ),
     )
     keep_statement(db, keys.user, keys.statement)
+    own_rows.note_statement(db, keys.statement)
 
 
 def load_keys(store: ClientStore) -> Keys:
@@ -307,6 +309,7 @@ def replace_statement(db: apsw.Connection, statement: bytes) -> None:
     db.execute("UPDATE profile SET statement = ?", (statement,))
     ((user,),) = db.execute("SELECT user FROM profile").fetchall()
     keep_statement(db, str(user), statement)
+    own_rows.note_statement(db, statement)
 
 
 def replace_credential(db: apsw.Connection, credential: bytes) -> None:

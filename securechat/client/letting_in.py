@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from securechat.client import link_requests, statements
+from securechat.client import handing_over, link_requests, statements
 from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
@@ -164,7 +164,7 @@ class LettingIn:
         """
         await self._list(request)
         await self._leave(request)
-        self._end(request)
+        self._end_well(request)
 
     async def _list(self, request: LinkRequest) -> None:
         body = decode_request(request.change)
@@ -200,9 +200,10 @@ class LettingIn:
         """End a request whose time is over; return what is to be said of it, if anything is."""
         await self._refresh(self._device.user)
         is_listed, has_come = self._is_listed(request), await self._has_come(request)
-        self._end(request)
         if has_come:
+            self._end_well(request)
             return ""
+        self._end(request)
         return _LATE if is_listed else _NOT_IN
 
     async def _patiently(self, request: LinkRequest, body: RequestBody) -> None:
@@ -244,6 +245,12 @@ class LettingIn:
         except RefusedByServer as no:
             if no.code not in NOT_NOW:
                 raise
+
+    def _end_well(self, request: LinkRequest) -> None:
+        """The device is in: it is to have what was said before, too."""
+        with self._changes.change() as change:
+            link_requests.end(change.db, [request.number])
+            handing_over.owe(change.db, _newcomer_of(request).client.decode(), change.now)
 
     def _end(self, *requests: LinkRequest) -> None:
         with self._changes.change() as change:

@@ -14,6 +14,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from securechat.client import handing_over
 from securechat.client.challenge import device_login
 from securechat.client.config import Home, ProfileFolder, ServerAddress
 from securechat.client.connect import open_trusted
@@ -165,6 +166,7 @@ async def _let_in(
         store = await asyncio.to_thread(make_profile, profile, keys, password)
         with store.transaction() as db:
             note_seen(db, client=keys.client, name=request.name, address="", now=int(time.time()))
+            handing_over.wait(db, int(time.time()))
     finally:
         await request.end()
     return store, keys, _shown(meeting.sibling.name.decode())

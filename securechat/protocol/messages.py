@@ -223,6 +223,18 @@ class ChangeAccount(Struct, frozen=True, gc=False, omit_defaults=True, tag="chan
     login: NewLogin | None = None
 
 
+class OfferStatements(Struct, frozen=True, gc=False, omit_defaults=True, tag="offer_statements"):
+    """Put statements in force again that a server had and that the copy it was restored from lacks.
+
+    They follow the one in force, the oldest first. ``devices`` are those the last one lists, with the
+    certificates that they have by it: those that the server must know of. ``vault`` is the last one's.
+    """
+
+    statements: Annotated[list[StatementBytes], Meta(min_length=1, max_length=MAX_STATEMENTS)]
+    devices: Annotated[list[AddedDevice], Meta(max_length=MAX_CLIENTS_PER_USER)] = []
+    vault: Annotated[bytes, Meta(max_length=MAX_VAULT)] = b""
+
+
 class ResetAccount(Struct, frozen=True, gc=False, omit_defaults=True, tag="reset_account"):
     """Begin the account anew under another account key: no device and no vault of before is of any use to it.
 
@@ -536,6 +548,7 @@ Reading = (
     | GetChangedAccounts
     | GetDevices
     | ChangeAccount
+    | OfferStatements
     | PutBox
     | GetBox
     | GetVault

@@ -30,13 +30,15 @@ from securechat.protocol.messages import (
     GetChangedAccounts,
     GetDevices,
     GetStatements,
+    OfferStatements,
     RequestBody,
     ResetAccount,
     Statements,
 )
 from securechat.server import security_log
+from securechat.server.account_offers import apply_offer
 from securechat.server.account_resets import apply_reset
-from securechat.server.account_rows import add_client, revoke_client
+from securechat.server.account_rows import add_client, reissue, revoke_client
 from securechat.server.errors import Refusal
 from securechat.server.hub import Hub
 from securechat.server.login_hash import LoginHasher
@@ -99,8 +101,14 @@ class AccountChanges:
         end_visits: Callable[[Caller], None],
         *,
         limiter: RateLimiter,
+        offered_for: int,
     ) -> None:
-        """:param end_visits: end the other sessions of a caller's account that have no client"""
+        """Serve nothing yet.
+
+        :param end_visits: end the other sessions of a caller's account that have no client
+        :param offered_for: seconds from a restore in which statements that the copy lacks are taken again
+        """
+        self._offered_for = offered_for
         self._limiter = limiter
         self._domain = domain
         self._hasher = hasher
@@ -111,6 +119,7 @@ class AccountChanges:
         self._end_visits = end_visits
         self.answers: dict[type[RequestBody], Callable[[Caller, Any], Awaitable[Answer]]] = {
             ChangeAccount: self.change,
+            OfferStatements: self.offer,
             ResetAccount: self.reset,
             GetStatements: self.statements,
         }
@@ -147,6 +156,26 @@ class AccountChanges:
         if not known and (wait := self._limiter.take("look_ups", caller.account)):
             raise limited(wait)
         return await self._readers.run(lambda db: _statements(db, body))
+
+    async def offer(self, caller: Caller, body: OfferStatements) -> Done:
+        """Put statements in force again that the copy lacks from which this server was restored.
+
+        :raises Refusal: ``forbidden``, ``stale_statement``, ``bad_request``, ``wrong_credentials``
+        """
+        outcome = await self._writer.find(lambda db: self._apply_offer(db, caller, body))
+        if outcome.is_new:
+            security_log.tell("account_offered", user=caller.user, revoked=len(outcome.revoked))
+            await self._tell(caller, outcome)
+        return Done()
+
+    def _apply_offer(self, db: apsw.Connection, caller: Caller, body: OfferStatements) -> Outcome:
+        previous, now = _in_force(db, caller), self._now()
+        offered = apply_offer(db, caller, body, previous, now=now, offered_for=self._offered_for)
+        if offered is None:
+            return Outcome(0, (), is_new=False)
+        for serial, statement in enumerate(body.statements, offered.serial - len(body.statements) + 1):
+            record(db, caller.account, serial, statement, now)
+        return Outcome(offered.serial, offered.revoked, is_new=True)
 
     async def reset(self, caller: Caller, body: ResetAccount) -> Done:
         """Begin an account anew under another account key (A-09).
@@ -206,7 +235,7 @@ class AccountChanges:
         for each in body.added:
             add_client(db, caller, each.client, each.device_key, each.credential, self._now())
         for again in body.reissued:
-            _reissue(db, again.client, again.credential)
+            reissue(db, again.client, again.credential)
         db.execute(
             "UPDATE account SET statement = ?, vault = coalesce(?, vault), "
             "recovery_key = coalesce(?, recovery_key) WHERE id = ?",
@@ -342,12 +371,3 @@ def _check_devices(body: ChangeAccount, statement: AccountStatement, step: Step)
 
 def _named(client: bytes) -> str:
     return parse_client_uri(client).name
-
-
-def _reissue(db: apsw.Connection, client: str, credential: bytes) -> None:
-    """Give a client its new certificate. Its keys with the one of before are handed out no more."""
-    db.execute("UPDATE client SET credential = ? WHERE name = ?", (credential, client))
-    db.execute(
-        "DELETE FROM key_package WHERE claimed = 0 AND client = (SELECT id FROM client WHERE name = ?)",
-        (client,),
-    )

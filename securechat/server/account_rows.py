@@ -36,3 +36,12 @@ def revoke_client(db: apsw.Connection, caller: Caller, client: str, now: int) ->
     # It fetches nothing any more: what it has not read is no reason to keep anything, nor unread.
     db.execute('UPDATE member SET cursor = ? WHERE client = ? AND "end" IS NULL', (EVERYTHING, number))
     return int(number)
+
+
+def reissue(db: apsw.Connection, client: str, credential: bytes) -> None:
+    """Give a client its new certificate. Its keys with the one of before are handed out no more."""
+    db.execute("UPDATE client SET credential = ? WHERE name = ?", (credential, client))
+    db.execute(
+        "DELETE FROM key_package WHERE claimed = 0 AND client = (SELECT id FROM client WHERE name = ?)",
+        (client,),
+    )

@@ -259,12 +259,7 @@ class App:
 
     def _make_desk(self) -> Desk:
         accounts = Accounts(
-            self.identity,
-            self._hasher,
-            self._readers,
-            self._writer,
-            now=self._now,
-            admits=self.config.admits,
+            self.identity, self._hasher, self._readers, self._writer, now=self._now, admits=self.config.admits
         )
         limiter = RateLimiter(self.config.rates, time.monotonic, limited=self.counters.limited)
         return Desk(
@@ -291,6 +286,7 @@ class App:
                 self._now,
                 lambda caller: self._desk.end_visits(caller),  # noqa: PLW0108 - the desk comes later
                 limiter=limiter,
+                offered_for=self.config.retention.handshakes_seconds,
             ),
             key_log=KeyLog(
                 self._path,

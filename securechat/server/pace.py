@@ -15,6 +15,7 @@ from securechat.protocol.messages import (
     DeleteFile,
     GetAccount,
     GetFile,
+    OfferStatements,
     PutBox,
     PutChunk,
     PutFile,
@@ -45,6 +46,7 @@ def _of_chunk(size: int) -> float:
 
 COSTS: Final[dict[type[RequestBody], tuple[str, Callable[[int], float]]]] = {
     ChangeAccount: ("account_changes", lambda _: 1),
+    OfferStatements: ("account_changes", lambda _: 1),
     ResetAccount: ("account_changes", lambda _: 1),
     PutChunk: ("blob_bytes", _of_chunk),
     PutFile: ("file_uploads", _of_chunk),

@@ -11,6 +11,7 @@ from typing import Final
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "registered": ("user",),
     "account_changed": ("user", "revoked"),
+    "account_offered": ("user", "revoked"),
     "account_reset": ("user", "revoked"),
     "login": ("user", "way"),
     "login_failed": (),

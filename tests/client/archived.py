@@ -5,13 +5,14 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from securechat.client import forgetting, records, said_of
+from securechat.client import forgetting, handing_over, records, said_of
 from securechat.client.archive_format import decode_manifest, open_segment
 from securechat.client.archiving import BOX, PASSED, Archive, BoxIsNewer, turn_archive
 from securechat.client.change import Change
 from securechat.client.device import Device
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Event, HistoryMoved, Kind, Message, MessageState, Notice, Standing
+from securechat.client.handing_over import HandOver
 from securechat.client.history import Arrival, add_received
 from securechat.client.history import message as message_of
 from securechat.client.private_files import create_file
@@ -36,6 +37,10 @@ class Kept:
         self.begun: dict[bytes, bytes] = {}
         self.boxes: dict[str, tuple[int, bytes]] = {}
         self.asked: list[RequestBody] = []
+        self.room = 1_000
+        """Files that it takes."""
+        self.after: Callable[[str], None] = lambda _: None
+        """Is done when a box was replaced, before that is known."""
         self.before: Callable[[object], None] = lambda _: None
 
     @property
@@ -61,6 +66,8 @@ class Kept:
         match body:
             case PutFile(file, offset, total, data, kept):
                 assert kept
+                if file not in self.files and len(self.files) >= self.room:
+                    raise RefusedByServer("quota", "")
                 had = self.files.get(file) or self.begun.get(file, b"")
                 if offset == len(had):
                     had += data
@@ -86,6 +93,11 @@ class Kept:
         if serial != at + 1:
             raise BoxIsNewer(str(at))
         self.boxes[box] = (serial, content)
+        self.after(box)
+
+
+class Killed(BaseException):
+    """As a kill: nothing after it is done."""
 
 
 class NewStore:
@@ -113,7 +125,7 @@ class Sibling:
         self.changes = told.changes
         self._told = told
         self.said: list[Event] = []
-        self.archive, self.passing = (
+        self.archive, passing = (
             Archive(
                 self.changes,
                 self.device,
@@ -126,6 +138,7 @@ class Sibling:
             )
             for box in (BOX, PASSED)
         )
+        self.passing = HandOver(passing)
 
     def room(self, name: str = "#team", group: bytes = GROUP) -> records.ConversationRecord:
         found = records.by_name(self.store.db, name)
@@ -212,6 +225,15 @@ class Sibling:
     def turns(self, *, on: bool) -> None:
         with self.changes.change() as change:
             turn_archive(change.db, on=on)
+
+    def lets_in(self, *newcomers: "Sibling", at: int = NOW) -> None:
+        with self.changes.change() as change:
+            for each in newcomers:
+                handing_over.owe(change.db, each.device.client, at)
+
+    async def hands_over(self, *newcomers: "Sibling", at: int = NOW) -> None:
+        self.lets_in(*newcomers, at=at)
+        await self.passing.give(at)
 
     def meets_incarnation(self, number: int) -> None:
         with self.changes.change() as change:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from securechat.client import archive_rows, archiving, finding
-from securechat.client.archive_format import ArchiveDamaged
-from tests.client.archived import Kept, Sibling, id_of
+from securechat.client.archive_arriving import place_at
+from securechat.client.archive_format import ArchiveDamaged, decode_manifest
+from tests.client.archived import Kept, Killed, Sibling, id_of
+from tests.client.parts import NOW
 
 
 @pytest.fixture
@@ -141,10 +143,6 @@ async def test_a_kill_at_any_step_costs_nothing(old: Sibling, new: Sibling, kept
     assert kept.files.keys() == old.archive.stand.manifest.files
 
 
-class Killed(BaseException):
-    """As a kill: nothing after it is done."""
-
-
 async def test_q_08_what_was_withdrawn_leaves_the_archive(old: Sibling, new: Sibling, kept: Kept) -> None:
     for number in range(1, 5):
         old.hears(number)
@@ -255,6 +253,24 @@ async def test_what_a_restored_server_lost_goes_there_again(old: Sibling, new: S
     assert new.texts() == ["message 1", "message 2"]
 
 
+async def test_n_03_each_list_of_a_restored_server_is_older_for_itself(
+    old: Sibling, new: Sibling, kept: Kept
+) -> None:
+    """The list of the archive was looked at since; that of hand-overs is as old as the copy is."""
+    old.hears(1)
+    await old.archive.round()
+    await old.hands_over(new)
+    before = dict(kept.boxes)
+    await old.passing.let_go(NOW + 1)
+    kept.boxes = before
+    old.meets_incarnation(1)
+    await old.archive.round()
+
+    await old.passing.let_go(NOW + 1)
+
+    assert decode_manifest(kept.boxes["transfer"][1]).segments == ()
+
+
 async def test_off_deletes_it_and_on_writes_it_again(old: Sibling, new: Sibling, kept: Kept) -> None:
     old.hears(1)
     await old.archive.round()
@@ -320,39 +336,26 @@ async def test_nothing_of_it_can_act_on_a_terminal(old: Sibling, new: Sibling) -
     assert new.texts() == ["\\x1b[2Jhello"]
 
 
-async def test_where_there_is_no_archive_a_device_hands_over_what_it_has_once(
-    old: Sibling, new: Sibling, kept: Kept
-) -> None:
-    old.hears_all(range(1, 31))
-    old.turns(on=False)
-    await old.archive.round()
-    assert not await new.passing.take_over()
+@pytest.mark.parametrize("sequence", [0, 7], ids=["unnumbered", "of one place in the log"])
+def test_many_of_one_second_find_their_places_each_at_the_same_cost(old: Sibling, sequence: int) -> None:
+    """Counted in steps of the database's machine: the last hundred cost what the first did."""
+    room, cost, places = old.room().id, list[int](), list[int]()
+    with old.changes.change() as change:
+        for _ in range(4):
+            cost.append(0)
 
-    await old.passing.hand_over()
-    assert await new.passing.take_over()
+            def count() -> bool:
+                cost[-1] += 1
+                return False
 
-    assert new.texts() == old.texts()
-    new.lets_go()
-    assert kept.files == {}
-    assert not await new.passing.take_over()
-
-
-async def test_a_hand_over_that_nobody_reads_goes(old: Sibling, kept: Kept) -> None:
-    old.hears(1)
-    await old.passing.hand_over()
-    assert kept.files
-    await old.passing.let_go()
-    old.lets_go()
-    assert kept.files == {}
-
-
-async def test_a_hand_over_of_another_secret_is_refused_and_said(
-    tmp_path: Path, new: Sibling, kept: Kept
-) -> None:
-    """D-07: as with the archive."""
-    mallory = Sibling(tmp_path / "mallory", kept, secret=b"m" * 32, device=new.device)
-    mallory.hears(1, "I owe mallory a million", sender="alice")
-    await mallory.passing.hand_over()
-    await new.passing.take_over()
-    assert new.texts() == []
-    assert [each.code for each in new.notices] == ["archive_damaged"]
+            change.db.set_progress_handler(count, 10)
+            for _ in range(50):
+                places.append(place_at(change.db, NOW, sequence))
+                change.db.execute(
+                    "INSERT INTO message (id, conversation, sender, own, state, content, text, timestamp)"
+                    " VALUES (?, ?, 'bob', 0, 'received', x'', '', ?)",
+                    (places[-1], room, NOW),
+                )
+            change.db.set_progress_handler(None)
+    assert cost[-1] <= cost[0] * 1.2
+    assert places[1:] == sorted(places[1:], reverse=True), "what comes later stands before what came first"

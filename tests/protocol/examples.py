@@ -41,6 +41,7 @@ REQUESTS: tuple[m.RequestBody, ...] = (
         KEY,
         m.NewLogin(b"a" * 16, KEY),
     ),
+    m.OfferStatements([b"statement"], [m.AddedDevice(CLIENT, KEY, b"credential")], b"vault"),
     m.PutBox("contacts", 1, b"sealed"),
     m.GetBox("contacts"),
     m.GetVault(),

@@ -301,6 +301,7 @@ class Face:
                 now,
                 lambda caller: self._desk.end_visits(caller),  # noqa: PLW0108 - the desk comes later
                 limiter=limiter,
+                offered_for=Retention().handshakes_seconds,
             ),
         )
 

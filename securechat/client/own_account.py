@@ -1,0 +1,132 @@
+"""What of our own account a restored server may lack, kept here and brought back by any device (N-03).
+
+A server that comes back from a copy lacks the statements that the account made since: a device that was
+linked then is none there, one that was revoked is one again, and who knows us holds what goes to us. Each
+device keeps the chain, with the certificates of its end; whoever logs in first offers what is missing. The
+account key has signed all of it, so nothing is asked of a person.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Final
+
+from securechat.client import own_rows, statements
+from securechat.client.change import Changes
+from securechat.client.device import Device
+from securechat.client.errors import RefusedByServer, UntrustedKeys
+from securechat.membership.account import Certified, certificate_problem
+from securechat.membership.statement import AccountStatement, StatementRefused, verify_statement
+from securechat.membership.vault import VaultRefused, read_vault
+from securechat.protocol.limits import MAX_STATEMENTS
+from securechat.protocol.messages import (
+    UNDECIDED,
+    AddedDevice,
+    Devices,
+    GetDevices,
+    GetVault,
+    OfferStatements,
+    SealedVault,
+)
+
+FIRST_VAULT: Final = 1
+"""The serial of the vault that an account begins with: whoever has the account has that."""
+
+
+@dataclass(slots=True)
+class OwnAccount:
+    """Keeps, and brings back. ``ask``: of the server."""
+
+    changes: Changes
+    ask: statements.Ask
+    device: Device
+
+    async def keep(self) -> None:
+        """Keep what the server has of us, now that it is known to be right; what is not to be had can wait.
+
+        :raises Disconnected: it is kept the next time
+        """
+        with contextlib.suppress(UntrustedKeys):
+            try:
+                await self._keep_chain()
+                await self._keep_devices()
+                await self._keep_vault()
+            except RefusedByServer as refused:
+                if refused.code not in UNDECIDED | {"no_vault"}:
+                    raise
+
+    async def offer(self) -> bool:
+        """Bring back what the server lacks of our chain; whether it took that.
+
+        :raises Disconnected, RefusedByServer: not now
+        """
+        db = self.changes.db
+        newest = statements.newest_bytes(db, self.device.user)
+        chain = {} if newest is None else own_rows.chain_to(db, newest)
+        shown = await statements.fetch(self.ask, self.device.user, after=0)
+        if not shown or newest is None:
+            return False
+        try:
+            at = verify_statement(shown[-1]).serial
+        except StatementRefused:
+            return False
+        end = verify_statement(newest)
+        missing = [chain[serial] for serial in range(at + 1, end.serial + 1) if serial in chain]
+        if chain.get(at) != shown[-1] or not 0 < len(missing) <= MAX_STATEMENTS:
+            return False
+        body = OfferStatements(missing, self._devices(end), own_rows.vault(db, end.vault_serial))
+        try:
+            await self.ask(body)
+        except RefusedByServer as refused:
+            if refused.code in UNDECIDED:
+                raise
+            return False  # it was not restored, as it says; or it is another account than ours
+        return True
+
+    async def _keep_chain(self) -> None:
+        db = self.changes.db
+        newest = statements.newest_bytes(db, self.device.user)
+        if newest is None:
+            return
+        have = own_rows.chain_to(db, newest)
+        first = min(have, default=0)
+        if have and (first == 1 or len(have) >= MAX_STATEMENTS):
+            return
+        shown = await statements.fetch(self.ask, self.device.user, after=0)
+        with self.changes.change() as change:
+            for body in shown[-own_rows.MOST_KEPT :]:
+                with contextlib.suppress(
+                    StatementRefused
+                ):  # what does not lead to our newest is not looked at
+                    own_rows.note_statement(change.db, body)
+            own_rows.keep_to(change.db, newest)
+
+    async def _keep_devices(self) -> None:
+        newest = statements.newest(self.changes.db, self.device.user)
+        if newest is None or len(self._devices(newest)) == len(newest.devices):
+            return
+        answer = await self.ask(GetDevices())
+        if isinstance(answer, Devices):
+            with self.changes.change() as change:
+                some = [Certified(each.client, each.device_key, each.credential) for each in answer.devices]
+                own_rows.note_devices(change.db, newest, some)
+
+    async def _keep_vault(self) -> None:
+        db = self.changes.db
+        newest = statements.newest(db, self.device.user)
+        if newest is None or newest.vault_serial <= FIRST_VAULT or own_rows.vault(db, newest.vault_serial):
+            return
+        answer = await self.ask(GetVault())
+        if not isinstance(answer, SealedVault):
+            return
+        with contextlib.suppress(VaultRefused):
+            serial = read_vault(answer.sealed, at_least=newest.vault_serial).serial
+            with self.changes.change() as change:
+                own_rows.keep_vault(change.db, serial, answer.sealed)
+
+    def _devices(self, statement: AccountStatement) -> list[AddedDevice]:
+        """Return the devices of a statement whose certificates by it are here; our own we have in use."""
+        device = self.device
+        own = Certified(device.client, device.identity.signature_key.public, device.credential)
+        some = {each.client: each for each in (*own_rows.devices(self.changes.db), own)}
+        good = [each for each in some.values() if certificate_problem(each, statement) is None]
+        return [AddedDevice(each.client, each.device_key, each.credential) for each in good]

@@ -35,6 +35,8 @@ MAX_ASKERS: Final = 64
 
 LAST_SECOND: Final = 1 << 40
 
+LONGEST_NAME: Final = 512
+
 _LABEL: Final = b"securechat/1 archive segment"
 
 T = TypeVar("T")
@@ -43,7 +45,7 @@ Seconds = Annotated[int, Meta(ge=0, le=LAST_SECOND)]
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Id = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key = Annotated[bytes, Meta(max_length=32)]
-Name = Annotated[str, Meta(max_length=512)]
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
 Words = Annotated[str, Meta(max_length=256 * 1024)]
 Content = Annotated[bytes, Meta(max_length=1024 * 1024)]
 

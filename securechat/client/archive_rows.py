@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from securechat.client.archive_format import (
+    LAST_SECOND,
+    LONGEST_NAME,
     VERSION,
     Mark,
     Place,
@@ -117,6 +119,14 @@ def note_written(db: apsw.Connection, rows: Sequence[Row]) -> int:
     return count
 
 
+def strike_all_again(db: apsw.Connection) -> None:
+    """What was withdrawn may stand in the archive once more: all of it is to leave."""
+    db.execute(
+        "INSERT INTO to_strike (id, time) SELECT coalesce(mimi_id, imported), timestamp FROM message"
+        " WHERE deleted = 1 AND hidden = 0 AND coalesce(mimi_id, imported) IS NOT NULL ON CONFLICT DO NOTHING"
+    )
+
+
 def write_all_again(db: apsw.Connection) -> None:
     """There is no archive any more: if there is to be one again, all goes into it."""
     db.execute("UPDATE message SET archived = 0 WHERE archived = 1")
@@ -132,7 +142,7 @@ def place_of(db: apsw.Connection, conversation: int) -> Place:
     ).fetchone()
     kind, name, room, peer, title, topic, group, predecessor = row
     groups = tuple(each for each in (group, predecessor) if each)
-    return Place(kind, name, room, peer, title, topic, groups)
+    return Place(kind, name, room, peer, title[:LONGEST_NAME], topic[:LONGEST_NAME], groups)
 
 
 def strikes(db: apsw.Connection) -> dict[bytes, int]:
@@ -219,7 +229,7 @@ def _row(row: Any, marks: tuple[Mark, ...], receipts: tuple[Receipt, ...]) -> Ro
         place=0,
         id=mimi_id,
         voice=0,
-        time=max(time, 0),
+        time=_second(time),
         text=text,
         sequence=max(sequence, 0),
         kind=kind,
@@ -228,7 +238,7 @@ def _row(row: Any, marks: tuple[Mark, ...], receipts: tuple[Receipt, ...]) -> Ro
         thread=thread,
         topic=topic,
         version=version,
-        edited=edited,
+        edited=_second(edited),
         deleted=bool(deleted),
         mentions_me=bool(mentions_me),
         closed=bool(closed),
@@ -238,6 +248,11 @@ def _row(row: Any, marks: tuple[Mark, ...], receipts: tuple[Receipt, ...]) -> Ro
         receipts=receipts,
     )
     return Row(local_id, conversation, Voice(sender, key), record)
+
+
+def _second(time: int) -> int:
+    """A time as it is written: a server may tell any, and none may cost what stands beside it."""
+    return min(max(time, 0), LAST_SECOND)
 
 
 def _marks(db: apsw.Connection, known: list[tuple[int, bytes]]) -> dict[tuple[int, bytes], tuple[Mark, ...]]:

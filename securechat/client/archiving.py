@@ -146,6 +146,7 @@ class Archive:
             with self.changes.change() as change:
                 if serial < seen and self.box == BOX:  # what it has lost with the list goes there again
                     archive_rows.write_all_again(change.db)
+                    archive_rows.strike_all_again(change.db)
                 records.set_counter(change.db, self.box + SERIAL, serial)
                 records.set_counter(change.db, self.box + SEEN_IN, incarnation)
         return self.stand

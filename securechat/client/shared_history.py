@@ -95,7 +95,8 @@ def unpack(
 
     :raises NotShared: it is of another room, by or for somebody else, or not what was announced
     """
-    first, *lines = content.split(b"\n")
+    # Line breaks alone would be millions of lines.
+    first, *lines = content.split(b"\n", shared.count + 1)
     try:
         header = msgspec.json.decode(first, type=SharedHeader)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -109,11 +110,15 @@ def unpack(
     return [read_said(line, number) for number, line in enumerate(lines, 2)]
 
 
-def take(change: Change, record: ConversationRecord, batch: Iterable[Said], *, by: str) -> int:
-    """Keep messages under the word of who shared them; return how many were new."""
+def take(change: Change, record: ConversationRecord, batch: Iterable[Said], *, by: str, at: int) -> int:
+    """Keep messages under the word of who shared them; return how many were new.
+
+    :param at: when they were shared, in seconds since 1970: nothing that was said before was said after
+    """
     kept = 0
     for said in batch:
         safe = safe_said(said)
+        safe = msgspec.structs.replace(safe, ts=min(safe.ts, at), edited=min(safe.edited, at))
         if not _is_here(change.db, record, bytes.fromhex(safe.id)):
             _insert(change.db, record, safe, by=by)
             kept += 1
@@ -136,6 +141,8 @@ class Wanted(Struct, frozen=True):
     conversation: int
     sender: str
     shared: SharedHistory
+    at: int
+    """When it was handed over, in seconds since 1970, as the server says."""
 
 
 def owe(
@@ -177,14 +184,15 @@ def want(
 def wanted(db: apsw.Connection) -> Wanted | None:
     """Return what is to be fetched next: of rooms that one has joined."""
     row: Any = db.execute(
-        "SELECT s.message, s.conversation, s.sender, s.shared FROM shared_history s"
-        " JOIN conversation c ON c.id = s.conversation WHERE s.done = 0 AND c.state = 'joined'"
-        " ORDER BY s.message LIMIT 1"
+        "SELECT s.message, s.conversation, s.sender, s.shared, m.timestamp FROM shared_history s"
+        " JOIN message m ON m.id = s.message JOIN conversation c ON c.id = s.conversation"
+        " WHERE s.done = 0 AND c.state = 'joined' ORDER BY s.message LIMIT 1"
     ).fetchone()
     if row is None:
         return None
-    message, conversation, sender, shared = row
-    return Wanted(message, conversation, sender, msgspec.msgpack.decode(shared, type=SharedHistory))
+    message, conversation, sender, shared, at = row
+    decoded = msgspec.msgpack.decode(shared, type=SharedHistory)
+    return Wanted(message, conversation, sender, decoded, max(at, 0))
 
 
 def note_done(db: apsw.Connection, message: int) -> None:

@@ -123,7 +123,7 @@ class HistorySharer:
         for end in range(len(batch), 0, -BATCH):
             with engine.changes.change() as change:
                 some = reversed(batch[max(0, end - BATCH) : end])
-                shared_history.take(change, record, some, by=wanted.sender)
+                shared_history.take(change, record, some, by=wanted.sender, at=wanted.at)
             await asyncio.sleep(0)
         with engine.changes.change() as change:
             shared_history.note_done(change.db, wanted.message)

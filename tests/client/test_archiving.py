@@ -253,6 +253,42 @@ async def test_what_a_restored_server_lost_goes_there_again(old: Sibling, new: S
     assert new.texts() == ["message 1", "message 2"]
 
 
+async def test_q_08_what_was_withdrawn_leaves_the_older_list_of_a_restored_server_too(
+    old: Sibling, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy has a segment from before it was withdrawn, and the files are still there."""
+    monkeypatch.setattr(archiving, "FULL", 100)  # none is written anew with what follows
+    old.hears_all(range(1, 4))
+    await old.archive.round()
+    before = kept.box, dict(kept.files)
+    old.withdraws(2)
+    await old.archive.round()
+    kept.box, kept.files = before[0], kept.files | before[1]
+    old.meets_incarnation(1)
+
+    await old.archive.round()
+
+    assert all(b"message 2" not in each for each in kept.opened())
+    assert any(b"message 3" in each for each in kept.opened())
+
+
+async def test_a_time_that_the_server_made_up_costs_nothing_that_stands_beside_it(
+    old: Sibling, new: Sibling
+) -> None:
+    """D-07: any time is shown as it is given, and what is written must be read again."""
+    old.hears_all(range(1, 4))
+    old.hears(4, timestamp=(1 << 63) - 1)
+    with old.changes.change() as change:
+        change.db.execute("UPDATE conversation SET title = ?", ("t" * 600,))
+
+    await old.archive.round()
+    await old.archive.round()
+    await new.archive.round()
+
+    assert [each.code for each in (*old.notices, *new.notices)] == []
+    assert sorted(new.texts()) == sorted(old.texts())
+
+
 async def test_n_03_each_list_of_a_restored_server_is_older_for_itself(
     old: Sibling, new: Sibling, kept: Kept
 ) -> None:

@@ -1,5 +1,6 @@
 """A room's history for who comes in: within its policy, of this room, from who lets them in (M-13)."""
 
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from securechat.content.errors import ContentError
 from securechat.content.own_types import MAX_SHARED, SharedHistory, decode_shared, encode_shared
 from securechat.membership.room import Join, Kind, Role, Room, make_room, with_roles
 from tests.client.archived import ROOM, Kept, Sibling
-from tests.client.parts import DOMAIN
+from tests.client.parts import DOMAIN, NOW
 
 ALICE, BOB, CAROL = (f"mimi://{DOMAIN}/u/{name}" for name in ("alice", "bob", "carol"))
 DIRECT = make_room(ROOM, kind=Kind.DIRECT, owner=ALICE, history=ALL)
@@ -124,7 +125,7 @@ def test_it_stands_under_its_names_with_the_word_of_who_shared_it(old: Sibling, 
     batch = unpack(content, record_of(new), shared, by="alice", user="carol")
 
     with new.changes.change() as change:
-        take(change, record_of(new), batch, by="bob")
+        take(change, record_of(new), batch, by="bob", at=NOW)
 
     assert [(each.sender, each.own, each.verified) for each in new.timeline()] == [
         ("bob", False, "shared:bob"),
@@ -140,7 +141,7 @@ def test_a_true_message_of_the_same_id_is_still_shown(old: Sibling, new: Sibling
     shared, content = packed(old)
     batch = unpack(content, record_of(new), shared, by="alice", user="carol")
     with new.changes.change() as change:
-        take(change, record_of(new), batch, by="alice")
+        take(change, record_of(new), batch, by="alice", at=NOW)
 
     new.hears(1, "the true one")
 
@@ -169,6 +170,31 @@ def test_a_pack_that_is_not_what_was_announced_is_refused(
         unpack(forged, record_of(old), shared, by="alice", user="carol")
 
 
+def test_what_was_said_before_was_not_said_later_than_it_was_handed_over(old: Sibling, new: Sibling) -> None:
+    """A time of the future would stand above all that is said from now on, for ever."""
+    old.hears(1, timestamp=1 << 39)
+    shared, content = packed(old)
+    batch = unpack(content, record_of(new), shared, by="alice", user="carol")
+
+    with new.changes.change() as change:
+        take(change, record_of(new), batch, by="alice", at=NOW)
+
+    assert [each.timestamp for each in new.timeline()] == [NOW]
+
+
+def test_m_01_a_pack_of_nothing_but_lines_costs_no_more_than_its_bytes(old: Sibling) -> None:
+    old.hears(1)
+    shared, content = packed(old)
+    bomb = content + b"\n" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotShared, match="not as long"):
+            unpack(bomb, record_of(old), shared, by="alice", user="carol")
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(bomb)
+    finally:
+        tracemalloc.stop()
+
+
 def test_nothing_of_a_pack_can_act_on_a_terminal(old: Sibling, new: Sibling) -> None:
     old.hears(1, "\x1b[2Jhello", sender="bob\x1b[2J")
     shared, content = packed(old)
@@ -190,7 +216,7 @@ async def test_it_goes_into_the_archive_as_what_it_is(old: Sibling, new: Sibling
     shared, content = packed(old)
     batch = unpack(content, record_of(new), shared, by="alice", user="carol")
     with new.changes.change() as change:
-        take(change, record_of(new), batch, by="bob")
+        take(change, record_of(new), batch, by="bob", at=NOW)
     await new.archive.round()
 
     later = Sibling(tmp_path / "later", new.kept, device=new.device)

@@ -46,7 +46,7 @@ FIELDS: Final[dict[type, tuple[str, ...]]] = {
     Held: ("conversation", "code", "text"),
     Released: ("conversation",),
     FileMoved: ("done", "total", "sending"),
-    HistoryMoved: ("done", "total", "oldest", "finished"),
+    HistoryMoved: ("conversation", "done", "total", "oldest", "finished"),
     Notice: ("code", "text"),
 }
 """What of each event is logged beside its type: nothing that was sealed, names of files included. What is not

@@ -290,6 +290,13 @@ def _undecryptable(event: Undecryptable) -> str:
 
 def _history(event: HistoryMoved) -> str:
     done, day = f"{event.done:,}", _day(event.oldest)
+    if event.conversation:
+        return f"{event.conversation}: " + say(
+            "{done} messages from before you came are here, back to {day}; only who let you in vouches for"
+            " them",
+            done=done,
+            day=day,
+        )
     if event.finished and event.done >= event.total:
         return say("history: all {done} messages of the archive are here, back to {day}", done=done, day=day)
     total = f"{event.total:,}"

@@ -535,15 +535,17 @@ class FileMoved(Struct, frozen=True, tag="file"):
 
 
 class HistoryMoved(Struct, frozen=True, tag="history"):
-    """History of before comes from the archive: so many of about so many messages, the newest first.
+    """History of before comes: so many of about so many messages, the newest first.
 
     ``oldest`` is how far back it goes by now, in seconds since 1970. ``finished``: this is all there is.
+    ``conversation``: the room whose members handed it over; empty where it is our own, from our archive.
     """
 
     done: int
     total: int
     oldest: int
     finished: bool = False
+    conversation: str = ""
 
 
 class Notice(Struct, frozen=True, tag="notice"):

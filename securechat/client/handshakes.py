@@ -320,7 +320,7 @@ class Handshakes:
         before, after = users_in(facts.old_tree), users_in(facts.new_tree)
         new = [user for user in after if user not in before and user != self.device.user]
         if new and shared_history.most(room):
-            shared_history.owe(change.db, record, room, new, by=self.device.user)
+            shared_history.owe(change, record, room, new, by=self.device.user)
 
     def _tell_members(self, change: Change, record: ConversationRecord, facts: CommitFacts) -> None:
         if record.state is Standing.INVITED:

@@ -13,4 +13,12 @@ def policy_text(name: str, last: int) -> str:
     """Return what a room hands to who comes in: so many messages at most."""
     if not last:
         return f"{name}: who comes in sees nothing of what was said before"
-    return f"{name}: who comes in is handed the last messages by who lets them in: up to {last}"
+    return (
+        f"{name}: who comes in gets what was said before, up to {last} messages, from the device that lets"
+        " them in, while that is online; not what was withdrawn or is to disappear, and of files the names"
+    )
+
+
+def handed_text(name: str, user: str, count: int) -> str:
+    """Return what somebody who was let in here gets from this device: so many messages."""
+    return f"{name}: @{user} gets the last {count} messages of before from this device, while it is online"

@@ -16,9 +16,10 @@ from msgspec import Struct
 from securechat.client.archive_arriving import place_at
 from securechat.client.change import Change
 from securechat.client.doubt import IMPORTED
-from securechat.client.events import FileInfo, Message
+from securechat.client.events import FileInfo, Message, Notice
 from securechat.client.exported import NotImported, Said, is_exported, read_said, safe_said
 from securechat.client.history import messages
+from securechat.client.newcomers import POLICY, handed_text
 from securechat.client.records import ConversationRecord
 from securechat.content.own_types import MAX_SHARED, MAX_SHARED_BYTES, SharedHistory
 from securechat.membership.room import Join, Kind, Role, Room, acting_role
@@ -145,14 +146,13 @@ class Wanted(Struct, frozen=True):
     """When it was handed over, in seconds since 1970, as the server says."""
 
 
-def owe(
-    db: apsw.Connection, record: ConversationRecord, room: Room, users: Iterable[str], *, by: str
-) -> None:
+def owe(change: Change, record: ConversationRecord, room: Room, users: Iterable[str], *, by: str) -> None:
     """Note what those who have just come are handed by us: as it stands now, without what is said since."""
     for user in users:
-        count, content = pack(db, record, by=by, user=user, limit=most(room))
+        count, content = pack(change.db, record, by=by, user=user, limit=most(room))
         if count:
-            db.execute(
+            change.tell(Notice(POLICY, handed_text(record.name, user, count)))
+            change.db.execute(
                 "INSERT INTO owed_history (conversation, user, count, content) VALUES (?, ?, ?, ?)",
                 (record.id, user, count, content),
             )

@@ -1,6 +1,7 @@
 """Hands a room's history to who comes in, and fetches what was handed to us; both go on after a restart."""
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 from typing import Final
@@ -35,6 +36,9 @@ from securechat.text import sanitise
 BATCH: Final = 100
 """Messages taken in one transaction."""
 
+CLOSE_SECONDS: Final = 5.0
+"""For which whoever leaves waits until what is owed to newcomers is handed over."""
+
 AGAIN_SECONDS: Final = 60.0
 """Until a server is asked again that was busy."""
 
@@ -45,12 +49,23 @@ class HistorySharer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._tasks = Tasks(self._trouble)
+        self._handed = False
 
     def start(self) -> None:
         self._tasks.spawn(self._go_on(), "room history")
 
     async def close(self) -> None:
+        """Hand over what is owed, if that can be done soon; the rest waits for the next start."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                while self._engine.connected is not None and self._owes():
+                    await self._engine.changed()
         await self._tasks.close()
+
+    def _owes(self) -> bool:
+        """Whether something is to be handed over, or was just now and is not said yet."""
+        db = self._engine.store.db
+        return shared_history.owed(db) is not None or (self._handed and history.queued(db) > 0)
 
     async def _go_on(self) -> None:
         while True:
@@ -93,6 +108,7 @@ class HistorySharer:
                 queue(change, engine.device, record, written, now=change.now)
                 shared_history.forget_owed(change.db, owed.id)
                 change.wake(record.id)
+            self._handed = True
             return
         with engine.changes.change() as change:
             shared_history.forget_owed(change.db, owed.id)
@@ -128,7 +144,7 @@ class HistorySharer:
         with engine.changes.change() as change:
             shared_history.note_done(change.db, wanted.message)
             oldest = min((said.ts for said in batch), default=0)
-            change.tell(HistoryMoved(len(batch), len(batch), oldest, finished=True))
+            change.tell(HistoryMoved(len(batch), len(batch), oldest, finished=True, conversation=record.name))
 
     def _give_up(self, refused: RefusedByServer) -> None:
         """The server does not take it, or does not hand it out: that is said, and asked no more."""

@@ -13,6 +13,7 @@ from securechat.client.errors import Disconnected, RefusedByServer
 from securechat.client.events import HistoryMoved, Invited, Joined, Notice
 from securechat.client.exported import FORMAT, Header, Said
 from securechat.client.importing import bring_in
+from securechat.client.newcomers import handed_text, policy_text
 from securechat.protocol.messages import Answer, GetFile, RequestBody
 from tests.client.archived import NewStore
 from tests.scenarios.test_brought_back import careful, lose_everything, recover
@@ -153,7 +154,9 @@ async def test_who_comes_in_is_handed_the_last_messages_by_who_lets_them_in(worl
     await alice.client.invite("#team", "carol")
     await carol.sees(Invited)
     await carol.client.join("#team")
-    await carol.sees(HistoryMoved)
+    moved = await carol.sees(HistoryMoved)
+    assert (moved.conversation, moved.done) == ("#team", 3)
+    await alice.sees(Notice, lambda event: event.text == handed_text("#team", "carol", 3))
 
     shown = carol.client.messages("#team")
     assert [(each.sender, each.text, each.verified) for each in shown[:3]] == [
@@ -184,7 +187,7 @@ async def test_an_owner_sets_what_newcomers_are_handed_and_all_are_told(world: W
     alice, bob, _ = await a_room(world, history=0)
     assert await alice.client.room_history("#team", last=50) == 50
     told = await bob.sees(Notice, lambda event: event.code == "room_history" and "50" in event.text)
-    assert told.text == "#team: who comes in is handed the last messages by who lets them in: up to 50"
+    assert told.text == policy_text("#team", 50)
     assert await bob.client.room_history("#team") == 50
     with pytest.raises(RefusedByServer):
         await bob.client.room_history("#team", last=0)

@@ -95,6 +95,7 @@ def _begin(change: Change, logged_in: LoggedIn, groups: Groups, *, now: int) -> 
     # Of what was in the inbox only what the copy's own cursor has behind it is sure to be the same.
     records.set_counter(db, INBOX_BEFORE, max(records.counter(db, INBOX), records.counter(db, INBOX_BEFORE)))
     records.set_counter(db, INBOX, logged_in.inbox_cursor)
+    db.execute("UPDATE profile SET changes_seen = 0")  # places in what it lost say nothing of what it has
     for record in records.every(db):
         if groups.public(db, record.id) is None:
             records.update(db, record.id, incarnation=logged_in.incarnation)

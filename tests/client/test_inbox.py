@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
 from securechat.client import records
@@ -125,6 +126,19 @@ def test_what_is_pushed_waits_in_bounded_number(bob: MemberOf) -> None:
 
 def logged_in(head: int) -> LoggedIn:
     return LoggedIn("bob", "b" * 26, 0, 1, head, 0, NOW)
+
+
+def test_n_03_after_a_restore_it_is_asked_anew_whose_devices_have_changed(bob: MemberOf) -> None:
+    """Changes that the server takes from then on stand at places that were seen before."""
+    with bob.changes.change() as change:
+        change.db.execute(
+            "INSERT INTO profile (id, user, client, domain, server_host, server_port, server_key, login_salt,"
+            " device_key, account_key, account_key_sealed, credential, statement, registered, changes_seen)"
+            " VALUES (1, 'bob', 'x', 'd', 'localhost', 1, x'', x'', x'', x'', x'', x'', x'', 1, 60)"
+        )
+        records.set_counter(change.db, records.INCARNATION, 1)
+        meet(change, msgspec.structs.replace(logged_in(7), incarnation=2), bob.groups, lambda: float(NOW))
+    assert bob.store.value("SELECT changes_seen FROM profile") == 0
 
 
 def test_a_false_end_of_the_inbox_keeps_no_later_invitation_out(bob: MemberOf) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securechat.membership.account import NextStatement, next_statement
+from securechat.membership.account import NextStatement
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_STATEMENTS
 from securechat.server.app import App
 from securechat.server.backup import begin_incarnation
+from tests.server.own_devices import adding, change_of, revoking, second_device
 from tests.server.peer import Peer, Person, WasRefused, refusal, registered
 from tests.server.running import running_server
-from tests.server.test_account_changes import adding, certified, change_of, second_device
 
 
 @asynccontextmanager
@@ -25,13 +25,6 @@ async def restored(folder: Path) -> AsyncIterator[tuple[App, Person, Peer]]:
         ((alice, phone),) = people
         await app._writer.find(lambda db: begin_incarnation(db, int(time.time())))
         yield app, alice, phone
-
-
-def revoked(person: Person, other: Person, previous: bytes) -> NextStatement:
-    """Take a device off; the one that stays is certified anew."""
-    return next_statement(
-        person.account_key, previous=previous, issued_at=2, revoke=[other.client], staying=[certified(person)]
-    )
 
 
 def listed(*made: NextStatement) -> list[m.AddedDevice]:
@@ -73,7 +66,7 @@ async def test_d_02_a_device_that_was_revoked_since_is_cut_off_again(tmp_path: P
         await phone.ask(change_of(added))
         laptop = await Peer.connect(app.port)
         await laptop.log_in(other)
-        made = revoked(alice, other, added.statement)
+        made = revoking(alice, other, added.statement)
 
         await phone.ask(m.OfferStatements([made.statement], again(alice, made)))
 
@@ -92,7 +85,7 @@ async def test_n_03_a_chain_of_several_comes_at_once_with_the_certificates_of_it
     async with restored(tmp_path) as (_, alice, phone):
         other = second_device(alice)
         first = adding(alice, other, alice.statement)
-        second = revoked(alice, other, first.statement)
+        second = revoking(alice, other, first.statement)
 
         offer = m.OfferStatements([first.statement, second.statement], again(alice, second))
         assert await phone.ask(offer) == m.Done()

@@ -22,7 +22,9 @@ from securechat.protocol.messages import (
     Answer,
     ChangedAccount,
     ChangedAccounts,
+    Devices,
     GetChangedAccounts,
+    GetDevices,
     GetStatements,
     RequestBody,
     Statements,
@@ -48,6 +50,8 @@ class Shown:
         assert len(self.asked) < 5 * MAX_PAGES, "it asks for ever"
         if isinstance(body, GetChangedAccounts):
             return self.changed(body.after)
+        if isinstance(body, GetDevices):
+            return Devices([])
         assert isinstance(body, GetStatements)
         if code := self.refuses.get(body.user):
             raise RefusedByServer(code)

@@ -132,14 +132,23 @@ def seen(db: apsw.Connection, user: str) -> Seen | None:
     return Seen(found, *rest)
 
 
-def keep(db: apsw.Connection, user: str, found: Found, account_key: bytes, *, now: int) -> None:
-    """Keep what an answer proved; a change is due at the next distinguished size."""
+def keep(
+    db: apsw.Connection, user: str, found: Found, account_key: bytes, *, now: int, own: bool = False
+) -> None:
+    """Keep what an answer proved; a change is due at the next distinguished size.
+
+    :param own: it is of ourselves: that is looked at at every such size (``own_stood``)
+    """
     before = seen(db, user)
     changes = found.since or ((found.placed.entry.change,) if before is None else ())
     _keep_changes(db, user, changes)
     due_at, reached = (0, 0) if before is None else (before.due_at, before.reached)
-    if (before is None or changes) and not due_at:
-        due_at, reached = next_distinguished(found.head.size), found.state.revision
+    if own:
+        due_at = 0
+    elif (before is None or changes) and not due_at:
+        due_at = next_distinguished(found.head.size)
+    if found.state.position < due_at:
+        reached = found.state.revision
     db.execute(
         "INSERT OR REPLACE INTO key_log_seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -170,9 +179,24 @@ def chain(db: apsw.Connection, user: str) -> tuple[LabelChange, ...]:
 
 
 def stood(db: apsw.Connection, user: str, revision: int) -> None:
-    """What we saw of a user stood at the distinguished size: nothing before it has to be remembered."""
-    db.execute("UPDATE key_log_seen SET due_at = 0, reached = ? WHERE user = ?", (revision, user))
-    db.execute("DELETE FROM key_log_change WHERE user = ? AND revision < ?", (user, revision))
+    """So much of what we saw of a user stood at the distinguished size; what came after is due at the next.
+
+    Nothing before the newest has to be remembered: it names all that.
+    """
+    known_now = seen(db, user)
+    if known_now is None:
+        raise LookupError(user)
+    newest = known_now.found.state
+    due_at = next_distinguished(newest.position + 1) if revision < newest.revision else 0
+    db.execute(
+        "UPDATE key_log_seen SET due_at = ?, reached = ? WHERE user = ?", (due_at, newest.revision, user)
+    )
+    db.execute("DELETE FROM key_log_change WHERE user = ? AND revision < ?", (user, newest.revision))
+
+
+def own_at(db: apsw.Connection) -> int:
+    """The size up to which our own label was looked at."""
+    return 0 if (head := known(db)) is None else head.own_at
 
 
 def own_stood(db: apsw.Connection, user: str, size: int, revision: int) -> None:
@@ -295,6 +319,22 @@ def acquit(db: apsw.Connection, about: str) -> None:
     db.execute("DELETE FROM key_log_lie WHERE code = ? AND about = ?", (REFUSED, about))
 
 
+def waits_since(db: apsw.Connection, about: str, began: int) -> int:
+    """Note that there was no time for an answer; return since when there was none, in seconds since 1970."""
+    since = min(records.counter(db, _waiting(about)) or began, began)
+    records.set_counter(db, _waiting(about), since)
+    return since
+
+
+def waits(db: apsw.Connection, about: str) -> bool:
+    """Whether there was no time for an answer when it was asked for last."""
+    return records.counter(db, _waiting(about)) > 0
+
+
+def waits_no_more(db: apsw.Connection, about: str) -> None:
+    db.execute("DELETE FROM counter WHERE name = ?", (_waiting(about),))
+
+
 def set_mode(db: apsw.Connection, mode: int) -> None:
     records.set_counter(db, MODE, mode)
 
@@ -333,6 +373,10 @@ def heard(db: apsw.Connection, *, compared: bool) -> Sequence[tuple[str, TreeHea
 
 def judge_heard(db: apsw.Connection, user: str, verdict: str) -> None:
     db.execute("UPDATE key_log_heard SET verdict = ? WHERE user = ?", (verdict, user))
+
+
+def _waiting(about: str) -> str:
+    return f"key_log_waiting {about}"
 
 
 def _keep_changes(db: apsw.Connection, user: str, changes: tuple[LabelChange, ...]) -> None:

@@ -215,9 +215,7 @@ class Judge:
             return
         known = case.known.head
         word = read_begun(begun)
-        check_begun(word, known, server_key=self.server_key)
-        if word.log != case.head.log:
-            raise Refused("begun-signature", "The beginning of a log comes with the head of another.")
+        check_begun(word, known, log=case.head.log, server_key=self.server_key)
         if (evidence := evidence_in_head(case)) is not None:
             text = "it goes on with a log that had ended"
             raise Caught(key_log.LIE, "went-back", text, encode_evidence(evidence))

@@ -41,6 +41,7 @@ from securechat.protocol.messages import (
 )
 from securechat.transparency.distinguished import distinguished_sizes
 from securechat.transparency.heads import Extension, TreeHead
+from securechat.transparency.search import Found
 
 A = TypeVar("A", bound=Answer)
 
@@ -49,6 +50,10 @@ FEATURE: Final = "key_log"
 
 LOOK_SECONDS: Final = 20.0
 """How long what was not told of at once may go unnoticed: a lie is named within a minute."""
+
+WITHHELD_SECONDS: Final = 30
+"""For which a server may have no time for what concerns us, or no answer to a question: with the pause
+between two questions it is told within a minute."""
 
 AGAIN_SECONDS: Final = 24 * 3600
 """After which somebody who is known is looked up once more."""
@@ -87,6 +92,8 @@ class LogWatch:
         self._pause: Callable[[float], Awaitable[None]] = asyncio.sleep
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._about = ""
+        """What is asked about now, as ``key_log.Lie`` says it."""
 
     def online(self, server_key: bytes, features: list[str]) -> None:
         """A login: look whether all is as it was."""
@@ -141,21 +148,47 @@ class LogWatch:
 
     async def _held_to(self, work: Callable[[], Awaitable[None]], *, about: str = "") -> bool:
         """Ask something; keep what the server is caught at, and wait where it has no time: False then."""
+        self._about, began = about, int(self._clock())
         try:
             await work()
         except Caught as caught:
-            with self._changes.change() as change:
-                key_log.accuse(change, caught.code, caught.rule, caught.text, about, caught.evidence)
-                for user in key_log.wanted(change.db):
-                    self._looked(change, user)
+            self._accuse(caught, about)
         except RefusedByServer as refused:
             if refused.code in UNDECIDED:
+                self._note_wait(about, began, refused.code)
                 await self._pause(max(1, min(refused.retry_after, LOOK_SECONDS)))
                 return False
             with self._changes.change() as change:
                 text = f"it gives no proof: {refused}"
                 key_log.accuse(change, key_log.REFUSED, "no-proof", text, about)
+        if key_log.waits(self._changes.db, about):
+            with self._changes.change() as change:
+                key_log.waits_no_more(change.db, about)
         return True
+
+    def _note_wait(self, about: str, began: int, code: str) -> None:
+        """Tell of a server that has no time for ever: so it would hide from us what it shows to others.
+
+        :param began: when it was asked, in seconds since 1970
+        """
+        is_ours = about in ("", self._device.user) or about[0] == "@"
+        if code == "limited" and not is_ours:
+            return  # who knows many people asks for more than a server takes in an hour
+        with self._changes.change() as change:
+            waited = change.now - key_log.waits_since(change.db, about, began)
+        if waited >= (WITHHELD_SECONDS if is_ours else AGAIN_SECONDS):
+            self._tell_withheld()
+
+    def _tell_withheld(self) -> None:
+        text = "again and again it has no time to prove what it says, or does not answer"
+        self._accuse(Caught(key_log.REFUSED, "withheld", text), self._about)
+
+    def _accuse(self, caught: Caught, about: str) -> None:
+        """Keep what the server is caught at; who waits to be looked up need not wait any more."""
+        with self._changes.change() as change:
+            key_log.accuse(change, caught.code, caught.rule, caught.text, about, caught.evidence)
+            for user in key_log.wanted(change.db):
+                self._looked(change, user)
 
     async def _own(self, judge: Judge) -> None:
         """Take a newer head, and check our own label: now, and at the distinguished sizes since."""
@@ -166,12 +199,14 @@ class LogWatch:
             db = change.db
             before = key_log.seen(db, user)
             judge.own(change, answered, user, chain, parts)
-            key_log.keep(db, user, answered.found, answered.statement.account_key, now=change.now)
-            key_log.acquit(db, "")
-            key_log.acquit(db, user)
-            if before is None and answered.found.state.revision == 1:
-                key_log.own_stood(db, user, answered.found.state.position, 0)
+            key_log.keep(db, user, answered.found, answered.statement.account_key, now=change.now, own=True)
+            if before is None or (key_log.own_at(db) == 0 and before.reached):
+                # The latter: a release of before took it that all of ours had stood from the log's beginning.
+                key_log.own_stood(db, user, _first_own_size(answered.found), 0)
         await self._own_stands(judge, user)
+        with self._changes.change() as change:
+            key_log.acquit(change.db, "")
+            key_log.acquit(change.db, user)
 
     async def _own_stands(self, judge: Judge, user: str) -> None:
         known, seen = key_log.known(self._changes.db), key_log.seen(self._changes.db, user)
@@ -203,7 +238,8 @@ class LogWatch:
             return
         with self._changes.change() as change:
             key_log.keep(change.db, user, answered.found, answered.statement.account_key, now=change.now)
-            key_log.acquit(change.db, user)
+            if user not in self._due():  # or what does not stand would be told with each look
+                key_log.acquit(change.db, user)
             self._looked(change, user)
 
     async def _search(self, judge: Judge, user: str, parts: Parts) -> tuple[Answered, list[bytes]]:
@@ -241,8 +277,9 @@ class LogWatch:
         head = known.trusted.head
         told = await self._ask(MonitorLog(user, head.log, head.size, seen.due_at), LogStanding)
         with self._changes.change() as change:
-            judge.stands(change, user, seen.due_at, told.standing, head=head, reached=seen.reached)
-            key_log.stood(change.db, user, seen.found.state.revision)
+            stood = judge.stands(change, user, seen.due_at, told.standing, head=head, reached=seen.reached)
+            key_log.stood(change.db, user, stood)
+            key_log.acquit(change.db, user)
 
     async def _compare(self, judge: Judge, user: str, theirs: TreeHead) -> None:
         """Hold a head that somebody else was shown against ours."""
@@ -276,7 +313,23 @@ class LogWatch:
         return (0, 0) if known is None else (known.trusted.head.log, known.trusted.head.size)
 
     async def _ask(self, body: RequestBody, kind: type[A]) -> A:
-        answer = await self._session.request(body)
+        silent = asyncio.get_running_loop().call_later(WITHHELD_SECONDS, self._tell_withheld)
+        try:
+            answer = await self._session.request(body)
+        finally:
+            silent.cancel()
         if not isinstance(answer, kind):
             raise TypeError("the connection holds answers to their kinds")
         return answer
+
+
+def _first_own_size(found: Found) -> int:
+    """Return the size from which on a device checks its account's label.
+
+    Of an account that was there before it the last sizes that one login has time for: who could have looked
+    at them may be gone.
+    """
+    if found.state.revision == 1:
+        return found.state.position
+    last = list(distinguished_sizes(0, found.head.size))[-MOST_STANDINGS:]
+    return last[0] - 1 if last else 0

@@ -143,7 +143,7 @@ def _head(
         case = Judged(read_offer(offered.offer), before, server_key, now)
         if before is not None and case.head.log != before.head.log:
             word = read_begun(offered.begun)
-            check_begun(word, before.head, server_key=server_key)
+            check_begun(word, before.head, log=case.head.log, server_key=server_key)
             if (evidence := evidence_in_head(case)) is not None:
                 raise CaughtByWitness(
                     "the server goes on with a log that had ended", encode_evidence(evidence)

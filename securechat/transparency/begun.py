@@ -64,16 +64,19 @@ def read_begun(data: bytes) -> LogBegun:
         raise Refused("begun-encoding", "The beginning of a log does not decode.") from None
 
 
-def check_begun(begun: LogBegun, known: TreeHead, *, server_key: bytes) -> None:
+def check_begun(begun: LogBegun, known: TreeHead, *, log: int, server_key: bytes) -> None:
     """Check that another log may follow the one that is known.
 
-    :raises Refused: ``begun-signature``, it is not this server's word; ``begun-again``, it is not a later
-        log; ``begun-early``, it says that it began before a head of the other log that one has
+    :param log: the one that a head is of which the server offers
+    :raises Refused: ``begun-signature``, it is not this server's word, or of another log; ``begun-again``, it
+        is not a later log; ``begun-early``, it says that it began before a head of the other log that one has
     """
     if begun.version != VERSION or begun.server_key != server_key:
         raise Refused("begun-signature", "The beginning of the log is of another server.")
     if not verify(server_key, _LABEL, encode_before(begun, "signature"), signature=begun.signature):
         raise Refused("begun-signature", "The beginning of the log is not signed by the server.")
+    if begun.log != log:
+        raise Refused("begun-signature", "The beginning of a log comes with the head of another.")
     before = begun.before
     if before is not None and not (is_signed(before, server_key) and before.log < begun.log):
         raise Refused("begun-signature", "The log before this one was no log of the server.")

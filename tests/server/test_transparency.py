@@ -179,7 +179,7 @@ async def test_n_03_a_copy_that_lacks_an_entry_begins_another_log_in_the_open(tm
         answer = await carol.ask(m.GetTreeHead(lost.head.log, lost.head.size))
         assert isinstance(answer, m.TreeHeadOffered)
         begun = read_begun(answer.begun)
-        check_begun(begun, lost.head, server_key=app.identity_key)
+        check_begun(begun, lost.head, log=begun.log, server_key=app.identity_key)
         assert begun.before == lost.head
         after = taken(app, answer.offer)
         assert (after.head.log, after.head.size) == (app.identity.incarnation, 2)

@@ -22,8 +22,8 @@ def begun(known: TreeHead, **changes: object) -> LogBegun:
 
 def test_a_log_that_begins_in_the_open_is_taken() -> None:
     known = with_people().head()
-    check_begun(read_begun(encode(begun(known))), known, server_key=SERVER)
-    check_begun(begun(known, before=None), known, server_key=SERVER)
+    check_begun(read_begun(encode(begun(known))), known, log=AFTER, server_key=SERVER)
+    check_begun(begun(known, before=None), known, log=AFTER, server_key=SERVER)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_log_that_is_not_later_is_refused(changes: dict[str, object], rule: st
     known = with_people().head()
     word = begun(known, **({"before": None} | changes))
     with pytest.raises(Refused, match=rule):
-        check_begun(word, known, server_key=SERVER)
+        check_begun(word, known, log=word.log, server_key=SERVER)
 
 
 def test_only_the_server_says_that_a_log_begins() -> None:
@@ -52,9 +52,16 @@ def test_only_the_server_says_that_a_log_begins() -> None:
         begun(known, log=LOG + 1, before=msgspec.structs.replace(known, log=LOG + 1)),
     ):
         with pytest.raises(Refused, match="begun-signature"):
-            check_begun(false, known, server_key=SERVER)
+            check_begun(false, known, log=false.log, server_key=SERVER)
     with pytest.raises(Refused, match="begun-signature"):
-        check_begun(word, known, server_key=VRF.public)
+        check_begun(word, known, log=AFTER, server_key=VRF.public)
+
+
+def test_d_03_the_beginning_of_one_log_is_no_word_for_another() -> None:
+    """Else one word would stand for as many logs as a server likes."""
+    known = with_people().head()
+    with pytest.raises(Refused, match="begun-signature"):
+        check_begun(begun(known), known, log=AFTER + 1, server_key=SERVER)
 
 
 def test_what_comes_from_the_wire_has_limits() -> None:

@@ -5,6 +5,7 @@ anew after it was used (M-14). The private halves stay here until a Welcome uses
 until nobody may use them any more.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import apsw
@@ -14,7 +15,7 @@ from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.codec import encode
 from securechat.mls.key_package import KeyPackageBundle, make_key_package
 from securechat.mls.nodes import Lifetime
-from securechat.protocol.messages import PublishKeyPackages
+from securechat.protocol.messages import KeyPackageCount, PublishKeyPackages
 
 DAY: Final = 86_400
 
@@ -35,6 +36,17 @@ TOLERANCE: Final = DAY
 
 RENEW_LAST_RESORT: Final = 20 * DAY
 """Age at which a last-resort package is replaced, long before it lapses."""
+
+
+def publications(
+    db: apsw.Connection, device: Device, waiting: Mapping[int, KeyPackageCount], *, now: int
+) -> Iterator[PublishKeyPackages]:
+    """Yield what is to be left at the server, by what waits there in each suite; what has lapsed goes."""
+    drop_lapsed(db, now)
+    for suite, count in waiting.items():
+        body = publication(db, device, suite, fresh=count.fresh, has_last_resort=count.last_resort, now=now)
+        if body is not None:
+            yield body
 
 
 def publication(

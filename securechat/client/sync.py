@@ -154,9 +154,20 @@ class Syncer:
         for conversation, group in sorted(untold.items()):
             record = records.by_id(self.changes.db, conversation)
             # And not: we have read meanwhile that we are out, or moved into another group.
-            if self._has_log(record) and record.group_id == group:
+            still = self._has_log(record) and record.group_id == group
+            if still and not await self._was_let_go(record):
                 self.anchor.note_gone_back(record, 0)
         await self.reentry.find(present)
+
+    async def _was_let_go(self, record: ConversationRecord) -> bool:
+        """Whether the log says that we are out: a later state than this one had read so, and said it had."""
+        self.heads.pop(record.id, None)
+        try:
+            await self._read_log(record.id)
+        except RefusedByServer as refused:
+            if refused.code in NOT_NOW:
+                raise
+        return not self._has_log(records.by_id(self.changes.db, record.id))
 
     def _placed(self) -> list[ConversationRecord]:
         return [record for record in records.every(self.changes.db) if self.anchor.is_placed(record)]
@@ -396,20 +407,9 @@ class Syncer:
             if isinstance(answer, KeyPackageCount):
                 waiting[suite] = answer
         with self.changes.change() as change:
-            if waiting_any(change.db, Purpose.PUBLISH):
-                return
-            now = int(self.clock())
-            key_packages.drop_lapsed(change.db, now)
-            for suite, count in waiting.items():
-                body = key_packages.publication(
-                    change.db,
-                    self.device,
-                    suite,
-                    fresh=count.fresh,
-                    has_last_resort=count.last_resort,
-                    now=now,
-                )
-                if body is not None:
+            if not waiting_any(change.db, Purpose.PUBLISH):
+                now = int(self.clock())
+                for body in key_packages.publications(change.db, self.device, waiting, now=now):
                     self.outbox.put(change, Purpose.PUBLISH, body)
 
 

@@ -12,7 +12,7 @@ from securechat.client.account_news import AccountNews
 from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
 from securechat.client.errors import RefusedByServer
-from securechat.client.events import Notice
+from securechat.client.events import Notice, Removed, Standing
 from securechat.client.holds import start_over
 from securechat.client.intents import LONGEST_WAIT, Step, What
 from securechat.client.moving import Mover
@@ -197,6 +197,8 @@ async def test_m_10_a_group_that_we_are_not_in_as_the_server_says_is_held(
 
     class Forgetful(Repeating):
         async def request(self, body: RequestBody) -> Answer:
+            if isinstance(body, Fetch):
+                raise RefusedByServer("not_member")
             assert isinstance(body, Sync)
             return Synced(groups)
 
@@ -207,6 +209,25 @@ async def test_m_10_a_group_that_we_are_not_in_as_the_server_says_is_held(
 
     assert bob.record.held_code == "server_older"
     assert bob.record.gone_back == 0
+
+
+async def test_d_06_who_was_let_go_after_a_copy_was_made_reads_so_and_accuses_nobody(tmp_path: Path) -> None:
+    """A server names no stay that a later state of the profile has read to its end; its log still has it."""
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob)
+    commit = alice.stages(CommitPlan(remove=(bob.group.own_leaf,)))
+
+    class Honest(Repeating):
+        async def request(self, body: RequestBody) -> Answer:
+            if isinstance(body, Fetch):
+                return Entries(GROUP, [entry(2, "commit", commit.message, epoch=1)], 2)
+            assert isinstance(body, Sync)
+            return Synced([])
+
+    await syncer(bob, Honest(), {}).look()
+
+    assert (bob.record.state, bob.record.held_code) == (Standing.REMOVED, "")
+    assert isinstance(bob.events[-1], Removed)
 
 
 async def test_a_conversation_that_moves_while_we_ask_is_not_one_whose_log_went_back(bob: MemberOf) -> None:

@@ -146,6 +146,11 @@ def pinned(db: apsw.Connection, device: Device, user: str) -> bytes | None:
     return None if known is None else known.account_key
 
 
+def concerns(db: apsw.Connection, device: Device, user: str) -> bool:
+    """Whether anything is known here of somebody: of nobody else a change says anything."""
+    return pinned(db, device, user) is not None or statements.known_serial(db, user) > 0
+
+
 def stir(change: Change) -> None:
     """More is known of an account: every conversation is looked at again."""
     records.set_counter(change.db, VERSION, version(change.db) + 1)
@@ -314,6 +319,8 @@ class AccountNews:
 
     async def _catch_up_with(self, user: str, serial: int) -> None:
         """Ask for one account's statements; what cannot be had now keeps nobody else's waiting."""
+        if not concerns(self.changes.db, self.device, user):
+            return
         try:
             await self.refresh(user)  # also of a serial that is known: the account may have begun anew
         except (RefusedByServer, UntrustedKeys) as no:

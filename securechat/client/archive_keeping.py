@@ -183,21 +183,25 @@ class ArchiveKeeper:
         while True:
             while self.engine.connected is None:
                 await self.engine.stirred()
-            wait = EVERY
-            self._called.clear()
-            try:
-                await self.now()
-                await self._see_to_hand_over()
-                self._told = ""
-            except (Disconnected, StoreError):
-                pass  # the next round goes on
-            except ClientError as error:
-                self._trouble(error)
-                wait = AFTER_TROUBLE
+            wait = await self.look_after()
             if early:
                 await self._wait(early.pop(0))
             else:
                 await self._rest(wait)
+
+    async def look_after(self) -> float:
+        """Do a round, and tell what was in its way; return in how many seconds the next one may be due."""
+        self._called.clear()
+        try:
+            await self.now()
+            await self._see_to_hand_over()
+            self._told = ""
+        except (Disconnected, StoreError):
+            pass  # the next round goes on
+        except ClientError as error:
+            self._trouble(error)
+            return AFTER_TROUBLE
+        return EVERY
 
     async def _see_to_hand_over(self) -> None:
         """Where there is no archive: hand over what is owed, read what is for us, let go of what is old."""

@@ -163,6 +163,9 @@ class Claims:
         if asked.clients and not {each.client_id for each in credentials} <= set(asked.clients):
             # Taken, they would be in the group already, and asked for again as fast as the line goes.
             raise UntrustedKeys(f"the server offered devices of {user} that nobody asked for")
+        if len({each.client_id for each in credentials}) < len(credentials):
+            # No commit can add a device twice: it would be tried again and again, and nobody told.
+            raise UntrustedKeys(f"the server offered a device of {user} twice")
         own = user == self.device.user
         if not own and meet_all(change.db, credentials, now=now):
             raise IdentityChanged(user)

@@ -86,13 +86,14 @@ class ContactKeeper:
             self._news.clear()
             try:
                 await self.keep()
+                self._told = ""
             except ClientError as problem:
                 self._say(problem)
                 await self.pause(AGAIN)
                 self._news.set()
 
     def _say(self, problem: ClientError) -> None:
-        """Name a lie to the user, once; that there is no connection they know."""
+        """Name a lie to the user, once until it is past; that there is no connection they know."""
         if isinstance(problem, boxes.BoxRefused) and str(problem) != self._told:
             self._told = str(problem)
             self.tell(Notice(REFUSED, self._told))

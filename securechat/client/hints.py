@@ -9,12 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import apsw
-
-from securechat.client import statements
-from securechat.client.account_news import AccountNews, pinned
+from securechat.client.account_news import AccountNews, concerns
 from securechat.client.carriage import NOT_NOW
-from securechat.client.device import Device
 from securechat.client.errors import RefusedByServer
 from securechat.client.patience import seconds_until_again
 from securechat.client.tasks import Tasks
@@ -110,8 +106,3 @@ class Hints:
         while self._changed:
             user = next(iter(self._changed))
             await self._news.changed(user, self._changed.pop(user))
-
-
-def concerns(db: apsw.Connection, device: Device, user: str) -> bool:
-    """Whether anything is known here of somebody: of nobody else a change says anything."""
-    return pinned(db, device, user) is not None or statements.known_serial(db, user) > 0

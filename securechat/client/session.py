@@ -334,7 +334,7 @@ def _weight(event: SessionEvent) -> int:
         case InboxDelivered():
             return sum(_ENTRY_OVERHEAD + len(entry.welcome.body) for entry in event.entries)
         case _:
-            return 0
+            return _ENTRY_OVERHEAD
 
 
 def _is_final(error: ClientError) -> bool:

@@ -1,7 +1,6 @@
 """The lies that a random run draws from: how each is told, what brings it up, and what names it."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -11,27 +10,14 @@ from securechat.client.intents import What
 from securechat.membership.room import Kind, Room, make_room
 from securechat.protocol.messages import ClaimKeyPackages
 from tests.scenarios.evil_server import ghosts, lies
+from tests.scenarios.evil_server.falsehood import HONEST, Falsehood, nothing, whom
 from tests.scenarios.evil_server.ghosts import GHOSTS, Ghost
 from tests.scenarios.evil_server.hosts import Host, made_up
+from tests.scenarios.evil_server.kept import KEPT
 from tests.scenarios.evil_server.liar import Retort
 from tests.scenarios.evil_server.lies import LATER, Lie, at_login, of_messages, of_where_it_stands
 from tests.scenarios.evil_server.stage import Stage
 from tests.scenarios.simulation.world import ROOM
-
-HONEST: Final = ("alice", "bob", "carol", "dave")
-
-Occasion = Callable[[Stage, str], Awaitable[None]]
-"""What honest people do meanwhile, so that the lie comes up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Falsehood:
-    """One kind of lie."""
-
-    tell: Lie
-    names: frozenset[str]
-    """The codes by which its victim may learn of it; none: it has no effect."""
-    occasion: Occasion
 
 
 async def talk(stage: Stage, victim: str) -> None:
@@ -48,11 +34,6 @@ async def talk(stage: Stage, victim: str) -> None:
     await stage.go(2)
 
 
-async def nothing(stage: Stage, victim: str) -> None:
-    del victim
-    await stage.go(2)
-
-
 async def make_a_room(stage: Stage, victim: str) -> None:
     """The victim makes a room and invites the one of whom the directory lies."""
     stage.world.counter += 1
@@ -63,22 +44,22 @@ async def make_a_room(stage: Stage, victim: str) -> None:
 async def _make_a_room(stage: Stage, victim: str, name: str) -> None:
     client = stage.client(victim)
     await client.create_room(name)
-    await client.invite(name, _whom(victim))
-
-
-def _whom(victim: str) -> str:
-    return HONEST[(HONEST.index(victim) + 1) % len(HONEST)]
+    await client.invite(name, whom(victim))
 
 
 def of_a_device(how: Callable[[Stage, str, Ghost], Retort], ghost: Ghost) -> Falsehood:
     def tell(stage: Stage, victim: str) -> None:
-        stage.liar(victim).retort(ClaimKeyPackages, how(stage, _whom(victim), ghost))
+        stage.liar(victim).retort(ClaimKeyPackages, how(stage, whom(victim), ghost))
 
     return Falsehood(tell, frozenset({"untrusted_keys", "identity_changed"}), make_a_room)
 
 
+def each_device_twice(stage: Stage, victim: str) -> None:
+    stage.liar(victim).retort(ClaimKeyPackages, ghosts.twice(stage, whom(victim)))
+
+
 def older_suite(stage: Stage, victim: str) -> None:
-    stage.liar(victim).retort(ClaimKeyPackages, ghosts.only_older_suite(stage, _whom(victim)))
+    stage.liar(victim).retort(ClaimKeyPackages, ghosts.only_older_suite(stage, whom(victim)))
 
 
 def from_a_stranger(policy: Callable[[Stage, str, Host], Room] | None, user: str = "zoe") -> Lie:
@@ -96,7 +77,7 @@ def from_a_stranger(policy: Callable[[Stage, str, Host], Room] | None, user: str
 
 
 def as_two_others(stage: Stage, victim: str, host: Host) -> Room:
-    uri = stage.engine(victim).device.direct_room(_whom(victim))
+    uri = stage.engine(victim).device.direct_room(whom(victim))
     return make_room(uri, kind=Kind.DIRECT, owner=host.device.user_uri)
 
 
@@ -128,6 +109,9 @@ FALSEHOODS: Final[dict[str, Callable[[], Falsehood]]] = {
         for name, ghost in GHOSTS.items()
         for how in (ghosts.beside, ghosts.instead)
     },
+    "directory: each device twice": lambda: Falsehood(
+        each_device_twice, frozenset({"untrusted_keys"}), make_a_room
+    ),
     "directory: the weaker suite": lambda: Falsehood(older_suite, frozenset({"suite_withheld"}), make_a_room),
     "log: a message kept back": lambda: _log(lies.withholding("message"), "log_withheld"),
     "log: closed up": lambda: _log(lies.closing_up, "log_altered", "invalid_entry", "missing_commit"),
@@ -165,5 +149,6 @@ FALSEHOODS: Final[dict[str, Callable[[], Falsehood]]] = {
     "welcome: as two others": lambda: _line(from_a_stranger(as_two_others), "welcome_refused"),
     "welcome: as two elsewhere": lambda: _line(from_a_stranger(at_another_address), "welcome_refused"),
     "welcome: into what is here": lambda: _line(into_the_room_that_is_here, "welcome_refused"),
+    **KEPT,
 }
 """Made anew for each time one is told: some remember what they have told."""

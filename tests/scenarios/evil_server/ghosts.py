@@ -130,6 +130,17 @@ def instead(stage: Stage, user: str, ghost: Ghost) -> Retort:
     return retort
 
 
+def twice(_stage: Stage, user: str) -> Retort:
+    """Each true device, two times: nobody can be added twice."""
+
+    def retort(asked: ClaimKeyPackages, answer: object) -> object:
+        if not isinstance(answer, ClaimedKeyPackages) or asked.user != user:
+            return answer
+        return ClaimedKeyPackages(answer.user, [*answer.packages, *answer.packages])
+
+    return retort
+
+
 def only_older_suite(stage: Stage, user: str) -> Retort:
     """The keys of the weaker suite, and none of the other."""
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from securechat.client.sentences import STOPPED
 from tests.scenarios.evil_server.accomplices import a_server_that_looks_away, overstepping, ruthless
-from tests.scenarios.evil_server.falsehoods import FALSEHOODS, HONEST, Falsehood, talk
+from tests.scenarios.evil_server.falsehood import HONEST, Falsehood
+from tests.scenarios.evil_server.falsehoods import FALSEHOODS, talk
 from tests.scenarios.evil_server.stage import NAMED_WITHIN, STEP, Stage, perform
 from tests.scenarios.evil_server.undue import UNDUE, with_roles_given
 from tests.scenarios.simulation import acts

@@ -18,6 +18,7 @@ from tests.scenarios.evil_server.ghosts import (
     of_nobody,
     only_older_suite,
     published,
+    twice,
 )
 from tests.scenarios.evil_server.liar import Retort
 from tests.scenarios.evil_server.stage import Stage, on_stage
@@ -51,6 +52,18 @@ async def test_d_03_nothing_is_sealed_to_a_device_that_its_owner_did_not_make(
     stage.liar("alice").repent()
     stage.liar("alice").cut()
     await stage.hears("bob", "for bob alone")
+
+
+@on_stage("alice", "bob")
+async def test_d_03_a_device_that_is_handed_out_twice_is_named(stage: Stage) -> None:
+    """Nobody can add it twice: it would be tried without end."""
+    stage.liar("alice").retort(ClaimKeyPackages, twice(stage, "bob"))
+
+    stage.say("alice", "for bob alone", "@bob")
+    told = await stage.is_told("alice", "untrusted_keys")
+
+    assert "twice" in told.text
+    assert stage.seals.messages == stage.seals.commits == 0
 
 
 @on_stage("alice", "bob", "carol")

@@ -3,19 +3,13 @@
 Alice has a laptop and a phone, which is never switched on; bob knows both.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from securechat.client import statements
 from securechat.client.people import client_of
-from securechat.membership.signing import new_key, public_of
-from securechat.membership.statement import AccountStatement, Device, make_statement, verify_statement
-from securechat.mls.codec import decode, encode
-from securechat.names import client_uri
 from securechat.protocol.messages import (
     AccountChanged,
     ChangedAccounts,
@@ -24,17 +18,14 @@ from securechat.protocol.messages import (
     ClaimKeyPackages,
     GetChangedAccounts,
     GetStatements,
-    Statements,
 )
+from tests.scenarios.evil_server import lists
 from tests.scenarios.evil_server.accounts import add_a_phone, phone_of, revoke, statement_of
 from tests.scenarios.evil_server.company import TRIO, a_room
 from tests.scenarios.evil_server.ghosts import GHOST, made_up
 from tests.scenarios.evil_server.lies import VICTIM, withholding
+from tests.scenarios.evil_server.lists import SHOWN, Shown, showing
 from tests.scenarios.evil_server.stage import Stage, on_stage
-from tests.scenarios.simulation.face import now
-
-Shown = Callable[[Stage, Any], list[bytes]]
-"""What is shown of an account in the place of what is asked for."""
 
 
 async def with_a_phone(stage: Stage) -> None:
@@ -53,59 +44,12 @@ def serial(stage: Stage, name: str) -> int:
     return statements.known_serial(stage.person(name).store.db, "alice")
 
 
-def showing(stage: Stage, user: str, shown: Shown) -> None:
-    def retort(asked: GetStatements, answer: Any) -> Any:
-        if asked.user != user or not isinstance(answer, Statements):
-            return answer
-        return replace(answer, statements=shown(stage, answer), more=False)
-
-    stage.liar(VICTIM).retort(GetStatements, retort)
-
-
-def with_a_ghost(stage: Stage, signed_by: Ed25519PrivateKey) -> bytes:
-    """What would be alice's next statement, with a device more, signed by another key."""
-    last = verify_statement(statement_of(stage, "alice"))
-    ghost = Device(client_uri(stage.person("alice").keys.domain, GHOST).encode(), public_of(new_key()))
-    user = last.user.decode()
-    return make_statement(
-        signed_by,
-        user=user,
-        devices=(*last.devices, ghost),
-        issued_at=now(),
-        previous=statement_of(stage, "alice"),
-    )
-
-
-def one_more_in_her_name(stage: Stage, answer: Any) -> list[bytes]:
-    made = decode(AccountStatement, with_a_ghost(stage, new_key()))
-    claimed = replace(made, account_key=stage.person("alice").keys.account_key)
-    return [*answer.statements, encode(claimed)]
-
-
-def one_more_of_another_key(stage: Stage, answer: Any) -> list[bytes]:
-    return [*answer.statements, with_a_ghost(stage, new_key())]
-
-
-SHOWN: Final[dict[str, tuple[Shown, str]]] = {
-    "one more, in her name": (one_more_in_her_name, "statement_forked"),
-    "one more, of another account key": (one_more_of_another_key, "identity_changed"),
-    "none": (lambda *_: [], "statement_older"),
-    "another's": (lambda stage, _: [statement_of(stage, "carol")], "statement_forked"),
-    "a bit of it turned over": (
-        lambda _, answer: [each[:-1] + bytes([each[-1] ^ 1]) for each in answer.statements],
-        "statement_forked",
-    ),
-    "nothing of any sense": (lambda *_: [b"no statement"], "statement_forked"),
-}
-"""What the server shows of alice's devices, and what bob is told."""
-
-
 @pytest.mark.parametrize(("shown", "code"), SHOWN.values(), ids=list(SHOWN))
 @on_stage(*TRIO, after=with_a_phone)
 async def test_d_03_a_list_of_devices_that_is_not_the_accounts_is_not_taken(
     stage: Stage, shown: Shown, code: str
 ) -> None:
-    showing(stage, "alice", shown)
+    showing(stage, VICTIM, "alice", shown)
     stage.liar(VICTIM).say(AccountChanged("alice", 3))
 
     told = await stage.is_told(VICTIM, code)
@@ -124,7 +68,7 @@ async def test_d_02_a_revocation_that_is_withheld_comes_with_the_commit_that_car
 ) -> None:
     """Nothing of it is shown to bob: whoever takes the device out brings the evidence with them."""
     liar = stage.liar(VICTIM)
-    showing(stage, "alice", lambda _, answer: answer.statements[:1])
+    showing(stage, VICTIM, "alice", lambda _, __, answer: answer.statements[:1])
     liar.retort(GetChangedAccounts, lambda _, answer: replace(answer, accounts=[]))
     liar.rumour(lambda push: [] if isinstance(push, AccountChanged) else [push])
 
@@ -143,7 +87,7 @@ async def test_d_02_a_revocation_that_is_withheld_with_all_that_carries_it_out_i
 ) -> None:
     """Neither the statement nor the change of the group reaches bob: the log that he is told has a hole."""
     liar = stage.liar(VICTIM)
-    showing(stage, "alice", lambda _, answer: answer.statements[:1])
+    showing(stage, VICTIM, "alice", lambda _, __, answer: answer.statements[:1])
     liar.retort(GetChangedAccounts, lambda _, answer: replace(answer, accounts=[]))
     liar.rumour(lambda push: [] if isinstance(push, AccountChanged) else [push])
     withholding("commit")(stage, VICTIM)
@@ -174,9 +118,9 @@ async def test_d_03_a_device_that_is_off_the_list_is_not_let_in(stage: Stage) ->
 
 
 OWN: Final[dict[str, Shown]] = {
-    "none": lambda *_: [],
-    "another's": lambda stage, _: [statement_of(stage, "carol")],
-    "nothing of any sense": lambda *_: [b"no statement"],
+    "none": lists.none,
+    "another's": lists.anothers,
+    "nothing of any sense": lists.of_no_sense,
 }
 
 
@@ -186,7 +130,7 @@ async def test_d_03_another_list_of_ones_own_devices_is_told_to_their_owner(
     stage: Stage, shown: Shown
 ) -> None:
     before = statement_of(stage, VICTIM)
-    showing(stage, VICTIM, shown)
+    showing(stage, VICTIM, VICTIM, shown)
     stage.liar(VICTIM).cut()
 
     await stage.until(

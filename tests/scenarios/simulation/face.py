@@ -20,7 +20,21 @@ import msgspec
 from securechat.membership.login import domain_of
 from securechat.membership.signing import new_key, public_of
 from securechat.mls.randomness import random_bytes
-from securechat.protocol.messages import ACCOUNTS, Appended, CommitGroup, Entry, SendMessage, ServerHello
+from securechat.protocol.limits import MAX_CHUNK
+from securechat.protocol.messages import (
+    ACCOUNTS,
+    Appended,
+    CommitGroup,
+    DeleteFile,
+    Done,
+    Entry,
+    FilePiece,
+    FileStored,
+    GetFile,
+    PutFile,
+    SendMessage,
+    ServerHello,
+)
 from securechat.protocol.server_connection import Requested
 from securechat.server.account_changes import AccountChanges
 from securechat.server.accounts import Accounts
@@ -136,6 +150,31 @@ class Nobody:
     @property
     def features(self) -> frozenset[str]:
         return frozenset()
+
+
+class _Files:
+    """Attachments in memory, for as long as a face lives."""
+
+    def __init__(self) -> None:
+        self.moving: dict[bytes, object] = {}
+        self._files: dict[bytes, bytes] = {}
+
+    async def put(self, _caller: Caller, body: PutFile) -> FileStored:
+        had = self._files.get(body.file, b"")
+        if body.offset == len(had):
+            had += body.data
+        self._files[body.file] = had
+        return FileStored(len(had), 0)
+
+    async def get(self, _caller: Caller, body: GetFile) -> FilePiece:
+        data = self._files.get(body.file)
+        if data is None:
+            raise Refusal("no_file")
+        return FilePiece(len(data), body.offset, data[body.offset : body.offset + MAX_CHUNK])
+
+    async def delete(self, _caller: Caller, body: DeleteFile) -> Done:
+        self._files.pop(body.file, None)
+        return Done()
 
 
 class _Desk(Desk):
@@ -274,7 +313,7 @@ class Face:
         writer: Any = self.writer
         accounts = Accounts(self.identity, self.shop.hasher, readers, writer, now=now, admits="open")
         counters = Counters()
-        attachments: Any = SimpleNamespace(moving={})  # nobody sends files here
+        attachments: Any = _Files()
         limiter = RateLimiter(UNLIMITED, asyncio.get_running_loop().time, limited=counters.limited)
         return _Desk(
             identity=self.identity,

@@ -5,6 +5,7 @@ either end may vanish with what is under way, and the client sees the server's c
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -54,7 +55,10 @@ class Line:
     def carry(self, direction: int, arrive: Callable[[], None]) -> None:
         """Have something arrive at the other end, after what went before."""
         delay = self._source.uniform(FASTEST, SLOWEST)
-        self._due[direction] = max(self._due[direction], self._loop.time() + delay)
+        before = math.nextafter(
+            self._due[direction], math.inf
+        )  # a heap keeps no order of what is due at once
+        self._due[direction] = max(before, self._loop.time() + delay)
         self._loop.call_at(self._due[direction], self._arrive, arrive)
 
     def say(self, piece: bytes) -> None:

@@ -1,0 +1,254 @@
+"""Lies about what an account keeps at the server (statements, boxes, archive), and who asks to be let in."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from securechat.client import boxes, statements
+from securechat.membership.linking import NewSide, ask_to_link
+from securechat.membership.room import PRODUCT_SUITES
+from securechat.membership.signing import new_key, public_of
+from securechat.mls.randomness import random_bytes
+from securechat.protocol.messages import (
+    AccountChanged,
+    Box,
+    FilePiece,
+    GetBox,
+    GetFile,
+    GetLinks,
+    Links,
+    LinksChanged,
+    NewDevice,
+    OpenedLink,
+    Refused,
+)
+from tests.scenarios.evil_server.falsehood import Falsehood, nothing, whom
+from tests.scenarios.evil_server.lies import Lie
+from tests.scenarios.evil_server.lists import SHOWN, Shown, showing
+from tests.scenarios.evil_server.stage import Stage
+from tests.scenarios.simulation.face import now
+from tests.scenarios.simulation.world import ROOM
+
+CONTACTS: Final = "contacts"
+ARCHIVE: Final = "archive"
+
+# --- statements ---------------------------------------------------------------------------------------------
+
+
+def of_a_list(shown: Shown) -> Lie:
+    """Say that somebody's devices have changed, and show another list of them."""
+
+    def tell(stage: Stage, victim: str) -> None:
+        user = whom(victim)
+        showing(stage, victim, user, shown)
+        serial = statements.known_serial(stage.person(victim).store.db, user)
+        stage.liar(victim).say(AccountChanged(user, serial + 1))
+
+    return tell
+
+
+# --- boxes --------------------------------------------------------------------------------------------------
+
+Boxed = Callable[[Stage, str, str, Box], Any]
+"""What is handed out in the place of a box: of whom, and which one."""
+
+
+def _opened(stage: Stage, victim: str, box: str, true: Box) -> bytes:
+    keys, uri = stage.person(victim).keys, stage.engine(victim).device.user_uri
+    return boxes.open_box(keys.account_secret, true.sealed, user_uri=uri, box=box, serial=true.serial)
+
+
+def the_one_before(stage: Stage, victim: str, box: str, true: Box) -> Box:
+    """One that a device of theirs has put there, and replaced since."""
+    keys, serial = stage.person(victim).keys, true.serial - 1
+    content, uri = _opened(stage, victim, box, true), stage.engine(victim).device.user_uri
+    sealed = boxes.seal(keys.account_secret, content, user_uri=uri, box=box, serial=serial)
+    return Box(serial, sealed)
+
+
+def of_an_earlier_serial(_: Stage, __: str, ___: str, true: Box) -> Box:
+    return replace(true, serial=true.serial - 1)
+
+
+def of_a_later_serial(_: Stage, __: str, ___: str, true: Box) -> Box:
+    return replace(true, serial=true.serial + 7)
+
+
+def with_a_bit_turned_over(_: Stage, __: str, ___: str, true: Box) -> Box:
+    return replace(true, sealed=true.sealed[:-1] + bytes([true.sealed[-1] ^ 1]))
+
+
+def of_another_account(stage: Stage, victim: str, box: str, true: Box) -> Box:
+    keys, uri = stage.person(whom(victim)).keys, stage.engine(whom(victim)).device.user_uri
+    content = _opened(stage, victim, box, true)
+    sealed = boxes.seal(keys.account_secret, content, user_uri=uri, box=box, serial=true.serial)
+    return replace(true, sealed=sealed)
+
+
+def of_another_name(stage: Stage, victim: str, box: str, true: Box) -> Box:
+    keys, uri = stage.person(victim).keys, stage.engine(victim).device.user_uri
+    content, other = _opened(stage, victim, box, true), ARCHIVE if box == CONTACTS else CONTACTS
+    sealed = boxes.seal(keys.account_secret, content, user_uri=uri, box=other, serial=true.serial)
+    return replace(true, sealed=sealed)
+
+
+def empty(_: Stage, __: str, ___: str, true: Box) -> Box:
+    return replace(true, sealed=b"")
+
+
+def gone(*_: Any) -> Refused:
+    return Refused(0, "no_box", "")
+
+
+BOXED: Final[dict[str, Boxed]] = {
+    "the one before": the_one_before,
+    "an earlier serial": of_an_earlier_serial,
+    "a later serial": of_a_later_serial,
+    "a bit of it turned over": with_a_bit_turned_over,
+    "another account's": of_another_account,
+    "the one of another name": of_another_name,
+    "empty": empty,
+    "gone": gone,
+}
+
+
+def handing_out(box: str, boxed: Boxed) -> Lie:
+    """Hand out another box than the account put there."""
+
+    def tell(stage: Stage, victim: str) -> None:
+        def retort(asked: GetBox, true: Any) -> Any:
+            is_lie = asked.box == box and isinstance(true, Box)
+            return boxed(stage, victim, box, true) if is_lie else true
+
+        stage.liar(victim).retort(GetBox, retort)
+
+    return tell
+
+
+def of_the_contacts(boxed: Boxed) -> Falsehood:
+    def tell(stage: Stage, victim: str) -> None:
+        handing_out(CONTACTS, boxed)(stage, victim)
+        stage.liar(victim).cut()
+
+    return Falsehood(tell, frozenset({"contacts_refused"}), nothing)
+
+
+# --- the archive --------------------------------------------------------------------------------------------
+
+Pieces = Callable[[Stage, str, FilePiece], Any]
+
+
+def silent(_: Stage, __: str) -> None:
+    """Be honest until there is an archive."""
+
+
+async def _looks_after_it(stage: Stage, victim: str) -> None:
+    """Something is said, and goes into the archive of who heard it."""
+    stage.world.send(whom(victim), ROOM)
+    await stage.go(2)
+    stage.world.do(stage.client(victim)._keeper.look_after())
+    await stage.go(3)
+
+
+def of_the_archive(lie: Lie, *names: str) -> Falsehood:
+    async def occasion(stage: Stage, victim: str) -> None:
+        await _looks_after_it(stage, victim)
+        lie(stage, victim)
+        await _looks_after_it(stage, victim)
+
+    return Falsehood(silent, frozenset(names), occasion)
+
+
+def of_a_segment(pieces: Pieces) -> Lie:
+    def lie(stage: Stage, victim: str) -> None:
+        def retort(_: GetFile, true: Any) -> Any:
+            return pieces(stage, victim, true) if isinstance(true, FilePiece) else true
+
+        stage.liar(victim).retort(GetFile, retort)
+
+    return lie
+
+
+def flipped(_: Stage, __: str, true: FilePiece) -> FilePiece:
+    return replace(true, data=true.data[:-1] + bytes([true.data[-1] ^ 1]))
+
+
+def cut_short(_: Stage, __: str, true: FilePiece) -> FilePiece:
+    return replace(true, total=true.total - 1, data=true.data[:-1])
+
+
+def lost(*_: Any) -> Refused:
+    return Refused(0, "no_file", "")
+
+
+# --- who asks to be let in ----------------------------------------------------------------------------------
+
+
+def _a_newcomer(stage: Stage, victim: str) -> NewSide:
+    """A device of the server's own."""
+    keys = stage.person(victim).keys
+    return ask_to_link(
+        domain=keys.domain,
+        user=keys.user,
+        client="z" * 26,
+        device_key=public_of(new_key()),
+        name="your laptop",
+        suites=PRODUCT_SUITES,
+        salt=keys.login_salt,
+    )
+
+
+def asking_to_be_let_in(*, other: bool) -> Lie:
+    """Say that a new device asks; once it is answered it reveals what it promised, or something else."""
+
+    def tell(stage: Stage, victim: str) -> None:
+        promised = _a_newcomer(stage, victim).newcomer
+        shown = _a_newcomer(stage, victim).newcomer if other else promised
+        link, asked = random_bytes(16), list[GetLinks]()
+        said = NewDevice(
+            shown.client.decode(),
+            shown.device_key,
+            shown.name.decode(),
+            list(shown.suites),
+            shown.salt,
+            shown.key,
+            shown.nonce,
+        )
+
+        def retort(question: GetLinks, _: Any) -> Links:
+            asked.append(question)
+            device = said if len(asked) > 1 else None
+            return Links([OpenedLink(link, promised.commitment, now(), 300, "192.0.2.7", device)])
+
+        stage.liar(victim).retort(GetLinks, retort)
+        for second in (0, 1, 2):
+            stage.world.loop.call_later(second, stage.liar(victim).say, LinksChanged())
+
+    return tell
+
+
+# --- all of them --------------------------------------------------------------------------------------------
+
+
+def _line(tell: Lie, *names: str) -> Falsehood:
+    return Falsehood(tell, frozenset(names), nothing)
+
+
+KEPT: Final[dict[str, Callable[[], Falsehood]]] = {
+    **{f"list: {name}": partial(_line, of_a_list(shown), code) for name, (shown, code) in SHOWN.items()},
+    **{f"contacts: {name}": partial(of_the_contacts, boxed) for name, boxed in BOXED.items()},
+    **{
+        f"archive: {name}": partial(of_the_archive, handing_out(ARCHIVE, boxed), "archive")
+        for name, boxed in BOXED.items()
+    },
+    **{
+        f"archive: a segment {pieces.__name__}": partial(
+            of_the_archive, of_a_segment(pieces), "archive_damaged"
+        )
+        for pieces in (flipped, cut_short, lost)
+    },
+    "link: a device of the server's own": partial(_line, asking_to_be_let_in(other=False), "link_asked"),
+    "link: a device that breaks its promise": partial(_line, asking_to_be_let_in(other=True), "link_refused"),
+}

@@ -302,6 +302,8 @@ class AccountNews:
         """
         self.looker.begin()
         await self.refresh(self.device.user)
+        for user in _troubled(self.changes.db):
+            await self._look_again(user)
         after = _seen(self.changes.db)
         for _ in range(MAX_PAGES):  # the rest at the next login: what was seen is kept
             answer = await self.session.request(GetChangedAccounts(after))
@@ -321,13 +323,19 @@ class AccountNews:
         """Ask for one account's statements; what cannot be had now keeps nobody else's waiting."""
         if not concerns(self.changes.db, self.device, user):
             return
+        if not await self._look_again(user):
+            with self.changes.change() as change:
+                expect(change, user, serial)  # whoever is in a conversation with them asks again
+
+    async def _look_again(self, user: str) -> bool:
+        """Ask for an account's newest statement; False if it cannot be had now."""
         try:
             await self.refresh(user)  # also of a serial that is known: the account may have begun anew
         except (RefusedByServer, UntrustedKeys) as no:
             if isinstance(no, RefusedByServer) and no.code not in NOT_NOW:
                 raise
-            with self.changes.change() as change:
-                expect(change, user, serial)  # whoever is in a conversation with them asks again
+            return False
+        return True
 
     async def refresh(self, user: str) -> None:
         """Ask for the newest statement of a user; what it says is taken.
@@ -409,6 +417,11 @@ def adopt(change: Change, device: Device, credential: bytes) -> None:
     replace_credential(change.db, credential)
     device.renew(credential)
     stir(change)
+
+
+def _troubled(db: apsw.Connection) -> list[str]:
+    """The users of whom the server has shown what does not hold: perhaps it shows better now."""
+    return [user for (user,) in db.execute("SELECT user FROM account_news WHERE trouble <> '' ORDER BY user")]
 
 
 def _seen(db: apsw.Connection) -> int:

@@ -6,7 +6,8 @@ that are not): the commit or ciphertext under it is thrown away, the intent or t
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ from securechat.client import (
     intents,
     log_chain,
     log_ends,
+    notes,
     places,
     queued,
     records,
@@ -39,6 +41,7 @@ from securechat.client.outbox import Purpose, StoredRequest
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import WELCOME_WITHHELD
 from securechat.protocol.messages import (
     Answer,
     Appended,
@@ -64,6 +67,9 @@ TOO_EARLY: Final = frozenset({"quota"})
 
 TOO_EARLY_SPREAD: Final = 5.0
 
+MOST_SEALED: Final = 32
+"""Times that one message is sealed anew because its group has moved on, they say, before it is given up."""
+
 Result = Answer | RefusedByServer
 
 
@@ -77,6 +83,10 @@ class Answers:
     claims: Claims
     heads: dict[int, int]
     """The last sequence the server told of, per conversation; shared with sync."""
+    _shown_no_welcome: dict[int, float] = field(default_factory=dict)
+    """Since when somebody else is said to have opened what an intent is to open."""
+    _sealed_anew: dict[int, int] = field(default_factory=dict)
+    """How often a message was, by its local id."""
 
     def take(self, change: Change, request: StoredRequest, result: Result) -> None:
         if request.purpose is Purpose.NONE:
@@ -192,6 +202,7 @@ class Answers:
             # Both opened at once and the other was first: its Welcome is in the inbox (rules.md A).
             # Or a copy of us was, and none will come (`opened_elsewhere`).
             self.planner.withdraw(change, record)
+            self._await_welcome(change, record, intent)
             if intent.what is What.OPEN and result.detail:
                 intents.await_welcome(change.db, intent, result.detail, now=self.clock())
             else:
@@ -199,6 +210,13 @@ class Answers:
         elif isinstance(result, RefusedByServer):
             queued.refuse(change, record.id, result.code, str(result))
             self.planner.give_up(change, record, intent, result)
+
+    def _await_welcome(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
+        """Say once, if it lasts, that what the other is said to have opened does not come."""
+        since = self._shown_no_welcome.setdefault(intent.id, self.clock())
+        if self.clock() - since >= WELCOME_WAIT:
+            self._shown_no_welcome[intent.id] = inf
+            notes.tell(change, record, "log_withheld", WELCOME_WITHHELD.format(peer=record.peer))
 
     def committed(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
@@ -276,13 +294,16 @@ class Answers:
     def sent(
         self, change: Change, record: ConversationRecord, request: StoredRequest, result: Result
     ) -> None:
+        tries = self._sealed_anew.pop(request.ref, 0) + 1
         if isinstance(result, Appended):
             self.reader.place_own(change, record, request.ref, result.sequence)
         elif isinstance(result, RefusedByServer) and result.code in SEAL_AGAIN:
             # Of another log: held now, or the user has let that pass so often that this is the end of it.
-            if _is_of_another_log(change, record, request, result) and not self._doubt(change, record).held:
+            differs = _is_of_another_log(change, record, request, result)
+            if tries >= MOST_SEALED or (differs and not self._doubt(change, record).held):
                 queued.refuse_one(change, record.id, request.ref, result.code, str(result))
             else:
+                self._sealed_anew[request.ref] = tries
                 history.unseal(change.db, request.ref)
         elif isinstance(result, RefusedByServer):
             queued.refuse_one(change, record.id, request.ref, result.code, str(result))

@@ -39,7 +39,7 @@ from securechat.client.reconciling import Reconciler
 from securechat.client.reentry import Reentry
 from securechat.client.restored import Met, meet
 from securechat.client.sentences import HOLDS
-from securechat.client.session import Session, SessionEvent, SessionLost, SessionReady
+from securechat.client.session import Session, SessionEvent, SessionLost, SessionReady, SessionStalled
 from securechat.client.store import ClientStore
 from securechat.client.suites import encryption
 from securechat.client.sync import Syncer
@@ -337,6 +337,8 @@ class Engine:
                 self._on_ready(event)
             case SessionLost():
                 self._on_lost(event)
+            case SessionStalled():
+                self._tell(Notice("unanswered", "the server is there, and does not answer what was asked"))
             case Delivered():
                 self._sync.delivered(event)
             case InboxDelivered():

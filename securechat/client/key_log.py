@@ -43,6 +43,9 @@ BEGUN: Final = "key_log_begun"
 HEAD_OF: Final = "@{user}"
 """What a refusal is about that concerns a head somebody else was shown; else a user, or nothing."""
 
+WAITING: Final = "key_log_waiting "
+"""What the counters begin with that say since when a matter, as above, was not answered for want of time."""
+
 MOST_LIES: Final = 16
 
 
@@ -376,7 +379,7 @@ def judge_heard(db: apsw.Connection, user: str, verdict: str) -> None:
 
 
 def _waiting(about: str) -> str:
-    return f"key_log_waiting {about}"
+    return WAITING + about
 
 
 def _keep_changes(db: apsw.Connection, user: str, changes: tuple[LabelChange, ...]) -> None:

@@ -88,6 +88,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._certificate: Certificate | None = None
         self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._asked: dict[int, float] = {}
         self._greeted: asyncio.Future[ServerHello] = self._loop.create_future()
         self._ended: asyncio.Future[ClientError] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
@@ -111,6 +112,11 @@ class Link(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         return not self._ended.done()
+
+    @property
+    def waits_since(self) -> float | None:
+        """When the first request without an answer was made, by the loop's clock; None: all have one."""
+        return next(iter(self._asked.values()), None)
 
     @property
     def is_logged_in(self) -> bool:
@@ -214,9 +220,11 @@ class Link(asyncio.Protocol):
                 if not self._greeted.done():
                     self._greeted.set_result(event.hello)
             case Responded():
+                self._asked.pop(event.id, None)
                 if (answer := self._answers.pop(event.id, None)) and not answer.done():
                     answer.set_result(event.answer)
             case RefusedEvent():
+                self._asked.pop(event.id, None)
                 if (answer := self._answers.pop(event.id, None)) and not answer.done():
                     answer.set_exception(_refused(event))
             case DeliveredEvent() | InboxEvent() | AccountEvent() | LinksEvent():
@@ -231,7 +239,8 @@ class Link(asyncio.Protocol):
         if self._ended.done():
             answer.set_exception(Disconnected(f"there is no connection to {self._address}"))
             return answer
-        self._answers[ask()] = answer
+        number = ask()
+        self._answers[number], self._asked[number] = answer, self._loop.time()
         self._flush_soon()
         return answer
 

@@ -218,6 +218,10 @@ REASONS: Final[dict[str, Reason]] = {
         "the server came back from an older copy; what it lacks of ours is sent to it again", _ITSELF
     ),
     "limited": Reason("the server takes it slowly", _ITSELF),
+    "unanswered": Reason(
+        "the server is there, and has no answer or never time for what this device asks",
+        "nothing if it passes; if it lasts, tell the server's operator",
+    ),
     "file_refused": Reason(
         "a file whose sending went on after a restart could not be sent",
         "send it again; the sentence says why not",

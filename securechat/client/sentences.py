@@ -146,6 +146,13 @@ LOG_WITHHELD: Final = (
     "the server says that there is more in {name} than it gives: nothing is read or sent there until it does"
 )
 
+NO_TIME: Final = "the server has no time to give what came while this device was away; it is asked again"
+
+WELCOME_WITHHELD: Final = (
+    "the server says that {peer} has opened a conversation with you, and does not show it: what you write "
+    "waits until it does"
+)
+
 WRONG_TIME: Final = (
     "the times of messages in {name} cannot be right: the server's clock or this machine's is wrong, "
     "or the server lies about them"

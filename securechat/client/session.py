@@ -57,6 +57,9 @@ from securechat.protocol.messages import (
 LOGIN_SECONDS: Final = 30
 """For the server's answer to a login; it may have a queue."""
 
+UNANSWERED: Final = 40.0
+"""Seconds that a request may wait for its answer on a connection that lives, before it is said."""
+
 MAX_WAITING: Final = 32 * 1024 * 1024
 """Bytes of pushes that wait for the owner. More, and the connection ends: what was pushed stays in
 the server's log, and after the next login it is fetched piece by piece. Not reading on instead
@@ -88,7 +91,14 @@ class SessionLost:
     retry_in: float | None
 
 
-SessionEvent = SessionReady | SessionLost | Delivered | InboxDelivered | AccountChanged | LinksChanged
+@dataclass(frozen=True, slots=True)
+class SessionStalled:
+    """There is a connection, and no answer to what was asked on it; said once for each."""
+
+
+SessionEvent = (
+    SessionReady | SessionLost | SessionStalled | Delivered | InboxDelivered | AccountChanged | LinksChanged
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +285,7 @@ class Session:
 
     async def _stay(self, link: Link) -> ClientError:
         """Keep a link alive until it ends; silence for too long is an end too (Q-04)."""
-        loop = asyncio.get_running_loop()
+        loop, is_said = asyncio.get_running_loop(), False
         ended = asyncio.ensure_future(link.ended())
         try:
             while not ended.done():
@@ -284,6 +294,9 @@ class Session:
                     link.fail(Disconnected(f"the server at {self._address} has gone silent"))
                 elif now - link.last_sent >= PING_AFTER:
                     link.ping()
+                if not is_said and now - (link.waits_since or now) >= UNANSWERED:
+                    is_said = True
+                    self._tell(SessionStalled())
                 await self._until(ended, min(PING_AFTER, SILENCE_LIMIT) / 5)
         finally:
             ended.cancel()

@@ -31,11 +31,11 @@ from securechat.client.reading import Reader
 from securechat.client.records import ConversationRecord
 from securechat.client.recovery import matches
 from securechat.client.reentry import Reentry
-from securechat.client.sentences import LOG_WITHHELD, REJOIN_WAITS, STOPPED
+from securechat.client.sentences import REJOIN_WAITS, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
 from securechat.client.unread import note_unread
-from securechat.client.withheld import Withheld
+from securechat.client.withheld import Withheld, tell_no_time
 from securechat.client.work import Work
 from securechat.protocol.messages import (
     CountKeyPackages,
@@ -106,12 +106,14 @@ class Syncer:
 
     async def _patiently(self, ask: Callable[[], Awaitable[None]]) -> None:
         """Ask again while the server has no time for it, whenever it says."""
+        began = None
         while True:
             try:
                 return await ask()
             except RefusedByServer as refused:
                 if refused.code not in NOT_NOW:
                     raise
+                began = tell_no_time(self.changes, began)
                 await asyncio.sleep(asked_wait(refused.retry_after) + jitter(RETRY_WITHIN))
 
     async def _catch_up(self, inbox_cursor: int) -> None:
@@ -242,6 +244,7 @@ class Syncer:
         except RefusedByServer as refused:
             if refused.code not in NOT_NOW:
                 raise
+            self._withheld.tell(self.changes, conversation)
             self._wake_later(conversation, asked_wait(refused.retry_after) + jitter(RETRY_WITHIN))
         finally:
             self._busy.discard(conversation)
@@ -278,16 +281,10 @@ class Syncer:
                 after = self.reader.read(change, records.by_id(change.db, conversation), entries)
             if after.cursor == record.cursor:
                 if after.held_code not in STOPPED:
-                    self._note_withheld(after)
+                    self._withheld.tell(self.changes, after.id)
+                    self._wake_later(after.id, RETRY_WITHIN)
                 return False  # the server gave nothing that follows
             self._withheld.goes_on(conversation)
-
-    def _note_withheld(self, record: ConversationRecord) -> None:
-        """Ask again later; say it once, if it lasts."""
-        if self._withheld.lasts(record.id):
-            with self.changes.change() as change:
-                notes.tell(change, record, "log_withheld", LOG_WITHHELD.format(name=record.name))
-        self._wake_later(record.id, RETRY_WITHIN)
 
     async def _next_entries(self, record: ConversationRecord, head: int) -> list[Entry | Gap] | None:
         """Return entries that follow the cursor, from what was pushed or else fetched; None at the head."""

@@ -8,6 +8,11 @@ import asyncio
 from math import inf
 from typing import Final
 
+from securechat.client import notes, records
+from securechat.client.change import Changes
+from securechat.client.events import Notice
+from securechat.client.sentences import LOG_WITHHELD, NO_TIME
+
 PATIENCE: Final = 20.0
 """Seconds that a server may announce what it does not give."""
 
@@ -28,3 +33,22 @@ class Withheld:
             return False
         self._since[conversation] = inf
         return True
+
+    def tell(self, changes: Changes, conversation: int) -> None:
+        """Say it, if it lasts."""
+        if self.lasts(conversation):
+            with changes.change() as change:
+                record = records.by_id(change.db, conversation)
+                notes.tell(change, record, "log_withheld", LOG_WITHHELD.format(name=record.name))
+
+
+def tell_no_time(changes: Changes, since: float | None) -> float:
+    """Say once that there has been no time for an answer for long; return since when, to be given again."""
+    now = asyncio.get_running_loop().time()
+    if since is None:
+        return now
+    if now - since < PATIENCE:
+        return since
+    with changes.change() as change:
+        change.tell(Notice("unanswered", NO_TIME))
+    return inf

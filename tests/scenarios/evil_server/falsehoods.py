@@ -8,7 +8,7 @@ from typing import Any, Final
 from securechat.client import rooms
 from securechat.client.intents import What
 from securechat.membership.room import Kind, Room, make_room
-from securechat.protocol.messages import ClaimKeyPackages
+from securechat.protocol.messages import ClaimKeyPackages, FetchInbox, Sync
 from tests.scenarios.evil_server import ghosts, lies
 from tests.scenarios.evil_server.falsehood import HONEST, Falsehood, nothing, whom
 from tests.scenarios.evil_server.ghosts import GHOSTS, Ghost
@@ -144,6 +144,8 @@ FALSEHOODS: Final[dict[str, Callable[[], Falsehood]]] = {
     "line: an answer to nothing": lambda: _line(lies.unasked, "disconnected"),
     "line: no frame": lambda: _line(lies.unintelligible, "disconnected"),
     "line: another kind of answer": lambda: _line(lies.of_another_kind, "disconnected"),
+    "line: no answer about where the logs stand": lambda: _line(lies.never_answering(Sync), "unanswered"),
+    "line: never time for invitations": lambda: _line(lies.never_with_time(FetchInbox), "unanswered"),
     "line: goodbye": lambda: _line(lies.goodbye("stopping", "come back"), "disconnected"),
     "welcome: from a stranger": lambda: _line(from_a_stranger(None), "invited", "welcome_refused"),
     "welcome: as two others": lambda: _line(from_a_stranger(as_two_others), "welcome_refused"),

@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from securechat.client import boxes, statements
+from securechat.client.contact_keeping import SETTLES
 from securechat.membership.linking import NewSide, ask_to_link
 from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import new_key, public_of
@@ -129,10 +130,17 @@ def handing_out(box: str, boxed: Boxed) -> Lie:
 
 def of_the_contacts(boxed: Boxed) -> Falsehood:
     def tell(stage: Stage, victim: str) -> None:
-        handing_out(CONTACTS, boxed)(stage, victim)
-        stage.liar(victim).cut()
+        if not stage.engine(victim)._contacts._told:  # else it is told already, until the next look
+            handing_out(CONTACTS, boxed)(stage, victim)
+            stage.liar(victim).cut()
 
-    return Falsehood(tell, frozenset({"contacts_refused"}), nothing)
+    return Falsehood(tell, frozenset({"contacts_refused"}), a_while)
+
+
+async def a_while(stage: Stage, victim: str) -> None:
+    """So long that a client looks what lies at the server."""
+    del victim
+    await stage.go(2 * SETTLES)
 
 
 # --- the archive --------------------------------------------------------------------------------------------

@@ -200,6 +200,16 @@ def with_invitations_to_come(stage: Stage, victim: str) -> None:
     _on_a_new_connection(FetchInbox, retort)(stage, victim)
 
 
+def never_answering(question: Any) -> Lie:
+    """Leave questions of a kind without an answer."""
+    return _on_a_new_connection(question, lambda *_: None)
+
+
+def never_with_time(question: Any) -> Lie:
+    """Have no time for questions of a kind, whenever they are asked."""
+    return _on_a_new_connection(question, lambda *_: Refused(0, "busy", "", retry_after=1))
+
+
 def of_another_kind(stage: Stage, victim: str) -> None:
     _on_a_new_connection(CountKeyPackages, lambda *_: Done())(stage, victim)
 

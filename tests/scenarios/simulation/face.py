@@ -152,11 +152,16 @@ class Nobody:
         return frozenset()
 
 
+def _room_enough() -> DiskSpace:
+    return DiskSpace(Path(), 0, free=lambda _: 1 << 40)
+
+
 class _Files:
     """Attachments in memory, for as long as a face lives."""
 
     def __init__(self) -> None:
-        self.moving: dict[bytes, object] = {}
+        self.space = _room_enough()
+        self.moving = {PutFile: self.put, GetFile: self.get, DeleteFile: self.delete}
         self._files: dict[bytes, bytes] = {}
 
     async def put(self, _caller: Caller, body: PutFile) -> FileStored:
@@ -319,7 +324,7 @@ class Face:
             identity=self.identity,
             logins=Logins(accounts, limiter),
             limiter=limiter,
-            space=DiskSpace(Path(), 0, free=lambda _: 1 << 40),
+            space=_room_enough(),
             services=self.services,
             hub=self.hub,
             riders=riders,

@@ -156,7 +156,7 @@ class Engine:
 
     @functools.cached_property
     def _contacts(self) -> ContactKeeper:
-        return ContactKeeper(self.changes, self.ask, self.device, self.keys.account_secret, self._tell)
+        return ContactKeeper(self.changes, self.ask, self.device, self.keys.account_secret, self.tell)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""
@@ -233,7 +233,8 @@ class Engine:
 
     def tell(self, event: Event) -> None:
         """Tell what passes and is not stored."""
-        self._tell(event)
+        if self._typists.is_news(event):
+            self._put(event)
 
     def _done(self, change: Change) -> None:
         """After the commit: speak."""
@@ -249,7 +250,7 @@ class Engine:
         for intent, error in change.settled:
             self._settle(intent, error)
         for event in change.events:
-            self._tell(event)
+            self.tell(event)
         self._stir()
 
     def _stir(self) -> None:
@@ -273,10 +274,6 @@ class Engine:
         else:
             waiting.set_exception(error)
 
-    def _tell(self, event: Event) -> None:
-        if self._typists.is_news(event):
-            self._put(event)
-
     def _put(self, event: Event) -> None:
         if isinstance(event, Connected | Disconnected):
             self._standing = event
@@ -290,7 +287,7 @@ class Engine:
 
     def _failed(self, error: Exception) -> None:
         text = str(error) if isinstance(error, ClientError) else "something failed here; it is in the log"
-        self._tell(Notice("internal", sanitise(text)))
+        self.tell(Notice("internal", sanitise(text)))
         if isinstance(error, StoreError):
             # What was under way is not stored: once the disk is well, a new connection brings it all again.
             self._session.begin_anew(error)
@@ -338,7 +335,7 @@ class Engine:
             case SessionLost():
                 self._on_lost(event)
             case SessionStalled():
-                self._tell(Notice("unanswered", "the server is there, and does not answer what was asked"))
+                self.tell(Notice("unanswered", "the server is there, and does not answer what was asked"))
             case Delivered():
                 self._sync.delivered(event)
             case InboxDelivered():
@@ -354,11 +351,11 @@ class Engine:
             ready.fingerprint,
             encryption(self.device.suites[0]),
         )
-        self._tell(self.connected)
+        self.tell(self.connected)
         self._contacts.online()
         if count := ready.logged_in.failed_logins:
             text = f"wrong passwords for {self.keys.user} since you were last told: {count}; none opened it"
-            self._tell(Notice("failed_logins", text))
+            self.tell(Notice("failed_logins", text))
         self._tell_of_password(ready.logged_in.password_changed)
         self._compare_dates(ready.logged_in.time)
         self._log_watch.online(ready.hello.identity_key, ready.hello.features)
@@ -381,14 +378,14 @@ class Engine:
         with self.changes.change() as change:
             news = password_news.news(change.db, min(changed, int(self.clock()) + 86_400))
         if news is not None:
-            self._tell(Notice(password_news.CODE, news))
+            self.tell(Notice(password_news.CODE, news))
 
     def _compare_dates(self, server_time: int) -> None:
         """Say it when the two clocks no longer agree; once, however often the line breaks."""
         self._dates.told(server_time)
         agreed, self._dates_agreed = self._dates_agreed, self._dates.agree
         if agreed and not self._dates_agreed:
-            self._tell(Notice("clock", self._dates.sentence()))
+            self.tell(Notice("clock", self._dates.sentence()))
 
     async def _leave_keys(self) -> None:
         await self._sync.top_up()
@@ -404,7 +401,7 @@ class Engine:
             if isinstance(lost.error, Replaced)
             else str(lost.error)
         )
-        self._tell(Disconnected(sanitise(reason), lost.retry_in))
+        self.tell(Disconnected(sanitise(reason), lost.retry_in))
         if lost.retry_in is None:
             self._end_for_good(lost.error)
 

@@ -223,7 +223,7 @@ def renew(client: Client, name: str) -> None:
 def listen(client: Client, words: list[Word], oracle: Oracle) -> None:
     """Note everything that a client says from now on, before it is said."""
     session, engine = client._engine._session, client._engine
-    send, acknowledge, tell = session.send_named, session.acknowledge, engine._tell
+    send, acknowledge, tell = session.send_named, session.acknowledge, engine.tell
 
     def send_named(name: int, body: bytes) -> "asyncio.Future[object]":
         words.append(Asked(name, body))
@@ -243,7 +243,7 @@ def listen(client: Client, words: list[Word], oracle: Oracle) -> None:
 
     session.send_named = send_named  # type: ignore[method-assign, assignment]
     session.acknowledge = acknowledged  # type: ignore[method-assign]
-    engine._tell = told  # type: ignore[method-assign]
+    engine.tell = told  # type: ignore[method-assign]
 
 
 async def crash(person: Person) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from securechat.client import intents, password_news, records, statements
 from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
-from securechat.client.contacts import contact, meet_key
+from securechat.client.contacts import concerns, contact, meet_key
 from securechat.client.device import Device
 from securechat.client.errors import IdentityChanged, RefusedByServer, UntrustedKeys
 from securechat.client.events import Notice
@@ -144,11 +144,6 @@ def pinned(db: apsw.Connection, device: Device, user: str) -> bytes | None:
         return device.account_keys[0]
     known = contact(db, user)
     return None if known is None else known.account_key
-
-
-def concerns(db: apsw.Connection, device: Device, user: str) -> bool:
-    """Whether anything is known here of somebody: of nobody else a change says anything."""
-    return pinned(db, device, user) is not None or statements.known_serial(db, user) > 0
 
 
 def stir(change: Change) -> None:
@@ -310,7 +305,8 @@ class AccountNews:
             if not isinstance(answer, ChangedAccounts):
                 return
             for each in answer.accounts:
-                await self._catch_up_with(each.user, each.serial)
+                if concerns(self.changes.db, each.user, own=self.device.user):
+                    await self._look_again(each.user, each.serial)
             if answer.head == after and not answer.more:
                 return
             after, more = answer.head, answer.more and answer.head > after
@@ -319,23 +315,15 @@ class AccountNews:
             if not more:
                 return
 
-    async def _catch_up_with(self, user: str, serial: int) -> None:
-        """Ask for one account's statements; what cannot be had now keeps nobody else's waiting."""
-        if not concerns(self.changes.db, self.device, user):
-            return
-        if not await self._look_again(user):
-            with self.changes.change() as change:
-                expect(change, user, serial)  # whoever is in a conversation with them asks again
-
-    async def _look_again(self, user: str) -> bool:
-        """Ask for an account's newest statement; False if it cannot be had now."""
+    async def _look_again(self, user: str, serial: int = 0) -> None:
+        """Ask for an account's newest statement; what cannot be had now keeps nobody else's waiting."""
         try:
             await self.refresh(user)  # also of a serial that is known: the account may have begun anew
         except (RefusedByServer, UntrustedKeys) as no:
             if isinstance(no, RefusedByServer) and no.code not in NOT_NOW:
                 raise
-            return False
-        return True
+            with self.changes.change() as change:
+                expect(change, user, serial)  # whoever is in a conversation with them asks again
 
     async def refresh(self, user: str) -> None:
         """Ask for the newest statement of a user; what it says is taken.

@@ -30,6 +30,12 @@ class Seen(Enum):
     CHANGED = auto()
 
 
+def concerns(db: apsw.Connection, user: str, *, own: str) -> bool:
+    """Whether it is ourselves, or anything is known of somebody: of nobody else a change says anything."""
+    known = "SELECT 1 FROM contact WHERE user = ?1 UNION ALL SELECT 1 FROM statement WHERE user = ?1"
+    return user == own or db.execute(known, (user,)).fetchone() is not None
+
+
 def contact(db: apsw.Connection, user: str) -> Contact | None:
     row = db.execute(
         "SELECT user, account_key, generation, changed_to FROM contact WHERE user = ?", (user,)

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from securechat.client.account_news import AccountNews, concerns
+from securechat.client.account_news import AccountNews
 from securechat.client.carriage import NOT_NOW
+from securechat.client.contacts import concerns
 from securechat.client.errors import RefusedByServer
 from securechat.client.patience import seconds_until_again
 from securechat.client.tasks import Tasks
@@ -86,7 +87,7 @@ class Hints:
     def take(self, hint: AccountChanged | LinksChanged) -> None:
         if isinstance(hint, LinksChanged):
             self.links()
-        elif concerns(self._news.changes.db, self._news.device, hint.user):
+        elif concerns(self._news.changes.db, hint.user, own=self._news.device.user):
             before = self._changed.get(hint.user, hint.serial)
             anew = BEGUN_ANEW in (before, hint.serial)
             self._changed[hint.user] = BEGUN_ANEW if anew else max(before, hint.serial)

@@ -77,6 +77,10 @@ class Approver:
         self._looking = asyncio.Lock()
         self._letting_in = LettingIn(changes, ask, device, clock, refresh, pause=pause)
 
+    def when_one_has_come(self, do: Callable[[LinkOffer], Awaitable[None]]) -> None:
+        """Have this done for each device that was let in, also by a process that ended before."""
+        self._letting_in.come = do
+
     async def look(self) -> None:
         """Ask which new devices there are, answer who has not been, and finish what was approved."""
         async with self._looking:

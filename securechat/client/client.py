@@ -84,6 +84,7 @@ class Client(Verifier, Speaker, FileVerbs, HistoryVerbs, LinkVerbs, LogVerbs, De
         self._keeper = ArchiveKeeper(engine)
         self._sharer = HistorySharer(engine)
         self._idle = IdleDevices(engine, self.own_devices)
+        engine.approver.when_one_has_come(self._device_has_come)
         self._served = AsyncExitStack()
 
     @classmethod

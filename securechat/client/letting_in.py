@@ -18,7 +18,7 @@ from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Changes
 from securechat.client.device import Clock, Device
 from securechat.client.device_name import shown_name
-from securechat.client.errors import ClientError, LinkOver, RefusedByServer
+from securechat.client.errors import ClientError, Disconnected, LinkOver, RefusedByServer
 from securechat.client.events import LinkOffer, Notice
 from securechat.client.keystore import Keys
 from securechat.client.link_requests import LinkRequest
@@ -58,6 +58,10 @@ _NOT_IN: Final = (
     "the server did not take the new device in time: it is not in your account, and nothing was changed;"
     " begin again on the new device"
 )
+_GOES_ON: Final = (
+    "the connection broke while the new device was let in: that goes on by itself with the next one, within"
+    " the code's five minutes"
+)
 _RACED: Final = (
     "another device changed your account at the same time: the new one is not in it, and nothing else was"
     " changed; begin again on the new device"
@@ -91,6 +95,7 @@ class LettingIn:
         self._clock = clock
         self._refresh = refresh
         self._pause = pause
+        self.come: Callable[[LinkOffer], Awaitable[None]] = _nothing_more
 
     async def change(self, request: LinkRequest, keys: Keys, opened: Opened) -> None:
         """Sign the account's next statement and send it; once more if another device was faster.
@@ -104,8 +109,12 @@ class LettingIn:
                 link_requests.set_approved(
                     change.db, request.number, change=encode_value(body), sealed=sealed
                 )
-            with contextlib.suppress(_Stale):
+            try:
                 return await self._finish(replace(request, change=encode_value(body), sealed=sealed))
+            except _Stale:
+                pass
+            except Disconnected:
+                raise Disconnected(_GOES_ON) from None
         await self.drop(request)
         raise LinkOver(_RACED)
 
@@ -165,6 +174,7 @@ class LettingIn:
         await self._list(request)
         await self._leave(request)
         self._end_well(request)
+        await self.come(offer_of(request))
 
     async def _list(self, request: LinkRequest) -> None:
         body = decode_request(request.change)
@@ -202,6 +212,7 @@ class LettingIn:
         is_listed, has_come = self._is_listed(request), await self._has_come(request)
         if has_come:
             self._end_well(request)
+            await self.come(offer_of(request))
             return ""
         self._end(request)
         return _LATE if is_listed else _NOT_IN
@@ -255,6 +266,10 @@ class LettingIn:
     def _end(self, *requests: LinkRequest) -> None:
         with self._changes.change() as change:
             link_requests.end(change.db, [each.number for each in requests])
+
+
+async def _nothing_more(_offer: LinkOffer) -> None:
+    """Whoever knows what else a device that has come gets, says so."""
 
 
 class _Stale(Exception):

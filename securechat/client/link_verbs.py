@@ -39,7 +39,10 @@ class LinkVerbs:
         :raises LinkOver, LinkExpired, Disconnected: it is not in, or the text says what is left of it
         """
         await self._look_first()
-        offer = await self._engine.approver.approve(number, password)
+        return await self._engine.approver.approve(number, password)
+
+    async def _device_has_come(self, offer: LinkOffer) -> None:
+        """Call it what it calls itself, and see that it gets the history."""
         self._keeper.let_in()
         try:
             named = await names_of(self._engine)
@@ -49,7 +52,6 @@ class LinkVerbs:
             self._engine.tell(Notice("names_refused", str(refused)))
         except (Disconnected, Unreachable, RefusedByServer):
             pass  # it is in; what it is called can be said later
-        return offer
 
     async def decline_link(self, number: int) -> None:
         """Send the device away."""

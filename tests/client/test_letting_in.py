@@ -8,7 +8,7 @@ import pytest
 
 from securechat.client import link_requests, statements
 from securechat.client.errors import ClientError, Disconnected, RefusedByServer, refusal
-from securechat.client.events import Notice
+from securechat.client.events import LinkOffer, Notice
 from securechat.client.letting_in import LettingIn
 from securechat.client.link_requests import LinkRequest, LinkStep
 from securechat.membership.account import next_statement
@@ -62,6 +62,11 @@ class Stand:
             self.refresh,
             pause=self.pause,
         )
+        self.come: list[LinkOffer] = []
+        self.letting_in.come = self.has_come
+
+    async def has_come(self, offer: LinkOffer) -> None:
+        self.come.append(offer)
 
     def _approved(self) -> LinkRequest:
         db, device_key = self.member.store.db, public_of(new_key())
@@ -155,7 +160,13 @@ def stand(tmp_path: Path) -> Stand:
 
 
 def is_in(stand: Stand) -> bool:
-    return (stand.in_force, stand.left, stand.step) == (stand.made, SEALED, LinkStep.OVER)
+    came = [(each.device, each.name) for each in stand.come]
+    return (stand.in_force, stand.left, stand.step, came) == (
+        stand.made,
+        SEALED,
+        LinkStep.OVER,
+        [(NEW, "laptop")],
+    )
 
 
 @pytest.mark.parametrize("kind", [ChangeAccount, FinishLink])
@@ -173,7 +184,7 @@ async def test_d_05_where_it_has_none_for_five_minutes_it_is_not_in_and_that_is_
     stand.refusals[ChangeAccount] = [refusal("busy") for _ in range(1000)]
     await stand.goes_on()
     assert stand.member.now <= NOW + LIFETIME
-    assert stand.step is LinkStep.OVER
+    assert (stand.step, stand.come) == (LinkStep.OVER, [])
     assert ["not in your account" in text for text in stand.told] == [True]
 
 
@@ -188,7 +199,7 @@ async def test_d_05_an_answer_that_was_lost_is_no_refusal(stand: Stand) -> None:
     """The server took all of it; the new device has its keys, and its request is gone."""
     stand.in_force, stand.waits, stand.has_logged_in = stand.made, False, True
     await stand.goes_on()
-    assert (stand.step, stand.told) == (LinkStep.OVER, [])
+    assert (stand.step, stand.told, len(stand.come)) == (LinkStep.OVER, [], 1)
 
 
 async def test_d_05_nor_where_another_device_has_changed_the_account_since(stand: Stand) -> None:

@@ -535,12 +535,14 @@ async def test_what_was_approved_goes_on_without_a_password(
             return await honest(body)
 
         monkeypatch.setattr(approver._letting_in, "_ask", cut)
-        with pytest.raises(Disconnected):
+        with pytest.raises(Disconnected, match="goes on by itself"):
             await alice.client.approve_link(offer.number, alice.password)
         await alice.close()
         await alice.open()
         await device.asking
     assert devices_of(alice) == 2
+    await alice.client._engine.approver.look()  # after the one that let it in
+    assert [each.name for each in await alice.client.own_devices() if not each.this] == ["laptop"]
 
 
 async def test_a_disk_that_fails_leaves_no_half_of_a_profile(

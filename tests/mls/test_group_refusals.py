@@ -510,6 +510,9 @@ def test_what_is_no_group_message_is_refused() -> None:
         assert refused(bob, message).rule == "wire-format"
     before = state_of(bob)
     message = alice.propose_update()
+    with pytest.raises(ValidationError) as raised:
+        bob.decrypt(message)
+    assert raised.value.rule == "wire-format"
     for broken in (b"", message[:-1], message + b"\x00", b"\x00\x02" + message[2:]):
         with pytest.raises(DecodeError):
             bob.examine(broken)

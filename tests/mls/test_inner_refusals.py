@@ -206,3 +206,18 @@ def test_a_branch_keeps_the_suite() -> None:
     with pytest.raises(ValidationError) as refused:
         Group.join(staged.welcome, bundle, bob.identity, tree=branch.tree_bytes(), origin=bob)
     assert refused.value.rule == "branch-parameters"
+
+
+def test_a_group_continues_one_other_and_in_one_way() -> None:
+    """12.4.3.1: a key of usage reinit or branch is the only one of these."""
+    alice, bob = group_of("alice", "bob")
+    usages = (ResumptionPSKUsage.BRANCH, ResumptionPSKUsage.REINIT)
+    keys = tuple(ResumptionPsk(usage, b"tea", alice.epoch) for usage in usages)
+    bundle = bundle_of(bob.identity)
+    branch = Group.create(alice.identity, suite=alice.suite, group_id=b"branch")
+    staged = branch.stage_commit(CommitPlan(add=(bundle.key_package,), psks=keys), psks=alice.psk_source())
+    branch.merge(staged)
+    assert staged.welcome is not None
+    with pytest.raises(ValidationError) as refused:
+        Group.join(staged.welcome, bundle, bob.identity, tree=branch.tree_bytes(), origin=bob)
+    assert refused.value.rule == "psk-usage"

@@ -23,6 +23,7 @@ from securechat.mls.psk import (
     ResumptionPsk,
     ResumptionPSKUsage,
     check_told,
+    fresh_psk,
 )
 from securechat.mls.staging import CommitPlan
 from securechat.mls.welcome import NewMember, OpenedWelcome, open_welcome, seal_welcome, sign_group_info
@@ -248,6 +249,12 @@ def test_a_bundle_with_the_wrong_private_key_is_our_own_fault() -> None:
         Group.join(invited.welcome, bundle_of(identity("dave")), invited.carol, tree=invited.tree)
 
 
+def test_a_key_package_of_another_suite_opens_no_welcome() -> None:
+    invited = Invited()
+    invited.bundle = bundle_of(invited.carol, SUITES[1])
+    assert invited.refused(invited.welcome) == "welcome-suite"
+
+
 def test_a_message_that_is_no_welcome_is_refused() -> None:
     invited = Invited()
     assert invited.refused(invited.staged.group_info) == "wire-format"
@@ -372,6 +379,21 @@ def test_a_key_package_is_made_for_its_suites_keys() -> None:
     plain = identity("carol", capabilities=Capabilities(credentials=(1,)))
     with pytest.raises(UsageError):
         make_key_package(plain, SUITES[3], lifetime=LIFETIME, last_resort=True)
+
+
+def test_no_two_key_packages_have_a_key_in_common() -> None:
+    """10: an init key is for one use, and its key package's leaf has another."""
+    who = identity("carol")
+    packages = [bundle_of(who).key_package for _ in range(2)]
+    keys = {key for each in packages for key in (each.init_key, each.leaf_node.encryption_key)}
+    assert len(keys) == 4
+
+
+def test_each_use_of_a_pre_shared_key_has_a_nonce_of_its_own() -> None:
+    """8.4: as long as a hash, so that one key used twice gives two secrets."""
+    for suite in SUITES.values():
+        uses = {fresh_psk(suite, ExternalPsk(b"a secret")).psk_nonce for _ in range(2)}
+        assert [len(nonce) for nonce in uses] == [suite.hash_length, suite.hash_length]
 
 
 @pytest.mark.parametrize(

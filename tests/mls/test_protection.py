@@ -57,3 +57,10 @@ def test_who_is_no_member_cannot_encrypt() -> None:
     private = message(b"hello", NewMemberCommit(), WireFormat.PRIVATE_MESSAGE)
     with pytest.raises(UsageError, match="members"):
         seal_private(SUITE_3, private, sender_data_secret=bytes(32), key=KEY)
+
+
+def test_the_same_twice_with_one_key_is_not_sealed_alike() -> None:
+    """6.3.1: a fresh reuse guard, for who was cloned or restored and does not know that a key was used."""
+    private = message(b"hello", wire_format=WireFormat.PRIVATE_MESSAGE)
+    first, second = (seal_private(SUITE_3, private, sender_data_secret=bytes(32), key=KEY) for _ in range(2))
+    assert first.ciphertext != second.ciphertext

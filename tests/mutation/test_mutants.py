@@ -13,6 +13,7 @@ import pytest
 from tests.mutation.asking import ASKED_SECONDS, FIRST_SECONDS, asked_about
 from tests.mutation.groups import GROUPS
 from tests.mutation.mutants import Mutant, function_lines, mutants
+from tests.mutation.rules import STANDS_BEFORE_ANOTHER, every_rule, without
 from tests.mutation.trial import ROOT
 from tests.mutation.verdicts import Chosen, Outcome, Reach, Results
 
@@ -152,3 +153,16 @@ def test_which_test_runs_which_line_is_seen_in_threads_too(tmp_path: Path) -> No
         "test_it.py::test_two": {"looked_at.py": [4, 5]},
         "test_it.py::test_none": {},
     }
+
+
+def test_m_02_each_rule_of_the_page_can_be_taken_out() -> None:
+    """What is left is Python; that each is raised where the page says is asked in ``test_docs``."""
+    rules = every_rule()
+    assert len(rules) > 100
+    for rule in rules[::10]:
+        source = (ROOT / rule.module).read_text()
+        left = without(rule, source)
+        ast.parse(left)
+        assert left != source
+        assert left.count("\n") <= source.count("\n")
+    assert set(STANDS_BEFORE_ANOTHER) <= {str(rule) for rule in rules}

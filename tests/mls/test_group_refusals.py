@@ -260,6 +260,8 @@ def test_messages_of_other_groups_and_epochs_are_refused() -> None:
         for message in messages:
             with pytest.raises(error):
                 take(bob, message)
+            with pytest.raises(error):
+                bob.examine(message)
     assert state_of(bob) == before
 
 

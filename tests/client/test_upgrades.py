@@ -1,9 +1,12 @@
 """A profile of any version before is brought to the present, wherever that is interrupted (C-07)."""
 
-import contextlib
+import itertools
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -13,6 +16,7 @@ from securechat.client import holds
 from securechat.client import store as stores
 from securechat.client.private_files import create_file
 from securechat.client.store import ClientStore, migrate
+from securechat.client.words import register_words
 
 KEY = bytes(range(32))
 STEPS = stores._migrations()
@@ -48,16 +52,40 @@ KEPT = {
 }
 
 
+@cache
+def empties() -> list[bytes]:
+    """An empty store of each version, the first one's first: made in one pass."""
+    made: list[bytes] = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        create_file(path, b"")
+        with opened(path) as db:
+            for version in range(1, len(STEPS) + 1):
+                migrate(db, STEPS[:version])
+                made.append(path.read_bytes())
+    return made
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[apsw.Connection]:
+    """A store as SQLite has it. No disk is waited for: what ends here are statements, not the machine."""
+    db = apsw.Connection(str(path))
+    try:
+        stores._unlock(db, KEY)
+        db.pragma("synchronous", "off")
+        register_words(db)
+        yield db
+    finally:
+        db.close()
+
+
 def left_by(version: int, path: Path) -> None:
     """A store as the release of that version left it."""
-    create_file(path, b"")
-    db = apsw.Connection(str(path))
-    stores._unlock(db, KEY)
-    migrate(db, STEPS[:version])
-    for number, sql in ROWS.items():
-        if number <= version:
-            db.execute(sql)
-    db.close()
+    create_file(path, empties()[version - 1])
+    with opened(path) as db:
+        for number, sql in ROWS.items():
+            if number <= version:
+                db.execute(sql)
 
 
 def kept(db: apsw.Connection) -> dict[str, list[Any]]:
@@ -65,24 +93,15 @@ def kept(db: apsw.Connection) -> dict[str, list[Any]]:
     return {table: db.execute(sql).fetchall() for table, sql in KEPT.items() if table in there}
 
 
-def before(version: int, folder: Path) -> dict[str, list[Any]]:
-    path = folder / "kept.db"
-    left_by(version, path)
-    db = apsw.Connection(str(path))
-    stores._unlock(db, KEY)
-    try:
-        return kept(db)
-    finally:
-        db.close()
-
-
 @pytest.mark.parametrize("version", range(1, len(STEPS)))
 def test_c_07_what_was_there_is_there(tmp_path: Path, version: int) -> None:
-    known = before(version, tmp_path)
     left_by(version, tmp_path / "store.db")
+    with opened(tmp_path / "store.db") as db:
+        known = kept(db)
 
     with ClientStore(tmp_path / "store.db", KEY) as store:
         assert store.value("PRAGMA user_version") == len(STEPS)
+        assert store.value("PRAGMA integrity_check") == "ok"
         assert {table: rows for table, rows in kept(store.db).items() if table in known} == known
         assert known["profile"]
 
@@ -94,45 +113,51 @@ def test_c_07_what_was_on_hold_is_so_since_it_was_told(tmp_path: Path) -> None:
         assert holds.of(store.db, 1) == [holds.Hold("log_altered", "it differs", 9)]
 
 
-def interruptions(version: int, folder: Path) -> Iterator[Path]:
-    """Stores whose next migration ended before its first statement, before its second, up to its end.
+def all_of(db: apsw.Connection) -> tuple[object, ...]:
+    """Everything that a store has: its version, its schema, every row of every table."""
+    (version,) = db.execute("PRAGMA user_version").fetchone() or (0,)
+    schema = db.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").fetchall()
+    tables = [name for kind, name, sql in schema if kind == "table" and str(sql).startswith("CREATE TABLE")]
+    rows = {name: db.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables}  # noqa: S608
+    return version, schema, rows
 
-    The ones after it have their own turn, as the next of a later version.
-    """
-    number, through, whole = 0, False, folder / "whole.db"
-    left_by(version, whole)
-    while not through:
-        number += 1
-        path = folder / f"cut-{number}.db"
-        shutil.copyfile(whole, path)
-        path.chmod(0o600)
-        db = apsw.Connection(str(path))
-        stores._unlock(db, KEY)
-        left = number
 
-        def count(*_statement: object) -> bool:
-            nonlocal left
-            left -= 1
-            return left > 0
+def upgraded(db: apsw.Connection, version: int, *, statements: int = 1 << 62) -> bool:
+    """Run one migration, and end before this statement of it; whether it went through."""
+    left = statements
 
-        db.exec_trace = count
-        with contextlib.suppress(apsw.ExecTraceAbort):
-            migrate(db, STEPS[: version + 1])
-            through = True
-        db.close()
-        yield path
+    def count(*_statement: object) -> bool:
+        nonlocal left
+        left -= 1
+        return left > 0
+
+    db.exec_trace = count
+    try:
+        migrate(db, STEPS[: version + 1])
+    except apsw.ExecTraceAbort:
+        return False
+    finally:
+        db.exec_trace = None
+    return True
 
 
 @pytest.mark.parametrize("version", range(1, len(STEPS)))
-def test_c_07_interrupted_at_any_statement_it_goes_through_the_next_time(
-    tmp_path: Path, version: int
-) -> None:
-    known = before(version, tmp_path)
-    count = 0
-    for path in interruptions(version, tmp_path):
-        with ClientStore(path, KEY) as store:
-            assert store.value("PRAGMA user_version") == len(STEPS)
-            assert {table: rows for table, rows in kept(store.db).items() if table in known} == known
-            assert store.value("PRAGMA integrity_check") == "ok"
-        count += 1
-    assert count > 3
+def test_c_07_interrupted_at_any_statement_it_is_as_if_it_had_not_begun(tmp_path: Path, version: int) -> None:
+    """Or as if it had gone through. What comes of either is told above; each migration has its own turn."""
+    left_by(version, tmp_path / "whole.db")
+    shutil.copyfile(tmp_path / "whole.db", tmp_path / "through.db")
+    with opened(tmp_path / "whole.db") as db:
+        before = all_of(db)
+    with opened(tmp_path / "through.db") as db:
+        assert upgraded(db, version)
+        after = all_of(db)
+    for number in itertools.count(1):
+        path = tmp_path / f"cut-{number}.db"
+        shutil.copyfile(tmp_path / "whole.db", path)
+        with opened(path) as db:
+            through = upgraded(db, version, statements=number)
+        with opened(path) as db:
+            assert all_of(db) == (after if through else before)
+        if through:
+            break
+    assert number > 3

@@ -20,8 +20,9 @@ SEEDS: Final = 200
 UNSEEN: Final = frozenset({"nothing", "push again", "withhold pushes"})
 """Stories of which nobody needs to be told: no lie of them gets so far."""
 
-ENOUGH: Final = 12
-"""Runs within which a check that is not there has to be missed."""
+FIRST: Final = 231
+ENOUGH: Final = 24
+"""The seeds within which a check that is not there has to be missed; of some it takes one life in twelve."""
 
 
 def played(story: str, count: int) -> list[Outcome]:
@@ -110,8 +111,8 @@ def test_a_check_that_is_not_there_is_missed(
     disable(monkeypatch)
 
     wrong: list[str] = []
-    for number in range(ENOUGH):
-        wrong += run(list(STORIES).index(story) + number * len(STORIES)).wrong
+    for seed in range(FIRST, FIRST + ENOUGH):
+        wrong += run(seed, story).wrong
         if any(said in each for each in wrong):
             break
 

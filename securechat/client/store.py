@@ -9,6 +9,7 @@ Schema: the numbered files in ``migrations/``, each run once, in one transaction
 """
 
 import contextlib
+import functools
 import os
 import re
 import weakref
@@ -216,7 +217,9 @@ def migrate(db: apsw.Connection, migrations: Sequence[tuple[int, str]] | None = 
             raise
 
 
+@functools.cache
 def _migrations() -> list[tuple[int, str]]:
+    """The files of this release: read once, however many stores are opened."""
     folder = resources.files("securechat.client") / "migrations"
     named = ((_MIGRATION.fullmatch(file.name), file) for file in folder.iterdir())
     steps = sorted((int(found["number"]), file.read_text("utf-8")) for found, file in named if found)

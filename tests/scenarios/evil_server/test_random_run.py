@@ -5,7 +5,17 @@ from typing import Any, Final
 
 import pytest
 
-from securechat.client import claims, handshakes, incoming, log_chain, withheld
+from securechat.client import (
+    account_news,
+    approving,
+    archiving,
+    boxes,
+    claims,
+    handshakes,
+    incoming,
+    log_chain,
+    withheld,
+)
 from securechat.client.people import credential_of
 from securechat.membership import leaf_rules
 from tests.scenarios.evil_server import random_run
@@ -63,6 +73,22 @@ def by_the_name_that_the_server_gives(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(incoming, "credential_of", credential)
 
 
+def without_serials_of_boxes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(boxes, "note_serial", lambda *_: None)
+
+
+def without_serials_of_the_archive(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(archiving.Archive, "seen", 0)
+
+
+def without_chains_of_lists(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(account_news, "take", lambda *_: None)
+
+
+def without_what_a_newcomer_promised(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(approving, "meeting_of", lambda *_: None)
+
+
 Disabled = Callable[[pytest.MonkeyPatch], None]
 
 MISSED: Final[tuple[tuple[Disabled, str, str], ...]] = (
@@ -72,6 +98,10 @@ MISSED: Final[tuple[tuple[Disabled, str, str], ...]] = (
     (without_who_may_speak, "speaks", "was not told"),
     (without_claims_about_the_log, "log: closed up", "went otherwise"),
     (without_a_word_of_what_is_withheld, "log: a message kept back", "was not told"),
+    (without_serials_of_boxes, "contacts: the one before", "was not told"),
+    (without_serials_of_the_archive, "archive: the one before", "was not told"),
+    (without_chains_of_lists, "list: a bit of it turned over", "was not told"),
+    (without_what_a_newcomer_promised, "link: a device that breaks its promise", "was not told"),
     (by_the_name_that_the_server_gives, "log: another sender", "was shown"),
 )
 """A check that is taken out of the client, a lie that it is for, and what the run says then."""

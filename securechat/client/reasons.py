@@ -304,6 +304,10 @@ REASONS: Final[dict[str, Reason]] = {
         "ask the server's operator whether they restored it; if not, leave this server",
     ),
     "internal": Reason("something failed on this machine", "look into the log and report it"),
+    "holder_left": Reason(
+        "the process that held the account for this chat has ended",
+        "in the full screen /lock, then the password; else give the command again",
+    ),
 }
 
 _UNKNOWN: Final = Reason("this version does not know the code", "update securechat")

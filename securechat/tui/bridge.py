@@ -15,7 +15,7 @@ from contextvars import Context, copy_context
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
-from securechat.client.errors import ClientError
+from securechat.client.errors import ClientError, HolderLeft
 from securechat.client.events import Disconnected, Notice
 from securechat.errors import SecureChatError
 from securechat.tui.backend import Asked, Backend, Commanded, Commander, Maybe, News, Opened, Told
@@ -152,7 +152,8 @@ class Bridge:
             else:
                 told = str(problem) if isinstance(problem, SecureChatError) else type(problem).__name__
                 self._post(Disconnected(told, None))
-                self._post(Notice("internal", f"{told}; this chat shows nothing new any more"))
+                code = "holder_left" if isinstance(problem, HolderLeft) else "internal"
+                self._post(Notice(code, f"{told}; /lock, then the password, opens the account again"))
 
     async def _serve(self) -> None:
         self._worker = asyncio.get_running_loop()

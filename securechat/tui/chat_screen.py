@@ -22,7 +22,7 @@ from securechat.locale.catalogue import told, tr
 from securechat.tui.acts import Acts, Away
 from securechat.tui.answers import Ways
 from securechat.tui.backend import News
-from securechat.tui.bridge import Bridge
+from securechat.tui.bridge import Bridge, Closed
 from securechat.tui.composer import Composer, When, came
 from securechat.tui.dialogs import Question
 from securechat.tui.draft import Draft, addressed
@@ -165,7 +165,8 @@ class ChatScreen(Screen[None]):
     def _read_list(self) -> None:
         async def read() -> None:
             self._reading_list = False
-            await self.talk.read_list()
+            with suppress(Closed):  # that it is closed was told
+                await self.talk.read_list()
             if self.talk.conversations:
                 await self.talk.open_something()
 

@@ -325,6 +325,7 @@ class Talk:
             case Connected() | Disconnected():
                 self.online = isinstance(event, Connected)
                 self.why = event.reason if isinstance(event, Disconnected) else ""
+                self._view.list_changed()  # also where nothing can be read any more
             case Typing():
                 until = self._clock() + 2 * TYPING_SECONDS if event.on else 0.0
                 self._typing[event.conversation, event.user] = until

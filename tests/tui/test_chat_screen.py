@@ -14,9 +14,10 @@ from rich.cells import cell_len
 from textual import events
 
 from securechat.cli.qr import qr_lines
-from securechat.client.errors import Forbidden, NoHolder
+from securechat.client.errors import Forbidden, HolderLeft, NoHolder
 from securechat.client.events import (
     Disconnected,
+    Event,
     FileMoved,
     MessageAcknowledged,
     MessageChanged,
@@ -453,6 +454,36 @@ async def test_what_was_chosen_to_be_answered_is_chosen_no_more() -> None:
         await screen.sees("an answer")
         await screen.press("up")
         await screen.until(lambda: screen.chat.composer.text == "an answer")
+
+
+class Leaving(FakeClient):
+    """One whose holder ends at the first thing that happens, once."""
+
+    left = False
+
+    async def _each(self, news: "asyncio.Queue[Event]") -> AsyncIterator[Event]:
+        yield await news.get()
+        if not self.left:
+            self.left = True
+            raise HolderLeft("alice")
+        await asyncio.Event().wait()
+
+
+async def test_when_the_holder_ends_the_screen_says_so_and_the_lock_opens_the_account_again() -> None:
+    has, client = talk_of_two(), Leaving()
+    client.rooms, client.said = has.rooms, has.said
+    async with driven(client, size=(100, 24)) as screen:
+        await screen.sees("message 6")
+        await screen.happen(Notice("busy", "soon over"))
+        await screen.sees("not connected: the process that holds alice has ended")
+        await screen.sees("(holder_left)")
+        assert "* the account is closed" not in screen.text()
+        await screen.press("f6")
+        await screen.sees("is locked")
+        await screen.type("right")
+        await screen.press("enter")
+        await screen.sees("● connected")
+        await screen.sees("message 6")
 
 
 async def test_an_empty_screen_says_what_to_do() -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
@@ -16,7 +16,12 @@ from securechat.cli.options import Account, account_options
 from securechat.cli.surface import Clearing, PlainSurface, Surface
 from securechat.client.errors import NoHolder, WrongPassword
 from securechat.client.face import Face
-from securechat.locale.catalogue import say, told
+from securechat.locale.catalogue import mark, say, told, tr
+
+WELCOME: Final = mark(
+    "no conversations yet: `@bob: hello` writes to bob, `/create #garden` makes a room,"
+    " /help lists the commands"
+)
 
 
 @click.command()
@@ -105,6 +110,8 @@ async def _chat(
 ) -> Parted:
     surface = _surface(account, plain=plain)
     async with opening as face:
+        if sys.stdin.isatty() and not await face.conversations():
+            surface.tell(f"* {tr(WELCOME)}")
         chat_ = LineMode(
             face,
             surface,

@@ -6,6 +6,7 @@ import select
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError
 from typing import Final
 
 from securechat.cli.lines import MAX_LINE_BYTES, Splitter
@@ -45,7 +46,7 @@ class StdinLines:
 
     def _read(self) -> None:
         splitter = Splitter()
-        with contextlib.suppress(RuntimeError):  # the loop has ended before the input did
+        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended before the input did
             try:
                 for data in self._pieces():
                     for line in splitter.feed(data):

@@ -2,6 +2,7 @@ import asyncio
 import errno
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from securechat.cli.lines import MAX_LINE_BYTES, NOT_TEXT, Splitter
-from securechat.cli.stdin import StdinLines
+from securechat.cli.stdin import LINES_AHEAD, StdinLines
 
 
 def split(*pieces: bytes) -> list[str]:
@@ -80,3 +81,23 @@ async def test_an_input_that_has_nothing_yet_has_not_ended(monkeypatch: pytest.M
 async def test_an_input_that_fails_is_said_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OSError, match="gone"):
         await lines_of(monkeypatch, b"one\n", OSError(errno.EIO, "the terminal has gone"))
+
+
+def test_who_leaves_before_the_input_ends_sees_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at /quit with more lines behind it: the reader's thread waits for room that never comes."""
+    raw, broken = Raw(b"line\n" * (LINES_AHEAD + 2), b""), list[object]()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(raw=raw)))
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+
+    async def leaves_early() -> None:
+        lines = StdinLines()
+        async with asyncio.timeout(30):
+            while not lines._queue.full() or len(asyncio.all_tasks()) < 2:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0)
+
+    asyncio.run(leaves_early())
+    for thread in threading.enumerate():
+        if thread.name == "stdin":
+            thread.join(30)
+    raw.close()
+    assert broken == []

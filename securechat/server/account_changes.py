@@ -209,6 +209,8 @@ class AccountChanges:
         """Say what a change comes to; None if it is in force already."""
         previous = _in_force(db, caller)
         if body.statement == previous:
+            if not _is_what_came_with_it(db, caller, body):
+                raise Refusal("stale_statement")
             return None
         try:
             statement, step = step_between(body.statement, previous)
@@ -340,6 +342,19 @@ def _in_force(db: apsw.Connection, caller: Caller) -> bytes:
     if gone is not None or found is None:
         raise Refusal("wrong_credentials")
     return bytes(found[0])
+
+
+def _is_what_came_with_it(db: apsw.Connection, caller: Caller, body: ChangeAccount) -> bool:
+    """Whether a repeat is one: two passwords that two devices choose in one second have one statement."""
+    found = db.execute(
+        "SELECT salt, vault, recovery_key FROM account WHERE id = ?", (caller.account,)
+    ).fetchone()
+    salt, vault, recovery_key = (None, None, None) if found is None else found
+    return (
+        (body.login is None or body.login.salt == salt)
+        and (not body.vault or body.vault == vault)
+        and (not body.recovery_key or body.recovery_key == recovery_key)
+    )
 
 
 def _stale(statement: bytes, previous: bytes) -> str:

@@ -232,6 +232,9 @@ async def test_a_09_a_change_that_was_taken_holds_though_another_statement_has_f
 ) -> None:
     """The answer was lost; whatever this device hears first, the new password is not given up."""
     alice = await world.register("alice")
+    await alice.open()  # knows from now on when the password was changed last
+    await alice.sees(Connected)
+    await alice.close()
     await cut_off(alice, monkeypatch, taken=True)
     await another_statement(alice)
     if opened_between:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -189,6 +190,40 @@ async def test_a_new_password_logs_in_and_the_old_one_does_not(tmp_path: Path) -
             await visitor.log_in_with_password(alice)
         assert (await visitor.log_in_with_password(new)).client == ""
         assert await visitor.ask(m.GetStatements("alice", 1)) == m.Statements("alice", [made.statement])
+        await visitor.close()
+
+
+async def test_a_09_of_two_passwords_of_one_second_one_device_is_told_that_it_is_not_in_force(
+    tmp_path: Path,
+) -> None:
+    """What they signed is the same, byte for byte; a repeat is one only with all that came with it."""
+    async with running_server(tmp_path) as app, registered(app, "alice") as people:
+        ((alice, phone),) = people
+        made = next_statement(alice.account_key, previous=alice.statement, issued_at=5, vault_serial=1)
+        first, second = (
+            change_of(
+                made,
+                vault=number,
+                recovery_key=number * 32,
+                login=m.NewLogin(number * 16, public_of(new_key())),
+            )
+            for number in (b"1", b"2")
+        )
+        for _ in range(2):
+            assert await phone.ask(first) == m.Done()
+        parts: dict[str, Any] = {
+            "login": second.login,
+            "vault": second.vault,
+            "recovery_key": second.recovery_key,
+        }
+        for name, part in parts.items():
+            other = msgspec.structs.replace(first, **{name: part})
+            assert (await refusal(phone, other)).code == "stale_statement", name
+        assert await phone.ask(m.ChangeAccount(made.statement, vault=first.vault)) == m.Done()
+        visitor = await Peer.connect(app.port)
+        salt = await visitor.ask(m.PasswordParameters("alice"))
+        assert isinstance(salt, m.PasswordSalt)
+        assert salt.salt == b"1" * 16
         await visitor.close()
 
 

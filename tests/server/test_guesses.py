@@ -178,6 +178,7 @@ async def test_a_06_a_day_later_the_right_password_opens_again_whoever_has_gone_
             lambda db: db.execute("SELECT failed_at FROM account WHERE user = 'alice'").fetchone() or (0,)
         )
         assert left <= int(time.time()) - (FADES - 60), "a guess beyond the hundredth puts nothing off"
+        assert (await counted(app, "alice"))[0] == MAX_GUESSES
 
         await set_failures(app, "alice", MAX_GUESSES, ago=FADES)
         assert await code_of_guess(app, wrong(app, "alice")) == "wrong_credentials"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.client import archive_rows, boxes, handing_over, records
+from securechat.client.account_secret import NotPassedOn, secrets_of
 from securechat.client.archive_format import ArchiveDamaged, Manifest
 from securechat.client.archive_status import ArchiveStatus
 from securechat.client.archiving import BOX, PASSED, Archive, BoxIsNewer, turn_archive
@@ -67,9 +68,8 @@ class Boxes:
     async def get(self, box: str) -> tuple[int, bytes] | None:
         engine = self.engine
         try:
-            return await boxes.get(
-                engine.ask, engine.keys.account_secret, user_uri=engine.device.user_uri, box=box
-            )
+            secrets = await engine.secrets.current()
+            return await boxes.get(engine.ask, secrets, user_uri=engine.device.user_uri, box=box)
         except BoxRefused as refused:
             raise ArchiveDamaged(str(refused)) from None
 
@@ -78,7 +78,7 @@ class Boxes:
         try:
             await boxes.put(
                 engine.ask,
-                engine.keys.account_secret,
+                await engine.secrets.current(),
                 content,
                 user_uri=engine.device.user_uri,
                 box=box,
@@ -111,7 +111,7 @@ class ArchiveKeeper:
             Archive(
                 engine.changes,
                 engine.device,
-                engine.keys.account_secret,
+                lambda: secrets_of(engine.store.db),
                 Boxes(engine),
                 engine.ask,
                 engine.tell,
@@ -196,7 +196,7 @@ class ArchiveKeeper:
             await self.now()
             await self._see_to_hand_over()
             self._told = ""
-        except (Disconnected, StoreError):
+        except (Disconnected, NotPassedOn, StoreError):
             pass  # the next round goes on
         except ClientError as error:
             self._trouble(error)

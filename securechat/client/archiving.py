@@ -39,6 +39,7 @@ from securechat.client.errors import ClientError, FileRefused
 from securechat.client.events import Event, HistoryMoved, Notice
 from securechat.client.settings import Setting, is_on, turn
 from securechat.client.threads import in_thread
+from securechat.membership.renewal import Secrets
 
 BOX: Final = "archive"
 
@@ -99,11 +100,11 @@ class Stand:
 
 @dataclass(slots=True)
 class Archive:
-    """One account's archive, as a device keeps it. ``secret``: the account's, of which every key comes."""
+    """One account's archive, as a device keeps it. ``secrets``: the account's, of which every key comes."""
 
     changes: Changes
     device: Device
-    secret: bytes = field(repr=False)
+    secrets: Callable[[], Secrets]
     shelf: Shelf
     ask: Ask
     tell: Callable[[Event], None]
@@ -257,7 +258,7 @@ class Archive:
         """
         try:
             sealed = await get_segment(self.ask, entry)
-            return await in_thread(_opened, self.secret, entry, sealed)
+            return await in_thread(_opened, self.secrets(), entry, sealed)
         except (ArchiveDamaged, SegmentGone) as problem:
             found = await self.shelf.get(self.box)
             if found is not None and self.stand is not None and found[0] > self.stand.serial:
@@ -326,7 +327,7 @@ class Archive:
     async def _upload(self, segment: Segment, *, instead_of: list[Entry]) -> Entry:
         content = await in_thread(encode_segment, segment)
         entry = entry_of(segment, len(content))
-        pieces = await in_thread(seal_segment, self.secret, entry, content)
+        pieces = await in_thread(seal_segment, self.secrets().newest, entry, content)
         with self.changes.change() as change:
             for each in (entry, *instead_of):
                 archive_rows.note_upload(change.db, self.box, each.file)
@@ -378,9 +379,12 @@ def _goes_with(last: Entry, size: int) -> bool:
     return last.size + size <= FULL and last.size <= max(2 * size, SMALL)
 
 
-def _opened(secret: bytes, entry: Entry, sealed: bytes) -> Segment:
-    """Blocks: for threads."""
-    return decode_segment(open_segment(secret, entry, sealed))
+def _opened(secrets: Secrets, entry: Entry, sealed: bytes) -> Segment:
+    """Blocks: for threads. What was sealed before the account's secret was made anew opens under that one."""
+    for secret in secrets.older:
+        with contextlib.suppress(ArchiveDamaged):
+            return decode_segment(open_segment(secret, entry, sealed))
+    return decode_segment(open_segment(secrets.newest, entry, sealed))
 
 
 def _listing(manifest: Manifest, segments: list[Entry]) -> Manifest:

@@ -5,6 +5,7 @@ server can withhold one; it can neither read nor change it, and what is older th
 refused by that device.
 """
 
+import contextlib
 from typing import Final
 
 import apsw
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from securechat.client.errors import ClientError, ExitCode, RefusedByServer
 from securechat.client.statements import Ask
+from securechat.membership.renewal import Secrets
 from securechat.mls.codec import encode_opaque
 from securechat.mls.randomness import random_bytes
 from securechat.protocol.messages import Box, GetBox, PutBox
@@ -50,11 +52,13 @@ def open_box(account_secret: bytes, sealed: bytes, *, user_uri: str, box: str, s
             sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], _bound(user_uri, box, serial)
         )
     except (InvalidTag, ValueError):
-        raise BoxRefused(f"the server's copy of {box} is not what your devices stored there") from None
+        raise _not_ours(box) from None
 
 
-async def get(ask: Ask, account_secret: bytes, *, user_uri: str, box: str) -> tuple[int, bytes] | None:
+async def get(ask: Ask, secrets: Secrets, *, user_uri: str, box: str) -> tuple[int, bytes] | None:
     """Read a box: its serial and its content; None if there is none.
+
+    What was not replaced since the account's secret is another one lies there under one of before.
 
     :raises BoxRefused, Disconnected, RefusedByServer: it could not be read
     """
@@ -66,18 +70,19 @@ async def get(ask: Ask, account_secret: bytes, *, user_uri: str, box: str) -> tu
         raise
     if not isinstance(answer, Box):
         raise TypeError("the connection holds answers to their kinds")
-    content = open_box(account_secret, answer.sealed, user_uri=user_uri, box=box, serial=answer.serial)
-    return answer.serial, content
+    for secret in secrets.every:
+        with contextlib.suppress(BoxRefused):
+            content = open_box(secret, answer.sealed, user_uri=user_uri, box=box, serial=answer.serial)
+            return answer.serial, content
+    raise _not_ours(box)
 
 
-async def put(
-    ask: Ask, account_secret: bytes, content: bytes, *, user_uri: str, box: str, serial: int
-) -> None:
+async def put(ask: Ask, secrets: Secrets, content: bytes, *, user_uri: str, box: str, serial: int) -> None:
     """Replace a box; ``serial`` is one more than that of the box that was read.
 
     :raises RefusedByServer: ``stale_box``: another device was faster; read it and decide anew
     """
-    sealed = seal(account_secret, content, user_uri=user_uri, box=box, serial=serial)
+    sealed = seal(secrets.newest, content, user_uri=user_uri, box=box, serial=serial)
     await ask(PutBox(box, serial, sealed))
 
 
@@ -94,6 +99,10 @@ def note_serial(db: apsw.Connection, box: str, serial: int) -> None:
         " ON CONFLICT (name) DO UPDATE SET serial = excluded.serial",
         (box, serial),
     )
+
+
+def _not_ours(box: str) -> BoxRefused:
+    return BoxRefused(f"the server's copy of {box} is not what your devices stored there")
 
 
 def _bound(user_uri: str, box: str, serial: int) -> bytes:

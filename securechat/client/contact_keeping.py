@@ -30,6 +30,7 @@ from securechat.client.errors import ClientError, RefusedByServer
 from securechat.client.events import Event, Notice
 from securechat.client.notes import tell_account
 from securechat.client.statements import Ask
+from securechat.membership.renewal import Secrets
 
 SETTLES: Final = 5.0
 """Seconds that a change waits for others to be written with."""
@@ -61,7 +62,8 @@ class ContactKeeper:
     changes: Changes
     ask: Ask
     device: Device
-    account_secret: bytes = field(repr=False)
+    secrets: Callable[[], Awaitable[Secrets]]
+    """The account's, the newest one made anew where that is due."""
     tell: Callable[[Event], None]
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     _told: str = ""
@@ -110,6 +112,7 @@ class ContactKeeper:
 
         :raises ClientError: no connection, a refusal, or a box that none of our devices wrote
         """
+        await self.secrets()  # whoever was removed has the last one: not only where there is news
         for _ in range(MAX_RACES):
             if self._digest(present(self.changes.db)) == self._written:
                 return
@@ -121,7 +124,8 @@ class ContactKeeper:
 
     async def _put(self) -> None:
         uri = self.device.user_uri
-        found = await boxes.get(self.ask, self.account_secret, user_uri=uri, box=BOX)
+        secrets = await self.secrets()
+        found = await boxes.get(self.ask, secrets, user_uri=uri, box=BOX)
         ours = present(self.changes.db)
         serial, there = (0, Contacts(0)) if found is None else (found[0], read(found[1]))
         with self.changes.store.transaction() as db:
@@ -131,7 +135,7 @@ class ContactKeeper:
         content = ours if found is None else merged(ours, there, gone=gone, taken_back=taken)
         if found is None or write(content) != write(there):
             data = write(content)
-            await boxes.put(self.ask, self.account_secret, data, user_uri=uri, box=BOX, serial=serial + 1)
+            await boxes.put(self.ask, secrets, data, user_uri=uri, box=BOX, serial=serial + 1)
             serial += 1
         with self.changes.store.transaction() as db:
             boxes.note_serial(db, BOX, serial)

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from securechat.client import intents, password_news
 from securechat.client.account_news import AccountNews
+from securechat.client.account_secret import SecretKeeper
 from securechat.client.anchor import Anchor
 from securechat.client.answers import Answers
 from securechat.client.approving import Approver
@@ -70,7 +71,6 @@ class Engine:
 
     _forgot = False
     """Whether words were withdrawn that stand in the log beside the store yet."""
-
     _dates_agreed = True
 
     def __init__(
@@ -100,6 +100,7 @@ class Engine:
         self._tasks = Tasks(self._failed)
         self._typists = Typists(self._put)
         self.changes = Changes(store, done=self._done, undone=self._undone, clock=clock)
+        self.secrets = SecretKeeper(store, session.request, self.device)
         self.groups = Groups(self.device)
         self.outbox = Outbox(self.changes, session, self._tasks, self._answered)
         self._log_watch = self._watch_log()
@@ -156,7 +157,7 @@ class Engine:
 
     @functools.cached_property
     def _contacts(self) -> ContactKeeper:
-        return ContactKeeper(self.changes, self.ask, self.device, self.keys.account_secret, self.tell)
+        return ContactKeeper(self.changes, self.ask, self.device, self.secrets.current, self.tell)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""
@@ -304,8 +305,7 @@ class Engine:
                 self._failed(error)  # and we go on: what was due is looked for again
                 wait, news = LOOK_SECONDS, asyncio.Event()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await news.wait()
+                await asyncio.wait_for(news.wait(), wait)
 
     def _forget_due(self) -> float:
         """Forget some of what is due; return in how many seconds to look again."""

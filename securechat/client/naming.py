@@ -68,7 +68,7 @@ async def rename(engine: Engine, given: dict[str, str]) -> None:
         try:
             await boxes.put(
                 engine.ask,
-                keys.account_secret,
+                await engine.secrets.current(),
                 content,
                 user_uri=engine.device.user_uri,
                 box=BOX,
@@ -83,8 +83,8 @@ async def rename(engine: Engine, given: dict[str, str]) -> None:
 
 
 async def _read(engine: Engine) -> tuple[int, dict[str, str]]:
-    keys = load_keys(engine.store)
-    found = await boxes.get(engine.ask, keys.account_secret, user_uri=engine.device.user_uri, box=BOX)
+    secrets = await engine.secrets.current()
+    found = await boxes.get(engine.ask, secrets, user_uri=engine.device.user_uri, box=BOX)
     serial, content = (0, b"") if found is None else found
     if not content:
         return serial, {}

@@ -18,7 +18,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from securechat.client import boxes, contact_box, intents, recovery_keys, statements
+from securechat.client import account_secret, boxes, contact_box, intents, recovery_keys, statements
 from securechat.client.account_link import (
     Place,
     asked,
@@ -49,6 +49,7 @@ from securechat.membership.account import Certified, NextStatement, next_stateme
 from securechat.membership.identity import new_local_id
 from securechat.membership.passwords import SALT_BYTES, PasswordKeys, check_password, stretch
 from securechat.membership.recovery_key import RecoveryKey, derive, new_recovery_key
+from securechat.membership.renewal import Secrets
 from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import load_key, new_key, public_of
 from securechat.membership.statement import AccountStatement, StatementRefused, verify_statement
@@ -87,6 +88,8 @@ class Found:
     statement: bytes
     devices: tuple[DeviceRow, ...]
     content: VaultContent = field(repr=False)
+    secrets: Secrets
+    """The account's, which may be made anew since the vault was."""
     password_opened: bool
     """The password opened the vault too."""
     contacts: Contacts | None
@@ -134,12 +137,13 @@ async def look(place: Place, key: RecoveryKey) -> Found:
         except (StatementRefused, VaultRefused) as refused:
             raise NotRecovered(str(refused)) from None
         rows = await asked(link, GetDevices())
-        contacts, problem = await _contacts(link, content.account_secret, uri)
+        secrets, contacts, problem = await _kept(link, content, uri)
         return Found(
             pin=pin_of(link.hello),
             statement=chain[-1],
             devices=tuple(rows.devices) if isinstance(rows, Devices) else (),
             content=content,
+            secrets=secrets,
             password_opened=by_password,
             contacts=contacts,
             problem=problem,
@@ -228,13 +232,17 @@ async def _opened_vault(
     return content, bool(vault.read_vault(sealed, at_least=0).by_password)
 
 
-async def _contacts(link: Link, account_secret: bytes, uri: str) -> tuple[Contacts | None, str]:
-    """What the account knew; what hinders that is told, and hinders nothing else."""
+async def _kept(link: Link, content: VaultContent, uri: str) -> tuple[Secrets, Contacts | None, str]:
+    """What the account's devices kept for each other; what hinders that is told, and hinders nothing else."""
+    secrets = Secrets(content.account_secret)
     try:
-        found = await boxes.get(link.request, account_secret, user_uri=uri, box=BOX)
-        return (None, "") if found is None else (contact_box.read(found[1]), "")
+        secrets = await account_secret.brought_back(
+            link.request, content.account_key, content.account_secret, user_uri=uri
+        )
+        found = await boxes.get(link.request, secrets, user_uri=uri, box=BOX)
+        return secrets, None if found is None else contact_box.read(found[1]), ""
     except (boxes.BoxRefused, BoxTooNew) as problem:
-        return None, str(problem)
+        return secrets, None, str(problem)
 
 
 def _made(
@@ -263,7 +271,7 @@ def _made(
         vault_serial=serial,
     )
     recovery = derive(following, domain=found.pin.domain, user=place.user)
-    content = VaultContent(found.content.account_key, found.content.account_secret, last.serial + 1)
+    content = VaultContent(found.content.account_key, found.secrets.newest, last.serial + 1)
     sealed = vault.seal_vault(
         content,
         user=last.user.decode(),
@@ -300,13 +308,14 @@ def _keys(
         account_key_sealed=seal_account_key(stretched.vault_key, account_key, domain=domain, user=place.user),
         credential=added.credential,
         statement=made.statement,
-        account_secret=found.content.account_secret,
+        account_secret=found.secrets.newest,
     )
 
 
 def _keep(db: apsw.Connection, found: Found, request: ChangeAccount, following: RecoveryKey | None) -> None:
     """Store all that is to be, before it is asked for."""
     db.execute("INSERT INTO recovering (id, request) VALUES (1, ?)", (msgspec.msgpack.encode(request),))
+    account_secret.keep_secrets(db, found.secrets)
     if following is not None:
         recovery_keys.keep_until_shown(db, following)
     if found.contacts is None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from securechat.client import history, intents, log_chain, notes, records, successors
+from securechat.client import account_secret, history, intents, log_chain, notes, records, successors
 from securechat.client.change import Change
 from securechat.client.device import Clock
 from securechat.client.events import Notice
@@ -96,6 +96,7 @@ def _begin(change: Change, logged_in: LoggedIn, groups: Groups, *, now: int) -> 
     records.set_counter(db, INBOX_BEFORE, max(records.counter(db, INBOX), records.counter(db, INBOX_BEFORE)))
     records.set_counter(db, INBOX, logged_in.inbox_cursor)
     db.execute("UPDATE profile SET changes_seen = 0")  # places in what it lost say nothing of what it has
+    account_secret.forget_serials(db)
     for record in records.every(db):
         if groups.public(db, record.id) is None:
             records.update(db, record.id, incarnation=logged_in.incarnation)

@@ -6,6 +6,7 @@ name, a repeat finds itself done, and of two devices that change one account at 
 """
 
 import hashlib
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -353,7 +354,7 @@ def _is_what_came_with_it(db: apsw.Connection, caller: Caller, body: ChangeAccou
     return (
         (body.login is None or body.login.salt == salt)
         and (not body.vault or body.vault == vault)
-        and (not body.recovery_key or body.recovery_key == recovery_key)
+        and (not body.recovery_key or hmac.compare_digest(body.recovery_key, recovery_key or b""))
     )
 
 

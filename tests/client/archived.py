@@ -20,6 +20,7 @@ from securechat.client.store import ClientStore, create_store
 from securechat.client.timeline import page
 from securechat.client.transfers import files_to_go
 from securechat.content.saying import Reacts
+from securechat.membership.renewal import Secrets
 from securechat.protocol.limits import MAX_CHUNK
 from securechat.protocol.messages import Answer, FilePiece, FileStored, GetFile, PutFile, RequestBody
 from tests.client.parts import DOMAIN, NOW, Told, a_device
@@ -129,7 +130,7 @@ class Sibling:
             Archive(
                 self.changes,
                 self.device,
-                secret,
+                lambda: Secrets(secret),
                 kept,
                 kept.ask,
                 self.said.append,

@@ -7,8 +7,9 @@ import pytest
 
 from securechat.client import archive_rows, archiving, finding
 from securechat.client.archive_arriving import place_at
-from securechat.client.archive_format import ArchiveDamaged, decode_manifest
-from tests.client.archived import Kept, Killed, Sibling, id_of
+from securechat.client.archive_format import ArchiveDamaged, decode_manifest, open_segment
+from securechat.membership.renewal import Secrets
+from tests.client.archived import SECRET, Kept, Killed, Sibling, id_of
 from tests.client.parts import NOW
 
 
@@ -207,6 +208,27 @@ async def test_segments_in_each_others_place_are_refused(
 
     assert new.texts() == []
     assert [each.code for each in new.notices] == ["archive_damaged"] * 2
+
+
+async def test_d_02_who_has_the_last_secret_alone_reads_nothing_of_what_is_written_later(
+    old: Sibling, new: Sibling, kept: Kept
+) -> None:
+    """And who has the new one too reads all of it."""
+    old.hears(1, "before")
+    await old.archive.round()
+    for device in (old, new):
+        device.archive.secrets = lambda: Secrets(b"n" * 32, (SECRET,))
+    thief = {each.file for each in decode_manifest(kept.boxes["archive"][1]).segments}
+    old.hears(2, "after " * 20_000)
+    await old.archive.round()
+    await new.archive.round()
+
+    assert [text[:6] for text in new.texts()] == ["before", "after "]
+    later = [each for each in decode_manifest(kept.boxes["archive"][1]).segments if each.file not in thief]
+    assert later
+    for each in later:
+        with pytest.raises(ArchiveDamaged):
+            open_segment(SECRET, each, kept.files[each.file])
 
 
 async def test_d_07_what_another_secret_sealed_is_nobodys(tmp_path: Path, old: Sibling, kept: Kept) -> None:

@@ -10,6 +10,7 @@ from securechat.client import boxes
 from securechat.client.boxes import BoxRefused
 from securechat.client.errors import RefusedByServer, refusal
 from securechat.client.store import KEY_SIZE, create_store
+from securechat.membership.renewal import Secrets
 from securechat.protocol.messages import Answer, Box, Done, GetBox, PutBox, RequestBody
 
 ALICE, SECRET = "mimi://chat.example/u/alice", bytes(range(32))
@@ -54,12 +55,12 @@ async def test_what_one_device_puts_the_other_gets() -> None:
             raise refusal("no_box", "there is none")
         return shelf[body.box]
 
-    assert await boxes.get(ask, SECRET, user_uri=ALICE, box="devices") is None
-    await boxes.put(ask, SECRET, b"names", user_uri=ALICE, box="devices", serial=1)
-    assert await boxes.get(ask, SECRET, user_uri=ALICE, box="devices") == (1, b"names")
+    assert await boxes.get(ask, Secrets(SECRET), user_uri=ALICE, box="devices") is None
+    await boxes.put(ask, Secrets(SECRET), b"names", user_uri=ALICE, box="devices", serial=1)
+    assert await boxes.get(ask, Secrets(SECRET), user_uri=ALICE, box="devices") == (1, b"names")
     shelf["contacts"] = shelf["devices"]
     with pytest.raises(BoxRefused):
-        await boxes.get(ask, SECRET, user_uri=ALICE, box="contacts")
+        await boxes.get(ask, Secrets(SECRET), user_uri=ALICE, box="contacts")
 
 
 async def test_any_other_refusal_is_told() -> None:
@@ -67,7 +68,7 @@ async def test_any_other_refusal_is_told() -> None:
         raise refusal("limited", "later")
 
     with pytest.raises(RefusedByServer, match="later"):
-        await boxes.get(ask, SECRET, user_uri=ALICE, box="devices")
+        await boxes.get(ask, Secrets(SECRET), user_uri=ALICE, box="devices")
 
 
 def test_a_box_never_goes_back(tmp_path: Path) -> None:

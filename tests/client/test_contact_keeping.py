@@ -15,6 +15,7 @@ from securechat.client.errors import Disconnected, refusal
 from securechat.client.events import Event, Notice
 from securechat.client.notes import of_account
 from securechat.client.store import create_store
+from securechat.membership.renewal import Secrets
 from securechat.protocol.limits import MAX_BOX
 from securechat.protocol.messages import Answer, Box, Done, GetBox, PutBox, RequestBody
 from tests.client.test_contact_box import ALL
@@ -75,7 +76,11 @@ def changes(tmp_path: Path) -> Iterator[Changes]:
 
 def keeper(changes: Changes, shelf: Shelf, told: list[Event], pause: Rounds | None = None) -> ContactKeeper:
     device: Any = SimpleNamespace(user_uri=URI)
-    return ContactKeeper(changes, shelf.ask, device, SECRET, told.append, pause or Rounds(10))
+
+    async def secrets() -> Secrets:
+        return Secrets(SECRET)
+
+    return ContactKeeper(changes, shelf.ask, device, secrets, told.append, pause or Rounds(10))
 
 
 async def test_what_is_known_is_written_once_and_again_when_it_changes(changes: Changes) -> None:

@@ -18,8 +18,10 @@ from securechat.client.recovering import BroughtBack, NotRecovered, Overtaken, b
 from securechat.client.recovery_keys import make_recovery_key
 from securechat.client.registration import Wishes
 from securechat.client.registration import register as register_account
+from securechat.client.revoking import revoke
 from securechat.membership.recovery_key import RecoveryKey, new_recovery_key
 from securechat.protocol.messages import ChangeAccount
+from tests.scenarios.siblings import another_device, keys_of
 from tests.scenarios.world import Person, World
 
 NEW = "nothing is left but this"
@@ -100,6 +102,29 @@ async def test_n_02_with_the_key_alone_contacts_rooms_and_talk_come_back(world: 
             if isinstance(event, Lost):
                 assert event.retry_in is None  # it is no device of hers any more
                 break
+
+
+async def test_n_02_d_02_the_vault_is_of_before_a_device_was_removed_and_all_comes_back(world: World) -> None:
+    """What her devices keep for each other is sealed under another secret since, and now under a third."""
+    alice, key = await careful(world)
+    await world.join("bob")
+    phone = await another_device(alice)
+    await phone.open()
+    gone = keys_of(phone)
+    engine = alice.client._engine
+    before = await engine.secrets.current()
+    await revoke(engine, gone.client, alice.password)
+    await alice.says("@bob", "hello bob")
+    await engine._contacts.keep()
+    after = await engine.secrets.current()
+    assert after.older == before.every == (gone.account_secret,)
+    await lose_everything(alice)
+
+    back = await recover(alice, key)
+
+    assert (back.people, back.talks, back.revoked) == (1, 1, 1)
+    await alice.client.caught_up()
+    assert (await alice.client._engine.secrets.current()).older == after.every
 
 
 async def test_a_group_that_has_gone_on_waits_for_another_users_word(world: World) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from securechat.client import finding
+from securechat.client.account_secret import secrets_of
 from securechat.client.archive_keeping import Boxes
 from securechat.client.archiving import Archive
 from securechat.client.change import Change
@@ -54,7 +55,7 @@ def another_device(person: Person, folder: Path) -> Archive:
     return Archive(
         new.changes,
         engine.device,
-        engine.keys.account_secret,
+        lambda: secrets_of(engine.store.db),
         Boxes(engine),
         engine.ask,
         new.said.append,

@@ -1,5 +1,6 @@
 """Lies about what an account keeps at the server (statements, boxes, archive), and who asks to be let in."""
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -7,6 +8,8 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from securechat.client import boxes, statements
+from securechat.client.account_secret import secrets_of
+from securechat.client.boxes import BoxRefused
 from securechat.client.contact_keeping import SETTLES
 from securechat.membership.linking import NewSide, ask_to_link
 from securechat.membership.room import PRODUCT_SUITES
@@ -57,15 +60,22 @@ Boxed = Callable[[Stage, str, str, Box], Any]
 
 
 def _opened(stage: Stage, victim: str, box: str, true: Box) -> bytes:
-    keys, uri = stage.person(victim).keys, stage.engine(victim).device.user_uri
-    return boxes.open_box(keys.account_secret, true.sealed, user_uri=uri, box=box, serial=true.serial)
+    uri = stage.engine(victim).device.user_uri
+    for secret in secrets_of(stage.person(victim).store.db).every:
+        with contextlib.suppress(BoxRefused):
+            return boxes.open_box(secret, true.sealed, user_uri=uri, box=box, serial=true.serial)
+    raise AssertionError("a true box opens")
+
+
+def _newest(stage: Stage, user: str) -> bytes:
+    return secrets_of(stage.person(user).store.db).newest
 
 
 def the_one_before(stage: Stage, victim: str, box: str, true: Box) -> Box:
     """One that a device of theirs has put there, and replaced since."""
-    keys, serial = stage.person(victim).keys, true.serial - 1
+    serial = true.serial - 1
     content, uri = _opened(stage, victim, box, true), stage.engine(victim).device.user_uri
-    sealed = boxes.seal(keys.account_secret, content, user_uri=uri, box=box, serial=serial)
+    sealed = boxes.seal(_newest(stage, victim), content, user_uri=uri, box=box, serial=serial)
     return Box(serial, sealed)
 
 
@@ -82,16 +92,16 @@ def with_a_bit_turned_over(_: Stage, __: str, ___: str, true: Box) -> Box:
 
 
 def of_another_account(stage: Stage, victim: str, box: str, true: Box) -> Box:
-    keys, uri = stage.person(whom(victim)).keys, stage.engine(whom(victim)).device.user_uri
+    uri = stage.engine(whom(victim)).device.user_uri
     content = _opened(stage, victim, box, true)
-    sealed = boxes.seal(keys.account_secret, content, user_uri=uri, box=box, serial=true.serial)
+    sealed = boxes.seal(_newest(stage, whom(victim)), content, user_uri=uri, box=box, serial=true.serial)
     return replace(true, sealed=sealed)
 
 
 def of_another_name(stage: Stage, victim: str, box: str, true: Box) -> Box:
-    keys, uri = stage.person(victim).keys, stage.engine(victim).device.user_uri
+    uri = stage.engine(victim).device.user_uri
     content, other = _opened(stage, victim, box, true), ARCHIVE if box == CONTACTS else CONTACTS
-    sealed = boxes.seal(keys.account_secret, content, user_uri=uri, box=other, serial=true.serial)
+    sealed = boxes.seal(_newest(stage, victim), content, user_uri=uri, box=other, serial=true.serial)
     return replace(true, sealed=sealed)
 
 

@@ -12,6 +12,7 @@ from securechat.membership.signing import new_key, public_of
 from securechat.mls.cipher_suite import SUITE_HYBRID
 from securechat.mls.codec import decode, encode
 from securechat.mls.credential import BasicCredential
+from securechat.mls.framing import PublicMessage, decode_message
 from securechat.mls.key_package import Identity, make_key_package
 from securechat.mls.nodes import LeafNode, Lifetime
 from securechat.protocol.messages import ClaimedKeyPackage, ClaimedKeyPackages, Entry
@@ -23,7 +24,9 @@ from securechat.server.session import Session as ServerSession
 class Flipped:
     """Flips a bit in the last byte of log entries of one kind, while ``on``.
 
-    In a commit that is its membership tag, which no hash of the group covers.
+    In a member's commit that is its membership tag, which no hash of the group covers. Who enters from
+    outside has none: the last bytes are the confirmation tag there, everybody sees that it is not the one
+    of the GroupInfo, and an honest server lets no such commit through. Those stay whole.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
@@ -35,10 +38,17 @@ class Flipped:
     def _entry(self, *fields: object, **named: object) -> Entry:
         given = dict(zip(Entry.__struct_fields__, fields, strict=False))
         entry = msgspec.convert(given | named, Entry)
-        if not self.on or entry.kind != self._kind or not entry.body:
+        if not self.on or entry.kind != self._kind or not entry.body or _is_from_outside(entry):
             return entry
         self.flipped += 1
         return msgspec.structs.replace(entry, body=entry.body[:-1] + bytes([entry.body[-1] ^ 1]))
+
+
+def _is_from_outside(entry: Entry) -> bool:
+    if entry.kind != "commit":
+        return False
+    body = decode_message(entry.body)
+    return isinstance(body, PublicMessage) and body.membership_tag is None
 
 
 def forged_key_package(

@@ -40,8 +40,11 @@ CLOSE_SECONDS: Final = 5.0
 HANDING_SECONDS: Final = 60.0
 """For which whoever leaves waits for a hand-over that is under way."""
 
-EARLY: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
-"""Seconds between the first rounds of a new device: who let it in writes meanwhile what it had not yet."""
+EARLY: Final = (1.0, 5.0, 15.0, *[EVERY] * 6)
+"""Seconds between the first rounds of a new device: who let it in writes meanwhile what it had not yet.
+
+None is longer than what a lost device may cost: it has something to write, too.
+"""
 
 BEGAN: Final = "history_began"
 """The counter with the time (seconds since 1970) at which a device that was let in first ran."""

@@ -251,7 +251,8 @@ async def part_the_room(world: World) -> int:
     for name in (one, other):
         world.want(name, What.UPDATE, ROOM)
     await world.go(epoch_codes.EVERY_SECONDS)
-    parted = len({_epoch_of(world, name) for name in (one, other)}) == 2
+    epochs = {_epoch_of(world, name) for name in (one, other)}
+    parted = len(epochs) == 2 and b"" not in epochs  # who was on their way out is in no half
     for name, to in ((one, other), (other, one)):
         world.send(name, f"@{to}")
         await world.go(3)

@@ -234,11 +234,12 @@ class AccountChanges:
         if judged is None:
             return Outcome(0, (), is_new=False)
         statement, step = judged
-        revoked = tuple(revoke_client(db, caller, _named(device.client), self._now()) for device in step.gone)
+        numbers = [revoke_client(db, caller, _named(device.client), self._now()) for device in step.gone]
+        revoked = tuple(number for number in numbers if number)
         for each in body.added:
             add_client(db, caller, each.client, each.device_key, each.credential, self._now())
         for again in body.reissued:
-            reissue(db, again.client, again.credential)
+            reissue(db, caller, again.client, again.credential)
         db.execute(
             "UPDATE account SET statement = ?, vault = coalesce(?, vault), "
             "recovery_key = coalesce(?, recovery_key) WHERE id = ?",

@@ -61,15 +61,22 @@ def apply_offer(
     known = _certified(body, last, there, listed)
     gone = tuple(revoke_client(db, caller, name, now) for name in sorted(there.keys() - listed))
     for name, each in known.items():
-        if name not in there:
+        if name in there:
+            if there[name] != each.credential:
+                reissue(db, caller, name, each.credential)
+        elif not _is_anothers(db, caller, name):
             add_client(db, caller, name, each.device_key, each.credential, now)
-        elif there[name] != each.credential:
-            reissue(db, name, each.credential)
     db.execute(
         "UPDATE account SET statement = ?, vault = coalesce(?, vault) WHERE id = ?",
         (body.statements[-1], _vault(body, last, verify_statement(previous)), caller.account),
     )
     return Offered(last.serial, gone)
+
+
+def _is_anothers(db: apsw.Connection, caller: Caller, name: str) -> bool:
+    """Whether somebody else took a device's id before it was back: it can't log in, the account goes on."""
+    row = db.execute("SELECT account FROM client WHERE name = ?", (name,)).fetchone()
+    return row is not None and row[0] != caller.account
 
 
 def _followed(body: OfferStatements, previous: bytes) -> AccountStatement:

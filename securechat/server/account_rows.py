@@ -23,12 +23,15 @@ def add_client(
 
 
 def revoke_client(db: apsw.Connection, caller: Caller, client: str, now: int) -> int:
-    """Cut a client off: no login, no keys to add it by, nothing in its inbox (D-02)."""
+    """Cut a client off: no login, no keys to add it by, nothing in its inbox (D-02).
+
+    :returns: the database's id; 0 of one whose id somebody else took while the server did not know it
+    """
     found = db.execute(
         "SELECT id FROM client WHERE name = ? AND account = ?", (client, caller.account)
     ).fetchone()
     if found is None:
-        raise Refusal("bad_request", "the account has no such device")
+        return 0
     (number,) = found
     db.execute("UPDATE client SET revoked = ? WHERE id = ?", (now, number))
     db.execute("DELETE FROM key_package WHERE client = ?", (number,))
@@ -38,10 +41,12 @@ def revoke_client(db: apsw.Connection, caller: Caller, client: str, now: int) ->
     return int(number)
 
 
-def reissue(db: apsw.Connection, client: str, credential: bytes) -> None:
+def reissue(db: apsw.Connection, caller: Caller, client: str, credential: bytes) -> None:
     """Give a client its new certificate. Its keys with the one of before are handed out no more."""
-    db.execute("UPDATE client SET credential = ? WHERE name = ?", (credential, client))
+    own = (client, caller.account)
+    db.execute("UPDATE client SET credential = ? WHERE name = ? AND account = ?", (credential, *own))
     db.execute(
-        "DELETE FROM key_package WHERE claimed = 0 AND client = (SELECT id FROM client WHERE name = ?)",
-        (client,),
+        "DELETE FROM key_package WHERE claimed = 0"
+        " AND client = (SELECT id FROM client WHERE name = ? AND account = ?)",
+        own,
     )

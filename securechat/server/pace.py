@@ -19,6 +19,7 @@ from securechat.protocol.messages import (
     PutBox,
     PutChunk,
     PutFile,
+    Register,
     RequestBody,
     ResetAccount,
     SendMessage,
@@ -26,6 +27,11 @@ from securechat.protocol.messages import (
 from securechat.server.errors import Refusal
 from securechat.server.rate_limit import RateLimiter, whole_seconds
 from securechat.server.values import Caller
+
+GROWING: Final = frozenset(
+    {Register, PutChunk, PutFile, ChangeAccount, OfferStatements, ResetAccount, PutBox}
+)
+"""Requests without a name that fill the disk."""
 
 UNCOUNTED: Final = frozenset({ClaimKeyPackages})
 """Requests with a name that judge nothing and have rates of their own."""

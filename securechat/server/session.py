@@ -21,17 +21,12 @@ from securechat.protocol.messages import (
     PUBLIC,
     Acknowledged,
     Answer,
-    ChangeAccount,
     Done,
     LoggedIn,
     Ping,
-    PutBox,
-    PutChunk,
     PutFile,
     Refused,
-    Register,
     RequestBody,
-    ResetAccount,
 )
 from securechat.protocol.server_connection import (
     Acked,
@@ -49,7 +44,7 @@ from securechat.server.errors import Refusal
 from securechat.server.faults import internal
 from securechat.server.guesses import note_told
 from securechat.server.login import FAILURES, MAX_FAILED_LOGINS
-from securechat.server.pace import charge_reading, wait_for_change, wait_for_reading
+from securechat.server.pace import GROWING, charge_reading, wait_for_change, wait_for_reading
 from securechat.server.quota import disk_full
 from securechat.server.rate_limit import limited
 from securechat.server.reading import ENOUGH_QUEUED, Reading
@@ -61,9 +56,6 @@ from securechat.server.watch import Watch
 
 FLUSH_BYTES: Final = 64 * 1024
 """Pushes that gather in one tick before they are written anyway."""
-
-GROWING: Final = frozenset({Register, PutChunk, PutFile, ChangeAccount, ResetAccount, PutBox})
-"""Requests without a name that fill the disk."""
 
 LOOK_UPS: Final = frozenset({"unknown_user"})
 """Refusals that tell who has no account here, and so cost a look-up (O-09)."""

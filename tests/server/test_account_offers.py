@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from securechat.membership.account import NextStatement
+from securechat.membership.account import NextStatement, next_statement
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_STATEMENTS
 from securechat.server.app import App
 from securechat.server.backup import begin_incarnation
-from tests.server.own_devices import adding, change_of, revoking, second_device
+from tests.server.own_devices import adding, certified, change_of, revoking, second_device
 from tests.server.peer import Peer, Person, WasRefused, refusal, registered
 from tests.server.running import running_server
 
@@ -132,6 +132,52 @@ async def test_d_03_what_the_account_key_did_not_sign_just_so_is_refused_whole(
 
         assert await clients(phone) == [alice.client]
         assert await phone.ask(m.GetStatements("alice", 1)) == m.Statements("alice", [])
+
+
+async def test_n_03_an_id_that_somebody_else_took_meanwhile_stops_no_account(tmp_path: Path) -> None:
+    """Who is in a group with her knows the ids of her devices, and the copy may not know them."""
+    async with running_server(tmp_path) as app, registered(app, "alice", "mallory") as people:
+        (alice, phone), (mallory, theirs) = people
+        await app._writer.find(lambda db: begin_incarnation(db, int(time.time())))
+        other = second_device(alice)
+        taken = adding(mallory, other, mallory.statement)
+        await theirs.ask(change_of(taken))
+        made = adding(alice, other, alice.statement)
+
+        assert await phone.ask(m.OfferStatements([made.statement], listed(made))) == m.Done()
+
+        assert await phone.ask(m.GetStatements("alice", 1)) == m.Statements("alice", [made.statement])
+        assert await clients(phone) == [alice.client]
+        assert await phone.ask(change_of(revoking(alice, other, made.statement))) == m.Done()
+        devices = await theirs.ask(m.GetDevices())
+        assert isinstance(devices, m.Devices)
+        assert [each.client for each in devices.devices] == [mallory.client, other.client]
+        assert devices.devices[1].credential == taken.added[0].credential
+
+
+async def test_d_03_nobody_is_certified_anew_by_another_account(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as app, registered(app, "alice", "mallory") as people:
+        (alice, phone), (mallory, theirs) = people
+        await app._writer.find(lambda db: begin_incarnation(db, int(time.time())))
+        other, third = second_device(alice), second_device(alice)
+        taken = adding(mallory, other, mallory.statement)
+        await theirs.ask(change_of(taken))
+        first = adding(alice, other, alice.statement)
+        second = adding(alice, third, first.statement)
+        await phone.ask(m.OfferStatements([first.statement, second.statement], listed(first, second)))
+        gone = next_statement(
+            alice.account_key,
+            previous=second.statement,
+            issued_at=int(time.time()),
+            revoke=[third.client],
+            staying=[certified(alice), *first.added],
+        )
+
+        assert await phone.ask(change_of(gone)) == m.Done()
+
+        devices = await theirs.ask(m.GetDevices())
+        assert isinstance(devices, m.Devices)
+        assert devices.devices[1].credential == taken.added[0].credential
 
 
 async def test_a_server_that_was_not_restored_takes_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import apsw
 from msgspec import Struct
 
-from securechat.client import intents, password_news, records, statements
+from securechat.client import intents, password_news, records, statements, told_serials
 from securechat.client.carriage import NOT_NOW
 from securechat.client.change import Change, Changes
 from securechat.client.contacts import concerns, contact, meet_key
@@ -76,7 +76,7 @@ def version(db: apsw.Connection) -> int:
 
 def is_behind(db: apsw.Connection, user: str) -> bool:
     """Whether there is a newer statement of a user than the one that is known."""
-    return statements.known_serial(db, user) < trouble(db, user).expected
+    return statements.known_serial(db, user) < max(trouble(db, user).expected, told_serials.newest(db, user))
 
 
 def expect(change: Change, user: str, serial: int) -> None:
@@ -135,6 +135,7 @@ def take(change: Change, device: Device, user: str, shown: list[bytes]) -> None:
         if not _is_of_new_keys(change, device, user, following, key):
             _say(change, device, user, FORKED)
         return
+    told_serials.forget(change.db, user)
     _say(change, device, user, WITHHELD if is_behind(change.db, user) else "")
 
 
@@ -288,7 +289,8 @@ class AccountNews:
             if refused.code not in NOT_NOW:
                 raise
             with self.changes.change() as change:
-                expect(change, user, serial)  # whoever is in a conversation with them asks again
+                if told_serials.note(change.db, user, serial):
+                    stir(change)  # whoever is in a conversation with them asks again
 
     async def catch_up(self) -> None:
         """Ask whose statements have changed since we were here, and for those; first of all our own.
@@ -323,7 +325,8 @@ class AccountNews:
             if isinstance(no, RefusedByServer) and no.code not in NOT_NOW:
                 raise
             with self.changes.change() as change:
-                expect(change, user, serial)  # whoever is in a conversation with them asks again
+                if told_serials.note(change.db, user, serial):
+                    stir(change)  # whoever is in a conversation with them asks again
 
     async def refresh(self, user: str) -> None:
         """Ask for the newest statement of a user; what it says is taken.

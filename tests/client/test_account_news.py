@@ -212,6 +212,23 @@ async def test_who_cannot_be_looked_up_now_keeps_nobody_elses_waiting(met: Met, 
     assert not account_news.is_behind(met.alice.store.db, "bob")
 
 
+async def test_a_serial_that_the_server_made_up_holds_nobody_once_it_has_shown_what_there_is(
+    met: Met,
+) -> None:
+    """It is nobody's word but the server's; what it cannot show then is asked for again."""
+    db = met.alice.store.db
+    await met.news.catch_up()
+    met.server.refuses["bob"] = "busy"
+    await met.news.changed("bob", 1 << 62)
+    assert account_news.is_behind(db, "bob")
+
+    met.server.refuses.clear()
+    await met.news.refresh("bob")
+
+    assert not account_news.is_behind(db, "bob")
+    assert account_news.trouble(db, "bob").code == ""
+
+
 async def test_a_refusal_that_is_no_matter_of_time_is_not_passed_over(met: Met) -> None:
     met.server.refuses["bob"] = "forbidden"
     with pytest.raises(RefusedByServer):

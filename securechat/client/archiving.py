@@ -145,12 +145,18 @@ class Archive:
         self.stand = Stand(serial, manifest)
         if serial != seen or restored:
             with self.changes.change() as change:
-                if serial < seen and self.box == BOX:  # what it has lost with the list goes there again
+                if restored and self.box == BOX and self._lacks(serial, manifest):
+                    # What it has lost with the list goes there again, whoever has written others since.
                     archive_rows.write_all_again(change.db)
                     archive_rows.strike_all_again(change.db)
                 records.set_counter(change.db, self.box + SERIAL, serial)
                 records.set_counter(change.db, self.box + SEEN_IN, incarnation)
         return self.stand
+
+    def _lacks(self, serial: int, manifest: Manifest) -> bool:
+        """Whether a list did not follow on what was seen last: then all is read, and held to it, anew."""
+        known = archive_rows.known_segments(self.changes.db, self.box)
+        return serial < self.seen or not known <= manifest.files
 
     @property
     def seen(self) -> int:

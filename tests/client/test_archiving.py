@@ -275,6 +275,32 @@ async def test_what_a_restored_server_lost_goes_there_again(old: Sibling, new: S
     assert new.texts() == ["message 1", "message 2"]
 
 
+async def test_n_03_what_a_restored_server_lost_goes_there_again_whoever_wrote_since(
+    old: Sibling, new: Sibling, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sibling that had seen no more than the copy has brings the list as far as it was."""
+    monkeypatch.setattr(archiving, "FULL", 100)
+    old.hears(1)
+    await old.archive.round()
+    before = kept.box, dict(kept.files)
+    old.hears(2)
+    await old.archive.round()
+    assert kept.box is not None
+    lost = kept.box[0]
+    kept.box, kept.files = before
+    new.meets_incarnation(1)
+    new.hears(3)
+    await new.archive.round()
+    assert kept.box is not None
+    assert kept.box[0] == lost
+    old.meets_incarnation(1)
+
+    await old.archive.round()
+
+    assert any(b"message 2" in each for each in kept.opened())
+    assert sum(b"message 1" in each for each in kept.opened()) == 1
+
+
 async def test_q_08_what_was_withdrawn_leaves_the_older_list_of_a_restored_server_too(
     old: Sibling, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -376,9 +376,9 @@ class Engine:
 
     def _tell_of_password(self, changed: int) -> None:
         with self.changes.change() as change:
-            news = password_news.news(change.db, min(changed, int(self.clock()) + 86_400))
+            news = password_news.news(change.db, changed, latest=int(self.clock()) + 86_400)
         if news is not None:
-            self.tell(Notice(password_news.CODE, news))
+            self.tell(news)
 
     def _compare_dates(self, server_time: int) -> None:
         """Say it when the two clocks no longer agree; once, however often the line breaks."""

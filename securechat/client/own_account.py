@@ -10,10 +10,11 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
-from securechat.client import own_rows, statements
+from securechat.client import own_rows, records, statements
 from securechat.client.change import Changes
 from securechat.client.device import Device
 from securechat.client.errors import RefusedByServer, UntrustedKeys
+from securechat.client.notes import tell_account
 from securechat.membership.account import Certified, certificate_problem
 from securechat.membership.statement import AccountStatement, StatementRefused, verify_statement
 from securechat.membership.vault import VaultRefused, read_vault
@@ -30,6 +31,17 @@ from securechat.protocol.messages import (
 
 FIRST_VAULT: Final = 1
 """The serial of the vault that an account begins with: whoever has the account has that."""
+
+LOOKED_IN: Final = "own_vault_incarnation"
+"""The counter with the incarnation of the server in which its vault was last held against the one here:
+whoever came first after a restore may have left another, and no statement says which it is."""
+
+OTHER_VAULT: Final = "vault_other"
+
+_OTHER_VAULT: Final = (
+    "what the server keeps for your recovery key to bring this account back with is not what your devices"
+    " left there: make another recovery key"
+)
 
 
 @dataclass(slots=True)
@@ -113,14 +125,25 @@ class OwnAccount:
     async def _keep_vault(self) -> None:
         db = self.changes.db
         newest = statements.newest(db, self.device.user)
-        if newest is None or newest.vault_serial <= FIRST_VAULT or own_rows.vault(db, newest.vault_serial):
+        if newest is None or newest.vault_serial <= FIRST_VAULT:
+            return
+        kept, incarnation = own_rows.vault(db, newest.vault_serial), records.counter(db, records.INCARNATION)
+        if kept and records.counter(db, LOOKED_IN) == incarnation:
             return
         answer = await self.ask(GetVault())
         if not isinstance(answer, SealedVault):
             return
-        with contextlib.suppress(VaultRefused):
+        try:
             serial = read_vault(answer.sealed, at_least=newest.vault_serial).serial
-            with self.changes.change() as change:
+        except VaultRefused:
+            serial = 0
+        if serial > newest.vault_serial and kept:
+            return  # another device of ours has made another: its statement comes
+        with self.changes.change() as change:
+            records.set_counter(change.db, LOOKED_IN, incarnation)
+            if kept and kept != answer.sealed:
+                tell_account(change, OTHER_VAULT, _OTHER_VAULT)
+            elif serial:
                 own_rows.keep_vault(change.db, serial, answer.sealed)
 
     def _devices(self, statement: AccountStatement) -> list[AddedDevice]:

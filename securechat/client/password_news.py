@@ -11,6 +11,7 @@ from typing import Final
 import apsw
 
 from securechat.client import password_rows, records
+from securechat.client.events import Notice
 from securechat.client.keystore import replace_password
 from securechat.client.password_rows import Fate, PasswordChange
 from securechat.membership.statement import verify_statement
@@ -22,6 +23,15 @@ EXPECTED: Final = "password_own"
 """1: this device has changed it, or is new, so that the next time that is heard of is no news."""
 
 CODE: Final = "password_changed"
+
+OLDER: Final = "password_older"
+"""The code of the notice that one of before opens the account again."""
+
+_OLDER: Final = (
+    "the server came back from a copy that is older than your last password: the one of before opens your"
+    " account there again, and a recovery key that was made since does not; change the password once more,"
+    " and make another recovery key"
+)
 
 
 def expect(db: apsw.Connection) -> None:
@@ -55,22 +65,29 @@ def take(db: apsw.Connection, pending: PasswordChange) -> None:
     expect(db)
 
 
-def news(db: apsw.Connection, changed: int) -> str | None:
+def news(db: apsw.Connection, changed: int, *, latest: int) -> Notice | None:
     """Return what is to be told of a change that a login names, and note it; None: there is no news.
 
     While a change of ours is under way it is not known whose that is: the next login tells.
+
+    :param latest: nothing later is believed, in seconds since 1970
     """
     pending = password_rows.get(db)
     if pending is not None and pending.state is Fate.OPEN:
         return None
     known = db.execute("SELECT value FROM counter WHERE name = ?", (COUNTER,)).fetchone()
     own = records.counter(db, EXPECTED) > 0
+    is_older = known is not None and changed < known[0]
+    changed = min(changed, latest)
     records.set_counter(db, COUNTER, changed)
     records.set_counter(db, EXPECTED, 0)
+    if is_older:
+        return Notice(OLDER, _OLDER)
     if known is None or own or changed <= known[0]:
         return None
     day = datetime.fromtimestamp(changed, UTC).strftime("%Y-%m-%d %H:%M")
-    return (
+    return Notice(
+        CODE,
         f"the password of this account was changed on {day} UTC; this device opens with the one of before"
-        " until you change it here too, and if it was not you, use `securechat recover` now"
+        " until you change it here too, and if it was not you, use `securechat recover` now",
     )

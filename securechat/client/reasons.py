@@ -267,6 +267,14 @@ REASONS: Final[dict[str, Reason]] = {
         "nothing if it was you: type the one of before here until you change it here too; if it was not you, "
         "securechat recover",
     ),
+    "password_older": Reason(
+        "the server came back from a copy in which this account has the password of before",
+        "change the password once more, and make another recovery key if you made one since",
+    ),
+    "vault_other": Reason(
+        "what the server keeps to bring your account back with is not what your devices left there",
+        "make another recovery key: securechat recovery USER",
+    ),
     "failed_logins": Reason(
         "somebody tried wrong passwords for this account; none opened it",
         "change nothing if it was you; else tell the server's operator",

@@ -133,7 +133,7 @@ class SecretKeeper:
         secrets, generation = secrets_of(self.store.db), 0
         if data:
             renewal, theirs = self._read(serial, data, keys)
-            secrets, generation = self._taken(renewal, theirs, keys), theirs.generation
+            secrets, generation = self._taken(renewal, theirs, keys, newest.generation), theirs.generation
             if theirs.serial > newest.serial:
                 body, said = renewal.statement, theirs
             if generation == said.generation and is_for(renewal, said):
@@ -165,8 +165,12 @@ class SecretKeeper:
             raise BoxRefused("the server's copy of the account's secret is older than what your devices made")
         return renewal, statement
 
-    def _taken(self, renewal: Renewal, statement: AccountStatement, keys: Keys) -> Secrets:
-        """Store what was passed on to this device; what it had stays with it."""
+    def _taken(self, renewal: Renewal, statement: AccountStatement, keys: Keys, generation: int) -> Secrets:
+        """Store what was passed on to this device; what it had stays with it.
+
+        :param generation: the account's; what was passed on for one of before, and lacks what this device
+            seals with, is a restored server's: nothing is sealed under what who was removed since has too
+        """
         known, uri = secrets_of(self.store.db), self.device.client_uri.encode()
         try:
             found = open_renewal(renewal, known, user=statement.user, to=uri, key=keys.device_key)
@@ -174,6 +178,8 @@ class SecretKeeper:
             raise NotPassedOn from None
         more = tuple(each for each in known.every if each not in found.every)
         secrets = Secrets(found.newest, (*found.older, *more)[:MOST_OLDER])
+        if statement.generation < generation and known.newest in more:
+            secrets = secrets.followed_by(known.newest)
         with self.store.transaction() as db:
             boxes.note_serial(db, BOX, renewal.serial)
             keep_secrets(db, secrets, statement.generation)

@@ -348,3 +348,30 @@ async def test_n_03_what_a_restored_server_lost_is_passed_on_anew(account: Accou
     assert set(anew.older) == set(there.every)
     assert await laptop.current() == anew
     assert await laptop.reads() == b"kept"
+
+
+async def test_d_02_an_older_copy_of_the_server_makes_no_device_seal_with_a_secret_of_before(
+    account: Account,
+) -> None:
+    """Who was removed since has that one. The new one is not at the server yet, and a round is under way."""
+    account.revokes(account.links())
+    first = await account.phone.current()
+    before = account.boxes[BOX]
+    account.revokes(account.links(first.newest))
+    there = await account.phone.current()
+    account.boxes[BOX] = before
+    with account.phone.store.transaction() as db:
+        forget_serials(db)
+
+    def holds_back(body: RequestBody) -> None:
+        if isinstance(body, PutBox):
+            raise RefusedByServer("busy")
+
+    account.before = holds_back
+    with pytest.raises(RefusedByServer):
+        await account.phone.current()
+
+    assert secrets_of(account.phone.store.db).newest == there.newest
+    account.before = lambda _: None
+    anew = await account.phone.current()
+    assert set(anew.older) == set(there.every)

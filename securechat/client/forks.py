@@ -15,10 +15,11 @@ import msgspec
 
 from securechat.client import epoch_codes, history, records
 from securechat.client.change import Change
+from securechat.client.contacts import not_pinned
 from securechat.client.events import Standing
 from securechat.client.groups import Groups
 from securechat.client.holds import MOST_NAMED, PARTED, has, hold_naming
-from securechat.client.people import users_in
+from securechat.client.people import credential_of, users_in
 from securechat.client.records import INCARNATION, ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.content.errors import ContentError
@@ -26,6 +27,7 @@ from securechat.content.mimi import MimiContent, encode
 from securechat.content.values import read_bytes
 from securechat.membership.epoch_codes import MAX_CODES, EpochCodes, read_codes
 from securechat.mls.codec import encode as encode_struct
+from securechat.mls.public_group import PublicGroup
 
 KEY: Final = "vnd.securechat.epoch-codes"
 
@@ -44,12 +46,13 @@ def with_codes(
 ) -> MimiContent:
     """Return a message of ours that also says which epoch of other groups we are in, if it is time to.
 
-    Only of groups that all who read it are in: nobody learns of one that they are not in themselves.
+    Only of groups that all who read it are in, with the keys that we know: nobody learns of one that they
+    are not in themselves. So in a room only where it goes out at once, to those who are there now.
 
     :param most: bytes that the message may have
     """
     here = _readers(change, groups, record)
-    if kind in SILENT or not here:
+    if kind in SILENT or not here or _may_wait(change, record):
         return content
     incarnation = records.counter(change.db, INCARNATION)
     due = epoch_codes.due(change.db, record.id, incarnation=incarnation, now=change.now, limit=MOST_LOOKED_AT)
@@ -59,7 +62,7 @@ def with_codes(
     for own in due:
         there = groups.public(change.db, own.about)
         epoch_codes.set_told(change.db, record.id, own, now=change.now)  # also that there is nothing to tell
-        if there is not None and here <= users_in(there.tree).keys():
+        if there is not None and here <= _known_in(change, there):
             codes.append(own.told)
         if len(codes) == MAX_CODES:
             break
@@ -76,6 +79,17 @@ def _readers(change: Change, groups: Groups, record: ConversationRecord) -> Abst
     public = groups.public(change.db, record.id) if record.state is Standing.JOINED else None
     users = users_in(public.tree) if public is not None else {}
     return users.keys() if len(users) > 1 else set()
+
+
+def _may_wait(change: Change, record: ConversationRecord) -> bool:
+    """Whether somebody may come in before a message is sealed; into a conversation of two nobody can."""
+    return not record.peer and (not record.may_send or bool(history.to_seal(change.db, record.id, limit=1)))
+
+
+def _known_in(change: Change, public: PublicGroup) -> AbstractSet[str]:
+    """Return who is in a group, without those who are there by other keys than those we know."""
+    others = not_pinned(change.db, (credential_of(leaf) for _, leaf in public.tree.leaves()))
+    return users_in(public.tree).keys() - others
 
 
 def take(change: Change, record: ConversationRecord, sender: str, content: MimiContent) -> None:

@@ -189,7 +189,6 @@ def _keep(
         keep_unreadable(change, record, entry, "content", sender=sender)
         return
     gossip.take(change, sender, content)
-    forks.take(change, record, sender, content)
     arrival = history.Arrival(
         sender=sender,
         own=sender == device.user,
@@ -203,6 +202,8 @@ def _keep(
         verified=_believed(change, credential),
         account_key=credential.account_key,
     )
+    if arrival.verified == KNOWN:  # anybody could be made up by this name where they are not known
+        forks.take(change, record, sender, content)
     what = said(content, domain=device.domain)
     code = _why_not_shown(record, group, uri) or _why_not_shared(device, record, group, uri, what)
     if isinstance(what, Reports | Types):

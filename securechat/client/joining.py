@@ -53,6 +53,9 @@ INBOX: str = "inbox"
 FORK: str = "restored_fork"
 """The hold of a group whose log went another way: it will not go on here, a new stay may begin."""
 
+MISSED_COMMIT: str = "missing_commit"
+"""The hold of a group of which a change is missed for good; into a room one is invited again."""
+
 OPENED_ANEW: str = "opened_anew"
 """The hold of a conversation of two that the other one has opened as another group."""
 
@@ -130,6 +133,8 @@ class Joiner:
         change.wake(record.id)
 
     def _is_live(self, change: Change, record: ConversationRecord) -> bool:
+        if record.kind is not Kind.DIRECT and has(change.db, record, MISSED_COMMIT):
+            return False  # it goes on without us: that we were let go in between is never read here
         return not has(change.db, record, FORK) and self.groups.public(change.db, record.id) is not None
 
     def _record(self, change: Change, joined: JoinedGroup, room: Room) -> ConversationRecord:
@@ -232,6 +237,9 @@ class Joiner:
         forked: bool,
     ) -> None:
         pending.clear(change.db, record.id)
+        intents.remove_kind(
+            change.db, record.id, intents.What.RESYNC
+        )  # it would take out the leaf we have now
         history.unseal_all(change.db, record.id)
         if record.group_id != entry.group or forked:
             places.forget_places(change.db, record.id)

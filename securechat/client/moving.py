@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from securechat.client import (
+    epoch_codes,
     history,
     incarnations,
     intents,
@@ -134,6 +135,7 @@ class Mover:
             staged.drop,
             pending.clear,
             kept_commits.drop_all,
+            epoch_codes.forget,
             incarnations.forget,
         ):
             drop(db, record.id)

@@ -24,6 +24,7 @@ from securechat.client.intents import Intent, Step, What
 from securechat.client.people import credential_of, users_in
 from securechat.client.reasons import REASONS
 from securechat.client.records import ConversationRecord
+from securechat.client.sentences import WELCOME_WITHHELD
 from securechat.client.session import Session
 from securechat.client.stay import end_stay
 from securechat.errors import SecureChatError
@@ -35,6 +36,11 @@ NO_LEAF: Final = frozenset({"no_group", "not_member", "forbidden"})
 
 LOOK_LONGEST: Final = 600.0
 """Seconds until a group that we are not in is looked at again, doubling: another device lets us in."""
+
+
+MOST_LOOKS: Final = 8
+"""Looks, in half an hour, at a group that nobody can enter, until it is gone on from by another (rules.md D):
+what keeps us out may be that the other one wants to leave, and only our own lost device could see to it."""
 
 
 @dataclass(slots=True)
@@ -60,6 +66,7 @@ class OpenedElsewhere:
             still = intents.get(change.db, intent.id)
             if still is None or still.step is not Step.EXISTS or record.state is not Standing.OPENING:
                 return  # the Welcome came meanwhile
+            gone = gone or (described is None and still.attempts > MOST_LOOKS)
             if gone and not history.to_seal(change.db, record.id, limit=1):
                 intents.remove(change.db, still.id)  # nor is there anything to open it for
             elif gone:  # nobody of us is in it: it is ours to go on from
@@ -67,6 +74,9 @@ class OpenedElsewhere:
                 intents.begin_anew(change.db, still.id)
                 change.wake(record.id)
             elif described is None:
+                if still.attempts == 1:
+                    text = WELCOME_WITHHELD.format(peer=record.peer)
+                    notes.tell(change, record, "log_withheld", text)
                 self._look_again(change, still)
             else:
                 self._take(change, record, still, described)

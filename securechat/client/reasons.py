@@ -84,7 +84,7 @@ REASONS: Final[dict[str, Reason]] = {
     "group_forked": _hold(
         "group_forked",
         "ask them elsewhere for the code of /fingerprint: if it is the same, /release, and believe them "
-        "less; if not, tell the server's operator, and have one half removed and invited again by the other",
+        "less; if not, tell the server's operator, and go on in a room that you make anew",
     ),
     "unproven": _hold(
         "unproven",

@@ -31,6 +31,7 @@ from securechat.client.engine import Engine
 from securechat.client.errors import Forbidden, KeyUsed, NotAMember, UnknownConversation, UnknownMessage
 from securechat.client.events import Message, MessageKind, MessageState, Standing
 from securechat.client.follow_ups import Target
+from securechat.client.groups import Groups
 from securechat.client.holds import try_again
 from securechat.client.people import users_in
 from securechat.client.records import ConversationRecord
@@ -79,7 +80,7 @@ class Talk:
                     reply_to=target.mimi_id if target is not None else None,
                     topic_id=self._topic(change, record, thread),
                     people=self._people(record),
-                    groups=self._engine.groups,
+                    groups=self._groups(record),
                 ),
             )
             self._typed.pop(record.id, None)
@@ -143,7 +144,7 @@ class Talk:
             text = sanitise(asked.question, multiline=True)
             written = Written(content=content, kind=MessageKind.POLL, text=text)
             message = queue(
-                change, self._engine.device, record, written, now=self._now, groups=self._engine.groups
+                change, self._engine.device, record, written, now=self._now, groups=self._groups(record)
             )
             change.wake(record.id)
         return message
@@ -183,7 +184,7 @@ class Talk:
             content = timer(seconds, frame_for(self._engine.device, record, passing=True))
             written = Written(content=content, kind=history.TIMER, text=timers.sentence(seconds))
             message = queue(
-                change, self._engine.device, record, written, now=self._now, groups=self._engine.groups
+                change, self._engine.device, record, written, now=self._now, groups=self._groups(record)
             )
             timers.apply(change.db, record.id)
             change.wake(record.id)
@@ -282,7 +283,7 @@ class Talk:
         kind = history.WITHDRAWAL if isinstance(about, Withdraws) else history.FOLLOW_UP
         written = Written(content=content, kind=kind, hidden=True, about=target.mimi_id)
         queued = queue(
-            change, self._engine.device, record, written, now=self._now, groups=self._engine.groups
+            change, self._engine.device, record, written, now=self._now, groups=self._groups(record)
         )
         told = Told(
             sender=self._engine.device.user,
@@ -294,6 +295,10 @@ class Talk:
         follow_ups.take(change, record, about, told, me=self._engine.device.user_uri)
         change.wake(record.id)
         return history.message(change.db, target.local_id)
+
+    def _groups(self, record: ConversationRecord) -> Groups | None:
+        """Return those whose epochs may be told: without a connection nobody knows who will read a room."""
+        return self._engine.groups if record.peer or self._engine.connected is not None else None
 
     def _topic(self, change: Change, record: ConversationRecord, thread: str) -> bytes:
         if not thread:

@@ -13,14 +13,17 @@ from securechat.client.events import Held, Kind, Standing
 from securechat.client.records import ConversationRecord
 from securechat.client.why import explain
 from securechat.content.mimi import MimiContent, NullPart, decode
+from securechat.content.mimi import encode as encode_content
 from securechat.membership.epoch_codes import CODE_BYTES, MAX_CODES, EpochCode, EpochCodes, read_codes
+from securechat.membership.room import room_of
 from securechat.mls.codec import encode
 from securechat.mls.staging import CommitPlan
-from securechat.protocol.messages import Entry
+from securechat.protocol.messages import Carried, Entry, InboxEntry
 from tests.client.members import GROUP, MemberOf, entry
 from tests.client.parts import NOW
 
 ROOM = "#team"
+OTHER = b"h" * 32
 
 
 class Talking(MemberOf):
@@ -45,7 +48,12 @@ class Talking(MemberOf):
             )
 
     def types(self, peer: str, text: str = "hello") -> MimiContent:
-        record = self.knows(peer)
+        return self.types_in(self.knows(peer), text)
+
+    def types_in_the_room(self) -> MimiContent:
+        return self.types_in(self.record, "hello")
+
+    def types_in(self, record: ConversationRecord, text: str) -> MimiContent:
         with self.changes.change() as change:
             around = Around(groups=self.groups)
             queued = queue_text(change, self.device, record, text, now=self.now, key=None, around=around)
@@ -180,6 +188,46 @@ def test_nobody_is_told_of_a_group_that_they_are_not_in(pair: Pair) -> None:
     assert codes(alice.types("bob")) != ()
 
 
+def test_who_is_in_a_group_by_other_keys_than_those_we_know_is_not_told_of_it(pair: Pair) -> None:
+    alice, _ = pair
+    with alice.changes.change() as change:
+        change.db.execute("UPDATE contact SET account_key = ? WHERE user = 'bob'", (bytes(32),))
+
+    assert codes(alice.types("bob")) == ()
+    assert codes(alice.types("carol")) != ()
+
+
+def test_what_waits_in_a_room_tells_nothing_as_others_may_come_in_before_it_goes_out(pair: Pair) -> None:
+    alice, _ = pair
+    knows_of_another(alice)
+    assert codes(alice.types_in_the_room()) != ()
+
+    with alice.changes.change() as change:
+        change.db.execute("DELETE FROM epoch_code_told")
+    assert codes(alice.types_in_the_room()) == (), "what was written before it waits too"
+    with alice.changes.change() as change:
+        change.db.execute("DELETE FROM message")
+        holds.hold(change, alice.record, "log_altered")
+    assert codes(alice.types_in_the_room()) == ()
+
+
+def knows_of_another(alice: Talking) -> None:
+    """Have alice in a second group of the same people."""
+    with alice.changes.change() as change:
+        policy = room_of(alice.group.public.context)
+        record = records.insert(
+            change.db,
+            name="#other",
+            kind=Kind.ROOM,
+            state=Standing.JOINED,
+            room=str(policy.uri),
+            group_id=OTHER,
+        )
+        alice.groups.keep(change, record.id, alice.group)
+        records.update(change.db, record.id, epoch=1)
+        change.db.execute("UPDATE epoch_code SET group_id = ? WHERE conversation = ?", (OTHER, record.id))
+
+
 def test_n_03_of_a_group_that_looks_for_its_place_nothing_is_told(pair: Pair) -> None:
     alice, _ = pair
     for code in ("server_older", "restored_fork"):
@@ -214,6 +262,30 @@ def test_who_is_not_in_the_group_accuses_nobody(pair: Pair) -> None:
     bob.hears("mallory", a_lie(bob))
 
     assert not bob.record.held
+
+
+def test_who_is_made_up_by_the_name_of_a_member_accuses_nobody_in_it(pair: Pair, tmp_path: Path) -> None:
+    """A server can have an account by any name say anything, in a room that bob is just invited to."""
+    _, bob = pair
+    made_up = MemberOf(tmp_path, "carol", folder_name="made-up")
+    made_up.founds(group_id=OTHER)
+    commit = made_up.stages(CommitPlan(add=(bob.key_package(),)))
+    made_up.reads(entry(1, "commit", commit.message, epoch=0))
+    assert commit.welcome is not None
+    told = InboxEntry(2, OTHER, 1, 2, made_up.device.client, Carried(), NOW)
+    with bob.changes.change() as change:
+        bob.joiner.take(change, told, commit.welcome, commit.state.public.tree.to_bytes())
+    elsewhere = records.by_group(bob.store.db, OTHER)
+    assert elsewhere is not None
+
+    lie = made_up.seals_content(encode_content(a_lie(bob)))
+    with bob.changes.change() as change:
+        after = bob.reader.read(change, elsewhere, (entry(2, "message", lie, epoch=1),))
+        forks.judge(change, bob.groups, bob.record)
+
+    assert after.cursor == 2
+    assert not bob.record.held
+    assert bob.store.rows("SELECT * FROM epoch_code_heard") == []
 
 
 def test_whom_the_user_has_let_pass_holds_no_more_before_the_next_epoch(pair: Pair) -> None:

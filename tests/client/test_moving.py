@@ -108,6 +108,10 @@ def test_a_welcome_waits_until_the_old_log_is_read(trio: Trio) -> None:
     assert (after.group_id, after.predecessor, after.closed) == (NEXT, GROUP, False)
     assert (after.cursor, after.handshake_head, after.epoch) == (1, 1, 1)
     assert refusals(bob) == []
+    known = bob.store.rows("SELECT group_id, epoch FROM epoch_code")
+    assert [tuple(each) for each in known] == [(NEXT, 1)], (
+        "its epochs begin anew, and so does who is let pass"
+    )
     assert after.last_resort  # it was let in by such a key, and renews its leaf at once
     assert bob.wants == [What.UPDATE]
 

@@ -10,11 +10,11 @@ from securechat.client import intents, records
 from securechat.client.change import Change
 from securechat.client.compose import queue_text
 from securechat.client.errors import RefusedByServer, refusal
-from securechat.client.events import Kind, Standing
+from securechat.client.events import Kind, Notice, Standing
 from securechat.client.holds import start_over
 from securechat.client.intents import WELCOME_WAIT, Intent, Step, What
 from securechat.client.moving import Mover
-from securechat.client.opened_elsewhere import LOOK_LONGEST, OpenedElsewhere
+from securechat.client.opened_elsewhere import LOOK_LONGEST, MOST_LOOKS, OpenedElsewhere
 from securechat.client.records import ConversationRecord
 from securechat.client.reentry import Reentry
 from securechat.client.session import Session
@@ -218,3 +218,19 @@ async def test_one_that_came_back_without_a_description_is_waited_for(tmp_path: 
 
     assert copied.intent.step is Step.EXISTS
     assert copied.intent.waits(NOW) > WELCOME_WAIT
+
+
+async def test_m_10_one_that_is_not_shown_is_said_and_in_the_end_gone_on_from(tmp_path: Path) -> None:
+    """Where the other one wants to leave, only the device that is lost could have committed it."""
+    copied = Copied(tmp_path)
+    with copied.alice.changes.change() as change:
+        queue_text(change, copied.alice.device, copied.record, "hello", now=NOW, key=None)
+
+    for _ in range(MOST_LOOKS):
+        await copied.looks(Serving(copied.group, handshake_head=2, last="proposal"))
+        assert copied.intent.step is Step.EXISTS
+    told = [each.code for each in copied.alice.events if isinstance(each, Notice)]
+    await copied.looks(Serving(copied.group, handshake_head=2, last="proposal"))
+
+    assert told == ["log_withheld"]
+    assert (copied.intent.step, copied.record.predecessor) == (Step.WANTED, GROUP)

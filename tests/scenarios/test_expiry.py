@@ -128,6 +128,16 @@ async def test_who_missed_a_change_of_the_group_is_told_and_sends_nothing(world:
     await bob.client.caught_up()
     assert bob.client.status().queued == 1
 
+    bob.events.clear()
+    await alice.client.remove("#team", "bob")
+    await alice.client.invite("#team", "bob")
+    await bob.sees(Invited)
+    await bob.client.join("#team")
+    await alice.says("#team", "here you are")
+    await bob.hears("here you are")
+    await bob.says("#team", "at last")
+    await alice.hears("at last")
+
 
 async def test_an_older_copy_of_a_profile_enters_anew_where_everybody_has_read(world: World) -> None:
     """The copy asks for what its device has acknowledged, and nobody keeps it any more."""

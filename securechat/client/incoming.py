@@ -188,7 +188,6 @@ def _keep(
     except ContentError:
         keep_unreadable(change, record, entry, "content", sender=sender)
         return
-    gossip.take(change, sender, content)
     arrival = history.Arrival(
         sender=sender,
         own=sender == device.user,
@@ -202,8 +201,7 @@ def _keep(
         verified=_believed(change, credential),
         account_key=credential.account_key,
     )
-    if arrival.verified == KNOWN:  # anybody could be made up by this name where they are not known
-        forks.take(change, record, sender, content)
+    _heed(change, record, arrival, content)
     what = said(content, domain=device.domain)
     code = _why_not_shown(record, group, uri) or _why_not_shared(device, record, group, uri, what)
     if isinstance(what, Reports | Types):
@@ -222,6 +220,16 @@ def _keep(
         _keep_unseen(change, record, content, arrival, code)
     elif isinstance(what, Words | Asks | Hands | SetsTimer | Shares):
         _show(change, device, record, content, what, arrival, has_few=_has_few(group))
+
+
+def _heed(change: Change, record: ConversationRecord, arrival: history.Arrival, content: MimiContent) -> None:
+    """Take what somebody says beside their words of the key log, and of other groups.
+
+    The first is signed by our server. The second only they say: somebody else could be made up by their name.
+    """
+    gossip.take(change, arrival.sender, content)
+    if arrival.verified == KNOWN:
+        forks.take(change, record, arrival.sender, content)
 
 
 def _believed(change: Change, credential: ClientCredential) -> str:

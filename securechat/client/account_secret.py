@@ -21,7 +21,6 @@ from securechat.client.keystore import Keys, load_keys
 from securechat.client.statements import Ask
 from securechat.client.store import ClientStore
 from securechat.membership.renewal import (
-    MOST_OLDER,
     SIZE,
     Renewal,
     RenewalRefused,
@@ -96,6 +95,8 @@ class SecretKeeper:
     ask: Ask
     device: Device
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _in_doubt: bool = False
+    """A box does not open: a device may be gone of which nothing was heard here yet."""
 
     async def current(self) -> Secrets:
         """Return the account's secrets; the newest is one that no device has which was revoked.
@@ -114,6 +115,22 @@ class SecretKeeper:
                         raise
         raise Unreachable("other devices of yours change the account at the same time; try again")
 
+    async def opened(self, box: str) -> tuple[int, bytes] | None:
+        """Read a box of the account; None if there is none. Raises as `current`, and as `boxes.get`.
+
+        What does not open may be sealed under a secret that another device has just made.
+        """
+        secrets, uri = await self.current(), self.device.user_uri
+        try:
+            return await boxes.get(self.ask, secrets, user_uri=uri, box=box)
+        except BoxRefused:
+            self._in_doubt = True
+            self._settle(0)
+            newer = await self.current()
+            if set(newer.every) <= set(secrets.every):
+                raise
+        return await boxes.get(self.ask, newer, user_uri=uri, box=box)
+
     def _is_settled(self) -> bool:
         """Whether it was seen to for the newest statement that is known."""
         row = self.store.row(
@@ -126,21 +143,26 @@ class SecretKeeper:
         keys = load_keys(self.store)
         body = statements.newest_bytes(self.store.db, keys.user) or keys.statement
         newest = said = verify_statement(body)
-        if newest.generation == 1:  # no device was ever revoked
+        if newest.generation == 1 and not self._in_doubt:  # no device was ever revoked
             self._settle(newest.serial)
             return
         serial, data = await fetch(self.ask)
+        self._in_doubt = False
         secrets, generation = secrets_of(self.store.db), 0
-        if data:
-            renewal, theirs = self._read(serial, data, keys)
-            secrets, generation = self._taken(renewal, theirs, keys, newest.generation), theirs.generation
+        there = self._read(serial, data, keys, newest.generation) if data else None
+        if there is not None:
+            renewal, theirs = there
             if theirs.serial > newest.serial:
                 body, said = renewal.statement, theirs
+            secrets, generation = self._taken(renewal, theirs, said, keys), theirs.generation
             if generation == said.generation and is_for(renewal, said):
                 self._settle(newest.serial)
                 return
-        elif self.store.row("SELECT 1 FROM box WHERE name = ?", (BOX,)) is not None:
+        elif not data and self.store.row("SELECT 1 FROM box WHERE name = ?", (BOX,)) is not None:
             raise BoxRefused("the server no longer has what your devices left for each other")
+        elif newest.generation == 1:
+            self._settle(newest.serial)
+            return
         own = self.device.client_uri.encode()
         if own not in {each.client for each in said.devices}:
             raise NotPassedOn  # this device was removed
@@ -153,36 +175,47 @@ class SecretKeeper:
             keep_secrets(db, secrets, said.generation)
         self._settle(newest.serial)
 
-    def _read(self, serial: int, data: bytes, keys: Keys) -> tuple[Renewal, AccountStatement]:
+    def _read(
+        self, serial: int, data: bytes, keys: Keys, generation: int
+    ) -> tuple[Renewal, AccountStatement] | None:
+        """Read what lies there; None if that is of no use, and a device that may have put it there is gone.
+
+        Without that a device that was stolen would leave something which no other ever writes over.
+        """
         known = int(self.store.value("SELECT secret_generation FROM profile"))
         try:
-            renewal, statement = read_renewal(
-                data, serial=serial, user=self.device.user_uri, account_key=keys.account_key
-            )
+            found = read_renewal(data, serial=serial, user=self.device.user_uri, account_key=keys.account_key)
         except RenewalRefused as refused:
-            raise BoxRefused(str(refused)) from refused
-        if statement.generation < max(known, 2):
-            raise BoxRefused("the server's copy of the account's secret is older than what your devices made")
-        return renewal, statement
+            problem = str(refused)
+        else:
+            if found[1].generation >= max(known, 2):
+                return found
+            problem = "the server's copy of the account's secret is older than what your devices made"
+        boxes.refuse_older(self.store.db, BOX, serial)
+        if generation <= known:
+            raise BoxRefused(problem)
+        return None
 
-    def _taken(self, renewal: Renewal, statement: AccountStatement, keys: Keys, generation: int) -> Secrets:
-        """Store what was passed on to this device; what it had stays with it.
+    def _taken(
+        self, renewal: Renewal, theirs: AccountStatement, said: AccountStatement, keys: Keys
+    ) -> Secrets:
+        """Return what was passed on to this device, and what it had; store it if it is the newest there is.
 
-        :param generation: the account's; what was passed on for one of before, and lacks what this device
-            seals with, is a restored server's: nothing is sealed under what who was removed since has too
+        A device that is gone since may have made one of before: that opens, and nothing is sealed under it.
         """
         known, uri = secrets_of(self.store.db), self.device.client_uri.encode()
         try:
-            found = open_renewal(renewal, known, user=statement.user, to=uri, key=keys.device_key)
+            found = open_renewal(renewal, known, user=theirs.user, to=uri, key=keys.device_key)
         except RenewalRefused:
-            raise NotPassedOn from None
-        more = tuple(each for each in known.every if each not in found.every)
-        secrets = Secrets(found.newest, (*found.older, *more)[:MOST_OLDER])
-        if statement.generation < generation and known.newest in more:
-            secrets = secrets.followed_by(known.newest)
+            if {each.client for each in said.devices} & {each.to for each in renewal.passed} - {uri}:
+                raise NotPassedOn from None
+            return known  # nobody is left who could pass it on
         with self.store.transaction() as db:
             boxes.note_serial(db, BOX, renewal.serial)
-            keep_secrets(db, secrets, statement.generation)
+            if theirs.generation < said.generation:
+                return known.and_also(found.every)
+            secrets = found.and_also(known.every)
+            keep_secrets(db, secrets, theirs.generation)
         return secrets
 
     def _settle(self, serial: int) -> None:
@@ -204,6 +237,7 @@ async def brought_back(
     user = user_uri.encode()
     try:
         renewal, _ = read_renewal(data, serial=serial, user=user_uri, account_key=public_of(account_key))
-        return open_renewal(renewal, known, user=user, to=user, key=account_key)
+        found = open_renewal(renewal, known, user=user, to=user, key=account_key)
     except RenewalRefused as refused:
         raise BoxRefused(str(refused)) from refused
+    return Secrets(found.newest).and_also((*known.every, *found.older))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from securechat.client import archive_rows, boxes, handing_over, records
-from securechat.client.account_secret import NotPassedOn, secrets_of
+from securechat.client.account_secret import NotPassedOn
 from securechat.client.archive_format import ArchiveDamaged, Manifest
 from securechat.client.archive_status import ArchiveStatus
 from securechat.client.archiving import BOX, PASSED, Archive, BoxIsNewer, turn_archive
@@ -21,6 +21,7 @@ from securechat.client.events import Notice
 from securechat.client.handing_over import KEPT_SECONDS, HandOver
 from securechat.client.settings import Setting, is_on
 from securechat.client.tasks import Tasks
+from securechat.membership.renewal import Secrets
 from securechat.membership.statement import StatementRefused, verify_statement
 from securechat.text import sanitise
 
@@ -69,10 +70,15 @@ class Boxes:
     engine: Engine
 
     async def get(self, box: str) -> tuple[int, bytes] | None:
-        engine = self.engine
         try:
-            secrets = await engine.secrets.current()
-            return await boxes.get(engine.ask, secrets, user_uri=engine.device.user_uri, box=box)
+            return await self.engine.secrets.opened(box)
+        except BoxRefused as refused:
+            raise ArchiveDamaged(str(refused)) from None
+
+    async def secrets(self) -> Secrets:
+        """Return the account's secrets, as they are now; raises as `get`."""
+        try:
+            return await self.engine.secrets.current()
         except BoxRefused as refused:
             raise ArchiveDamaged(str(refused)) from None
 
@@ -81,7 +87,7 @@ class Boxes:
         try:
             await boxes.put(
                 engine.ask,
-                await engine.secrets.current(),
+                await self.secrets(),
                 content,
                 user_uri=engine.device.user_uri,
                 box=box,
@@ -108,14 +114,14 @@ class ArchiveKeeper:
     _busy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        engine = self.engine
+        engine, shelf = self.engine, Boxes(self.engine)
         self._tasks = Tasks(self._trouble)
         self.archive, passing = (
             Archive(
                 engine.changes,
                 engine.device,
-                lambda: secrets_of(engine.store.db),
-                Boxes(engine),
+                shelf.secrets,
+                shelf,
                 engine.ask,
                 engine.tell,
                 box=box,

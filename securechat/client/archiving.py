@@ -104,7 +104,7 @@ class Archive:
 
     changes: Changes
     device: Device
-    secrets: Callable[[], Secrets]
+    secrets: Callable[[], Awaitable[Secrets]]
     shelf: Shelf
     ask: Ask
     tell: Callable[[Event], None]
@@ -262,9 +262,10 @@ class Archive:
 
         :raises BoxIsNewer: another device has put others in its place meanwhile
         """
+        secrets = await self.secrets()
         try:
             sealed = await get_segment(self.ask, entry)
-            return await in_thread(_opened, self.secrets(), entry, sealed)
+            return await in_thread(_opened, secrets, entry, sealed)
         except (ArchiveDamaged, SegmentGone) as problem:
             found = await self.shelf.get(self.box)
             if found is not None and self.stand is not None and found[0] > self.stand.serial:
@@ -333,7 +334,8 @@ class Archive:
     async def _upload(self, segment: Segment, *, instead_of: list[Entry]) -> Entry:
         content = await in_thread(encode_segment, segment)
         entry = entry_of(segment, len(content))
-        pieces = await in_thread(seal_segment, self.secrets().newest, entry, content)
+        # Asked for here: since the list was read, whoever has the last one may have been removed.
+        pieces = await in_thread(seal_segment, (await self.secrets()).newest, entry, content)
         with self.changes.change() as change:
             for each in (entry, *instead_of):
                 archive_rows.note_upload(change.db, self.box, each.file)

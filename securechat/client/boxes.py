@@ -86,14 +86,19 @@ async def put(ask: Ask, secrets: Secrets, content: bytes, *, user_uri: str, box:
     await ask(PutBox(box, serial, sealed))
 
 
-def note_serial(db: apsw.Connection, box: str, serial: int) -> None:
-    """Remember a box's serial, in the caller's transaction.
+def refuse_older(db: apsw.Connection, box: str, serial: int) -> None:
+    """Hold a box's serial to the one that is remembered.
 
     :raises BoxRefused: the server went back behind one that was seen
     """
     row = db.execute("SELECT serial FROM box WHERE name = ?", (box,)).fetchone()
     if row is not None and serial < row[0]:
         raise BoxRefused(f"the server's copy of {box} is older than what your devices stored there")
+
+
+def note_serial(db: apsw.Connection, box: str, serial: int) -> None:
+    """Remember a box's serial, in the caller's transaction; raises as `refuse_older`."""
+    refuse_older(db, box, serial)
     db.execute(
         "INSERT INTO box (name, serial) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET serial = excluded.serial",

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from securechat.client import boxes, records
 from securechat.client.change import Changes
@@ -57,12 +57,19 @@ MAX_RACES: Final = 5
 """Attempts against other devices that write at the same time."""
 
 
+class Secretive(Protocol):
+    """What opens and seals boxes: `account_secret.SecretKeeper`."""
+
+    async def current(self) -> Secrets: ...
+    async def opened(self, box: str) -> tuple[int, bytes] | None: ...
+
+
 @dataclass(slots=True)
 class ContactKeeper:
     changes: Changes
     ask: Ask
     device: Device
-    secrets: Callable[[], Awaitable[Secrets]]
+    secrets: Secretive
     """The account's, the newest one made anew where that is due."""
     tell: Callable[[Event], None]
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -112,7 +119,7 @@ class ContactKeeper:
 
         :raises ClientError: no connection, a refusal, or a box that none of our devices wrote
         """
-        await self.secrets()  # whoever was removed has the last one: not only where there is news
+        await self.secrets.current()  # whoever was removed has the last one: not only where there is news
         for _ in range(MAX_RACES):
             if self._digest(present(self.changes.db)) == self._written:
                 return
@@ -124,8 +131,7 @@ class ContactKeeper:
 
     async def _put(self) -> None:
         uri = self.device.user_uri
-        secrets = await self.secrets()
-        found = await boxes.get(self.ask, secrets, user_uri=uri, box=BOX)
+        found = await self.secrets.opened(BOX)
         ours = present(self.changes.db)
         serial, there = (0, Contacts(0)) if found is None else (found[0], read(found[1]))
         with self.changes.store.transaction() as db:
@@ -135,6 +141,7 @@ class ContactKeeper:
         content = ours if found is None else merged(ours, there, gone=gone, taken_back=taken)
         if found is None or write(content) != write(there):
             data = write(content)
+            secrets = await self.secrets.current()
             await boxes.put(self.ask, secrets, data, user_uri=uri, box=BOX, serial=serial + 1)
             serial += 1
         with self.changes.store.transaction() as db:

@@ -157,7 +157,7 @@ class Engine:
 
     @functools.cached_property
     def _contacts(self) -> ContactKeeper:
-        return ContactKeeper(self.changes, self.ask, self.device, self.secrets.current, self.tell)
+        return ContactKeeper(self.changes, self.ask, self.device, self.secrets, self.tell)
 
     def start(self) -> None:
         """Begin to listen to the session, and let it connect."""

@@ -83,8 +83,7 @@ async def rename(engine: Engine, given: dict[str, str]) -> None:
 
 
 async def _read(engine: Engine) -> tuple[int, dict[str, str]]:
-    secrets = await engine.secrets.current()
-    found = await boxes.get(engine.ask, secrets, user_uri=engine.device.user_uri, box=BOX)
+    found = await engine.secrets.opened(BOX)
     serial, content = (0, b"") if found is None else found
     if not content:
         return serial, {}

@@ -234,13 +234,16 @@ async def _opened_vault(
 
 async def _kept(link: Link, content: VaultContent, uri: str) -> tuple[Secrets, Contacts | None, str]:
     """What the account's devices kept for each other; what hinders that is told, and hinders nothing else."""
-    secrets = Secrets(content.account_secret)
+    secrets, problem_before = Secrets(content.account_secret), ""
     try:
         secrets = await account_secret.brought_back(
             link.request, content.account_key, content.account_secret, user_uri=uri
         )
+    except boxes.BoxRefused as refused:
+        problem_before = str(refused)  # what the vault has may open the contacts all the same
+    try:
         found = await boxes.get(link.request, secrets, user_uri=uri, box=BOX)
-        return secrets, None if found is None else contact_box.read(found[1]), ""
+        return secrets, None if found is None else contact_box.read(found[1]), problem_before
     except (boxes.BoxRefused, BoxTooNew) as problem:
         return secrets, None, str(problem)
 

@@ -17,7 +17,7 @@ devices meanwhile makes another: what such a device says counts for the time in 
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -77,6 +77,12 @@ class Secrets:
         return Secrets(
             secret, tuple(each for each in self.every if not hmac.compare_digest(each, secret))[:MOST_OLDER]
         )
+
+    def and_also(self, others: Iterable[bytes]) -> "Secrets":
+        """What there is with others to open with, behind those that are here: each once, so many at most."""
+        older = dict.fromkeys((*self.older, *others))
+        older.pop(self.newest, None)
+        return Secrets(self.newest, tuple(older)[:MOST_OLDER])
 
 
 class Passed(WireStruct, frozen=True):
@@ -187,9 +193,9 @@ def open_renewal(
     """
     passed = _passed_to(renewal, known, user, to, key)
     for secret in (*known.every, *passed):
-        older = _opened_older(renewal, secret, user)
+        older = _opened_older(renewal, secret, user) if len(secret) == SIZE else None
         if older is not None:
-            return Secrets(secret, older)
+            return Secrets(secret).and_also(older)
     raise RenewalRefused("The account's new secret was not passed on to this device.")
 
 

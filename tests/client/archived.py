@@ -126,11 +126,15 @@ class Sibling:
         self.changes = told.changes
         self._told = told
         self.said: list[Event] = []
+
+        async def secrets() -> Secrets:
+            return Secrets(secret)
+
         self.archive, passing = (
             Archive(
                 self.changes,
                 self.device,
-                lambda: Secrets(secret),
+                secrets,
                 kept,
                 kept.ask,
                 self.said.append,

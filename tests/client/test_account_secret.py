@@ -15,11 +15,12 @@ from securechat.client.account_secret import (
     SecretKeeper,
     brought_back,
     forget_serials,
+    keep_secrets,
     secrets_of,
 )
 from securechat.client.boxes import BoxRefused
 from securechat.client.config import ServerAddress
-from securechat.client.errors import RefusedByServer
+from securechat.client.errors import Disconnected, RefusedByServer
 from securechat.client.keystore import Keys, save_keys
 from securechat.client.statements import keep_statement
 from securechat.client.store import ClientStore
@@ -375,3 +376,135 @@ async def test_d_02_an_older_copy_of_the_server_makes_no_device_seal_with_a_secr
     account.before = lambda _: None
     anew = await account.phone.current()
     assert set(anew.older) == set(there.every)
+
+
+def left_by(device: OneDevice, secrets: Secrets, *, serial: int, statement: bytes) -> bytes:
+    """What a device of the account can leave for the others, as it likes."""
+    uri = client_uri(DOMAIN, device.client).encode()
+    return make_renewal(secrets, serial=serial, statement=statement, by=uri, device_key=device.key)
+
+
+async def test_n_02_what_a_stolen_device_has_left_stops_no_recovery(account: Account) -> None:
+    """Each secret is kept once: the store takes none twice."""
+    thief, older = account.links(), (b"o" * 32, b"o" * 32, FIRST, FIRST)
+    account.boxes[BOX] = (1, left_by(thief, Secrets(b"?" * 32, older), serial=1, statement=account.statement))
+
+    found = await brought_back(account.ask, account.key, FIRST, user_uri=ALICE)
+
+    with account.phone.store.transaction() as db:
+        keep_secrets(db, found)
+    assert secrets_of(account.phone.store.db) == found
+    assert FIRST in found.every
+
+
+async def test_n_02_a_secret_of_another_length_is_none(account: Account) -> None:
+    """No vault could be made with it."""
+    thief = account.links()
+    account.boxes[BOX] = (
+        1,
+        left_by(thief, Secrets(b"short", (FIRST,)), serial=1, statement=account.statement),
+    )
+    with pytest.raises(BoxRefused):
+        await brought_back(account.ask, account.key, FIRST, user_uri=ALICE)
+
+
+@pytest.mark.parametrize("lie", ["nonsense", "of before"])
+async def test_what_a_stolen_device_has_left_is_written_over_once_it_is_removed(
+    account: Account, lie: str
+) -> None:
+    """With an honest server; until then it is refused, and what is older than was seen always is."""
+    account.revokes(account.links())
+    await account.phone.current()
+    thief = account.links(secrets_of(account.phone.store.db).newest)
+    account.boxes[BOX] = (2, b"nonsense")
+    if lie == "of before":
+        old_list = make_statement(
+            account.key,
+            user=ALICE,
+            devices=(Device(client_uri(DOMAIN, thief.client).encode(), public_of(thief.key)),),
+            issued_at=1,
+        )
+        account.boxes[BOX] = (2, left_by(thief, Secrets(b"?" * 32), serial=2, statement=old_list))
+    laptop = account.links(secrets_of(account.phone.store.db).newest)
+    with pytest.raises(BoxRefused):
+        await account.phone.current()
+    account.revokes(thief)
+
+    there = await account.phone.current()
+
+    assert b"?" * 32 not in there.every
+    assert account.renewals == 3
+    assert await laptop.current() == there
+    account.revokes(account.links(there.newest))
+    account.boxes[BOX] = (2, b"nonsense")
+    with pytest.raises(BoxRefused):
+        await account.phone.current()
+
+
+async def test_d_02_what_a_removed_device_made_seals_nothing_also_where_the_next_cannot_be_put(
+    account: Account,
+) -> None:
+    """The server says that it was restored, shows what a removed device made, and takes nothing any more."""
+    account.revokes(account.links())
+    await account.phone.current()
+    thief, statement = account.links(secrets_of(account.phone.store.db).newest), account.statement
+    account.revokes(thief)
+    there = await account.phone.current()
+    of_thief = Secrets(b"?" * 32, (there.older[0], *(bytes([n]) * 32 for n in range(100, 163))))
+    account.boxes[BOX] = (1, left_by(thief, of_thief, serial=1, statement=statement))
+    with account.phone.store.transaction() as db:
+        forget_serials(db)
+
+    def nothing_is_taken(body: RequestBody) -> None:
+        if isinstance(body, PutBox):
+            raise Disconnected("gone")
+
+    account.before = nothing_is_taken
+    with pytest.raises(Disconnected):
+        await account.phone.current()
+    assert secrets_of(account.phone.store.db) == there
+
+    account.before = lambda _: None
+    anew = await account.phone.current()
+    assert anew.newest not in (*of_thief.every, *there.every)
+    assert set(there.every) <= set(anew.older), "and what was there is not pushed out"
+
+
+async def test_what_was_sealed_after_a_removal_that_was_not_heard_of_here_opens_and_accuses_nobody(
+    account: Account,
+) -> None:
+    laptop = account.links()
+    laptop.hears()
+    assert await laptop.keeper.opened("names") is None
+    for number in (1, 2):
+        account.revokes(account.links(secrets_of(account.phone.store.db).newest))
+        await account.phone.writes(b"after")
+        assert await laptop.keeper.opened("names") == (number, b"after")
+
+    asked = len(account.asked)
+    account.boxes["names"] = (3, b"nonsense")
+    with pytest.raises(BoxRefused):
+        await laptop.keeper.opened("names")
+    assert len(account.asked) - asked <= 3
+
+
+async def test_while_nobody_was_removed_what_does_not_open_is_refused(account: Account) -> None:
+    account.boxes |= {"names": (1, b"nonsense"), BOX: (1, b"nonsense")}
+    with pytest.raises(BoxRefused, match="copy of names"):
+        await account.phone.keeper.opened("names")
+    assert account.renewals == 1
+
+
+async def test_the_only_device_that_is_left_waits_for_nobody(account: Account) -> None:
+    """It was let in with the last secret, and those that had the new one are gone."""
+    account.revokes(account.links())
+    await account.phone.current()
+    late = account.links(FIRST)
+    with pytest.raises(NotPassedOn):
+        await late.current()
+    account.revokes(account.phone)
+
+    found = await late.current()
+
+    assert found.older == (FIRST,)
+    assert account.renewals == 2

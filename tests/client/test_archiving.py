@@ -216,8 +216,12 @@ async def test_d_02_who_has_the_last_secret_alone_reads_nothing_of_what_is_writt
     """And who has the new one too reads all of it."""
     old.hears(1, "before")
     await old.archive.round()
+
+    async def secrets() -> Secrets:
+        return Secrets(b"n" * 32, (SECRET,))
+
     for device in (old, new):
-        device.archive.secrets = lambda: Secrets(b"n" * 32, (SECRET,))
+        device.archive.secrets = secrets
     thief = {each.file for each in decode_manifest(kept.boxes["archive"][1]).segments}
     old.hears(2, "after " * 20_000)
     await old.archive.round()

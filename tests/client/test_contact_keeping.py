@@ -77,10 +77,14 @@ def changes(tmp_path: Path) -> Iterator[Changes]:
 def keeper(changes: Changes, shelf: Shelf, told: list[Event], pause: Rounds | None = None) -> ContactKeeper:
     device: Any = SimpleNamespace(user_uri=URI)
 
-    async def secrets() -> Secrets:
-        return Secrets(SECRET)
+    class Known:
+        async def current(self) -> Secrets:
+            return Secrets(SECRET)
 
-    return ContactKeeper(changes, shelf.ask, device, secrets, told.append, pause or Rounds(10))
+        async def opened(self, box: str) -> tuple[int, bytes] | None:
+            return await boxes.get(shelf.ask, Secrets(SECRET), user_uri=URI, box=box)
+
+    return ContactKeeper(changes, shelf.ask, device, Known(), told.append, pause or Rounds(10))
 
 
 async def test_what_is_known_is_written_once_and_again_when_it_changes(changes: Changes) -> None:

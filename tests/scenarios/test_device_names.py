@@ -80,7 +80,7 @@ async def test_what_none_of_our_devices_wrote_names_nobody_and_is_told(
             return Box(1, bytes(80))
         return await ask(body)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "ask", lying)
+    monkeypatch.setattr(engine.secrets, "ask", lying)
     assert await names(alice) == {keys_of(phone).client: ""}
     await alice.sees(Notice, lambda event: event.code == "names_refused")
 

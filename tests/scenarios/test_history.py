@@ -1,4 +1,4 @@
-"""History follows: what one device of alice wrote at the server another one reads (rules.md C, D-07)."""
+"""History follows: what one device of alice wrote at the server another one reads (rules C, D-02, D-07)."""
 
 import asyncio
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from securechat.client import finding
-from securechat.client.account_secret import secrets_of
+from securechat.client.archive_files import get_segment
+from securechat.client.archive_format import ArchiveDamaged, Manifest, open_segment
 from securechat.client.archive_keeping import Boxes
 from securechat.client.archiving import Archive
 from securechat.client.change import Change
@@ -15,8 +16,11 @@ from securechat.client.events import HistoryMoved, Invited, Joined, Notice
 from securechat.client.exported import FORMAT, Header, Said
 from securechat.client.importing import bring_in
 from securechat.client.newcomers import handed_text, policy_text
+from securechat.client.revoking import revoke
 from securechat.protocol.messages import Answer, GetFile, RequestBody
 from tests.client.archived import NewStore
+from tests.scenarios.siblings import another_device as linked
+from tests.scenarios.siblings import keys_of
 from tests.scenarios.test_brought_back import careful, lose_everything, recover
 from tests.scenarios.test_linking import approved, asking, opened
 from tests.scenarios.world import PATIENCE, Person, World
@@ -55,7 +59,7 @@ def another_device(person: Person, folder: Path) -> Archive:
     return Archive(
         new.changes,
         engine.device,
-        lambda: secrets_of(engine.store.db),
+        engine.secrets.current,
         Boxes(engine),
         engine.ask,
         new.said.append,
@@ -86,6 +90,28 @@ async def test_a_new_device_finds_by_search_what_was_said_long_ago(world: World,
     assert found < 0
     assert db.execute("SELECT count(*) FROM message").fetchone() == (2_000,)
     assert (await alice.client.archive()).messages == 2_000
+
+
+async def test_d_02_a_device_that_is_removed_while_the_archive_is_read_opens_nothing_of_what_is_written_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, _ = await world.join("alice", "bob")
+    phone = await linked(alice)
+    await phone.open()
+    gone, engine, archive = keys_of(phone), alice.client._engine, alice.client._keeper.archive
+    await said_before(alice, 10)
+
+    async def meanwhile(_: object, manifest: Manifest) -> None:
+        assert not manifest.segments
+        await revoke(engine, gone.client, alice.password)
+
+    monkeypatch.setattr(Archive, "read", meanwhile)
+    await alice.client._keeper.now()
+
+    assert archive.stand is not None
+    (entry,) = archive.stand.manifest.segments
+    with pytest.raises(ArchiveDamaged):
+        open_segment(gone.account_secret, entry, await get_segment(engine.ask, entry))
 
 
 async def test_what_is_much_is_written_before_the_account_is_closed_here(

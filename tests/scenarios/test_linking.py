@@ -238,7 +238,7 @@ async def test_who_is_let_in_stays_so_whatever_becomes_of_its_name(
 
     async with asking(alice) as device:
         code = await device.code()
-        monkeypatch.setattr(engine, "ask", nameless)
+        monkeypatch.setattr(engine.secrets, "ask", nameless)
         await approved(alice, code)
         await device.asking
     assert devices_of(alice) == 2

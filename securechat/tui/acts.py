@@ -408,8 +408,11 @@ class Acts:
         self._host.app.push_screen(Reading(help_lines(self._host.keys)))
 
     def _quit(self) -> None:
+        again = [key for key, action in self._host.keys.items() if action == "quit"]
+
         async def asked() -> None:
-            if await self._host.app.push_screen_wait(Question(tr("Leave securechat?"))):
+            question = Question(tr("Leave securechat?"), again=again)
+            if await self._host.app.push_screen_wait(question):
                 self._host.toggle("quit")
 
         self._host.run(asked())

@@ -1,6 +1,6 @@
 """What stands over the screen for a moment: a question, a line to fill in, a list, the help."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import ClassVar
 
 from msgspec import Struct
@@ -32,11 +32,15 @@ Find = Callable[[str], Awaitable[Sequence[Choice]]]
 
 
 class Question(ModalScreen[bool]):
-    """Yes or no. Only ``y`` is yes; what else is pressed by mistake is nothing."""
+    """Yes or no. Only ``y`` is yes; what else is pressed by mistake is nothing.
 
-    def __init__(self, text: str) -> None:
+    :param again: keys that say yes, too: those that asked
+    """
+
+    def __init__(self, text: str, *, again: Collection[str] = ()) -> None:
         super().__init__()
         self._text = text
+        self._yes = {"y", tr("y"), *again}
 
     def compose(self) -> ComposeResult:
         words = [line(row) for part in clean_block(self._text).split("\n") for row in rows(part, WIDTH - 6)]
@@ -48,7 +52,7 @@ class Question(ModalScreen[bool]):
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
-        if event.key in {"y", tr("y")}:
+        if event.key in self._yes:
             self.dismiss(True)  # noqa: FBT003 - the answer itself
         elif event.key in {"n", "escape", "ctrl+c"}:
             self.dismiss(False)  # noqa: FBT003

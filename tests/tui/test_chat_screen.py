@@ -302,7 +302,9 @@ async def test_a_draft_stays_with_its_conversation() -> None:
         await screen.until(lambda: screen.chat.composer.text == "half a thou")
 
 
-async def test_leaving_asks_first() -> None:
+@pytest.mark.parametrize("key", ["y", "ctrl+c"])
+async def test_leaving_asks_first(key: str) -> None:
+    """Who presses the key once more means it."""
     async with driven(talk_of_two()) as screen:
         await screen.press("ctrl+c")
         await screen.sees("Leave securechat?")
@@ -310,7 +312,7 @@ async def test_leaving_asks_first() -> None:
         await screen.until(lambda: "Leave" not in screen.text())
         await screen.press("ctrl+c")
         await screen.sees("Leave securechat?")
-        await screen.press("y")
+        await screen.press(key)
         await screen.until(lambda: screen.app.return_code is not None or not screen.app.is_running)
 
 

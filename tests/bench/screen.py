@@ -1,9 +1,10 @@
 """The full screen with a long history: first paint, memory, the time of a key.
 
-    python -m tests.bench.screen --messages 100000
+    python -m tests.bench.screen --messages 100000 [--turns]
 
 A real account with a real conversation, its store filled with that many messages, on a real terminal.
-The server is stopped before: what is measured is drawn from the store alone.
+The server is stopped before: what is measured is drawn from the store alone. With --turns it is said how
+long the longest turns of the screen's loop took, which costs the other figures a little.
 """
 
 import argparse
@@ -26,6 +27,9 @@ TYPING: Final = 2.0
 
 PAGES: Final = 50
 """Keys whose time is taken."""
+
+LONGEST_TURN: Final = 16.0
+"""Milliseconds for which the screen's loop may be away from its keys."""
 
 
 def fill(shell: Shell, count: int) -> None:
@@ -64,12 +68,13 @@ def computed(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(shell: Shell, count: int) -> None:
+def measure(shell: Shell, count: int, *, turns: bool) -> None:
     """Open the screen, look at it, scroll; print what that took."""
+    environment = shell.environment() | {"LANG": "C.UTF-8", "LANGUAGE": "en", "PYTHONPATH": str(Path.cwd())}
+    noted = shell.folder / "turns"
+    module, before_all = ("tests.bench.loop_probe", [str(noted)]) if turns else ("securechat", [])
     started = time.perf_counter()
-    terminal = Terminal(
-        ["chat", "alice"], shell.environment() | {"LANG": "C.UTF-8", "LANGUAGE": "en"}, shell.folder
-    )
+    terminal = Terminal([*before_all, "chat", "alice"], environment, shell.folder, module)
     try:
         terminal.wait(lambda lines: any("Password for" in line for line in lines))
         prompted = time.perf_counter()
@@ -77,7 +82,7 @@ def measure(shell: Shell, count: int) -> None:
         asked, busy = time.perf_counter(), computed(terminal.process.pid)
         terminal.type(PASSWORD + "\n")
         terminal.wait(lambda lines: any(f"message {count} of" in line for line in lines))
-        painted, drew = time.perf_counter(), computed(terminal.process.pid)
+        painted, drew, drawn = time.perf_counter(), computed(terminal.process.pid), time.time()
         print(f"command to password prompt   {1000 * (prompted - started):8.0f} ms")
         print(f"computed until the prompt    {1000 * busy:8.0f} ms")
         print(f"computed until the paint     {1000 * (drew - busy):8.0f} ms, on all cores together")
@@ -96,14 +101,34 @@ def measure(shell: Shell, count: int) -> None:
         terminal.type("\x1b[1;3H")
         terminal.wait(lambda lines: any("message 1 of" in line for line in lines))
         print(f"to the very first message    {1000 * (time.perf_counter() - pressed):8.0f} ms")
+        if turns:
+            terminal.type("\x11")
+            terminal.wait(lambda lines: any("Leave securechat?" in line for line in lines))
+            terminal.type("y")
+            terminal.end()
+            print_turns(noted, since=drawn)
     finally:
         terminal.close()
+
+
+def print_turns(noted: Path, *, since: float) -> None:
+    """Say how long the loop was away from its keys once the screen was there."""
+    turns = [line.split(" ", 2) for line in noted.read_text().splitlines()]
+    after = sorted(((float(took), what) for when, took, what in turns if float(when) > since), reverse=True)
+    long = sum(took > LONGEST_TURN for took, _ in after)
+    print(f"turns over {LONGEST_TURN:.0f} ms           {long:8d}, of {len(after)} over 1 ms")
+    for took, what in after[:5]:
+        print(f"  {took:6.1f} ms  {what}")
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--messages", type=int, default=100_000)
-    count = options.parse_args().messages
+    options.add_argument(
+        "--turns", action="store_true", help="also how long the screen's loop was busy at once"
+    )
+    given = options.parse_args()
+    count: int = given.messages
     with tempfile.TemporaryDirectory() as folder, shell_in(Path(folder)) as shell:
         server = shell.start_server()
         shell.register("alice", "bob")
@@ -112,7 +137,7 @@ def main() -> int:
         server.wait(20)
         fill(shell, count)
         print(f"{count} messages in the store")
-        measure(shell, count)
+        measure(shell, count, turns=given.turns)
     return 0
 
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,12 @@ class Crash(BaseException):
     """The process is gone."""
 
 
+def _but_of_crashes(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what nobody asked for. Of a task that crashed that would be much later, amid some other test."""
+    if not isinstance(context.get("exception"), Crash):
+        loop.default_exception_handler(context)
+
+
 class CrashingChanges:
     """Wraps a client's changes: the ``point``-th one is its last."""
 
@@ -38,6 +45,7 @@ class CrashingChanges:
         self.over = asyncio.Event()
         self.honest = Changes.change
         self.changes.change = self.change  # type: ignore[method-assign]
+        asyncio.get_running_loop().set_exception_handler(_but_of_crashes)
 
     @contextmanager
     def change(self) -> Iterator[Change]:

@@ -411,8 +411,7 @@ class Acts:
         again = [key for key, action in self._host.keys.items() if action == "quit"]
 
         async def asked() -> None:
-            question = Question(tr("Leave securechat?"), again=again)
-            if await self._host.app.push_screen_wait(question):
+            if await self._host.app.push_screen_wait(Question(tr("Leave securechat?"), again=again)):
                 self._host.toggle("quit")
 
         self._host.run(asked())

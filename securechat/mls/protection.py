@@ -161,12 +161,14 @@ def seal_private(
         raise UsageError("only members can encrypt")  # section 6.3.2
     content_type = content.content_type
     plaintext = _CONTENT[content_type].encode(content.content) + _authentication(message)
+    if (zeros := padding(len(plaintext))) < 0:
+        raise UsageError("a padding takes nothing away")
     reuse_guard = random_bytes(4)
     head = encode_opaque(content.group_id) + content.epoch.to_bytes(8, "big") + bytes([content_type])
     ciphertext = suite.aead.seal(
         key.key,
         _guarded(key.nonce, reuse_guard),
-        plaintext + bytes(padding(len(plaintext))),
+        plaintext + bytes(zeros),
         aad=head + encode_opaque(content.authenticated_data),
     )
     sender_data = (

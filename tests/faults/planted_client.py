@@ -23,11 +23,16 @@ LATE: Final = 0.02
 
 @contextmanager
 def late_ratchets(late: float = LATE) -> Iterator[None]:
-    """What a message uses up is stored a little later; a new epoch is stored as it should be."""
+    """What a message uses up is stored a little later, but whole; an epoch is stored as it should be."""
     keep, keep_secrets = Groups.keep, Groups.keep_secrets
 
+    def kept_late(groups: Groups, change: Change, conversation: int, group: Group) -> None:
+        if groups.group(change.db, conversation) is group:  # an epoch that is over has no rows any more
+            with change.db:
+                keep_secrets(groups, change, conversation, group)
+
     def kept_later(groups: Groups, change: Change, conversation: int, group: Group) -> None:
-        asyncio.get_running_loop().call_later(late, keep_secrets, groups, change, conversation, group)
+        asyncio.get_running_loop().call_later(late, kept_late, groups, change, conversation, group)
 
     def kept(groups: Groups, change: Change, conversation: int, group: Group) -> None:
         with mock.patch.object(Groups, "keep_secrets", keep_secrets):

@@ -33,6 +33,7 @@ from securechat.client.intents import What
 from securechat.client.keystore import load_keys, unlock
 from securechat.client.store import ClientStore
 from securechat.membership import passwords
+from securechat.mls.errors import MLSError
 from securechat.protocol.messages import Changing, SendMessage
 from tests.faults.camera import LOSSES, Camera, Picture, small_logs
 from tests.faults.command import Amount, Report, Wrong, command, play
@@ -284,7 +285,7 @@ class Judge:
                 words = self.words[: picture.spoken]
                 self._asked(store, [word for word in words if isinstance(word, Asked)])
                 self._stored(store, words)
-        except (ClientError, apsw.Error) as error:
+        except (ClientError, MLSError, apsw.Error) as error:
             raise Wrong(f"the store does not open: {error}") from error
         finally:
             shutil.rmtree(self.folder)

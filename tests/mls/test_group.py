@@ -308,6 +308,13 @@ def test_padding_fills_up_to_a_size_and_then_to_multiples_of_the_last() -> None:
     assert [no_padding(length) for length in lengths] == [0] * len(lengths)
 
 
+def test_a_padding_takes_nothing_away() -> None:
+    alice, bob = group_of("alice", "bob")
+    with pytest.raises(UsageError, match="padding"):
+        alice.encrypt(b"hello", padding=lambda _length: -1)
+    assert bob.decrypt(alice.encrypt(b"hello")).generation == 0  # no key was used up
+
+
 def test_authenticated_data_comes_with_the_message() -> None:
     alice, bob = group_of("alice", "bob")
     heard = bob.decrypt(alice.encrypt(b"hello", authenticated_data=b"count 1"))

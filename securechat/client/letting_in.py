@@ -125,10 +125,7 @@ class LettingIn:
         """
         problem = ""
         try:
-            if request.is_alive(self._clock()):
-                await self._finish(request)
-            else:
-                problem = await self._too_late(request)
+            await self._finish(request)
         except LinkOver as over:
             problem = str(over)
         except _Stale:
@@ -171,8 +168,12 @@ class LettingIn:
         :raises LinkOver: the request is over, and the device not in, or the text says what is left of it
         :raises _Stale: the account has another statement, and that one does not list it
         """
-        await self._list(request)
-        await self._leave(request)
+        try:
+            self._check_time(request)
+            await self._list(request)
+            await self._leave(request)
+        except _Late:
+            await self._see_what_became_of(request)
         self._end_well(request)
         await self.come(offer_of(request))
 
@@ -183,8 +184,6 @@ class LettingIn:
         try:
             await self._patiently(request, body)
         except RefusedByServer as no:
-            if no.code in NOT_NOW:
-                raise LinkOver(await self._too_late(request)) from None
             if no.code != "stale_statement":
                 await self.drop(request)
                 raise LinkOver(str(no)) from None
@@ -199,33 +198,40 @@ class LettingIn:
     async def _leave(self, request: LinkRequest) -> None:
         try:
             await self._patiently(request, FinishLink(request.link, request.sealed))
-        except RefusedByServer as no:
-            if no.code in NOT_NOW:
-                raise LinkOver(await self._too_late(request)) from None
+        except RefusedByServer:
             if not await self._has_come(request):
                 self._end(request)
                 raise LinkOver(_GONE) from None
 
-    async def _too_late(self, request: LinkRequest) -> str:
-        """End a request whose time is over; return what is to be said of it, if anything is."""
+    def _check_time(self, request: LinkRequest) -> None:
+        if not request.is_alive(self._clock()):
+            raise _Late
+
+    async def _see_what_became_of(self, request: LinkRequest) -> None:
+        """Look, after its time, whether the device is in; what was sent may have come there all the same.
+
+        :raises LinkOver: it is not, and the request has ended
+        """
         await self._refresh(self._device.user)
-        is_listed, has_come = self._is_listed(request), await self._has_come(request)
-        if has_come:
-            self._end_well(request)
-            await self.come(offer_of(request))
-            return ""
-        self._end(request)
-        return _LATE if is_listed else _NOT_IN
+        is_listed = self._is_listed(request)
+        if not await self._has_come(request):
+            self._end(request)
+            raise LinkOver(_LATE if is_listed else _NOT_IN)
 
     async def _patiently(self, request: LinkRequest, body: RequestBody) -> None:
-        """Ask until the server has time for it, as long as the code's five minutes run."""
+        """Ask until the server has time for it.
+
+        :raises _Late: it had none as long as the code's five minutes run
+        """
         for failures in itertools.count(1):
             try:
                 await self._ask(body)
             except RefusedByServer as no:
                 wait = seconds_until_again(failures, asked=no.retry_after)
-                if no.code not in NOT_NOW or not request.is_alive(self._clock() + wait):
+                if no.code not in NOT_NOW:
                     raise
+                if not request.is_alive(self._clock() + wait):
+                    raise _Late from None
                 await self._pause(wait)
             else:
                 return
@@ -270,6 +276,10 @@ class LettingIn:
 
 async def _nothing_more(_offer: LinkOffer) -> None:
     """Whoever knows what else a device that has come gets, says so."""
+
+
+class _Late(Exception):
+    """The code's five minutes are over, and it is not known whether the new device is in."""
 
 
 class _Stale(Exception):

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from securechat.client import link_requests, statements
+from securechat.client.config import ServerAddress
 from securechat.client.errors import ClientError, Disconnected, RefusedByServer, refusal
 from securechat.client.events import LinkOffer, Notice
-from securechat.client.letting_in import LettingIn
+from securechat.client.keystore import Keys
+from securechat.client.letting_in import LettingIn, Opened
 from securechat.client.link_requests import LinkRequest, LinkStep
 from securechat.membership.account import next_statement
 from securechat.membership.linking import LIFETIME, answer_link, ask_to_link
@@ -245,3 +247,35 @@ async def test_d_05_what_cannot_be_known_now_is_found_out_later(stand: Stand, ho
     assert (stand.step, stand.told) == (LinkStep.APPROVED, [])
     await stand.goes_on()
     assert (stand.step, stand.told) == (LinkStep.OVER, [])
+
+
+async def test_d_05_who_is_in_by_a_late_look_was_let_in_and_nothing_else_is_said(stand: Stand) -> None:
+    """The server took both and had no time to say so, until the code's were over: that is no failure."""
+    keys = keys_of(stand)
+    stand.refusals[FinishLink] = [refusal("busy") for _ in range(20)]
+    stand.member.now += int(LIFETIME) - 20
+    stand.has_logged_in = True
+
+    await stand.letting_in.change(stand.request, keys, Opened(stand.account.key, b"v" * 32))
+
+    assert (stand.step, stand.told) == (LinkStep.OVER, [])
+    assert [each.device for each in stand.come] == [NEW]
+
+
+def keys_of(stand: Stand) -> Keys:
+    device = stand.member.device
+    return Keys(
+        user=device.user,
+        client=device.client,
+        domain=DOMAIN,
+        server=ServerAddress(),
+        server_key=b"s" * 32,
+        login_salt=b"s" * 16,
+        device_key=new_key(),
+        account_key=public_of(stand.account.key),
+        account_key_sealed=b"sealed",
+        credential=b"",
+        statement=stand.account.newest,
+        registered=True,
+        account_secret=b"a" * 32,
+    )

@@ -160,7 +160,7 @@ def _keep(change: Change, device: Device, user: str, chain: list[bytes], key: by
         change.db, user, chain, user_uri=device.uri_of(user), account_key=key, now=change.now
     )
     if user == device.user:
-        replace_statement(change.db, chain[-1])
+        replace_statement(change.db, chain[-1], chain)
         password_news.note_chain(change.db, chain)
         _tell_own(change, user, steps)
     if statement.serial != before:

@@ -9,9 +9,10 @@ and the account key sealed once more, under the vault key, so that an open store
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -27,6 +28,7 @@ from securechat.client.statements import keep_statement
 from securechat.client.store import KEY_SIZE, ClientStore
 from securechat.client.store_key import StoreKey
 from securechat.membership.passwords import SALT_BYTES, PasswordRefused, stretch_local
+from securechat.membership.statement import StatementRefused, verify_statement
 
 ACCOUNT_FILE_VERSION: Final = 1
 NONCE_SIZE: Final = 12
@@ -256,7 +258,7 @@ def save_keys(db: apsw.Connection, keys: Keys) -> None:
         ),
     )
     keep_statement(db, keys.user, keys.statement)
-    own_rows.note_statement(db, keys.statement)
+    own_rows.keep_chain(db, keys.statement)
 
 
 def load_keys(store: ClientStore) -> Keys:
@@ -304,12 +306,19 @@ def mark_registered(db: apsw.Connection) -> None:
     db.execute("UPDATE profile SET registered = 1")
 
 
-def replace_statement(db: apsw.Connection, statement: bytes) -> None:
-    """Store our account's newest statement, in the caller's transaction."""
+def replace_statement(db: apsw.Connection, statement: bytes, before: Iterable[bytes] = ()) -> None:
+    """Store our account's newest statement, in the caller's transaction.
+
+    :param before: what may lead to it
+    :raises StatementRefused: it is another account's
+    """
+    rows: list[Any] = db.execute("SELECT user, account_key FROM profile").fetchall()
+    ((user, account_key),) = rows
+    if verify_statement(statement).account_key != account_key:
+        raise StatementRefused("The statement is of another account than the one on this machine.")
     db.execute("UPDATE profile SET statement = ?", (statement,))
-    ((user,),) = db.execute("SELECT user FROM profile").fetchall()
     keep_statement(db, str(user), statement)
-    own_rows.note_statement(db, statement)
+    own_rows.keep_chain(db, statement, before)
 
 
 def replace_credential(db: apsw.Connection, credential: bytes) -> None:

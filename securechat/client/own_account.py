@@ -63,7 +63,7 @@ class OwnAccount:
                 await self._keep_devices()
                 await self._keep_vault()
             except RefusedByServer as refused:
-                if refused.code not in UNDECIDED | {"no_vault"}:
+                if refused.code not in UNDECIDED:
                     raise
 
     async def offer(self) -> bool:
@@ -85,7 +85,7 @@ class OwnAccount:
         missing = [chain[serial] for serial in range(at + 1, end.serial + 1) if serial in chain]
         if chain.get(at) != shown[-1] or not 0 < len(missing) <= MAX_STATEMENTS:
             return False
-        body = OfferStatements(missing, self._devices(end), own_rows.vault(db, end.vault_serial))
+        body = OfferStatements(missing, self._devices(end), own_rows.vault(db, end.vault_serial) or b"")
         try:
             await self.ask(body)
         except RefusedByServer as refused:
@@ -105,12 +105,7 @@ class OwnAccount:
             return
         shown = await statements.fetch(self.ask, self.device.user, after=0)
         with self.changes.change() as change:
-            for body in shown[-own_rows.MOST_KEPT :]:
-                with contextlib.suppress(
-                    StatementRefused
-                ):  # what does not lead to our newest is not looked at
-                    own_rows.note_statement(change.db, body)
-            own_rows.keep_to(change.db, newest)
+            own_rows.keep_chain(change.db, newest, shown)
 
     async def _keep_devices(self) -> None:
         newest = statements.newest(self.changes.db, self.device.user)
@@ -128,23 +123,33 @@ class OwnAccount:
         if newest is None or newest.vault_serial <= FIRST_VAULT:
             return
         kept, incarnation = own_rows.vault(db, newest.vault_serial), records.counter(db, records.INCARNATION)
-        if kept and records.counter(db, LOOKED_IN) == incarnation:
+        if kept is not None and records.counter(db, LOOKED_IN) == incarnation:
             return
-        answer = await self.ask(GetVault())
-        if not isinstance(answer, SealedVault):
-            return
+        there = await self._vault_there()
         try:
-            serial = read_vault(answer.sealed, at_least=newest.vault_serial).serial
+            serial = read_vault(there, at_least=newest.vault_serial).serial
         except VaultRefused:
             serial = 0
         if serial > newest.vault_serial and kept:
             return  # another device of ours has made another: its statement comes
         with self.changes.change() as change:
             records.set_counter(change.db, LOOKED_IN, incarnation)
-            if kept and kept != answer.sealed:
-                tell_account(change, OTHER_VAULT, _OTHER_VAULT)
-            elif serial:
-                own_rows.keep_vault(change.db, serial, answer.sealed)
+            if serial and kept in {None, b"", there}:
+                own_rows.keep_vault(change.db, serial, there)
+                return
+            tell_account(change, OTHER_VAULT, _OTHER_VAULT)
+            if not kept:
+                own_rows.keep_vault(change.db, newest.vault_serial, b"")
+
+    async def _vault_there(self) -> bytes:
+        """Return what the server keeps for the recovery key; empty if nothing."""
+        try:
+            answer = await self.ask(GetVault())
+        except RefusedByServer as refused:
+            if refused.code != "no_vault":
+                raise
+            return b""
+        return answer.sealed if isinstance(answer, SealedVault) else b""
 
     def _devices(self, statement: AccountStatement) -> list[AddedDevice]:
         """Return the devices of a statement whose certificates by it are here; our own we have in use."""

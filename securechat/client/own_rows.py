@@ -14,38 +14,35 @@ MOST_KEPT: Final = 32
 """Statements of ours; an offer has at most `MAX_STATEMENTS`."""
 
 
-def note_statement(db: apsw.Connection, body: bytes) -> None:
-    """Keep a statement of ours, in the caller's transaction; the newest of a serial holds.
+def keep_chain(db: apsw.Connection, newest: bytes, shown: Iterable[bytes] = ()) -> None:
+    """Keep our account's newest statement and what leads to it, in the caller's transaction, and no others.
 
-    :raises StatementRefused: it is none
+    :param newest: our account's, as it was verified: it names the one before by its hash, and so on
+    :param shown: what may be of this chain, whoever says so
     """
-    db.execute(
-        "INSERT INTO own_statement VALUES (?, ?) ON CONFLICT (serial) DO UPDATE SET body = excluded.body",
-        (verify_statement(body).serial, body),
-    )
+    chain = _leading_to(newest, (*_kept(db), *shown))
+    db.execute("DELETE FROM own_statement")
+    db.executemany("INSERT INTO own_statement VALUES (?, ?)", chain.items())
 
 
 def chain_to(db: apsw.Connection, newest: bytes) -> dict[int, bytes]:
-    """Return the kept statements that lead to this one without a gap, by serial."""
-    rows: list[Any] = db.execute("SELECT serial, body FROM own_statement ORDER BY serial DESC").fetchall()
-    chain: dict[int, bytes] = {}
+    """Return the kept statements that lead to this one without a gap, by serial; empty if it is not kept."""
+    kept = _kept(db)
+    return _leading_to(newest, kept) if newest in kept else {}
+
+
+def _kept(db: apsw.Connection) -> list[bytes]:
+    return [bytes(body) for (body,) in db.execute("SELECT body FROM own_statement")]
+
+
+def _leading_to(newest: bytes, some: Iterable[bytes]) -> dict[int, bytes]:
+    by_hash = {hashlib.sha256(body).digest(): body for body in some}
     last = verify_statement(newest)
-    for serial, body in rows:
-        if not chain and body == newest:
-            chain[serial] = body
-        elif chain and serial == last.serial - 1 and hashlib.sha256(body).digest() == last.previous:
-            chain[serial] = body
-            last = verify_statement(body)
+    chain = {last.serial: newest}
+    while len(chain) < MOST_KEPT and (body := by_hash.get(last.previous)) is not None:
+        last = verify_statement(body)
+        chain[last.serial] = body
     return chain
-
-
-def keep_to(db: apsw.Connection, newest: bytes) -> None:
-    """Forget what does not lead to this statement, and what is long past."""
-    kept = sorted(chain_to(db, newest))[-MOST_KEPT:]
-    db.execute(
-        "DELETE FROM own_statement WHERE serial < ? OR serial > ?",
-        (min(kept, default=0), max(kept, default=0)),
-    )
 
 
 def note_devices(db: apsw.Connection, statement: AccountStatement, some: Iterable[Certified]) -> None:
@@ -71,12 +68,12 @@ def devices(db: apsw.Connection) -> list[Certified]:
 
 
 def keep_vault(db: apsw.Connection, serial: int, sealed: bytes) -> None:
-    """Keep the newest vault, in the caller's transaction."""
+    """Keep the newest vault, in the caller's transaction; or, empty, that the server had none."""
     db.execute("DELETE FROM own_vault")
     db.execute("INSERT INTO own_vault VALUES (?, ?)", (serial, sealed))
 
 
-def vault(db: apsw.Connection, serial: int) -> bytes:
-    """Return the vault of this serial; empty without it."""
+def vault(db: apsw.Connection, serial: int) -> bytes | None:
+    """Return the vault of this serial; empty if the server had none, None if it was not looked for."""
     row: Any = db.execute("SELECT sealed FROM own_vault WHERE serial = ?", (serial,)).fetchone()
-    return b"" if row is None else bytes(row[0])
+    return None if row is None else bytes(row[0])

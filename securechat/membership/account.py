@@ -18,6 +18,7 @@ from securechat.membership.identity import (
     make_client_credential,
     read_identity,
 )
+from securechat.membership.signing import height_of
 from securechat.membership.statement import (
     AccountStatement,
     Device,
@@ -107,6 +108,8 @@ def _revocation_problem(
 def _device_problem(
     before: Mapping[bytes, Device], after: Mapping[bytes, Device], statement: AccountStatement
 ) -> str | None:
+    if any(height_of(each.signature_key) is None for client, each in after.items() if client not in before):
+        return "A device comes with a key that is none."
     if any(before.get(client, device) != device for client, device in after.items()):
         return "A device of the account has another key than before."
     if len({device.signature_key for device in after.values()}) != len(after):

@@ -24,7 +24,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securechat.errors import SecureChatError
-from securechat.membership.signing import sign, verify
+from securechat.membership.signing import PRIME, height_of, sign, verify
 from securechat.membership.statement import AccountStatement, StatementRefused, verify_statement
 from securechat.mls.aead import CHACHA20_POLY1305 as AEAD
 from securechat.mls.cipher_suite import SUITE_3
@@ -53,7 +53,6 @@ MOST_OLDER: Final = 64
 _LABEL: Final = "account secret renewal"
 _MIX: Final = b"securechat/1 renewal mix"
 _OLDER: Final = b"securechat/1 renewal older"
-_PRIME: Final = 2**255 - 19
 
 
 class RenewalRefused(SecureChatError):
@@ -116,10 +115,10 @@ def sealing_public(signature_key: bytes) -> bytes:
 
     :raises ValueError: it is none
     """
-    y = int.from_bytes(signature_key, "little") & ((1 << 255) - 1)
-    if len(signature_key) != SIZE or not 1 < y < _PRIME - 1:
+    y = height_of(signature_key)
+    if y is None:
         raise ValueError("not a signature key")
-    return ((1 + y) * pow(1 - y, -1, _PRIME) % _PRIME).to_bytes(SIZE, "little")
+    return ((1 + y) * pow(1 - y, -1, PRIME) % PRIME).to_bytes(SIZE, "little")
 
 
 def sealing_private(key: Ed25519PrivateKey) -> bytes:
@@ -130,7 +129,7 @@ def sealing_private(key: Ed25519PrivateKey) -> bytes:
 def make_renewal(
     secrets: Secrets, *, serial: int, statement: bytes, by: bytes, device_key: Ed25519PrivateKey
 ) -> bytes:
-    """Pass the newest secret on to all devices of a statement, and to the account key.
+    """Pass the newest secret on to all devices of a statement with a key, and to the account key.
 
     :param serial: of the box that it is put into
     :param statement: encoded, the account's newest
@@ -140,11 +139,7 @@ def make_renewal(
     mix = random_bytes(SIZE)
     mixes = tuple(_seal(each, mix, _MIX, said.user) for each in secrets.every)
     inner = _seal(mix, secrets.newest, _MIX, said.user)
-    recipients = [
-        (said.user, said.account_key),
-        *((each.client, each.signature_key) for each in said.devices),
-    ]
-    passed = tuple(_pass_on(inner, statement, *each) for each in recipients)
+    passed = tuple(_pass_on(inner, statement, *each) for each in _recipients(said))
     older = _seal(secrets.newest, encode(_Older(secrets.older[:MOST_OLDER])), _OLDER, said.user)
     unsigned = Renewal(VERSION, serial, statement, by, mixes, passed, older, b"")
     tbs = encode_before(unsigned, "signature")
@@ -200,9 +195,18 @@ def open_renewal(
 
 
 def is_for(renewal: Renewal, statement: AccountStatement) -> bool:
-    """Whether it passes the secret on to all devices of a statement of its generation."""
-    there = {each.to for each in renewal.passed}
-    return {statement.user, *(each.client for each in statement.devices)} <= there
+    """Whether it passes the secret on to all devices of a statement of its generation with a key."""
+    return {to for to, _ in _recipients(statement)} <= {each.to for each in renewal.passed}
+
+
+def _recipients(statement: AccountStatement) -> list[tuple[bytes, bytes]]:
+    """Return whom the secret is passed on to, and their keys.
+
+    A device that named something as its key which is none gets nothing, and keeps nobody else waiting.
+    """
+    listed = ((each.client, each.signature_key) for each in statement.devices)
+    everybody = ((statement.user, statement.account_key), *listed)
+    return [(to, key) for to, key in everybody if height_of(key) is not None]
 
 
 def _passed_to(

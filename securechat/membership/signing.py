@@ -4,11 +4,27 @@
 the label begins with "securechat/1 ", so that no MLS signature can be taken for one of these.
 """
 
+from typing import Final
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from securechat.mls.codec import encode_opaque
 from securechat.mls.randomness import random_bytes
+
+PRIME: Final = 2**255 - 19
+"""Of the field that the coordinates of a public key are in (RFC 8032 section 5.1)."""
+
+_ORDER_EIGHT: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+
+SMALL: Final = frozenset({0, 1, PRIME - 1, _ORDER_EIGHT, PRIME - _ORDER_EIGHT})
+"""What y is of the points whose order divides eight: anybody signs for them, and nothing is sealed to them."""
+
+
+def height_of(public: bytes) -> int | None:
+    """Return y of a public key; None if it is none that only one private key belongs to."""
+    y = int.from_bytes(public, "little") & ((1 << 255) - 1)
+    return y if len(public) == 32 and y < PRIME and y not in SMALL else None
 
 
 def sign_content(label: str, content: bytes) -> bytes:

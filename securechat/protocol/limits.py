@@ -60,8 +60,9 @@ MAX_CHANGED: Final = 256
 MAX_BOX: Final = 128 * 1024
 """A sealed box of an account at the server: a thousand contacts, or as many conversations."""
 
-MAX_BOXES: Final = 16
-"""Boxes of one account: a few kinds of things, each with room for what follows it."""
+BOXES: Final = frozenset({"archive", "contacts", "devices", "secret", "transfer"})
+"""What the boxes of an account are called. There are no others, or a stolen device could leave so many of its
+own that the account has no room for one that it needs: nobody ever knows whether they may go."""
 
 MAX_VAULT: Final = 8 * 1024
 """An account's vault: keys, sealed twice at most."""

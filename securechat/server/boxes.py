@@ -6,7 +6,7 @@ is told ``stale_box``; going back is noticed by the devices, who know the serial
 
 import apsw
 
-from securechat.protocol.limits import MAX_BOXES
+from securechat.protocol.limits import BOXES
 from securechat.protocol.messages import Box, Done, GetBox, PutBox
 from securechat.server.errors import Refusal
 from securechat.server.values import Caller
@@ -15,8 +15,10 @@ from securechat.server.values import Caller
 def put(db: apsw.Connection, caller: Caller, body: PutBox) -> Done:
     """Replace a box.
 
-    :raises Refusal: ``stale_box``, ``head`` being its serial there; ``quota``; ``wrong_credentials``
+    :raises Refusal: ``stale_box``, ``head`` being its serial there; ``bad_request``; ``wrong_credentials``
     """
+    if body.box not in BOXES:
+        raise Refusal("bad_request", "an account has no box of this name")
     if (
         db.execute("SELECT 1 FROM client WHERE id = ? AND revoked IS NULL", (caller.client,)).fetchone()
         is None
@@ -28,12 +30,6 @@ def put(db: apsw.Connection, caller: Caller, body: PutBox) -> Done:
     serial = 0 if found is None else found.serial
     if body.serial != serial + 1:
         raise Refusal("stale_box", head=serial)
-    if found is None:
-        (count,) = db.execute("SELECT count(*) FROM box WHERE account = ?", (caller.account,)).fetchone() or (
-            0,
-        )
-        if count >= MAX_BOXES:
-            raise Refusal("quota", f"an account has at most {MAX_BOXES} boxes")
     db.execute(
         "INSERT INTO box (account, name, serial, sealed) VALUES (?, ?, ?, ?) ON CONFLICT (account, name) "
         "DO UPDATE SET serial = excluded.serial, sealed = excluded.sealed",

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.client import boxes
+from securechat.client import account_secret, archiving, boxes, contact_box, naming
 from securechat.client.boxes import BoxRefused
 from securechat.client.errors import RefusedByServer, refusal
 from securechat.client.store import KEY_SIZE, create_store
 from securechat.membership.renewal import Secrets
+from securechat.protocol.limits import BOXES
 from securechat.protocol.messages import Answer, Box, Done, GetBox, PutBox, RequestBody
 
 ALICE, SECRET = "mimi://chat.example/u/alice", bytes(range(32))
@@ -41,6 +42,12 @@ def test_a_flipped_bit_is_refused(place: int, flip: int) -> None:
 def test_what_is_no_box_is_refused(data: bytes) -> None:
     with pytest.raises(BoxRefused):
         boxes.open_box(SECRET, data, user_uri=ALICE, box="contacts", serial=3)
+
+
+def test_the_server_knows_all_the_boxes_that_there_are() -> None:
+    """It takes no others."""
+    kept = {account_secret.BOX, archiving.BOX, archiving.PASSED, contact_box.BOX, naming.BOX}
+    assert kept == BOXES
 
 
 async def test_what_one_device_puts_the_other_gets() -> None:

@@ -163,6 +163,14 @@ def _forbidden() -> dict[str, tuple[bytes, dict[str, Any]]]:
             {"devices": (device(1),), "revoked": (Revoked(device(2).client, 1),), "generation": 2},
         ),
         "a key changes": (start, {"devices": (device(1), Device(device(2).client, key(9)))}),
+        "a device comes with a key of small order": (
+            start,
+            {"devices": (device(1), device(2), Device(device(3).client, bytes(32)))},
+        ),
+        "a device comes with half a key": (
+            start,
+            {"devices": (device(1), device(2), Device(device(3).client, key(3)[:16]))},
+        ),
         "two devices share a key": (
             start,
             {"devices": (device(1), device(2), Device(device(3).client, key(1)))},

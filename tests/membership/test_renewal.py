@@ -26,7 +26,17 @@ from securechat.mls.codec import decode, encode
 ALICE = "mimi://chat.example/u/alice"
 ACCOUNT, OTHER_ACCOUNT = load_key(b"a" * 32), load_key(b"x" * 32)
 PHONE, LAPTOP, GONE = (load_key(bytes([number]) * 32) for number in (1, 2, 3))
+SMALL_POINTS = (
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+)
 OLDEST, OLD, NEW = b"0" * 32, b"1" * 32, b"2" * 32
+
+OF_SMALL_ORDER = [
+    *(y.to_bytes(32, "little") for y in (0, 1, 2**255 - 20)),
+    *(bytes.fromhex(each) for each in SMALL_POINTS),
+]
 
 
 def uri(key: Ed25519PrivateKey) -> bytes:
@@ -62,10 +72,26 @@ def test_the_two_forms_of_a_key_belong_together(private: bytes) -> None:
     assert exchange.public_key().public_bytes_raw() == sealing_public(public_of(key))
 
 
-@pytest.mark.parametrize("public", [b"", bytes(31), bytes(32), b"\1" + bytes(31), b"\xff" * 32])
+@pytest.mark.parametrize("public", [b"", bytes(31), b"\xff" * 32, *OF_SMALL_ORDER])
 def test_what_is_no_key_has_no_other_form(public: bytes) -> None:
     with pytest.raises(ValueError, match="not a signature key"):
         sealing_public(public)
+
+
+@pytest.mark.parametrize("public", [b"short", *OF_SMALL_ORDER])
+def test_d_02_a_device_with_a_key_that_is_none_keeps_the_secret_from_nobody_else(public: bytes) -> None:
+    """Who put it into the list may be the one that was revoked."""
+    devices = (
+        Device(uri(PHONE), public_of(PHONE)),
+        Device(uri(GONE), public),
+        Device(uri(LAPTOP), public_of(LAPTOP)),
+    )
+    said = make_statement(ACCOUNT, user=ALICE, devices=devices, issued_at=1)
+    made = make_renewal(Secrets(NEW, (OLD,)), serial=7, statement=said, by=uri(PHONE), device_key=PHONE)
+    renewal, read = read_renewal(made, serial=7, user=ALICE, account_key=public_of(ACCOUNT))
+    assert is_for(renewal, read), "or it were made anew for ever"
+    assert [each.to for each in renewal.passed] == [ALICE.encode(), uri(PHONE), uri(LAPTOP)]
+    assert opened(LAPTOP, OLD, renewal=renewal).newest == NEW
 
 
 @pytest.mark.parametrize("known", [OLD, OLDEST])

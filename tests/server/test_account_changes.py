@@ -12,7 +12,7 @@ from securechat.membership.signing import new_key, public_of
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
 from securechat.protocol.client_connection import AccountEvent
-from securechat.protocol.limits import MAX_BOXES, MAX_STATEMENTS
+from securechat.protocol.limits import BOXES, MAX_STATEMENTS
 from tests.server.own_devices import adding, change_of, linked, revoking, second_device, with_laptop
 from tests.server.peer import (
     Peer,
@@ -276,13 +276,12 @@ async def test_boxes_are_the_accounts_own_and_never_overwritten_unseen(tmp_path:
             assert (await refusal(bob, m.GetBox("contacts"))).code == "no_box"
 
 
-async def test_boxes_are_few(tmp_path: Path) -> None:
+async def test_d_02_a_stolen_device_leaves_no_boxes_that_take_the_room_of_others(tmp_path: Path) -> None:
     async with running_server(tmp_path) as app, registered(app, "alice") as people:
         ((_, phone),) = people
-        for number in range(MAX_BOXES):
-            await phone.ask(m.PutBox(f"box-{number}", 1, b""))
-        assert (await refusal(phone, m.PutBox("one-more", 1, b""))).code == "quota"
-        assert await phone.ask(m.PutBox("box-0", 2, b"more")) == m.Done()
+        assert (await refusal(phone, m.PutBox("box-0", 1, b""))).code == "bad_request"
+        for name in BOXES:
+            assert await phone.ask(m.PutBox(name, 1, b"")) == m.Done()
 
 
 async def statement_of(peer: Peer, user: str) -> bytes:

@@ -315,6 +315,7 @@ async def _prepare(
         previous=previous,
         issued_at=now,
         vault_serial=last.vault_serial + 1 if sealed else None,
+        by=keys.client,
     )
     login = NewLogin(salt, public_of(stretched.login_key))
     request = ChangeAccount(made.statement, vault=sealed, login=login)

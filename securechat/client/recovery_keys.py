@@ -52,7 +52,9 @@ async def make_recovery_key(place: Place, password: str, *, password_opens: bool
                 previous = await own_statement(link, store, keys, uri, now=now)
                 last = verify_statement(previous)
                 serial = last.vault_serial + 1
-                made = next_statement(account_key, previous=previous, issued_at=now, vault_serial=serial)
+                made = next_statement(
+                    account_key, previous=previous, issued_at=now, vault_serial=serial, by=keys.client
+                )
                 key = new_recovery_key()
                 opened = derive(key, domain=keys.domain, user=keys.user)
                 vault = seal_vault(

@@ -141,7 +141,7 @@ def certificate_problem(certified: Certified, statement: AccountStatement) -> st
     return problem
 
 
-def next_statement(
+def next_statement(  # noqa: PLR0913 - whatever a statement may change
     account_key: Ed25519PrivateKey,
     *,
     previous: bytes,
@@ -150,6 +150,7 @@ def next_statement(
     revoke: Sequence[str] = (),
     staying: Sequence[Certified] = (),
     vault_serial: int | None = None,
+    by: str = "",
 ) -> NextStatement:
     """Make the statement after ``previous``, and the certificates that go with it.
 
@@ -158,6 +159,8 @@ def next_statement(
     :param revoke: local ids of devices that go
     :param staying: the present certificate of each device that stays; looked at where one is revoked
     :param vault_serial: of the vault that goes with it; None where it stays as it is
+    :param by: local id of the device that makes it: it is listed first. So two devices that change what no
+        statement names (a password, a vault) in one second make two statements, of which one is in force
     :raises StatementRefused: the account does not have these devices, or a certificate is not its own
     """
     last = verify_statement(previous)
@@ -165,7 +168,13 @@ def next_statement(
     if not going <= {device.client for device in last.devices}:
         raise StatementRefused("The account has no such device.")
     generation = last.generation + bool(going)
-    stay = tuple(device for device in last.devices if device.client not in going)
+    maker = _uri(last, by) if by else b""
+    stay = tuple(
+        sorted(
+            (device for device in last.devices if device.client not in going),
+            key=lambda device: device.client != maker,
+        )
+    )
     statement = make_statement(
         account_key,
         user=last.user.decode(),

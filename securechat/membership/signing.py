@@ -18,7 +18,7 @@ PRIME: Final = 2**255 - 19
 _ORDER_EIGHT: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 
 SMALL: Final = frozenset({0, 1, PRIME - 1, _ORDER_EIGHT, PRIME - _ORDER_EIGHT})
-"""What y is of the points whose order divides eight: anybody signs for them, and nothing is sealed to them."""
+"""What y is of the points whose order divides eight: anybody signs for them, nothing is sealed to them."""
 
 
 def height_of(public: bytes) -> int | None:

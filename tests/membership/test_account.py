@@ -121,6 +121,18 @@ def test_a_certificate_is_issued_anew_only_upon_a_right_one(staying: list[Certif
         next_statement(ACCOUNT, previous=first(1, 2), issued_at=1, revoke=[client(2)], staying=staying)
 
 
+def test_a_09_of_what_two_devices_change_in_one_second_there_are_two_statements() -> None:
+    """A new password is in no statement; whoever was killed learns by its own whether its one holds."""
+    made = [
+        next_statement(ACCOUNT, previous=first(1, 2, 3), issued_at=20, vault_serial=2, by=client(number))
+        for number in (1, 2, 3)
+    ]
+    assert len({each.statement for each in made}) == 3
+    for each in made:
+        step_between(each.statement, first(1, 2, 3))
+        assert set(verify_statement(each.statement).devices) == {device(1), device(2), device(3)}
+
+
 def test_nobody_is_revoked_who_is_not_there() -> None:
     with pytest.raises(StatementRefused, match="no such device"):
         next_statement(ACCOUNT, previous=first(1), issued_at=1, revoke=[client(2)])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -306,6 +307,23 @@ async def test_a_09_another_device_takes_a_new_password_over_and_changes_nothing
     third = "the third of her passwords"
     assert (await change_password(place_of(alice), NEW, third)).opens_vault == opens_vault
     assert await works_everywhere(alice, third)
+
+
+async def test_a_09_of_two_passwords_of_one_second_each_device_knows_which_one_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was killed before it heard that the other was faster: its own is not taken for the one in force."""
+    alice, phone = await two_devices(world, opens_vault=False)
+    now = time.time()
+    monkeypatch.setattr(password_change, "time", SimpleNamespace(time=lambda: now))
+    await cut_off(phone, monkeypatch, taken=False)
+    theirs = "what the other device chose"
+    await change_password(place_of(alice), alice.password, theirs)
+
+    done = await change_password(place_of(phone), phone.password, theirs)
+
+    assert done.taken_over
+    assert [await works_everywhere(each, theirs) for each in (alice, phone)] == [True, True]
 
 
 async def test_a_09_a_device_that_is_behind_is_told_which_password_the_vault_needs(world: World) -> None:

@@ -12,6 +12,7 @@ from securechat.cli.home import home_of
 from securechat.cli.new_password import new_password
 from securechat.cli.options import Account, account_options, can_ask, given_password
 from securechat.cli.recovery_text import BY_PASSWORD, NONE, check_place, hand_over
+from securechat.cli.speech import tell
 from securechat.client.config import ServerAddress
 from securechat.client.errors import RefusedByServer
 from securechat.client.registration import Registered, Wishes
@@ -72,15 +73,15 @@ def register(
     at = say(
         "{user} is registered at {server} ({domain})", user=done.user, server=done.server, domain=done.domain
     )
-    click.echo(at, err=True)
-    click.echo(say("server fingerprint {fingerprint}", fingerprint=done.fingerprint), err=True)
+    tell(at)
+    tell(say("server fingerprint {fingerprint}", fingerprint=done.fingerprint))
     if done.recovery_key is not None:
         hand_over(done.recovery_key, recovery_file)
     if no_recovery:
-        click.echo(tr(NONE), err=True)
+        tell(tr(NONE))
     if password_opens:
-        click.echo(tr(BY_PASSWORD), err=True)
-    click.echo(say("next: {command}", command=f"securechat chat {done.user}"), err=True)
+        tell(tr(BY_PASSWORD))
+    tell(say("next: {command}", command=f"securechat chat {done.user}"))
 
 
 def _register(account: Account, user: str, password: str, wishes: Wishes) -> Registered:

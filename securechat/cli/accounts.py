@@ -9,6 +9,7 @@ import click
 
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, can_ask
+from securechat.cli.speech import tell
 from securechat.client.client import Client
 from securechat.client.config import ServerAddress
 from securechat.client.keystore import unlock
@@ -75,20 +76,19 @@ async def remember_if_asked(account: Account, secret: str | StoreKey) -> None:
 def _remember(account: Account, password: str) -> None:
     profile = home_of(account).profile(account.user)
     name = remember(profile, unlock(profile, password))
-    click.echo(
+    tell(
         say(
             "the {keyring} has what opens this device now; `securechat logout {user}` takes it out",
             keyring=name,
             user=profile.user,
-        ),
-        err=True,
+        )
     )
 
 
 async def _confirm(fingerprint: str) -> bool:
-    click.echo(tr("This server is new here. Its fingerprint is"), err=True)
+    tell(tr("This server is new here. Its fingerprint is"))
     click.echo(f"    {fingerprint}", err=True)
-    click.echo(tr("Compare it with what the server printed when it started."), err=True)
+    tell(tr("Compare it with what the server printed when it started."))
     asked = tr("Trust it from now on? Type yes")
     answer = str(click.prompt(asked, default="no", show_default=False, err=True)).strip().lower()
     return answer in {"yes", tr("yes")}

@@ -9,6 +9,7 @@ from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
 from securechat.cli.line_history import archive_lines
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import show
 from securechat.client.archive_status import ArchiveStatus
 
 
@@ -27,7 +28,7 @@ def archive(account: Account, how: str, as_json: bool) -> None:
         print_json({"type": "archive"} | msgspec.structs.asdict(found))
         return
     for line in archive_lines(found):
-        click.echo(line)
+        show(line)
 
 
 async def _archive(account: Account, how: str) -> ArchiveStatus:

@@ -13,6 +13,7 @@ from securechat.cli.faces import face_of, held_face, holding, secret_of
 from securechat.cli.home import profile_of
 from securechat.cli.line_mode import Beginning, LineMode
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import tell
 from securechat.cli.surface import Clearing, PlainSurface, Surface
 from securechat.client.errors import NoHolder, WrongPassword
 from securechat.client.face import Face
@@ -89,7 +90,7 @@ def _unlocked(account: Account) -> str:
         try:
             unlock(profile_of(account), password)
         except WrongPassword as problem:
-            click.echo(told(str(problem)), err=True)
+            tell(told(str(problem)))
         else:
             return password
 

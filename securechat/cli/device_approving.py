@@ -13,6 +13,7 @@ from securechat.cli.faces import held_face, holding
 from securechat.cli.json_lines import print_json
 from securechat.cli.options import PASSWORD_VARIABLE, can_ask, given_password, known_password
 from securechat.cli.show import clock
+from securechat.cli.speech import show, tell
 from securechat.client.errors import ClientError, NoHolder, WrongPassword
 from securechat.client.events import LinkOffer
 from securechat.client.face import Face
@@ -53,18 +54,18 @@ async def _approve(asked: Asked, code: str, given: str | None) -> int | None:
         # The new device shows a code once this one has answered it: so it is asked for while we listen.
         offer = await face.link_offer(code or await _typed(tr("The code on the new device")))
         for line in offer_lines(offer, clock(offer.asked)):
-            click.echo(line, err=True)
+            tell(line)
         if not await _let_in(face, asked, offer, given):
             await face.decline_link(offer.number)
-            click.echo(tr("It was not let in."), err=True)
+            tell(tr("It was not let in."))
             return 1
         done = {"type": "linked", "device": offer.device, "name": offer.name, "address": offer.address}
         if asked.as_json:
             print_json(done)
         else:
-            click.echo(say("{name} is linked now", name=offer.name))
+            show(say("{name} is linked now", name=offer.name))
         undo = f"securechat devices {asked.account.user} revoke {offer.device[:8]}"
-        click.echo(say("to take that back: {command}", command=undo), err=True)
+        tell(say("to take that back: {command}", command=undo))
     return None
 
 
@@ -82,7 +83,7 @@ async def _let_in(face: Face, asked: Asked, offer: LinkOffer, given: str | None)
         except ClientError as problem:
             if not left or not _is_wrong_password(problem):
                 raise
-            click.echo(told(str(problem)), err=True)
+            tell(told(str(problem)))
         else:
             return True
     return False

@@ -11,6 +11,7 @@ from securechat.cli.faces import held_face, holding
 from securechat.cli.json_lines import print_json
 from securechat.cli.options import PASSWORD_VARIABLE, can_ask, given_password, known_password
 from securechat.cli.show import clock
+from securechat.cli.speech import show
 from securechat.client.errors import NoHolder
 from securechat.client.events import OwnDevice
 from securechat.client.face import Face
@@ -25,7 +26,7 @@ def own(asked: Asked) -> int | None:
         if asked.as_json:
             print_json({"type": "own_device"} | msgspec.structs.asdict(device))
         else:
-            click.echo(own_device_text(device, clock))
+            show(own_device_text(device, clock))
     return None
 
 
@@ -50,7 +51,7 @@ def rename(asked: Asked) -> int | None:
     if asked.as_json:
         print_json({"type": "own_device"} | msgspec.structs.asdict(device))
     else:
-        click.echo(own_device_text(device, clock))
+        show(own_device_text(device, clock))
     return None
 
 
@@ -83,7 +84,7 @@ async def _revoke(asked: Asked, password: str | None) -> int | None:
     if asked.as_json:
         print_json({"type": "revoked"} | msgspec.structs.asdict(done))
     else:
-        click.echo(
+        show(
             removed_text(
                 done.device[:8], out=done.conversations - done.left, conversations=done.conversations
             )

@@ -16,6 +16,7 @@ from securechat.cli.json_lines import print_json
 from securechat.cli.known import device_text
 from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import show
 from securechat.client.events import DeviceInfo
 from securechat.client.face import Face
 from securechat.locale.catalogue import say
@@ -70,7 +71,7 @@ def devices(account: Account, words: tuple[str, ...], as_json: bool) -> int | No
         if as_json:
             print_json(device_json(device))
         else:
-            click.echo(device_text(device))
+            show(device_text(device))
     return None
 
 

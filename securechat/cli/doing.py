@@ -5,7 +5,7 @@ import click
 from securechat.cli.line_commands import LineCommands
 from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
-from securechat.cli.surface import PlainSurface
+from securechat.cli.surface import ByWords
 from securechat.client.commands import Command, read_line
 from securechat.client.face import Face
 from securechat.locale.catalogue import say
@@ -32,4 +32,4 @@ def do(account: Account, to: str, words: tuple[str, ...]) -> int:
 
 
 async def _do(face: Face, user: str, to: str, line: str) -> int:
-    return await LineCommands(face, PlainSurface(), user=user, piped=True).once(line, to)
+    return await LineCommands(face, ByWords(), user=user, piped=True).once(line, to)

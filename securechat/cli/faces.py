@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-import click
-
 from securechat.cli.home import profile_of
 from securechat.cli.options import Account, given_password, known_password
+from securechat.cli.speech import tell
 from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy, StoreDamaged
 from securechat.client.face import Face, own_face
 from securechat.client.forwarding import connected
@@ -59,7 +58,7 @@ def secret_of(account: Account) -> str | StoreKey:
         try:
             key = recalled(profile)
         except (NoKeyring, StoreDamaged) as problem:  # the password opens it all the same
-            click.echo(f"securechat: {problem}", err=True)
+            tell(f"securechat: {problem}")
         else:
             if key is not None:
                 return key

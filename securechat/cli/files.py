@@ -18,6 +18,7 @@ import click
 from securechat.cli.home import profile_of
 from securechat.cli.options import Account, account_options
 from securechat.cli.send import IS_SENT, LATE_SECONDS, Sent, print_message, reported
+from securechat.cli.speech import tell
 from securechat.client.asking import asking
 from securechat.client.errors import NoHolder
 from securechat.locale.catalogue import say, tr
@@ -70,7 +71,7 @@ def file(
         print_message(message, kind=IS_SENT if sent else "queued")
     if sent:
         return 0
-    click.echo(tr("not all of it is sent; it goes on at the next connection"), err=True)
+    tell(tr("not all of it is sent; it goes on at the next connection"))
     return EXIT_LATER
 
 
@@ -106,7 +107,7 @@ def _interrupted(what_follows: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"securechat: {say('interrupted; {what}', what=tr(what_follows))}", err=True)
+        tell(f"securechat: {say('interrupted; {what}', what=tr(what_follows))}")
         raise
 
 

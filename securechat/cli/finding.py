@@ -10,6 +10,7 @@ from securechat.cli.json_lines import message_json, print_json
 from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import message_text
+from securechat.cli.speech import show
 from securechat.client.events import Message, MessageState
 from securechat.client.face import Face
 from securechat.locale.catalogue import tr
@@ -97,4 +98,4 @@ def _print(messages: list[Message], *, as_json: bool) -> None:
             readable = message.state is not MessageState.UNREADABLE
             print_json(message_json(message, kind="message" if readable else "undecryptable"))
         else:
-            click.echo(message_text(message))
+            show(message_text(message))

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import click
 import msgspec
 
 from securechat.cli.faces import face_of
 from securechat.cli.json_lines import print_json
 from securechat.cli.options import Account
 from securechat.cli.show import clock as when
+from securechat.cli.speech import show, tell
 from securechat.client.errors import ExitCode
 from securechat.client.events import KeyLog
 from securechat.client.private_files import replace_file
@@ -34,7 +34,7 @@ async def show_log(account: Account, *, as_json: bool, evidence: Path | None) ->
         print_json({"type": "key_log"} | msgspec.to_builtins(found))
     else:
         for line in log_lines(found):
-            click.echo(line)
+            show(line)
     if evidence is not None:
         _write(found, evidence)
     return int(ExitCode.UNTRUSTED) if found.caught else 0
@@ -86,7 +86,7 @@ def _checked(found: KeyLog) -> Iterator[str]:
 def _write(found: KeyLog, file: Path) -> None:
     evidence = next((each.evidence for each in found.caught if each.evidence), b"")
     if not evidence:
-        click.echo(tr("there is no evidence to write down"), err=True)
+        tell(tr("there is no evidence to write down"))
         return
     replace_file(file, evidence)
-    click.echo(say("written: {file}", file=file), err=True)
+    tell(say("written: {file}", file=file))

@@ -8,6 +8,7 @@ import msgspec
 from securechat.cli.json_lines import print_json
 from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import show
 from securechat.client.doubt import identity_word
 from securechat.client.events import Contact, DeviceInfo, Status
 from securechat.client.face import Face
@@ -23,7 +24,7 @@ def contacts(account: Account, as_json: bool) -> None:
         if as_json:
             print_json({"type": "contact"} | msgspec.structs.asdict(contact))
         else:
-            click.echo(contact_text(contact))
+            show(contact_text(contact))
 
 
 @click.command()
@@ -37,7 +38,7 @@ def status(account: Account, as_json: bool) -> None:
         return
     for name, value in found.items():
         if name != "type":
-            click.echo(f"{name}: {value}")
+            show(f"{name}: {value}")
 
 
 def contact_text(contact: Contact) -> str:

@@ -11,6 +11,7 @@ from securechat.cli.accounts import address_of, trust_of
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, account_options, known_password
 from securechat.cli.qr import qr_lines
+from securechat.cli.speech import show, tell
 from securechat.client.config import ServerAddress
 from securechat.client.device_name import own_name, shown_name
 from securechat.client.linking import Compare, Linked, Progress, Waiting, link_device
@@ -50,23 +51,22 @@ def link(account: Account, name: str | None, qr: bool | None, screen_reader: boo
     password = known_password(account)
     draws = not screen_reader and (sys.stderr.isatty() if qr is None else qr)
 
-    def tell(progress: Progress) -> None:
+    def said(progress: Progress) -> None:
         for text, is_data in progress_lines(progress, account.user, qr=draws):
-            click.echo(text, err=not is_data)
+            (show if is_data else tell)(text)
 
-    done = asyncio.run(_link(account, password, name, tell=tell))
-    click.echo(
+    done = asyncio.run(_link(account, password, name, tell=said))
+    tell(
         say(
             "{user} is on this machine now, as {name}; {device} let it in",
             user=done.user,
             name=done.name,
             device=done.by,
-        ),
-        err=True,
+        )
     )
     for line in (_HISTORY, _WITHOUT_ARCHIVE):
-        click.echo(tr(line), err=True)
-    click.echo(say("next: {command}", command=f"securechat chat {done.user}"), err=True)
+        tell(tr(line))
+    tell(say("next: {command}", command=f"securechat chat {done.user}"))
 
 
 async def _link(

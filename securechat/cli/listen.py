@@ -12,6 +12,7 @@ from securechat.cli.faces import face_of
 from securechat.cli.json_lines import event_json, print_json
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import event_text
+from securechat.cli.speech import show
 from securechat.client.events import Event
 from securechat.client.resuming import events_since
 
@@ -70,7 +71,7 @@ def _print(event: Event, heard: Heard) -> None:
     if heard.as_json:
         print_json(event_json(event))
     elif (text := event_text(event)) is not None:
-        click.echo(text)
+        show(text)
     else:
         return
     sys.stdout.flush()

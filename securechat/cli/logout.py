@@ -7,6 +7,7 @@ import click
 
 from securechat.cli.home import home_of
 from securechat.cli.options import Account, account_options, can_ask
+from securechat.cli.speech import tell
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import ClientError
 from securechat.client.remembered import SERVICE, forget, remembered_as
@@ -47,19 +48,16 @@ def logout(account: Account, wipe: bool, yes: bool) -> None:
     profile = home_of(account).profile(user)
     if not wipe:
         forget(profile)
-        click.echo(
-            say("What is here of {user} opens by the password only; --wipe removes it for good.", user=user),
-            err=True,
-        )
+        tell(say("What is here of {user} opens by the password only; --wipe removes it for good.", user=user))
         return
     if not yes:
         _confirm(user)
     left = _left_in_the_keyring(profile)
     wipe_profile(profile)
-    click.echo(say("The keys and the history of {user} are gone from this machine.", user=user), err=True)
+    tell(say("The keys and the history of {user} are gone from this machine.", user=user))
     if left is not None:
         raise left
-    click.echo(tr(OLD_COPIES), err=True)
+    tell(tr(OLD_COPIES))
 
 
 def _left_in_the_keyring(profile: ProfileFolder) -> StillRemembered | None:
@@ -78,7 +76,7 @@ def _confirm(user: str) -> None:
     if not can_ask():
         raise click.UsageError(tr("no terminal to ask; --yes wipes without asking"))
     removes = say("This removes the keys and all messages of {user} from this machine, for good.", user=user)
-    click.echo(removes, err=True)
+    tell(removes)
     asked = say("Type {user} to go on", user=user)
     typed = str(click.prompt(asked, default="", show_default=False, err=True))
     if typed.strip() != user:

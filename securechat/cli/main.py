@@ -20,6 +20,7 @@ from typing import Any, Final
 import click
 
 from securechat.cli.pipes import ReaderGone
+from securechat.cli.speech import tell
 from securechat.errors import SecureChatError
 from securechat.version import __version__
 
@@ -217,9 +218,9 @@ def complain(sentence: str, *, hint: str = "") -> None:
     """Say on stderr what went wrong. Remote text in it has gone through the sanitiser already."""
     from securechat.locale.catalogue import told  # noqa: PLC0415 - as above
 
-    click.echo(f"securechat: {told(sentence)}", err=True)
+    tell(f"securechat: {told(sentence)}")
     if hint:
-        click.echo(hint, err=True)
+        tell(hint)
 
 
 def _usage_hint(problem: click.ClickException) -> str:

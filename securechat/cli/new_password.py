@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from securechat.cli.options import PASSWORD_VARIABLE, can_ask, password_in
+from securechat.cli.speech import tell
 from securechat.locale.catalogue import say, told, tr
 from securechat.membership.passwords import PasswordRefused, check_password, generate_passphrase
 
@@ -39,11 +40,11 @@ def new_password(user: str, given: str | None) -> str:
         try:
             check_password(typed, user=user)
         except PasswordRefused as problem:
-            click.echo(told(str(problem)), err=True)
+            tell(told(str(problem)))
             continue
         if typed == click.prompt(tr("Once more"), hide_input=True, err=True, default="", show_default=False):
             return typed
-        click.echo(tr("These differ."), err=True)
+        tell(tr("These differ."))
 
 
 def in_file(path: Path | None) -> str | None:
@@ -54,10 +55,10 @@ def in_file(path: Path | None) -> str | None:
 def _generated() -> str:
     password = generate_passphrase()
     click.echo(f"{tr('Your password:')}\n\n    {password}\n", err=True)
-    click.echo(tr("Write it down now; it is not shown again."), err=True)
+    tell(tr("Write it down now; it is not shown again."))
     while (
         click.prompt(tr("Type it to go on"), hide_input=True, err=True, default="", show_default=False)
         != password
     ):
-        click.echo(tr("That is not it."), err=True)
+        tell(tr("That is not it."))
     return password

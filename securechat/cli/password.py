@@ -11,6 +11,7 @@ from securechat.cli.new_password import in_file, new_password
 from securechat.cli.options import Account, account_options, known_password
 from securechat.cli.place import place_of
 from securechat.cli.recovery_text import known_key
+from securechat.cli.speech import tell
 from securechat.client.config import ProfileFolder
 from securechat.client.password_change import change_password
 from securechat.client.remembered import NoKeyring, recalled
@@ -62,19 +63,19 @@ def password(
     key = known_key(place.user, recovery_key_file) if recovery_key or recovery_key_file else None
     old: str | StoreKey
     old = known_password(account) if key is None else _opener(home.profile(place.user))
-    click.echo(tr(BEFORE), err=True)
+    tell(tr(BEFORE))
     new = new_password(place.user, in_file(new_password_file))
     done = asyncio.run(change_password(place, old, new, recovery=key))
     if done.taken_over:
-        click.echo(tr(TAKEN_OVER), err=True)
+        tell(tr(TAKEN_OVER))
         return
     if done.earlier:
-        click.echo(tr(EARLIER), err=True)
+        tell(tr(EARLIER))
     else:
-        click.echo(say("The new password of {user} holds from now on.", user=place.user), err=True)
+        tell(say("The new password of {user} holds from now on.", user=place.user))
     if done.opens_vault:
-        click.echo(tr("It opens the vault too, as the one before it did."), err=True)
-    click.echo(tr(OTHERS), err=True)
+        tell(tr("It opens the vault too, as the one before it did."))
+    tell(tr(OTHERS))
 
 
 def _opener(profile: ProfileFolder) -> StoreKey:

@@ -14,6 +14,7 @@ from securechat.cli.new_password import new_password
 from securechat.cli.options import Account, account_options, can_ask, given_password
 from securechat.cli.place import new_place
 from securechat.cli.recovery_text import BY_PASSWORD, check_place, hand_over, known_key
+from securechat.cli.speech import tell
 from securechat.client.account_link import Place
 from securechat.client.client import Client
 from securechat.client.recovering import BroughtBack, Found, bring_back, is_begun, look, resume
@@ -83,7 +84,7 @@ def recover(
     place = new_place(account, home_of(account))
     key = known_key(place.user, recovery_key_file)
     if is_begun(place):
-        click.echo(tr(BEGUN), err=True)
+        tell(tr(BEGUN))
         password = new_password(place.user, given_password(account))
         back = asyncio.run(resume(place, key, password))
     else:
@@ -93,21 +94,21 @@ def recover(
         password = new_password(place.user, given_password(account))
         back = asyncio.run(bring_back(place, found, key, password, keep=kept, new=new_key))
         if found.password_opened:
-            click.echo(tr(BY_PASSWORD), err=True)
+            tell(tr(BY_PASSWORD))
     _say_after(place, back, recovery_file)
     asyncio.run(_enter(account, password))
 
 
 def _say_before(found: Found) -> None:
-    click.echo(tr("The recovery key opens this account."), err=True)
-    click.echo(tr(COMES), err=True)
+    tell(tr("The recovery key opens this account."))
+    tell(tr(COMES))
     if found.contacts is None:
-        click.echo(told(found.problem) or tr(NO_LIST), err=True)
-    click.echo(tr("Its devices:"), err=True)
+        tell(told(found.problem) or tr(NO_LIST))
+    tell(tr("Its devices:"))
     rows = {row.client: row for row in found.devices}
     for client in found.clients:
-        click.echo(f"    {_device(client, rows.get(client))}", err=True)
-    click.echo(tr(LOST), err=True)
+        tell(f"    {_device(client, rows.get(client))}")
+    tell(tr(LOST))
 
 
 def _device(client: str, row: DeviceRow | None) -> str:
@@ -150,8 +151,8 @@ def _one(found: Found, name: str) -> str:
 def _say_after(place: Place, back: BroughtBack, path: Path | None) -> None:
     if back.recovery_key is not None:
         hand_over(back.recovery_key, path)
-        click.echo(tr("The recovery key of before opens nothing any more."), err=True)
-    click.echo(
+        tell(tr("The recovery key of before opens nothing any more."))
+    tell(
         say(
             "{user} is back: {people} contacts ({verified} verified), {talks} conversations."
             " Devices that were cut off: {revoked}.",
@@ -160,8 +161,7 @@ def _say_after(place: Place, back: BroughtBack, path: Path | None) -> None:
             verified=back.verified,
             talks=back.talks,
             revoked=back.revoked,
-        ),
-        err=True,
+        )
     )
 
 
@@ -173,10 +173,10 @@ async def _enter(account: Account, password: str) -> None:
                 await client.caught_up()
                 await client.entered()
         except TimeoutError:
-            click.echo(tr("Some conversations are not entered yet; they come when they can."), err=True)
+            tell(tr("Some conversations are not entered yet; they come when they can."))
         for line in _standing(client):
-            click.echo(line, err=True)
-    click.echo(say("next: {command}", command=f"securechat chat {account.user}"), err=True)
+            tell(line)
+    tell(say("next: {command}", command=f"securechat chat {account.user}"))
 
 
 def _standing(client: Client) -> list[str]:

@@ -9,6 +9,7 @@ from securechat.cli.home import home_of
 from securechat.cli.options import Account, account_options, known_password
 from securechat.cli.place import place_of
 from securechat.cli.recovery_text import BY_PASSWORD, check_place, hand_over
+from securechat.cli.speech import tell
 from securechat.client.recovery_keys import make_recovery_key
 from securechat.locale.catalogue import say, tr
 from securechat.own_memory import keep_memory_to_itself
@@ -36,6 +37,6 @@ def recovery(account: Account, recovery_file: Path | None, password_opens: bool)
     place = place_of(account, home_of(account))
     key = asyncio.run(make_recovery_key(place, known_password(account), password_opens=password_opens))
     hand_over(key, recovery_file)
-    click.echo(say("It is the recovery key of {user} from now on; no other is.", user=place.user), err=True)
+    tell(say("It is the recovery key of {user} from now on; no other is.", user=place.user))
     if password_opens:
-        click.echo(tr(BY_PASSWORD), err=True)
+        tell(tr(BY_PASSWORD))

@@ -8,6 +8,7 @@ import click
 
 from securechat.cli.options import MAX_PASSWORD_BYTES, can_ask
 from securechat.cli.qr import qr_lines
+from securechat.cli.speech import tell
 from securechat.client.private_files import create_file
 from securechat.locale.catalogue import mark, say, told, tr
 from securechat.membership.recovery_key import RecoveryKey, RecoveryKeyRefused, read_recovery_key
@@ -47,17 +48,15 @@ def hand_over(key: RecoveryKey, path: Path | None) -> None:
         try:
             create_file(path, f"{key.text}\n".encode())
         except OSError as problem:  # there is no second chance to show it
-            click.echo(
-                say("{path} cannot be written: {why}", path=path, why=problem.strerror or problem), err=True
-            )
+            tell(say("{path} cannot be written: {why}", path=path, why=problem.strerror or problem))
         else:
-            click.echo(say("The recovery key is in {path}.", path=path), err=True)
-            click.echo(tr(KEEP), err=True)
+            tell(say("The recovery key is in {path}.", path=path))
+            tell(tr(KEEP))
             return
     click.echo(f"{tr('Your recovery key:')}\n\n    {key.text}\n", err=True)
     if sys.stderr.isatty():
         click.echo("\n".join(qr_lines(key.text.upper())), err=True)
-    click.echo(tr(KEEP), err=True)
+    tell(tr(KEEP))
 
 
 def known_key(user: str, path: Path | None) -> RecoveryKey:
@@ -78,4 +77,4 @@ def known_key(user: str, path: Path | None) -> RecoveryKey:
         try:
             return read_recovery_key(str(typed))
         except RecoveryKeyRefused as slip:
-            click.echo(told(str(slip)), err=True)
+            tell(told(str(slip)))

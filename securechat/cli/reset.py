@@ -10,6 +10,7 @@ from securechat.cli.home import home_of
 from securechat.cli.options import Account, account_options, can_ask, known_password
 from securechat.cli.place import new_place
 from securechat.cli.recovery_text import NONE, check_place, hand_over
+from securechat.cli.speech import tell
 from securechat.client.registration import Wishes
 from securechat.client.resetting import check, is_begun
 from securechat.client.resetting import reset as reset_account
@@ -50,18 +51,18 @@ def reset(account: Account, recovery_file: Path | None, no_recovery: bool, yes: 
     password = known_password(account)
     if not is_begun(place):
         asyncio.run(check(place, password))
-        click.echo(tr(GOES), err=True)
-        click.echo(tr(SEE), err=True)
+        tell(tr(GOES))
+        tell(tr(SEE))
         if not yes:
             _confirm()
     key = asyncio.run(reset_account(place, password, wishes=Wishes(recovery_key=not no_recovery)))
     if key is not None:
         hand_over(key, recovery_file)
     else:
-        click.echo(tr(NONE), err=True)
+        tell(tr(NONE))
     done = say("{user} has begun anew, with this machine as the only device.", user=place.user)
-    click.echo(done, err=True)
-    click.echo(tr(SEE), err=True)
+    tell(done)
+    tell(tr(SEE))
 
 
 def _confirm() -> None:

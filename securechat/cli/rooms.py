@@ -8,6 +8,7 @@ from securechat.cli.json_lines import conversation_json, print_json
 from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import conversation_text
+from securechat.cli.speech import show, tell
 from securechat.client.events import Conversation
 from securechat.client.face import Face
 from securechat.locale.catalogue import say
@@ -22,7 +23,7 @@ def rooms(account: Account, as_json: bool) -> None:
         if as_json:
             print_json(conversation_json(conversation))
         else:
-            click.echo(conversation_text(conversation))
+            show(conversation_text(conversation))
 
 
 @click.command()
@@ -33,7 +34,7 @@ def upgrade(account: Account, conversation: str) -> None:
     if conversation[:1] not in {"@", "#"}:
         raise click.UsageError(say("{name} is neither @user nor #room", name=repr(conversation)))
     upgraded = once(account, functools.partial(_upgrade, name=conversation))
-    click.echo(say("{name} is in {suite} now", name=upgraded.name, suite=upgraded.suite), err=True)
+    tell(say("{name} is in {suite} now", name=upgraded.name, suite=upgraded.suite))
 
 
 async def _conversations(face: Face) -> list[Conversation]:

@@ -11,6 +11,7 @@ import click
 
 from securechat.cli.home import profile_of
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import tell
 from securechat.client.asking import Asking, asking
 from securechat.client.errors import ClientError, ExitCode, HolderLeft, NoHolder
 from securechat.locale.catalogue import say, tr
@@ -160,9 +161,7 @@ def report(message: Sent, *, as_json: bool) -> int:
         print_message(message, kind=IS_SENT if is_sent else "queued")
     if is_sent:
         return 0
-    click.echo(
-        say("queued as {number}; it goes out at the next connection", number=message.local_id), err=True
-    )
+    tell(say("queued as {number}; it goes out at the next connection", number=message.local_id))
     return EXIT_LATER
 
 
@@ -216,7 +215,7 @@ def _text(given: str | None) -> str:
     if given is not None and given != "-":
         return given
     if sys.stdin.isatty():
-        click.echo(tr("type the message, then Ctrl-D"), err=True)
+        tell(tr("type the message, then Ctrl-D"))
     data = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(data) > MAX_STDIN_BYTES:
         raise click.UsageError(

@@ -5,14 +5,13 @@ import contextlib
 import sys
 from typing import Final
 
-import click
-
 from securechat.cli.faces import face_of, next_face
 from securechat.cli.lines import NOT_TEXT
 from securechat.cli.only_verified import only_verified
 from securechat.cli.options import Account
 from securechat.cli.pipes import ReaderGone
 from securechat.cli.send import EXIT_LATER, HAND_OVER_SECONDS, LATE_SECONDS, NotKnown, Said, own_key, report
+from securechat.cli.speech import tell
 from securechat.cli.stdin import StdinLines
 from securechat.client.errors import HolderLeft, NoHolder, ProfileBusy
 from securechat.client.events import Message
@@ -60,7 +59,7 @@ async def send_lines(
 ) -> int:
     """Send each line as it comes, say what became of each in order; the first failure is the exit code."""
     if sys.stdin.isatty():
-        click.echo(tr("each line is a message; Ctrl-D ends"), err=True)
+        tell(tr("each line is a message; Ctrl-D ends"))
     async with face_of(account) as face:
         on_the_way: asyncio.Queue[Message | None] = asyncio.Queue(LINES_ON_THE_WAY)
         handing = asyncio.create_task(_hand_over(face, to, on_the_way, verified=verified))
@@ -126,7 +125,7 @@ def failure(what: str, problem: SecureChatError) -> int:
 
 
 def _complain(sentence: str) -> None:
-    click.echo(f"securechat: {sentence}", err=True)
+    tell(f"securechat: {sentence}")
 
 
 async def _settled(face: Face, message: Message, seconds: float) -> Message:

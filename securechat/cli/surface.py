@@ -7,6 +7,8 @@ from typing import Final, Protocol, runtime_checkable
 
 import click
 
+from securechat.cli.speech import show, tell
+
 BELL: Final = "\a"
 
 
@@ -96,7 +98,10 @@ Typed = Callable[[Callable[[], str]], AsyncIterator[str]]
 
 
 class PlainSurface:
-    """Stdin, stdout and stderr, nothing redrawn: pipes, `TERM=dumb`, screen readers."""
+    """Stdin, stdout and stderr, nothing redrawn: pipes, `TERM=dumb`, screen readers.
+
+    What is read aloud, or by a program, is one line for each thing that happens, however long.
+    """
 
     async def lines(self, prompt: Callable[[], str]) -> AsyncIterator[str]:
         del prompt
@@ -120,6 +125,16 @@ class PlainSurface:
         """Empty the terminal; one that cannot be emptied keeps what it has shown."""
         if sys.stderr.isatty() and not _is_dumb():
             click.echo(CLEARED, nl=False, err=True)
+
+
+class ByWords(PlainSurface):
+    """The same for a person at a terminal, for one command: its lines break between words."""
+
+    def show(self, text: str) -> None:
+        show(text)
+
+    def tell(self, text: str) -> None:
+        tell(text)
 
 
 def _is_dumb() -> bool:

@@ -14,6 +14,7 @@ import click
 
 from securechat.cli.faces import face_of
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import tell
 from securechat.client.exported import (
     MAX_LINE,
     NotImported,
@@ -56,9 +57,7 @@ def export(account: Account, conversation: str, form: str, output: Path) -> None
     with _opened(output) as file:
         left_out = asyncio.run(_export(account, conversation, FORMATS[form], file))
     if left_out:
-        click.echo(
-            say("left out: {count} that are to disappear or could not be read here", count=left_out), err=True
-        )
+        tell(say("left out: {count} that are to disappear or could not be read here", count=left_out))
 
 
 @click.command("import")
@@ -77,10 +76,7 @@ def import_(account: Account, file: Path) -> None:
             )
         header, count = judge(_lines(lines))
         kept = asyncio.run(_import(account, lines, count))
-    click.echo(
-        say("{kept} of {count} messages taken into {name}", kept=kept, count=count, name=header.room),
-        err=True,
-    )
+    tell(say("{kept} of {count} messages taken into {name}", kept=kept, count=count, name=header.room))
 
 
 async def _export(account: Account, name: str, form: Format, file: BinaryIO) -> int:

@@ -11,6 +11,7 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
+from securechat.cli.speech import by_words
 from securechat.cli.surface import BELL, CLEARED
 from securechat.errors import SecureChatError
 from securechat.locale.catalogue import told
@@ -94,10 +95,11 @@ class TerminalSurface:
         self._session.output.flush()
 
     def show(self, text: str) -> None:
-        print(text)  # noqa: T201 - patch_stdout draws it above the line being edited
+        # patch_stdout draws it above the line being edited
+        print(by_words(text, self._session.output.get_size().columns))  # noqa: T201
 
     def tell(self, text: str) -> None:
-        print(text)  # noqa: T201
+        self.show(text)
 
     def draw(self, rows: list[str]) -> None:
         print("\n".join(rows))  # noqa: T201

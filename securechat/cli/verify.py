@@ -14,6 +14,7 @@ from securechat.cli.json_lines import print_json
 from securechat.cli.key_log import show_log
 from securechat.cli.known import contact_text
 from securechat.cli.options import Account, account_options
+from securechat.cli.speech import show, tell
 from securechat.cli.verifying import code_lines, compare_first, compare_picture, number_lines
 from securechat.client.errors import ExitCode
 from securechat.client.events import Contact, Identity
@@ -81,7 +82,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter per option, as click passe
             print_json({"type": "contact"} | msgspec.structs.asdict(each))
     elif listed:
         for each in people:
-            click.echo(contact_text(each))
+            show(contact_text(each))
     else:
         _print(people[0], acted=bool(acts), draws=not (no_qr or screen_reader) and sys.stdout.isatty())
     changed = any(each.identity is Identity.CHANGED for each in people)
@@ -134,14 +135,14 @@ async def _compare(
 def _print(contact: Contact, *, acted: bool, draws: bool) -> None:
     """Show a person; what to do next stands on stderr."""
     if acted:
-        click.echo(number_lines(contact)[0])
+        show(number_lines(contact)[0])
         return
     for line in [*number_lines(contact), contact.code]:
-        click.echo(line)
+        show(line)
     if draws:
         click.echo("\n".join(code_lines(contact, colours="NO_COLOR" not in os.environ)))
     user = contact.user
     hint = f"securechat verify USER @{user} --number DIGITS"
-    click.echo(say("the same on both sides? then: {command}", command=hint), err=True)
+    tell(say("the same on both sides? then: {command}", command=hint))
     hint = f"securechat verify USER @{user} --scan PICTURE"
-    click.echo(say("or scan what the other one shows: {command}", command=hint), err=True)
+    tell(say("or scan what the other one shows: {command}", command=hint))

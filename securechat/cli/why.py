@@ -10,6 +10,7 @@ import msgspec
 from securechat.cli.once import once
 from securechat.cli.options import Account, account_options
 from securechat.cli.show import NOTHING_TO_EXPLAIN, explanation_text
+from securechat.cli.speech import show
 from securechat.client.events import Explanation, OtherHold
 from securechat.client.face import Face
 from securechat.locale.catalogue import say, tr
@@ -29,9 +30,9 @@ def why(account: Account, conversation: str | None, as_json: bool) -> None:
             for line in explanation_json(explanation):
                 click.echo(msgspec.json.encode(line).decode())
         else:
-            click.echo(explanation_text(explanation))
+            show(explanation_text(explanation))
     if not explanations and not as_json:
-        click.echo(tr(NOTHING_TO_EXPLAIN))
+        show(tr(NOTHING_TO_EXPLAIN))
 
 
 async def _why(face: Face, name: str | None) -> list[Explanation]:

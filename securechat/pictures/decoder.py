@@ -124,7 +124,10 @@ def checked(library: Any, file: BinaryIO, box: tuple[int, int], colours: int) ->
         return NO_PICTURE
     if os.fstat(file.fileno()).st_size > MAX_FILE:
         return TOO_LARGE
-    return _decoded(library, file, FORMATS[kind], box, colours)
+    try:
+        return _decoded(library, file, FORMATS[kind], box, colours)
+    except library.DecompressionBombError:  # of more than twice as many the library says so itself
+        return TOO_LARGE
 
 
 def _decoded(library: Any, file: BinaryIO, kind: str, box: tuple[int, int], colours: int) -> Any:  # noqa: ANN401

@@ -31,7 +31,7 @@ sys.exit(", ".join(found) or code)
         (["send", "alice", "@bob", "héllo"], b"", "asyncio ssl msgspec securechat.client.events"),
         (["rooms", "alice"], b"", "asyncio ssl"),
         (["status", "alice"], b"user: alice", "asyncio ssl"),
-        (["receive", "alice"], b"hello", ""),
+        (["receive", "alice"], b"hello", "asyncio ssl"),
         (["listen", "alice", "--count", "1"], b"* connected to", ""),
         (["why", "alice"], b"nothing", "asyncio ssl"),
         (["do", "alice", "@bob", "/status"], b"user: alice", "asyncio ssl"),

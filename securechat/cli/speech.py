@@ -22,15 +22,13 @@ ESCAPE: Final = "\x1b"
 NARROWEST: Final = 20
 """Columns: on less there is no room for words beside each other."""
 
-_TOGETHER: Final = re.compile(
-    r"""
-    `[^`]*`\S*                                # what stands in backticks, and what closes behind it
-    | (?:(?<=[:;,]\ )|^)securechat\ [^;,]+    # a command, with what is given to it
-    | \d{5}(?:\ \d{5})+\S*                    # a number to compare
-    | \S+
-    """,
-    re.VERBOSE,
+_WHOLE: Final = (
+    r"`[^`]*`\S*",  # what stands in backticks, and what closes behind it
+    r"(?:(?<=[:;,]\s)|^)securechat\s[^;,]+",  # a command, with what is given to it
+    r"\d{5}(?:\s\d{5})+\S*",  # a number to compare
+    r"\S+",
 )
+_TOGETHER: Final = re.compile("|".join(_WHOLE))
 _ISOLATE: Final = "\N{FIRST STRONG ISOLATE}"
 
 

@@ -315,7 +315,7 @@ def replace_statement(db: apsw.Connection, statement: bytes, before: Iterable[by
     rows: list[Any] = db.execute("SELECT user, account_key FROM profile").fetchall()
     ((user, account_key),) = rows
     if verify_statement(statement).account_key != account_key:
-        raise StatementRefused("The statement is of another account than the one on this machine.")
+        raise StatementRefused("The statement is of another account than the one that is known.")
     db.execute("UPDATE profile SET statement = ?", (statement,))
     keep_statement(db, str(user), statement)
     own_rows.keep_chain(db, statement, before)

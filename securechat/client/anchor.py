@@ -8,7 +8,7 @@ are offered first; what nobody can bring back holds the conversation, with a cod
 import asyncio
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,11 +39,12 @@ from securechat.client.outbox import Outbox, Purpose, is_waiting, parcel
 from securechat.client.records import INCARNATION, ConversationRecord
 from securechat.client.sentences import RESTORED
 from securechat.client.session import Session
+from securechat.client.standings import each_page
 from securechat.client.stay import end_stay
 from securechat.client.unread import say_again
 from securechat.membership.chain import LogChain
 from securechat.mls.examining import ExaminedProposal
-from securechat.protocol.messages import Entries, Entry, Fetch, Gap, GroupStatus, OfferCommit, Sync, Synced
+from securechat.protocol.messages import Entries, Entry, Fetch, Gap, GroupStatus, OfferCommit
 
 LOOK_FIRST: Final = 2.0
 LOOK_LONGEST: Final = 300.0
@@ -173,20 +174,17 @@ class Anchor:
         return status
 
     async def _statuses(self, incarnation: int) -> dict[bytes, GroupStatus]:
-        """Return the newest stay in each group."""
+        """Return the newest stay in each of our groups."""
         stays: dict[bytes, GroupStatus] = {}
-        after = b""
-        for _ in range(MAX_PAGES):
-            answer = await self.session.request(Sync(after, incarnation))
-            if not isinstance(answer, Synced):
-                break
-            for status in answer.groups:
+        ours = {record.group_id for record in records.every(self.changes.db)}
+
+        def take(told: Sequence[GroupStatus]) -> None:
+            for status in told:
                 known = stays.get(status.group)
-                if known is None or status.start >= known.start:
+                if status.group in ours and (known is None or status.start >= known.start):
                     stays[status.group] = status
-                after = status.group
-            if not answer.more:
-                break
+
+        await each_page(self.session, take, incarnation=incarnation)
         return stays
 
     def _reopen(self, conversation: int) -> None:

@@ -44,7 +44,10 @@ HEAD_OF: Final = "@{user}"
 """What a refusal is about that concerns a head somebody else was shown; else a user, or nothing."""
 
 WAITING: Final = "key_log_waiting "
-"""What the counters begin with that say since when a matter, as above, was not answered for want of time."""
+"""What the counters begin with that say when a matter, as above, was last not answered for want of time."""
+
+WAITED: Final = "key_log_waited "
+"""And those that say how many seconds one has waited for it in all."""
 
 MOST_LIES: Final = 16
 
@@ -322,20 +325,26 @@ def acquit(db: apsw.Connection, about: str) -> None:
     db.execute("DELETE FROM key_log_lie WHERE code = ? AND about = ?", (REFUSED, about))
 
 
-def waits_since(db: apsw.Connection, about: str, began: int) -> int:
-    """Note that there was no time for an answer; return since when there was none, in seconds since 1970."""
-    since = min(records.counter(db, _waiting(about)) or began, began)
-    records.set_counter(db, _waiting(about), since)
-    return since
+def waited(db: apsw.Connection, about: str, *, began: int, now: int, most: int) -> int:
+    """Note that there was no time for an answer; return for how many seconds one has waited in all.
+
+    :param began: when it was asked now
+    :param most: seconds that count of what passes between two such answers: nobody may have asked for longer
+    """
+    last = min(records.counter(db, WAITING + about) or began, began)
+    seconds = records.counter(db, WAITED + about) + max(0, min(now - last, most))
+    records.set_counter(db, WAITING + about, now)
+    records.set_counter(db, WAITED + about, seconds)
+    return seconds
 
 
 def waits(db: apsw.Connection, about: str) -> bool:
     """Whether there was no time for an answer when it was asked for last."""
-    return records.counter(db, _waiting(about)) > 0
+    return records.counter(db, WAITING + about) > 0
 
 
 def waits_no_more(db: apsw.Connection, about: str) -> None:
-    db.execute("DELETE FROM counter WHERE name = ?", (_waiting(about),))
+    db.execute("DELETE FROM counter WHERE name IN (?, ?)", (WAITING + about, WAITED + about))
 
 
 def set_mode(db: apsw.Connection, mode: int) -> None:
@@ -376,10 +385,6 @@ def heard(db: apsw.Connection, *, compared: bool) -> Sequence[tuple[str, TreeHea
 
 def judge_heard(db: apsw.Connection, user: str, verdict: str) -> None:
     db.execute("UPDATE key_log_heard SET verdict = ? WHERE user = ?", (verdict, user))
-
-
-def _waiting(about: str) -> str:
-    return WAITING + about
 
 
 def _keep_changes(db: apsw.Connection, user: str, changes: tuple[LabelChange, ...]) -> None:

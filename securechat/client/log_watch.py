@@ -174,9 +174,11 @@ class LogWatch:
         is_ours = about in ("", self._device.user) or about[0] == "@"
         if code == "limited" and not is_ours:
             return  # who knows many people asks for more than a server takes in an hour
+        longest = WITHHELD_SECONDS if is_ours else AGAIN_SECONDS
         with self._changes.change() as change:
-            waited = change.now - key_log.waits_since(change.db, about, began)
-        if waited >= (WITHHELD_SECONDS if is_ours else AGAIN_SECONDS):
+            # Two refusals accuse nobody, however far apart: an honest server may have no time now and then.
+            waited = key_log.waited(change.db, about, began=began, now=change.now, most=longest // 2)
+        if waited >= longest:
             self._tell_withheld()
 
     def _tell_withheld(self) -> None:

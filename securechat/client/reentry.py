@@ -6,7 +6,7 @@ public and replace the leaf from outside, as after any loss of keys. What the se
 only as far as the announcement in the old log, and the certificates of all leaves, prove it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,30 +44,36 @@ class Reentry:
     groups: Groups
     mover: Mover
 
+    @property
+    def _elsewhere(self) -> OpenedElsewhere:
+        return OpenedElsewhere(self.changes, self.session, self.groups, self.mover.device, self.mover.clock)
+
     async def enter_unknown(self, conversation: int, intent: Intent, planner: Planner) -> bool:
         """Enter a group that this device has no state of; whether it is that what an intent needs."""
-        parts = self.changes, self.session, self.groups, self.mover.device
         if intent.step is Step.EXISTS:
-            await OpenedElsewhere(*parts, self.mover.clock).enter(conversation, intent)
+            await self._elsewhere.enter(conversation, intent)
         elif intent.what is What.ENTER:
+            parts = self.changes, self.session, self.groups, self.mover.device
             await Entering(*parts, planner, self.mover.clock).enter(conversation, intent)
         else:
             return False
         return True
 
-    async def find(self, present: Sequence[bytes]) -> None:
-        """Look at those groups that the server says we are in, and that we do not know: a copy of us may.
+    def unknown(self, present: Iterable[bytes]) -> list[bytes]:
+        """Return the groups that we are in, as the server says, and do not know: a copy of us may.
 
         Only where we know of one. What a Welcome on its way leads into is unknown too, and comes by itself.
         """
         db = self.changes.db
         if not records.counter(db, COPIED):
-            return
-        own = OpenedElsewhere(self.changes, self.session, self.groups, self.mover.device, self.mover.clock)
+            return []
         known = "SELECT 1 FROM conversation WHERE ? IN (group_id, predecessor)"
-        unknown = [group for group in present if db.execute(known, (group,)).fetchone() is None]
-        for group in unknown[:MOST_FOUND]:
-            await own.find(group)
+        return [group for group in present if db.execute(known, (group,)).fetchone() is None]
+
+    async def find(self, unknown: Sequence[bytes]) -> None:
+        """Look at groups that only a copy of us may know."""
+        for group in unknown:
+            await self._elsewhere.find(group)
 
     async def enter(self, conversation: int) -> float:
         """Go over into the next group as its follower; return after how many seconds to look again."""

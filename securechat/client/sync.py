@@ -25,6 +25,7 @@ from securechat.client.holds import hold
 from securechat.client.inbox import Inbox
 from securechat.client.intents import Intent, Step, asked_wait, jitter
 from securechat.client.joining import INBOX, Joiner
+from securechat.client.looking import Looking
 from securechat.client.outbox import Outbox, Purpose, waiting_any
 from securechat.client.planner import Planner
 from securechat.client.reading import Reader
@@ -34,7 +35,6 @@ from securechat.client.reentry import Reentry
 from securechat.client.sentences import REJOIN_WAITS, STOPPED
 from securechat.client.session import Session
 from securechat.client.tasks import Tasks
-from securechat.client.unread import note_unread
 from securechat.client.withheld import Withheld, tell_no_time
 from securechat.client.work import Work
 from securechat.protocol.messages import (
@@ -45,12 +45,9 @@ from securechat.protocol.messages import (
     Fetch,
     Gap,
     GetGroupInfo,
-    GroupStatus,
     InboxDelivered,
     KeyPackageCount,
     StoredGroupInfo,
-    Sync,
-    Synced,
 )
 
 MAX_BUFFERED: Final = 1024
@@ -91,12 +88,17 @@ class Syncer:
     _busy: set[int] = field(default_factory=set)
     _timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     _withheld: Withheld = field(default_factory=Withheld)
+    _looking: Looking = field(init=False)
     _inbox: Inbox = field(init=False)
+    _inbox_task: asyncio.Task[None] | None = None
     _online: bool = False
     _caught_up: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self._looking = Looking(
+            self.changes, self.session, self.groups, self.anchor, self.reentry, self.heads, self._read_log
+        )
         self._inbox = Inbox(self.changes, self.session, self.joiner, self._read_log, self.top_up)
 
     async def catch_up(self, inbox_cursor: int) -> None:
@@ -121,7 +123,7 @@ class Syncer:
         self.heads.clear()
         self._pushed.clear()
         self._inbox.begin(inbox_cursor)
-        self._say_again(b"", stored=records.counter(self.changes.db, INBOX), known=inbox_cursor)
+        self._looking.say_again(b"", stored=records.counter(self.changes.db, INBOX), known=inbox_cursor)
         await self.anchor.look()  # before the inbox: a Welcome may be for what we have to open anew
         self._inbox.is_open = True
         await self._read_inbox()
@@ -134,76 +136,18 @@ class Syncer:
 
     async def look(self) -> None:
         """Ask where the logs stand."""
-        after, present = b"", []
-        untold = {record.id: record.group_id for record in self._placed() if self._has_log(record)}
-        while True:
-            # What is pushed while we ask may be ahead of the answer; and we may move into another group.
-            had = {record.group_id: record.cursor for record in self._placed()}
-            answer = await self.session.request(Sync(after))
-            if not isinstance(answer, Synced):
-                return
-            present += [status.group for status in answer.groups if not status.end]
-            for status in answer.groups:
-                record = records.by_group(self.changes.db, status.group)
-                if record is not None and self.anchor.is_placed(record):
-                    self._take_status(record, status, had.get(status.group, 0))
-                    if not status.end or record.cursor < status.end:  # else it is an earlier stay of ours
-                        untold.pop(record.id, None)
-            last = max((status.group for status in answer.groups), default=after)
-            if not answer.more or last <= after:
-                break  # also of a server that goes on and on and tells nothing more
-            after = last
-        for conversation, group in sorted(untold.items()):
-            record = records.by_id(self.changes.db, conversation)
-            # And not: we have read meanwhile that we are out, or moved into another group.
-            still = self._has_log(record) and record.group_id == group
-            if still and not await self._was_let_go(record):
-                self.anchor.note_gone_back(record, 0)
-        await self.reentry.find(present)
-
-    async def _was_let_go(self, record: ConversationRecord) -> bool:
-        """Whether the log says that we are out: a later state than this one had read so, and said it had."""
-        self.heads.pop(record.id, None)
-        try:
-            await self._read_log(record.id)
-        except RefusedByServer as refused:
-            if refused.code in NOT_NOW:
-                raise
-        return not self._has_log(records.by_id(self.changes.db, record.id))
-
-    def _placed(self) -> list[ConversationRecord]:
-        return [record for record in records.every(self.changes.db) if self.anchor.is_placed(record)]
-
-    def _has_log(self, record: ConversationRecord) -> bool:
-        """Whether there is a log that the server must know of: we are in the group."""
-        opening = record.group_id is None or record.state is Standing.OPENING
-        return not opening and self.groups.public(self.changes.db, record.id) is not None
-
-    def _take_status(self, record: ConversationRecord, status: GroupStatus, had: int) -> None:
-        if self.groups.public(self.changes.db, record.id) is None:
-            # We are out. Of a stay that was put back there is nothing to read either.
-            self._say_again(status.group, stored=status.end, known=status.cursor)
-            return
-        self.heads[record.id] = max(self.heads.get(record.id, 0), status.head)
-        self._say_again(status.group, stored=record.cursor, known=status.cursor)
-        if status.head < had:
-            self.anchor.note_gone_back(record, status.head)
-        elif status.unread:
-            with self.changes.change() as change:
-                note_unread(change, record, status.unread)
+        await self._looking.look()
 
     async def caught_up(self) -> None:
         """Return once everything the server had for us is read; waits while there is no connection."""
         await self._idle.wait()
 
-    def _say_again(self, group: bytes, *, stored: int, known: int) -> None:
-        """Acknowledge what the server may not have heard before the last connection broke."""
-        if stored > known:
-            self.session.acknowledge(group, stored)
-
     def offline(self) -> None:
         self._online = self._caught_up = self._inbox.is_open = False
         self.anchor.offline()
+        if self._inbox_task is not None:
+            self._inbox_task.cancel()  # the server may have asked it to wait: the next connection does not
+            self._inbox_task = None
         self._note_idle()
         for timer in self._timers.values():
             timer.cancel()
@@ -222,8 +166,9 @@ class Syncer:
     def inbox_delivered(self, push: InboxDelivered) -> None:
         self._inbox.pushed(push.entries)
         self._idle.clear()
-        if self._inbox.is_open:
-            self.tasks.spawn(self._patiently(self._read_inbox), "inbox")
+        # One task, however much is pushed: it reads until there is nothing left.
+        if self._inbox.is_open and (self._inbox_task is None or self._inbox_task.done()):
+            self._inbox_task = self.tasks.spawn(self._patiently(self._read_inbox), "inbox")
 
     def wake(self, conversation: int) -> None:
         """There may be something to do for a conversation."""

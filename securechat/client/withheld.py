@@ -17,22 +17,31 @@ PATIENCE: Final = 20.0
 """Seconds that a server may announce what it does not give."""
 
 
+MOST_BETWEEN: Final = PATIENCE / 2
+"""Seconds that count of what passes between two answers: nobody may have asked for longer, as there was no
+connection. So two of them accuse no honest server that has no time now and then, and who cuts the line after
+each is found with the third."""
+
+
 class Withheld:
-    """Since when the log of a conversation does not go on, by the loop's clock."""
+    """How long the log of a conversation does not go on, by the loop's clock."""
 
     def __init__(self) -> None:
-        self._since: dict[int, float] = {}
+        self._last: dict[int, float] = {}
+        self._waited: dict[int, float] = {}
 
     def goes_on(self, conversation: int) -> None:
-        self._since.pop(conversation, None)
+        self._last.pop(conversation, None)
+        self._waited.pop(conversation, None)
 
     def lasts(self, conversation: int) -> bool:
         """Whether it has lasted so long that it is to be said; once, until it goes on."""
         now = asyncio.get_running_loop().time()
-        if now - self._since.setdefault(conversation, now) < PATIENCE:
-            return False
-        self._since[conversation] = inf
-        return True
+        passed = min(now - self._last.get(conversation, now), MOST_BETWEEN)
+        waited = self._waited.get(conversation, 0.0) + passed
+        is_long = waited >= PATIENCE
+        self._last[conversation], self._waited[conversation] = now, -inf if is_long else waited
+        return is_long
 
     def tell(self, changes: Changes, conversation: int) -> None:
         """Say it, if it lasts."""

@@ -15,6 +15,7 @@ from securechat.client.key_log import LIE, REFUSED, STRANGER, Gate
 from securechat.client.log_answers import Judge
 from securechat.client.log_watch import LogWatch
 from securechat.client.session import Session
+from securechat.client.store import ClientStore
 from securechat.client.tasks import Tasks
 from tests.client.parts import NOW, NotingSession, a_device, a_store, changes_of
 
@@ -134,3 +135,44 @@ async def test_d_03_our_own_label_is_looked_at_once_the_server_has_time(
 
     assert watched.paused == [log_watch.LOOK_SECONDS, 3]
     assert watched.failures == []
+
+
+class Slow(Watched):
+    """A watch of a server that has no time, by a clock that is set."""
+
+    def __init__(self, store: ClientStore) -> None:
+        super().__init__(Changes(store, done=lambda _: None, undone=lambda _: None, clock=self._now))
+        self.now = NOW
+        self.watch._clock = self._now
+
+    def _now(self) -> float:
+        return float(self.now)
+
+    async def refused(self, *, after: int, about: str = "") -> list[str]:
+        """Ask once more after so many seconds; return what the server was caught at by then."""
+        self.now += after
+        await self.watch._held_to(refusing(0), about=about)
+        return [each.rule for each in key_log.lies(self.watch._changes.db)]
+
+
+@pytest.mark.parametrize(("about", "apart"), [("", 3600), ("alice", 3600), ("bob", 7 * 86_400)])
+async def test_d_03_two_refusals_far_apart_accuse_nobody(tmp_path: Path, about: str, apart: int) -> None:
+    """An honest server may have no time now and then, and nobody asked in between."""
+    slow = Slow(a_store(tmp_path))
+
+    assert await slow.refused(after=0, about=about) == []
+    assert await slow.refused(after=apart, about=about) == []
+    assert await slow.watch._held_to(refusing(), about=about)
+    for _ in range(2):
+        assert await slow.refused(after=apart, about=about) == [], "it had time in between"
+    assert await slow.refused(after=apart, about=about) == ["withheld"]
+
+
+async def test_d_03_a_server_that_never_has_time_is_named_within_a_minute(tmp_path: Path) -> None:
+    """Also where it cuts the line, or the program ends, after each of its answers."""
+    store = a_store(tmp_path)
+    pause = int(log_watch.LOOK_SECONDS)
+
+    caught = [await Slow(store).refused(after=place * pause) for place in range(3)]
+
+    assert caught == [[], [], ["withheld"]]

@@ -68,7 +68,8 @@ class Copied:
     async def finds(self, session: object) -> None:
         alice, now = self.alice, lambda: float(NOW)
         mover = Mover(alice.device, alice.groups, now)
-        await Reentry(alice.changes, cast(Session, session), alice.groups, mover).find([GROUP])
+        reentry = Reentry(alice.changes, cast(Session, session), alice.groups, mover)
+        await reentry.find(reentry.unknown([GROUP]))
 
     async def looks(self, session: object) -> None:
         elsewhere = OpenedElsewhere(

@@ -13,13 +13,14 @@ from securechat.client.anchor import Anchor
 from securechat.client.dates import Dates
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Notice, Removed, Standing
-from securechat.client.holds import start_over
+from securechat.client.holds import COPIED, start_over
 from securechat.client.intents import LONGEST_WAIT, Step, What
 from securechat.client.moving import Mover
 from securechat.client.outbox import Outbox
 from securechat.client.planner import Planner
-from securechat.client.reentry import Reentry
+from securechat.client.reentry import MOST_FOUND, Reentry
 from securechat.client.session import Session
+from securechat.client.standings import MAX_PAGES
 from securechat.client.sync import MAX_BUFFERED, NO_ENTRANCE_WAIT, Syncer
 from securechat.client.tasks import Tasks
 from securechat.client.work import Work
@@ -32,13 +33,14 @@ from securechat.protocol.messages import (
     Fetch,
     GetGroupInfo,
     GroupStatus,
+    InboxDelivered,
     RequestBody,
     StoredGroupInfo,
     Sync,
     Synced,
 )
 from tests.client.members import GROUP, MemberOf, entry, message
-from tests.client.parts import NOW
+from tests.client.parts import NOW, a_moment
 
 REPEATS: dict[type[RequestBody], Callable[[], Answer]] = {
     Fetch: lambda: Entries(GROUP, [message(99, b"of later")], 99),
@@ -114,7 +116,7 @@ def test_q_03_what_the_server_has_not_heard_of_is_acknowledged_again(bob: Member
     session = Hearing()
     for cursor in (0, 1):
         status = GroupStatus(GROUP, 1, 1, 1, 1, cursor)
-        syncer(bob, session, {})._take_status(bob.record, status, bob.record.cursor)
+        syncer(bob, session, {})._looking._take_status(bob.record, status, bob.record.cursor)
     assert session.heard == [(GROUP, 1)], "once: by then the server knows"
 
 
@@ -209,6 +211,72 @@ async def test_m_10_a_group_that_we_are_not_in_as_the_server_says_is_held(
 
     assert bob.record.held_code == "server_older"
     assert bob.record.gone_back == 0
+
+
+async def test_o_05_a_list_of_groups_without_an_end_has_one(bob: MemberOf) -> None:
+    """What it has not named by then is not named; of what is unknown no more is kept than is looked at."""
+    kept: list[int] = []
+
+    class Endless(Repeating):
+        pages = 0
+
+        async def request(self, body: RequestBody) -> Answer:
+            if isinstance(body, Fetch):
+                raise RefusedByServer("not_member")
+            if isinstance(body, GetGroupInfo):
+                kept.append(1)
+                raise RefusedByServer("no_group")
+            assert isinstance(body, Sync)
+            self.pages += 1
+            assert self.pages <= MAX_PAGES, "it asks for ever"
+            names = [(self.pages << 64 | place).to_bytes(32, "big") for place in range(3)]
+            return Synced([GroupStatus(name, 1, 1, 1, 1, 1) for name in names], more=True)
+
+    session = Endless()
+    looking = syncer(bob, session, {})
+    looking.reentry.mover = Mover(bob.device, bob.groups, lambda: NOW)
+    with bob.changes.change() as change:
+        records.set_counter(change.db, COPIED, 1)
+
+    await looking.look()
+
+    assert session.pages == MAX_PAGES
+    assert len(kept) == MOST_FOUND
+    assert bob.record.held_code == "server_older"
+
+
+async def test_o_05_what_is_pushed_into_the_inbox_without_end_is_read_by_one_task(
+    bob: MemberOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[Exception] = []
+    reading = syncer(bob, Repeating(), {})
+    reading.tasks = Tasks(failed.append)
+    turns: list[asyncio.Event] = []
+
+    async def read(_self: Syncer) -> None:
+        turns.append(asyncio.Event())
+        await turns[-1].wait()
+
+    monkeypatch.setattr(Syncer, "_read_inbox", read)
+    reading._inbox.is_open = True
+    for _ in range(1000):
+        reading.inbox_delivered(InboxDelivered([]))
+        await asyncio.sleep(0)
+    assert len(turns) == 1
+    turns[0].set()
+    await a_moment()
+    reading.inbox_delivered(InboxDelivered([]))
+    await a_moment()
+    assert len(turns) == 2, "what comes after the last was read is read"
+
+    reading.offline()
+    reading._inbox.is_open = True
+    reading.inbox_delivered(InboxDelivered([]))
+    await a_moment()
+    assert len(turns) == 3, "a wait of the last connection keeps nothing back on the next"
+    reading.offline()
+    await reading.tasks.close()
+    assert failed == []
 
 
 async def test_d_06_who_was_let_go_after_a_copy_was_made_reads_so_and_accuses_nobody(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_what_was_sent_to_a_log_that_is_left_has_no_place_in_the_next(alice: Mem
 def test_a_sync_tells(alice: MemberOf, status: GroupStatus, texts: list[str]) -> None:
     taking = syncer(alice, Silent(), {})
     for _ in range(2):
-        taking._take_status(alice.record, status, alice.record.cursor)
+        taking._looking._take_status(alice.record, status, alice.record.cursor)
 
     assert marked(alice) == texts
     notices = [event for event in alice.events if isinstance(event, Notice)]
@@ -136,6 +136,6 @@ def test_who_is_out_is_not_told(alice: MemberOf) -> None:
         end_stay(change, alice.groups, alice.record.id)
 
     status = GroupStatus(GROUP, 1, 5, 1, 1, 4, unread=[(2, 3)])
-    syncer(alice, Silent(), {})._take_status(alice.record, status, 4)
+    syncer(alice, Silent(), {})._looking._take_status(alice.record, status, 4)
 
     assert (marked(alice), alice.events) == ([], [])

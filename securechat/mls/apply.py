@@ -71,6 +71,7 @@ class PreparedCommit:
 
     @property
     def reinit(self) -> ReInit | None:
+        """The ReInit, if there is one: it closes the group (12.4.2)."""
         for other in self.proposals:
             if isinstance(other.proposal, ReInit):
                 return other.proposal

@@ -26,12 +26,19 @@ def check_certificate_key(credential: Credential, signature_key: bytes) -> None:
 
 
 def _key_of(der: bytes) -> bytes | None:
-    """Return a certificate's key as a leaf has it; None if there is none of our schemes."""
+    """Return a certificate's key as a leaf has it; None if there is none of our schemes.
+
+    One that pyca only warns of is none either: a warning is a failure where somebody asks for that,
+    and what everybody judges must not depend on it.
+    """
     if len(der) > MAX_CERTIFICATE:
         return None
     try:
-        key = x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+        certificate = x509.load_der_x509_certificate(der)
+        key = certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, Warning):
+        return None
+    if certificate.serial_number <= 0:  # RFC 5280 section 4.1.2.2
         return None
     match key:
         case ed25519.Ed25519PublicKey():

@@ -1,12 +1,15 @@
 """What a commit does, told in public values: the input of every judgement about it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from securechat.mls.commit import Commit
+from securechat.mls.errors import ValidationError
 from securechat.mls.framing import SenderType
 from securechat.mls.group_context import GroupContext
 from securechat.mls.key_package import KeyPackage
 from securechat.mls.nodes import Epoch, LeafIndex, LeafNode
-from securechat.mls.proposals import ProposalValue
+from securechat.mls.proposals import ProposalRef, ProposalValue
 from securechat.mls.ratchet_tree import RatchetTree
 
 
@@ -38,6 +41,23 @@ class VerifiedProposal:
     def resolved(self) -> ResolvedProposal:
         """The proposal as a commit refers to it."""
         return ResolvedProposal(self.proposal, self.sender, self.sender_type, by_reference=True)
+
+
+def resolve(
+    commit: Commit, committer: LeafIndex | None, pending: Sequence[VerifiedProposal]
+) -> tuple[ResolvedProposal, ...]:
+    """Look up the references of a commit (12.4); what it has by value is the committer's."""
+    known = {proposal.reference: proposal for proposal in pending}
+    kind = SenderType.NEW_MEMBER_COMMIT if committer is None else SenderType.MEMBER
+    resolved = []
+    for entry in commit.proposals:
+        if not isinstance(entry, ProposalRef):
+            resolved.append(ResolvedProposal(entry, committer, kind, by_reference=False))
+        elif entry.reference in known:
+            resolved.append(known[entry.reference].resolved)
+        else:
+            raise ValidationError("unknown-proposal", "12.4", "the commit refers to an unknown proposal")
+    return tuple(resolved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from securechat.mls import protection
 from securechat.mls.commit import Commit
 from securechat.mls.commit_facts import CommitFacts, VerifiedProposal
 from securechat.mls.epoch import EpochState, open_message
-from securechat.mls.errors import StaleEpoch, UsageError, ValidationError, WrongGroup
+from securechat.mls.errors import UsageError, ValidationError
 from securechat.mls.framing import ContentType, PrivateMessage, PublicMessage, decode_message
 from securechat.mls.nodes import LeafIndex
 from securechat.mls.proposals import ProposalValue
@@ -85,7 +85,7 @@ def examine(
                 raise ValidationError("application-in-clear", "6", "application messages are encrypted")
             return ExaminedProposal(state.public.verify_proposal(data), message, None)
         case PrivateMessage():
-            check_place(state, message)
+            state.public.check_place(message)
             if message.content_type is ContentType.APPLICATION:
                 return ExaminedApplication(data)
             return _examine_private(state, secrets, pending, message, data)
@@ -106,14 +106,6 @@ def _examine_private(
         return ExaminedCommit(verified, None, opened.key)
     proposal = state.public.verify_proposal_content(opened.content, data)
     return ExaminedProposal(proposal, None, opened.key)
-
-
-def check_place(state: EpochState, message: PrivateMessage) -> None:
-    """Section 6: a message is of this group and this epoch."""
-    if message.group_id != state.context.group_id:
-        raise WrongGroup("the message belongs to another group")
-    if message.epoch != state.context.epoch:
-        raise StaleEpoch(message_epoch=message.epoch, group_epoch=state.context.epoch)
 
 
 def check_membership(state: EpochState, public: PublicMessage | None) -> None:

@@ -16,20 +16,9 @@ from securechat.mls.cipher_suite import CipherSuite
 from securechat.mls.commit_facts import VerifiedProposal
 from securechat.mls.epoch import EpochState, identity_in
 from securechat.mls.errors import UsageError, ValidationError
-from securechat.mls.examining import (
-    Examined,
-    ExaminedCommit,
-    ExaminedProposal,
-    check_membership,
-    examine,
-)
+from securechat.mls.examining import Examined, ExaminedCommit, ExaminedProposal, check_membership, examine
 from securechat.mls.extensions import Extensions
-from securechat.mls.framing import (
-    GroupInfo,
-    PrivateMessage,
-    decode_message,
-    encode_message,
-)
+from securechat.mls.framing import GroupInfo, PrivateMessage, decode_message, encode_message
 from securechat.mls.joining import FirstEpoch, create_group, join_by_welcome, join_externally
 from securechat.mls.key_package import Identity, KeyPackage, KeyPackageBundle
 from securechat.mls.messaging import (
@@ -194,6 +183,7 @@ class Group:
     @property
     def epoch_authenticator(self) -> bytes:
         """The same for all members, if nobody is in the middle (section 8.7)."""
+        self._check_member()
         return self._now.state.secrets.epoch_authenticator
 
     @property
@@ -246,17 +236,21 @@ class Group:
         return replace(received, key=examined.key)
 
     def merge(self, commit: StagedCommit | ReceivedCommit) -> None:
-        """Make the epoch that ``commit`` leads to the present one; the old one's secrets go."""
+        """Make the epoch that ``commit`` leads to the present one; the old one's secrets go.
+
+        UsageError if it was made in another epoch; SecretError if what opened it was used up since.
+        """
         self._check_member()
         if commit.facts.old_context != self._now.state.context:
             raise UsageError("the commit was made in another epoch")
         if commit.state is None:
             self._removed = True
-            self._now = replace(self._now, pending=(), own_updates={}, resumption={}, past=())
+            self._now = self._now.ended()
             return
-        self._identity = identity_in(commit.state, commit.signature_key, self._identity)
+        identity = identity_in(commit.state, commit.signature_key, self._identity)
         if isinstance(commit, ReceivedCommit) and commit.key is not None:
             self._now.secrets.use_up(commit.key)  # the epoch may be kept, this key may not (section 9.2)
+        self._identity = identity
         self._now = self._now.followed_by(commit.state, commit.encryption_secret)
 
     def propose(self, proposal: ProposalValue, *, authenticated_data: bytes = b"") -> bytes:
@@ -355,6 +349,7 @@ class Group:
 
     def psk_source(self, others: PskSource = no_psks) -> PskSource:
         """Know our own resumption keys, and ask ``others`` for the rest: for a group that continues ours."""
+        self._check_member()
         return self._now.psk_source(others)
 
     def keep_past_epochs(self, count: int) -> None:

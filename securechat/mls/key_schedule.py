@@ -25,6 +25,10 @@ class EpochSecrets(SecretStruct, frozen=True):
     init_secret: Opaque
 
 
+NO_SECRETS: Final = EpochSecrets(*[b""] * len(EpochSecrets.__struct_fields__))
+"""What is left of an epoch to who was removed from the group."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewEpoch:
     """All that the schedule gives at once. Only ``secrets`` outlives the making of the epoch."""

@@ -18,7 +18,6 @@ from securechat.mls.psk import PskSource, look_up, psk_secret
 from securechat.mls.public_group import VerifiedCommit
 from securechat.mls.secret_tree import MessageKey
 from securechat.mls.signature import SigningKey
-from securechat.mls.staging import reinit_of
 from securechat.mls.update_path import TreePrivate, open_update_path
 
 EXTERNAL_INIT_LABEL = b"MLS 1.0 external init secret"
@@ -85,7 +84,7 @@ def process_commit(
         confirmed=facts.new_context.confirmed_transcript_hash,
         tag=verified.following.confirmation_tag,
     )
-    following = EpochState(verified.following, epoch.secrets, private, reinit_of(verified.prepared))
+    following = EpochState(verified.following, epoch.secrets, private, verified.prepared.reinit)
     return ReceivedCommit(verified, following, epoch.encryption_secret, signature_key)
 
 

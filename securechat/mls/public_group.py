@@ -20,18 +20,19 @@ from securechat.mls.apply import PreparedCommit, apply_proposals, removed_leaf
 from securechat.mls.cipher_suite import CipherSuite, cipher_suite
 from securechat.mls.codec import Opaque, Uint8, WireStruct, decode, encode
 from securechat.mls.commit import Commit
-from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, Updated, VerifiedProposal
+from securechat.mls.commit_facts import CommitFacts, ResolvedProposal, Updated, VerifiedProposal, resolve
 from securechat.mls.errors import DecodeError, StaleEpoch, UsageError, ValidationError, WrongGroup
 from securechat.mls.extensions import check_extensions_unique, external_senders
 from securechat.mls.framing import (
     AuthenticatedContent,
     ExternalSenderIndex,
+    FramedContent,
     GroupInfo,
     Member,
     NewMemberCommit,
     NewMemberProposal,
+    PrivateMessage,
     PublicMessage,
-    SenderType,
     WireFormat,
     decode_message,
     encode_message,
@@ -41,11 +42,7 @@ from securechat.mls.group_context import GroupContext
 from securechat.mls.nodes import Epoch, LeafIndex, LeafNode, NodeIndex, ProtocolVersion
 from securechat.mls.path_rules import check_path
 from securechat.mls.proposal_rules import check_path_present, check_proposal, check_proposal_list
-from securechat.mls.proposals import (
-    Add,
-    ProposalRef,
-    SelfRemove,
-)
+from securechat.mls.proposals import Add, SelfRemove
 from securechat.mls.protection import signature_holds
 from securechat.mls.ratchet_tree import RatchetTree
 from securechat.mls.update_path import merge_update_path, provisional_context
@@ -78,7 +75,9 @@ class _Stored(WireStruct, frozen=True):
     confirmation_tag: Opaque
 
 
-_STORED_VERSION: Final = 1
+_OPEN: Final = 1
+_CLOSED: Final = 2
+"""Versions of what is stored: the second is of a group that a ReInit has closed, else it is the same."""
 
 _NO_ROWS: Final[Mapping[NodeIndex, bytes]] = MappingProxyType({})
 
@@ -94,6 +93,8 @@ class PublicGroup:
     tree: RatchetTree
     interim_transcript_hash: bytes
     confirmation_tag: bytes
+    closed: bool = False
+    """The epoch began with a ReInit: nothing more is sent in the group (12.4.2)."""
 
     @property
     def suite(self) -> CipherSuite:
@@ -113,12 +114,14 @@ class PublicGroup:
         return cls.of(context, tree, group_info.confirmation_tag)
 
     @classmethod
-    def of(cls, context: GroupContext, tree: RatchetTree, confirmation_tag: bytes) -> "PublicGroup":
+    def of(
+        cls, context: GroupContext, tree: RatchetTree, confirmation_tag: bytes, *, closed: bool = False
+    ) -> "PublicGroup":
         """An epoch from parts that are trusted; its interim transcript hash is computed (8.2)."""
         interim = transcript.interim_transcript_hash(
             tree.suite, confirmed=context.confirmed_transcript_hash, confirmation_tag=confirmation_tag
         )
-        return cls(context, tree, interim, confirmation_tag)
+        return cls(context, tree, interim, confirmation_tag, closed)
 
     def verify_proposal(self, message: bytes | PublicMessage) -> VerifiedProposal:
         """Check a proposal sent in the clear: its group, epoch, sender, signature and own rules.
@@ -132,7 +135,7 @@ class PublicGroup:
         self, authenticated: AuthenticatedContent, message: bytes
     ) -> VerifiedProposal:
         """The same for a proposal already taken out of ``message``, which may be a PrivateMessage."""
-        self._check_place(authenticated)
+        self.check_place(authenticated.content)
         content = authenticated.content
         proposal = content.content
         if isinstance(proposal, bytes | Commit):
@@ -162,14 +165,14 @@ class PublicGroup:
         self, authenticated: AuthenticatedContent, message: bytes, pending: Sequence[VerifiedProposal]
     ) -> VerifiedCommit:
         """The same for a commit already taken out of ``message``, which may be a PrivateMessage."""
-        self._check_place(authenticated)
+        self.check_place(authenticated.content)
         sender, commit = authenticated.content.sender, authenticated.content.content
         if not isinstance(commit, Commit):
             raise ValidationError("content-type", "6.1", "this is no commit")
         self._check_signature(authenticated, self._committer_key(authenticated, commit))
         committer = sender.leaf_index if isinstance(sender, Member) else None
         current = [proposal for proposal in pending if proposal.epoch == self.context.epoch]
-        proposals = _resolve(commit, committer, current)
+        proposals = resolve(commit, committer, current)
         check_path_present(proposals, path=commit.path is not None)
         prepared = self.prepare_commit(proposals, committer=committer)
         return self.conclude_commit(prepared, authenticated, message, self._merged(prepared, commit))
@@ -218,7 +221,9 @@ class PublicGroup:
             raise UsageError("only a commit with its confirmation tag can be concluded")
         check_census(tree.census, prepared.context.extensions)
         context = self.context_after(prepared, authenticated, tree)
-        following = PublicGroup.of(context, tree, authenticated.confirmation_tag)
+        following = PublicGroup.of(
+            context, tree, authenticated.confirmation_tag, closed=prepared.reinit is not None
+        )
         facts = self._facts(
             prepared, following, commit, authenticated_data=authenticated.content.authenticated_data
         )
@@ -268,7 +273,7 @@ class PublicGroup:
         """Encode for a store that is trusted; without the tree if that keeps it apart, as rows."""
         return encode(
             _Stored(
-                _STORED_VERSION,
+                _CLOSED if self.closed else _OPEN,
                 self.context,
                 self.tree.to_bytes() if with_tree else b"",
                 self.interim_transcript_hash,
@@ -280,7 +285,7 @@ class PublicGroup:
     def from_bytes(cls, data: bytes, rows: Mapping[NodeIndex, bytes] = _NO_ROWS) -> "PublicGroup":
         """Read what ``to_bytes`` gave, verifying no signature; DecodeError if it is broken."""
         stored = decode(_Stored, data)
-        if stored.version != _STORED_VERSION:
+        if stored.version not in (_OPEN, _CLOSED):
             raise DecodeError(f"a public group of version {stored.version} is not known")
         try:
             suite = cipher_suite(stored.context.cipher_suite)
@@ -291,15 +296,17 @@ class PublicGroup:
         )
         if rows and tree.tree_hash() != stored.context.tree_hash:
             raise DecodeError("the rows are not the tree of the stored epoch")
-        return cls(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
+        closed = stored.version == _CLOSED
+        return cls(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag, closed)
 
-    def _check_place(self, authenticated: AuthenticatedContent) -> None:
-        """6, 12.4.2: a message is of this group and this epoch."""
-        content = authenticated.content
-        if content.group_id != self.context.group_id:
+    def check_place(self, message: FramedContent | PrivateMessage) -> None:
+        """6, 12.4.2: a message is of this group and this epoch, and no ReInit has closed the group."""
+        if message.group_id != self.context.group_id:
             raise WrongGroup("the message belongs to another group")
-        if content.epoch != self.context.epoch:
-            raise StaleEpoch(message_epoch=content.epoch, group_epoch=self.context.epoch)
+        if message.epoch != self.context.epoch:
+            raise StaleEpoch(message_epoch=message.epoch, group_epoch=self.context.epoch)
+        if self.closed:
+            raise ValidationError("group-closed", "12.4.2", "the group goes on as another")
 
     def _proposer_key(self, authenticated: AuthenticatedContent) -> bytes:
         """6.1: the key that a proposal is signed with, by the type of its sender."""
@@ -392,23 +399,6 @@ def _public_message(message: bytes | PublicMessage) -> tuple[PublicMessage, byte
     if not isinstance(body, PublicMessage):
         raise ValidationError("wire-format", "6", "this is no PublicMessage")
     return body, message
-
-
-def _resolve(
-    commit: Commit, committer: LeafIndex | None, pending: Sequence[VerifiedProposal]
-) -> tuple[ResolvedProposal, ...]:
-    """12.4: look up the references of a commit; what it has by value is the committer's."""
-    known = {proposal.reference: proposal for proposal in pending}
-    kind = SenderType.NEW_MEMBER_COMMIT if committer is None else SenderType.MEMBER
-    resolved = []
-    for entry in commit.proposals:
-        if not isinstance(entry, ProposalRef):
-            resolved.append(ResolvedProposal(entry, committer, kind, by_reference=False))
-        elif entry.reference in known:
-            resolved.append(known[entry.reference].resolved)
-        else:
-            raise ValidationError("unknown-proposal", "12.4", "the commit refers to an unknown proposal")
-    return tuple(resolved)
 
 
 def _check_group_info_signature(group_info: GroupInfo, suite: CipherSuite, signer: LeafNode) -> None:

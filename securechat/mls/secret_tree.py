@@ -8,6 +8,7 @@ A message may be up to ``MAX_FORWARD`` generations ahead; that is checked before
 derived. The keys jumped over are kept for late messages, up to a limit.
 """
 
+import heapq
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -295,12 +296,19 @@ class SecretTree:
         return self._chains[leaf, ratchet]
 
     def _forget_surplus(self) -> None:
-        surplus = sum(len(chain.kept) for chain in self._chains.values()) - MAX_KEPT
+        sizes = [(len(chain.kept), place) for place, chain in self._chains.items()]
+        surplus = sum(size for size, _ in sizes) - MAX_KEPT
+        if surplus <= 0:
+            return
+        # Each chain is looked at once: a message of 200 bytes skips a thousand keys where a thousand spoke.
+        fullest = [(-size, place, iter(sorted(self._chains[place].kept))) for size, place in sizes if size]
+        heapq.heapify(fullest)
         for _ in range(surplus):
-            place, fullest = max(self._chains.items(), key=lambda entry: len(entry[1].kept))
-            oldest = min(fullest.kept)
-            del fullest.kept[oldest]
-            self._changed.add(_kept_row(*place, oldest))
+            size, place, oldest = fullest[0]
+            generation = next(oldest)
+            del self._chains[place].kept[generation]
+            self._changed.add(_kept_row(*place, generation))
+            heapq.heapreplace(fullest, (size + 1, place, oldest))
 
 
 _CHAINS: Final = 1 << 60

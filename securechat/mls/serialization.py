@@ -6,6 +6,7 @@ are not verified again, but nothing broken or of another version is taken.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from securechat.mls.codec import Opaque, SecretStruct, Uint8, Uint64, decode, encode
@@ -146,7 +147,7 @@ def load(
         raise DecodeError("the epoch and the message secrets are not of one moment")
     suite = suite_of(context)
     state = EpochState(
-        load_public(stored.public, tree),
+        replace(load_public(stored.public, tree), closed=stored.reinit is not None),
         stored.secrets,
         TreePrivate.from_bytes(stored.private),
         stored.reinit,

@@ -1,16 +1,18 @@
 """All that a member keeps of a group, as a value around the one thing that changes: the secret tree."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final
 
 from securechat.mls.commit_facts import VerifiedProposal
 from securechat.mls.epoch import EpochState, Reading
-from securechat.mls.examining import check_place
 from securechat.mls.framing import PrivateMessage
+from securechat.mls.key_schedule import NO_SECRETS
 from securechat.mls.processing import OwnUpdate
 from securechat.mls.psk import ExternalPsk, PskSource, ResumptionPsk
 from securechat.mls.secret_tree import SecretTree
+from securechat.mls.update_path import TreePrivate
 
 MAX_RESUMPTION: Final = 16
 """How many epochs back a resumption key can be asked for (section 8.6 wants a limit)."""
@@ -54,13 +56,19 @@ class Snapshot:
             past=self._past_after(),
         )
 
+    def ended(self) -> "Snapshot":
+        """Return what is left to who was removed: the epoch in public, and no secret (section 12.4.2)."""
+        own = TreePrivate(self.state.own_leaf, MappingProxyType({}))
+        state = replace(self.state, secrets=NO_SECRETS, private=own)
+        return Snapshot(state, _secret_tree(state, b""))
+
     def readable(self, message: PrivateMessage) -> tuple[Reading, SecretTree]:
         """Return what reads the epoch of ``message``: the present one, or a past one that is kept."""
         for past in self.past:
             context = past.reading.context
             if (context.group_id, context.epoch) == (message.group_id, message.epoch):
                 return past.reading, past.secrets
-        check_place(self.state, message)
+        self.state.public.check_place(message)
         return self.state.reading, self.secrets
 
     def psk_source(self, others: PskSource) -> PskSource:

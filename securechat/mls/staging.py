@@ -275,7 +275,7 @@ def conclude(
     )
     verified = committer.before.conclude_commit(prepared, confirmed, message, tree)
     private = _next_private(prepared, path, old_private)
-    state = EpochState(verified.following, epoch.secrets, private, reinit_of(prepared))
+    state = EpochState(verified.following, epoch.secrets, private, prepared.reinit)
     signer = committer.identity.signature_key if path is not None else committer.message_key
     return StagedCommit(
         message=message,
@@ -304,14 +304,6 @@ def _welcome_extensions(plan: CommitPlan, tree: RatchetTree) -> Extensions:
 
 def _tree_extension(tree: RatchetTree) -> Extension:
     return Extension(ExtensionType.RATCHET_TREE, tree.to_bytes())
-
-
-def reinit_of(prepared: PreparedCommit) -> ReInit | None:
-    """Return the ReInit of a commit, which closes the group (section 12.4.2)."""
-    for resolved in prepared.proposals:
-        if isinstance(resolved.proposal, ReInit):
-            return resolved.proposal
-    return None
 
 
 def _planned(state: EpochState, plan: CommitPlan) -> list[ResolvedProposal]:

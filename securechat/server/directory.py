@@ -133,6 +133,7 @@ class Directory:
             refusal = key_package_refusal(package, domain=self._domain, suite=suite, now=self._now())
             owner = leaf_owner(package.leaf_node)
             reference = key_package_reference(package)
+            marked = is_last_resort(package)
         except DecodeError:
             raise Refusal("bad_request", "a key package does not decode") from None
         except SecureChatError as error:
@@ -144,7 +145,7 @@ class Directory:
             raise Refusal("forbidden", "a client publishes its own key packages")
         if registered_client(db, package.leaf_node) is None:
             raise Refusal("bad_request", "a key package carries the keys of its registration")
-        if is_last_resort(package) != last_resort:
+        if marked != last_resort:
             raise Refusal("bad_request", "a last resort is marked as one, and nothing else is")
         return JudgedPackage(suite, last_resort, lifetime.not_after, reference, data)
 

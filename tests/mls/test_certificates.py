@@ -1,5 +1,8 @@
 """X.509 credentials: the certificate is for the key that the leaf signs with (RFC 9420 section 5.3)."""
 
+import warnings
+from typing import Literal
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
@@ -32,9 +35,20 @@ def test_a_certificate_may_be_for_a_key_on_a_curve() -> None:
     check_certificate_key(X509Credential((Certificate(certificate(public)),)), key.public)
 
 
+HEAD = bytes.fromhex("a0030201 02 0201 01")
+"""Where a certificate says its version, counted from 0, and its serial number."""
+
+
+def misnumbered(der: bytes, *, version: int = 2, serial: int = 1) -> bytes:
+    """A certificate with another version or serial number; its signature is nobody's to check here."""
+    assert der.count(HEAD) == 1
+    return der.replace(HEAD, HEAD[:4] + bytes([version]) + HEAD[5:7] + bytes([serial]))
+
+
 OTHER = ed25519.Ed25519PrivateKey.generate().public_key()
 BAD_CHAINS = {
     "another key": (certificate(OTHER),),
+    "no version that there is": (misnumbered(certificate(OTHER), version=4),),
     "a key that signs nothing": (certificate(x25519.X25519PrivateKey.generate().public_key()),),
     "no certificate": (),
     "no DER": (b"rubbish",),
@@ -53,6 +67,19 @@ def test_a_certificate_for_another_key_is_refused(chain: tuple[bytes, ...]) -> N
     with refused("certificate-key"):
         stage.group.verify_commit(stage.forged(stage.actors[0], [add_], None), [])
     assert (encode(stage.group.context), stage.group.tree.to_bytes()) == before
+
+
+@pytest.mark.parametrize("serial", [0, 0xFF], ids=["nought", "negative"])
+@pytest.mark.parametrize("treated_as", ["ignore", "error"])
+def test_a_serial_number_is_positive_however_warnings_are_treated(
+    serial: int, treated_as: Literal["ignore", "error"]
+) -> None:
+    key = SUITE_3.signature.generate()
+    der = certified(key.public).certificates[0].cert_data
+    check_certificate_key(X509Credential((Certificate(misnumbered(der)),)), key.public)
+    with warnings.catch_warnings(), refused("certificate-key"):
+        warnings.simplefilter(treated_as)
+        check_certificate_key(X509Credential((Certificate(misnumbered(der, serial=serial)),)), key.public)
 
 
 def test_only_the_first_certificate_is_the_members_own() -> None:

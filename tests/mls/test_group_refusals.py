@@ -87,6 +87,22 @@ def refused(group: Group, message: bytes) -> RuleError:
     return raised.value
 
 
+def test_a_commit_whose_key_went_meanwhile_changes_nothing_of_who_we_are() -> None:
+    """Of two private messages with one key that were looked at together, the second is not merged."""
+    alice, bob = group_of("alice", "bob")
+    was = bob.identity
+    accept(bob.propose_update(identity("bob again")), [alice, bob])
+    commit = received(bob, alice.stage_commit(CommitPlan()).message)
+    key = bob._now.secrets.find_next(alice.own_leaf, Ratchet.HANDSHAKE)
+    bob._now.secrets.consume(key)
+    before = state_of(bob)
+    with pytest.raises(SecretError):
+        bob.merge(dataclasses.replace(commit, key=key))
+    assert (state_of(bob), bob.identity) == (before, was)
+    bob.merge(commit)
+    assert bob.identity != was
+
+
 # -- tags (M-03) ---------------------------------------------------------------
 
 BENT_TAGS: Final[dict[str, Callable[[bytes], bytes]]] = {

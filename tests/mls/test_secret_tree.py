@@ -1,6 +1,7 @@
 """Each message key is used once, and jumps are bounded (M-11, M-12)."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
@@ -108,6 +109,35 @@ def test_kept_keys_have_a_limit() -> None:
     assert rule(secrets, 1, 0) == "generation-used"
     take(secrets, 0, 0)
     take(secrets, 1, 3 * MAX_FORWARD - 1)
+
+
+class Watched(dict[int, tuple[bytes, bytes]]):
+    """Kept keys that count how often it is asked how many, or which, they are."""
+
+    asked = 0
+
+    def __len__(self) -> int:
+        Watched.asked += 1
+        return super().__len__()
+
+    def __iter__(self) -> Iterator[int]:
+        Watched.asked += 1
+        return super().__iter__()
+
+
+def test_however_much_is_forgotten_each_chain_is_looked_at_a_few_times_only() -> None:
+    """O-07: a message of 200 bytes skips a thousand keys, in an epoch in which a thousand members spoke."""
+    secrets = tree(64)
+    for leaf in range(63):
+        take(secrets, leaf, 1)
+    for jump in range(1, 3):
+        take(secrets, 63, jump * MAX_FORWARD)
+    for chain in secrets._chains.values():
+        chain.kept = Watched(chain.kept)
+    Watched.asked = 0
+    take(secrets, 63, 3 * MAX_FORWARD)
+    assert sum(len(chain.kept) for chain in secrets._chains.values()) == MAX_KEPT
+    assert Watched.asked < 5 * len(secrets._chains)
 
 
 @pytest.mark.parametrize("leaf", [8, 2**24, -1])

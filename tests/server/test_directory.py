@@ -4,7 +4,10 @@ import asyncio
 import time
 from pathlib import Path
 
-from securechat.mls.codec import encode
+import msgspec
+
+from securechat.mls.codec import encode, encode_before
+from securechat.mls.extensions import Extension
 from securechat.protocol import messages as m
 from securechat.protocol.limits import MAX_KEY_PACKAGES
 from tests.server.peer import DAY, Person, claim, publish, refusal, registered
@@ -96,6 +99,7 @@ async def test_m_07_only_valid_packages_of_ones_own_are_taken(tmp_path: Path) ->
                 encode(alice.key_package(last_resort=True).key_package),
                 "bad_request",
             ),
+            "marked with what is no mark": (extended(alice, Extension(6, b"\xff")), "bad_request"),
             "of another domain": (
                 encode(Person("alice", "example.net", client=alice.client).key_package().key_package),
                 "bad_request",
@@ -105,6 +109,16 @@ async def test_m_07_only_valid_packages_of_ones_own_are_taken(tmp_path: Path) ->
             assert (await refusal(at_alice, m.PublishKeyPackages([package]))).code == code, name
         assert (await refusal(at_alice, m.PublishKeyPackages([], good))).code == "bad_request"
         assert await at_alice.ask(m.CountKeyPackages()) == m.KeyPackageCount(0, last_resort=False)
+
+
+def extended(person: Person, extension: Extension) -> bytes:
+    """A key package with this extension, signed."""
+    package = msgspec.structs.replace(
+        person.key_package().key_package, extensions=(extension,), signature=b""
+    )
+    tbs = encode_before(package, "signature")
+    signature = person.identity.signature_key.sign_with_label("KeyPackageTBS", tbs)
+    return encode(msgspec.structs.replace(package, signature=signature))
 
 
 async def test_the_account_of_an_unknown_user(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ async def test_nothing_comes_after_what_closed_a_log(tmp_path: Path) -> None:
             group._now = reopened(group)
             update = group.stage_commit(CommitPlan(update=True))
             said = await refusal(two.people[number][1], commit_request(group, update, two.head))
-            assert (said.code, said.text) == ("refused_commit", "this group goes on as another")
+            assert (said.code, "goes on as another" in said.text) == ("refused_commit", True)
             leaves = m.Propose(two.old, epoch, group.propose_self_remove())
             assert (await refusal(two.people[number][1], leaves)).code == "refused_commit"
 

@@ -183,9 +183,16 @@ async def test_closing_ends_the_threads_that_hash() -> None:
 async def test_what_waits_to_be_hashed_when_the_server_stops_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     hasher, go_on = LoginHasher(passes=1, memory_kib=8), threading.Event()
-    first = asyncio.create_task(hasher._run(partial(go_on.wait, 20)))
+    begun = asyncio.Event()
+    tell = partial(asyncio.get_running_loop().call_soon_threadsafe, begun.set)
+
+    def held() -> bool:
+        tell()
+        return go_on.wait(20)
+
+    first = asyncio.create_task(hasher._run(held))
     second = asyncio.create_task(hasher.hash(b"k" * 32))
-    await asyncio.sleep(0)
+    await begun.wait()  # what no thread has taken up yet would be given up, too
     assert hasher.waiting == 2
     closing = asyncio.create_task(asyncio.to_thread(hasher.close))
     done, _ = await asyncio.wait({first, second}, timeout=20, return_when=asyncio.FIRST_COMPLETED)

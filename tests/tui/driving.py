@@ -115,6 +115,9 @@ async def driven(
             screen = Driven(app, pilot, client)
             await screen.until(lambda: client.news is not None and screen.chat.timeline.size.width)
             await screen.until(lambda: screen.chat.talk.current or not client.rooms)
+            # What is pressed before the first page is there is about no message of it.
+            talk = screen.chat.talk
+            await screen.until(lambda: talk.window.messages or not client.said.get(talk.current))
             await pilot.pause()
             yield screen
     finally:

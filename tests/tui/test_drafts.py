@@ -288,6 +288,7 @@ async def test_a_first_letter_is_kept_before_its_conversation_is() -> None:
         await screen.until(lambda: not screen.chat.composer.text)
         screen.chat.go("@newbie")
         assert screen.chat.composer.text == "a first letter"
+        await screen.until(lambda: kept(client))
         assert kept(client) == [("@newbie", "a first letter")]
 
 

@@ -53,6 +53,7 @@ async def test_who_is_met_in_a_room_can_be_verified_without_a_word_to_them(world
     for person in (bob, carol):
         await alice.client.invite("#team", person.name)
         await person.sees(Invited)
+    assert await in_one_epoch(alice, bob, carol), "bob has read that carol came"
     with pytest.raises(UnknownUser, match="write to them first"):
         bob.client.contact("dan")
 

@@ -59,9 +59,6 @@ LOST_RACE: Final = frozenset({"stale_epoch", "behind"})
 SEAL_AGAIN: Final = LOST_RACE | {"forgotten", "conflict", "refused_message"}
 """The content goes out again under another name; receivers drop a double by its id."""
 
-NO_PACKAGES_WAIT: Final = 5.0
-"""Seconds until the next attempt when a user has left no key package at the server."""
-
 TOO_EARLY: Final = frozenset({"quota"})
 """Refusals of a claim that only time mends: it is made again under another name."""
 

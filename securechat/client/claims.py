@@ -42,6 +42,11 @@ from securechat.protocol.messages import ClaimKeyPackages
 NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
 
+NEWCOMER_WAITS: Final = (2.0, 8.0, 20.0)
+"""Seconds until the next attempt where the last device of a user has to go and the new ones have left no keys
+yet: an account that is being brought back does so in a moment. Without them it goes all the same, within a
+minute of the revocation (D-02)."""
+
 OLD_AGAIN: Final = 1
 """How often keys with a certificate of before are asked for anew: they may have been claimed just before."""
 
@@ -89,8 +94,10 @@ class Claims:
 
     def _nothing(self, change: Change, intent: Intent) -> None:
         now = self.clock()
-        if intent.what is What.REVOKE:
-            # Nobody to come in the place of who has to go.
+        if intent.what is What.REVOKE and intent.attempts < len(NEWCOMER_WAITS):
+            intents.put_off(change.db, intent.id, until=now + NEWCOMER_WAITS[intent.attempts])
+        elif intent.what is What.REVOKE:
+            # Nobody comes in the place of who has to go.
             intents.step_to(change.db, intent.id, Step.CLAIMED, packages=msgspec.msgpack.encode([]))
         elif intent.what is What.OWN:
             intents.put_off_longer(change.db, intent, now=now)

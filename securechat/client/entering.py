@@ -9,11 +9,13 @@ conversation of two opens a new group then.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from securechat.client import contact_box, history, intents, log_chain, places, queued, records, rooms, staged
 from securechat.client.carriage import NOT_NOW, collect, tree_of
 from securechat.client.change import Change, Changes
 from securechat.client.contacts import meet_all
+from securechat.client.described import has_leaf
 from securechat.client.device import Clock, Device
 from securechat.client.errors import RefusedByServer, Unreachable
 from securechat.client.events import Joined, Kind, MessageState, Standing
@@ -42,6 +44,10 @@ GONE = frozenset({"no_group", "not_member", "forbidden"})
 
 LOOK_AGAIN = 60.0
 """Seconds until a group that nobody can enter now is tried again: its next commit brings what is missing."""
+
+WELCOME_SECONDS: Final = 5.0
+MOST_LOOKS: Final = 6
+"""How long the Welcome of who has let us in may take, before we do without: half a minute."""
 
 
 class NotTheGroup(Exception):
@@ -122,7 +128,7 @@ class Entering:
             public = self._judged(record, offered)
             anchored = self._is_anchored(change, record, public)
             if record.kind is Kind.DIRECT and not anchored:
-                self._open_anew(change, record, intent)
+                self._unanchored(change, record, intent, public)
                 return
             commit = judged(Group.join_externally(offered.info, offered.tree, self.device.identity))
         except (NotTheGroup, SecureChatError) as wrong:
@@ -154,6 +160,16 @@ class Entering:
     def _is_anchored(self, change: Change, record: ConversationRecord, public: PublicGroup) -> bool:
         known = contact_box.anchors(change.db).get(record.id)
         return known == (public.context.epoch, public.context.confirmed_transcript_hash)
+
+    def _unanchored(
+        self, change: Change, record: ConversationRecord, intent: Intent, public: PublicGroup
+    ) -> None:
+        """Wait for the Welcome where the other one has let us in already; else open another group."""
+        let_in = has_leaf(public, self.device.identity.signature_key.public)
+        if let_in and intent.attempts < MOST_LOOKS:
+            intents.put_off(change.db, intent.id, until=self.clock() + WELCOME_SECONDS)
+        else:
+            self._open_anew(change, record, intent)
 
     def _open_anew(self, change: Change, record: ConversationRecord, intent: Intent) -> None:
         """Open a conversation of two as another group: it takes the place of the one whose keys are lost."""

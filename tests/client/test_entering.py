@@ -1,15 +1,21 @@
 """A group that was entered without an anchor: whose word ends its hold (N-02, D-06)."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from securechat.client import contact_box, contacts
+from securechat.client import contact_box, contacts, intents
 from securechat.client.contact_box import VERSION, Contacts, Known
-from securechat.client.entering import UNPROVEN
+from securechat.client.entering import MOST_LOOKS, UNPROVEN, WELCOME_SECONDS, Entering
+from securechat.client.events import Kind, Standing
 from securechat.client.holds import has, hold
+from securechat.client.intents import What
 from securechat.client.people import credential_of
+from securechat.client.planner import Planner
+from securechat.client.session import Session
 from tests.client.members import MemberOf, message
+from tests.client.parts import NOW
 
 
 def entered(folder: Path, *, known_before: bool) -> tuple[MemberOf, MemberOf]:
@@ -51,3 +57,28 @@ def test_n_02_a_key_that_was_accepted_since_is_none_of_before(tmp_path: Path) ->
     bob.reads(message(2, alice.seals("it is us")))
 
     assert has(bob.store.db, bob.record, UNPROVEN)
+
+
+@pytest.mark.parametrize("let_in", [True, False], ids=["let in", "not let in"])
+def test_n_02_who_was_let_in_already_waits_for_the_welcome_and_not_for_long(
+    tmp_path: Path, *, let_in: bool
+) -> None:
+    """The other one has taken the lost device out and the new one in; or the server says so."""
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
+    device = bob.device if let_in else MemberOf(tmp_path, "carol").device
+    now = float(NOW)
+    entering = Entering(
+        bob.changes, cast(Session, None), bob.groups, device, cast(Planner, None), lambda: now
+    )
+    looks = 0
+    with bob.changes.change() as change:
+        wanted = intents.add(change.db, bob.record.id, What.ENTER)
+        while (intent := intents.get(change.db, wanted)) is not None:
+            looks += 1
+            now += intent.waits(now)
+            entering._unanchored(change, bob.record, intent, bob.group.public)
+
+    assert looks == (MOST_LOOKS + 1 if let_in else 1)
+    assert now - NOW == (MOST_LOOKS * WELCOME_SECONDS if let_in else 0)
+    assert bob.record.state is Standing.OPENING

@@ -206,6 +206,33 @@ def test_who_would_have_no_device_left_gets_the_new_ones_with_the_same_commit(tm
     assert there == {bob.device.client, new.device.client}
 
 
+def test_n_02_a_new_device_that_has_left_no_keys_yet_is_waited_for_and_not_for_long(tmp_path: Path) -> None:
+    """Else an account that is being brought back would lose its conversations of two to who is online."""
+    alices, bobs = AnAccount("alice"), AnAccount("bob")
+    alice, bob = alices.first(tmp_path), bobs.first(tmp_path)
+    alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
+    alices.links(tmp_path)
+    alices.revokes(alice.device)
+    alices.shown_to(bob)
+    bobs.shown_to(bob)
+    worker = Looking(bob)
+    claims = Claims(bob.device, bob.groups, worker.work.planner, worker._clock)
+    worker.acts()
+    began, asked = worker.now, 0
+    while not [each for each in worker.asked() if isinstance(each, CommitGroup)]:
+        (intent,) = [each for each in intents.of(bob.store.db, bob.record.id) if each.what is What.REVOKE]
+        worker.now += intent.waits(worker.now)
+        worker.acts()
+        found = [each for each in worker.asked() if isinstance(each, ClaimKeyPackages)]
+        if len(found) > asked:
+            asked = len(found)
+            with bob.changes.change() as change:
+                claims.brought(change, bob.record, intent, found[-1], [])
+
+    assert asked == 4
+    assert 30 <= worker.now - began < 50, "it is out within a minute"
+
+
 def test_where_we_may_add_nobody_a_new_device_has_time_to_come_by_itself(pair: Pair) -> None:
     pair.with_phone()
     pair.alices.links(pair.folder)

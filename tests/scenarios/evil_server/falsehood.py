@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.scenarios.evil_server.lies import Lie
-from tests.scenarios.evil_server.stage import Stage
+from tests.scenarios.evil_server.stage import NAMED_WITHIN, Stage
 
 HONEST: Final = ("alice", "bob", "carol", "dave")
 
@@ -21,6 +21,8 @@ class Falsehood:
     names: frozenset[str]
     """The codes by which its victim may learn of it; none: it has no effect."""
     occasion: Occasion
+    within: float = NAMED_WITHIN
+    """Seconds until it has to be named; more where a client says itself how long it waits."""
 
 
 async def nothing(stage: Stage, victim: str) -> None:

@@ -1,4 +1,4 @@
-"""Lies about what an account keeps at the server (statements, boxes, archive), and who asks to be let in."""
+"""Lies about what an account keeps at the server: statements, boxes, archive."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,28 +11,19 @@ from securechat.client import boxes, statements
 from securechat.client.account_secret import secrets_of
 from securechat.client.boxes import BoxRefused
 from securechat.client.contact_keeping import SETTLES
-from securechat.membership.linking import NewSide, ask_to_link
-from securechat.membership.room import PRODUCT_SUITES
-from securechat.membership.signing import new_key, public_of
-from securechat.mls.randomness import random_bytes
 from securechat.protocol.messages import (
     AccountChanged,
     Box,
     FilePiece,
     GetBox,
     GetFile,
-    GetLinks,
-    Links,
-    LinksChanged,
-    NewDevice,
-    OpenedLink,
     Refused,
 )
 from tests.scenarios.evil_server.falsehood import Falsehood, nothing, whom
 from tests.scenarios.evil_server.lies import Lie
+from tests.scenarios.evil_server.links import LINKS, silent
 from tests.scenarios.evil_server.lists import SHOWN, Shown, showing
 from tests.scenarios.evil_server.stage import Stage
-from tests.scenarios.simulation.face import now
 from tests.scenarios.simulation.world import ROOM
 
 CONTACTS: Final = "contacts"
@@ -158,10 +149,6 @@ async def a_while(stage: Stage, victim: str) -> None:
 Pieces = Callable[[Stage, str, FilePiece], Any]
 
 
-def silent(_: Stage, __: str) -> None:
-    """Be honest until there is an archive."""
-
-
 async def _looks_after_it(stage: Stage, victim: str) -> None:
     """Something is said, and goes into the archive of who heard it."""
     stage.world.send(whom(victim), ROOM)
@@ -201,52 +188,6 @@ def lost(*_: Any) -> Refused:
     return Refused(0, "no_file", "")
 
 
-# --- who asks to be let in ----------------------------------------------------------------------------------
-
-
-def _a_newcomer(stage: Stage, victim: str) -> NewSide:
-    """A device of the server's own."""
-    keys = stage.person(victim).keys
-    return ask_to_link(
-        domain=keys.domain,
-        user=keys.user,
-        client="z" * 26,
-        device_key=public_of(new_key()),
-        name="your laptop",
-        suites=PRODUCT_SUITES,
-        salt=keys.login_salt,
-    )
-
-
-def asking_to_be_let_in(*, other: bool) -> Lie:
-    """Say that a new device asks; once it is answered it reveals what it promised, or something else."""
-
-    def tell(stage: Stage, victim: str) -> None:
-        promised = _a_newcomer(stage, victim).newcomer
-        shown = _a_newcomer(stage, victim).newcomer if other else promised
-        link, asked = random_bytes(16), list[GetLinks]()
-        said = NewDevice(
-            shown.client.decode(),
-            shown.device_key,
-            shown.name.decode(),
-            list(shown.suites),
-            shown.salt,
-            shown.key,
-            shown.nonce,
-        )
-
-        def retort(question: GetLinks, _: Any) -> Links:
-            asked.append(question)
-            device = said if len(asked) > 1 else None
-            return Links([OpenedLink(link, promised.commitment, now(), 300, "192.0.2.7", device)])
-
-        stage.liar(victim).retort(GetLinks, retort)
-        for second in (0, 1, 2):
-            stage.world.loop.call_later(second, stage.liar(victim).say, LinksChanged())
-
-    return tell
-
-
 # --- all of them --------------------------------------------------------------------------------------------
 
 
@@ -267,6 +208,5 @@ KEPT: Final[dict[str, Callable[[], Falsehood]]] = {
         )
         for pieces in (flipped, cut_short, lost)
     },
-    "link: a device of the server's own": partial(_line, asking_to_be_let_in(other=False), "link_asked"),
-    "link: a device that breaks its promise": partial(_line, asking_to_be_let_in(other=True), "link_refused"),
+    **LINKS,
 }

@@ -58,10 +58,12 @@ class Outcome:
     named: Counter[str] = field(default_factory=Counter)
     """By which code it was named."""
     slowest: float = 0.0
-    """Seconds of the virtual clock until a lie was named, at most."""
+    """Seconds of the virtual clock until a lie was named, at most, of those that have a minute."""
     messages: int = 0
     """Ciphertexts whose group was looked at."""
     commits: int = 0
+    links: int = 0
+    """Accounts that were passed on to a new device, which was looked at."""
     misled: bool = False
     """Whether somebody in this life has been told a log otherwise."""
     wrong: list[str] = field(default_factory=list)
@@ -79,6 +81,7 @@ def run(actions: int, seed: str, *, first: int = 0) -> Outcome:
         outcome.lives += 1
         outcome.messages += stage.seals.messages
         outcome.commits += stage.seals.commits
+        outcome.links += stage.seals.links
         outcome.wrong += [f"life {life}: {each}" for each in stage.world.oracle.wrong]
         outcome.trace = stage.world.trace
     return outcome
@@ -161,10 +164,11 @@ async def _await_its_name(
         told = [each for each in stage.told.get(victim, []) if each.at >= since and each.code in lie.names]
         if told:
             outcome.named[told[0].code] += 1
-            outcome.slowest = max(outcome.slowest, told[0].at - since)
+            if lie.within == NAMED_WITHIN:
+                outcome.slowest = max(outcome.slowest, told[0].at - since)
             return
-        if world.loop.passed > since + NAMED_WITHIN:
-            world.oracle.complain(f"{victim} was not told within a minute: {name}")
+        if world.loop.passed > since + lie.within:
+            world.oracle.complain(f"{victim} was not told within {lie.within / 60:.0f} minutes: {name}")
             return
         if world.random.random() < STEP / 8:
             await talk(stage, victim)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from securechat.client import staged, statements
+from securechat.client import linking, staged, statements
 from securechat.client.change import Change
 from securechat.client.outbox import Outbox, Purpose
 from securechat.membership.identity import certificate_holds, read_client_credential
+from securechat.membership.linking import LinkPayload, Meeting, NewSide, ask_to_link
 from securechat.membership.statement import verify_statement
 from securechat.mls.cipher_suite import cipher_suite
 from securechat.mls.framing import PrivateMessage, decode_message
@@ -34,6 +35,15 @@ class Owners:
 
     accounts: dict[str, set[bytes]] = field(default_factory=dict)
     devices: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    asking: dict[str, set[bytes]] = field(default_factory=dict)
+    """The keys for one request of the machines by which people asked to be let in."""
+
+    def asked(self, new: NewSide) -> None:
+        """Somebody asks for a machine of theirs to be let in."""
+        said = new.newcomer
+        user = said.user.decode()
+        self.asking.setdefault(user, set()).add(said.key)
+        self.devices.setdefault(user, {})[said.client.decode()] = said.device_key
 
     def made(self, person: Person, statement: bytes | None = None) -> None:
         """Somebody has an account and these devices: those of a statement that they made themselves."""
@@ -65,6 +75,16 @@ class Seals:
     owners: Owners = field(default_factory=Owners)
     messages: int = 0
     commits: int = 0
+    links: int = 0
+    """Accounts that were passed on to a new device."""
+
+    def passed_on(self, meeting: Meeting) -> None:
+        """Hold the device that an account is passed on to against those that people asked from."""
+        self.links += 1
+        user, client = meeting.newcomer.user.decode(), meeting.newcomer.client.decode()
+        is_theirs = self.owners.devices.get(user, {}).get(client) == meeting.newcomer.device_key
+        if not is_theirs or meeting.newcomer.key not in self.owners.asking.get(user, set()):
+            self.world.oracle.complain(f"{user} passed the account on to a device that is not theirs")
 
     def look(self, name: str, public: PublicGroup, what: str, *, listed: bool = False) -> None:
         """Hold a group that somebody seals something to against what there really is.
@@ -119,7 +139,22 @@ def guarding(seals: Seals) -> Iterator[None]:
                 _look_at_commit(seals, name, change, person, conversation)
         return put(outbox, change, purpose, body, **more)
 
-    with mock.patch.object(Outbox, "put", seal):
+    seal_payload = Meeting.seal
+
+    def pass_on(meeting: Meeting, payload: LinkPayload, vault_key: bytes) -> bytes:
+        seals.passed_on(meeting)
+        return seal_payload(meeting, payload, vault_key)
+
+    def asking(**said: Any) -> NewSide:
+        new = ask_to_link(**said)
+        seals.owners.asked(new)
+        return new
+
+    with (
+        mock.patch.object(Outbox, "put", seal),
+        mock.patch.object(Meeting, "seal", pass_on),
+        mock.patch.object(linking, "ask_to_link", asking),
+    ):
         yield
 
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Concatenate, Final, ParamSpec, TypeVar
+from unittest import mock
 
 from securechat.client.client import Client
 from securechat.client.engine import Engine
@@ -27,11 +28,12 @@ from securechat.client.events import (
     Undecryptable,
 )
 from securechat.client.records import ConversationRecord
+from securechat.membership import passwords
 from tests.scenarios.evil_server.liar import Liar
 from tests.scenarios.evil_server.seals import Seals, guarding
 from tests.scenarios.simulation.face import Face
 from tests.scenarios.simulation.oracle import watching
-from tests.scenarios.simulation.people import Cast, Person, cast
+from tests.scenarios.simulation.people import Cast, Person, cast, cheap
 from tests.scenarios.simulation.virtual import VirtualLoop, running
 from tests.scenarios.simulation.world import ROOM, World
 
@@ -156,6 +158,11 @@ class Stage:
     async def go(self, seconds: float = NAMED_WITHIN) -> None:
         await asyncio.sleep(seconds)
 
+    def learn(self, name: str, code: str, text: str) -> None:
+        """Somebody is told something by a command that comes to nothing."""
+        self.world.note(f"    {name} is told {code}: {text}")
+        self.told.setdefault(name, []).append(Told(self.world.loop.passed, code, text, ""))
+
     def _hear(self, name: str, then: Callable[[Event], None], event: Event) -> None:
         self.events.setdefault(name, []).append(event)
         code, text = _trouble(event)
@@ -260,7 +267,11 @@ async def _played(loop: VirtualLoop, made: Cast, story: Prelude, names: tuple[st
     loop.set_exception_handler(
         lambda _, context: world.oracle.complain(f"{context['message']}: {context.get('exception')!r}")
     )
-    with watching(world.oracle), guarding(stage.seals):
+    with (
+        watching(world.oracle),
+        guarding(stage.seals),
+        mock.patch.object(passwords, "_argon2id", cheap),  # no story is about what a guess costs
+    ):
         try:
             stage.begin(names)
             await stage.go(1)

@@ -140,7 +140,8 @@ class ServerEnd:
     def asked(self) -> None:
         """Deadlines of strangers are no part of this."""
 
-    admitted = asked
+    def admitted(self, *, seconds: float | None = None) -> None:
+        """Nor are those of who was let in."""
 
     def write(self, data: bytes) -> None:
         if self._stream is not None:

@@ -51,6 +51,8 @@ class World:
     """Who sees another face than the main one."""
     between: dict[str, Callable[[Line], None]] = field(default_factory=dict)
     """Who has somebody sitting in their line."""
+    machines: dict[int, str] = field(default_factory=dict)
+    """Ports of machines that have no account yet, by what each is called in ``between``."""
     codes: dict[bytes, str] = field(default_factory=dict)
     """Epoch authenticators that were compared, in the order they were met."""
     counter: int = 0
@@ -161,7 +163,7 @@ class World:
     # --- inside -----------------------------------------------------------------------------------
 
     async def _dial(self, factory: Any, port: int) -> Any:
-        name = NAMES[port - 7001]
+        name = self.machines.get(port) or NAMES[port - 7001]
         return await dial(self.face_of(name), self.wire, factory, port, self.between.get(name))
 
     async def _done(self, what: Coroutine[Any, Any, object]) -> None:

@@ -1,11 +1,12 @@
 """Everything is lost but the recovery key: the account comes back with it alone (N-02, A-09, rules.md D)."""
 
+import asyncio
 import shutil
 from typing import Any
 
 import pytest
 
-from securechat.client import recovering
+from securechat.client import intents, reconciling, records, recovering
 from securechat.client.account_link import Place, asked
 from securechat.client.client import Client
 from securechat.client.config import Home
@@ -13,6 +14,7 @@ from securechat.client.entering import Entering
 from securechat.client.errors import Disconnected, ProfileExists, RefusedByServer, Unfinished
 from securechat.client.events import Connected, Held, Invited, Joined, MembersChanged, Notice
 from securechat.client.events import Disconnected as Lost
+from securechat.client.intents import What
 from securechat.client.reconciling import Reconciler
 from securechat.client.recovering import BroughtBack, NotRecovered, Overtaken, bring_back, look, resume
 from securechat.client.recovery_keys import make_recovery_key
@@ -22,7 +24,7 @@ from securechat.client.revoking import revoke
 from securechat.membership.recovery_key import RecoveryKey, new_recovery_key
 from securechat.protocol.messages import ChangeAccount
 from tests.scenarios.siblings import another_device, keys_of
-from tests.scenarios.world import Person, World
+from tests.scenarios.world import PATIENCE, Person, World
 
 NEW = "nothing is left but this"
 
@@ -107,6 +109,35 @@ async def test_n_02_with_the_key_alone_contacts_rooms_and_talk_come_back(
             if isinstance(event, Lost):
                 assert event.retry_in is None  # it is no device of hers any more
                 break
+
+
+async def test_n_02_who_takes_their_time_to_come_back_finds_the_conversation_of_two(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is online, and has looked for keys of the new device before it has left any."""
+    monkeypatch.setattr(reconciling, "TAKE_OUT_WITHIN", 0.0)
+    alice, key = await careful(world)
+    (bob,) = await world.join("bob")
+    await alice.says("@bob", "hello bob")
+    await bob.hears("hello bob")
+    await lose_everything(alice)
+    place = place_of(alice)
+
+    await bring_back(place, await look(place, key), key, NEW, keep=(), new=False)
+    async with asyncio.timeout(PATIENCE):
+        while not looked_for_keys(bob):  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.01)
+    alice.password = NEW
+    await alice.open()
+
+    await bob.says("@alice", "good to have you back")
+    await alice.hears("good to have you back")
+
+
+def looked_for_keys(person: Person) -> bool:
+    db = person.client._engine.store.db
+    wanted = [each for record in records.every(db) for each in intents.of(db, record.id)]
+    return any(each.what is What.REVOKE and each.attempts for each in wanted)
 
 
 async def test_n_02_d_02_the_vault_is_of_before_a_device_was_removed_and_all_comes_back(world: World) -> None:

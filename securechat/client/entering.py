@@ -95,7 +95,7 @@ class Entering:
             if self.groups.public(change.db, conversation) is not None:
                 self._is_in(change, record, still)  # another device of ours was faster
             elif offered is None:
-                intents.wait(change.db, intent.id, until=self.clock() + LOOK_AGAIN)
+                self._look_again(change, intent)
             else:
                 self._stage(change, record, still, offered)
 
@@ -117,7 +117,7 @@ class Entering:
         if self.groups.public(change.db, conversation) is not None:
             self._is_in(change, record, intent)
         elif refused.code not in GONE:
-            intents.wait(change.db, intent.id, until=self.clock() + LOOK_AGAIN)
+            self._look_again(change, intent)
         elif record.kind is Kind.DIRECT:
             self._open_anew(change, record, intent)
         else:
@@ -161,6 +161,10 @@ class Entering:
         known = contact_box.anchors(change.db).get(record.id)
         return known == (public.context.epoch, public.context.confirmed_transcript_hash)
 
+    def _look_again(self, change: Change, intent: Intent) -> None:
+        intents.wait(change.db, intent.id, until=self.clock() + LOOK_AGAIN)
+        change.wake(intent.conversation)
+
     def _unanchored(
         self, change: Change, record: ConversationRecord, intent: Intent, public: PublicGroup
     ) -> None:
@@ -168,6 +172,7 @@ class Entering:
         let_in = has_leaf(public, self.device.identity.signature_key.public)
         if let_in and intent.attempts < MOST_LOOKS:
             intents.put_off(change.db, intent.id, until=self.clock() + WELCOME_SECONDS)
+            change.wake(record.id)
         else:
             self._open_anew(change, record, intent)
 

@@ -7,8 +7,10 @@ import pytest
 
 from securechat.client import contact_box, contacts, intents
 from securechat.client.contact_box import VERSION, Contacts, Known
-from securechat.client.entering import MOST_LOOKS, UNPROVEN, WELCOME_SECONDS, Entering
+from securechat.client.entering import LOOK_AGAIN, MOST_LOOKS, UNPROVEN, WELCOME_SECONDS, Entering
+from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
+from securechat.client.groups import Groups
 from securechat.client.holds import has, hold
 from securechat.client.intents import What
 from securechat.client.people import credential_of
@@ -77,8 +79,29 @@ def test_n_02_who_was_let_in_already_waits_for_the_welcome_and_not_for_long(
         while (intent := intents.get(change.db, wanted)) is not None:
             looks += 1
             now += intent.waits(now)
+            change.woken.clear()
             entering._unanchored(change, bob.record, intent, bob.group.public)
+            assert change.woken == {bob.record.id}, "or nobody would look again"
 
     assert looks == (MOST_LOOKS + 1 if let_in else 1)
     assert now - NOW == (MOST_LOOKS * WELCOME_SECONDS if let_in else 0)
     assert bob.record.state is Standing.OPENING
+
+
+def test_a_group_that_cannot_be_entered_now_is_looked_at_again(tmp_path: Path) -> None:
+    bob = MemberOf(tmp_path, "bob")
+    MemberOf(tmp_path, "alice").founds(bob)
+    stranger = Groups(bob.device)
+    entering = Entering(
+        bob.changes, cast(Session, None), stranger, bob.device, cast(Planner, None), lambda: float(NOW)
+    )
+    with bob.changes.change() as change:
+        bob.groups.drop(change, bob.record.id)
+        intent = intents.get(change.db, intents.add(change.db, bob.record.id, What.ENTER))
+        assert intent is not None
+        change.woken.clear()
+        entering._refused(change, bob.record.id, intent, RefusedByServer("internal"))
+        waiting = intents.get(change.db, intent.id)
+        assert waiting is not None
+        assert waiting.waits(NOW) == LOOK_AGAIN
+        assert change.woken == {bob.record.id}

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
 
 import msgspec
 
@@ -17,9 +16,6 @@ from securechat.client.events import Message
 from securechat.client.face import Face
 from securechat.client.follow import Follower, following
 from securechat.locale.catalogue import say
-
-QUIET_SECONDS: Final = 0.2
-"""Stored messages follow each other at once; a pause means that there are no more."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -127,9 +123,9 @@ async def _until_quiet(face: Face, messages: Follower, wanted: Wanted) -> AsyncI
             waiting = asyncio.ensure_future(anext(messages))
             if wanted.seen and not wanted.follow and wanted.count is None:
                 await asyncio.wait([waiting, caught_up], return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait([waiting], timeout=QUIET_SECONDS)
-                if not waiting.done():
+                if not waiting.done() and not await face.unprinted(1):
                     return
+                messages.stir()
             try:
                 message = await waiting
             except StopAsyncIteration:

@@ -26,7 +26,7 @@ from securechat.client import (
     verification,
 )
 from securechat.client.change import Change
-from securechat.client.claims import Claims
+from securechat.client.claims import Claims, go_without
 from securechat.client.device import Clock, Device
 from securechat.client.entering import entered
 from securechat.client.errors import (
@@ -122,6 +122,9 @@ class Answers:
     def _claim_refused(
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
     ) -> None:
+        if result.code in TOO_EARLY and intent.what is What.REVOKE:
+            go_without(change, intent)  # a device that has to go is out within a minute (D-02)
+            return
         if result.code in TOO_EARLY and result.retry_after:
             # A longer wait would be taken for one that a clock has left behind, and be none at all.
             wait = intents.asked_wait(result.retry_after + intents.jitter(TOO_EARLY_SPREAD))

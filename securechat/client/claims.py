@@ -42,10 +42,10 @@ from securechat.protocol.messages import ClaimKeyPackages
 NO_PACKAGES_WAIT: Final = 5.0
 """Seconds until the next attempt when a user has left no key package at the server."""
 
-NEWCOMER_WAITS: Final = (2.0, 8.0, 20.0)
+NEWCOMER_WAITS: Final = (4.0, 26.0)
 """Seconds until the next attempt where the last device of a user has to go and the new ones have left no keys
 yet: an account that is being brought back does so in a moment. Without them it goes all the same, within a
-minute of the revocation (D-02)."""
+minute of the revocation (D-02). Few: a server hands keys of one user to another six times at once."""
 
 OLD_AGAIN: Final = 1
 """How often keys with a certificate of before are asked for anew: they may have been claimed just before."""
@@ -61,6 +61,11 @@ class Brought(Struct, frozen=True):
 
 class OldCertificate(UntrustedKeys):
     """A device's certificate is not of its account's present generation."""
+
+
+def go_without(change: Change, intent: Intent) -> None:
+    """Go on with a removal: nobody comes in the place of who has to go."""
+    intents.step_to(change.db, intent.id, Step.CLAIMED, packages=msgspec.msgpack.encode([]))
 
 
 @dataclass(slots=True)
@@ -97,8 +102,7 @@ class Claims:
         if intent.what is What.REVOKE and intent.attempts < len(NEWCOMER_WAITS):
             intents.put_off(change.db, intent.id, until=now + NEWCOMER_WAITS[intent.attempts])
         elif intent.what is What.REVOKE:
-            # Nobody comes in the place of who has to go.
-            intents.step_to(change.db, intent.id, Step.CLAIMED, packages=msgspec.msgpack.encode([]))
+            go_without(change, intent)
         elif intent.what is What.OWN:
             intents.put_off_longer(change.db, intent, now=now)
         else:
@@ -141,7 +145,7 @@ class Claims:
         else:
             change.tell(Notice(code_of(error), str(error)))
         if intent.what is What.REVOKE:
-            self._nothing(change, intent)  # who has to go goes all the same
+            go_without(change, intent)  # who has to go goes all the same
         else:
             self.planner.give_up(change, record, intent, error)
 

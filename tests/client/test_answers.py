@@ -170,6 +170,24 @@ def test_m_14_a_claim_that_comes_too_early_is_made_again_later_and_that_is_said(
     assert "carol again in 10 min" in notice.text
 
 
+def test_d_02_who_has_to_go_is_not_kept_by_a_claim_that_comes_too_early(
+    alice: MemberOf, tmp_path: Path
+) -> None:
+    """Keys of who comes in their place are given again in ten minutes; the removal has one."""
+    alice.founds(MemberOf(tmp_path, "bob"))
+    with alice.changes.change() as change:
+        intent = intents.add(change.db, alice.record.id, What.REVOKE, subject="bob")
+    answers = answers_of(alice)
+
+    with alice.changes.change() as change:
+        request = StoredRequest(1, Purpose.CLAIM, alice.record.id, intent, b"")
+        answers.take(change, request, refusal("quota", retry_after=600))
+
+    going = intents.get(alice.store.db, intent)
+    assert going is not None
+    assert (going.step, going.waits(NOW)) == (Step.CLAIMED, 0)
+
+
 @pytest.mark.parametrize(("head", "held"), [(1, "log_altered"), (2, "")])
 def test_m_10_a_handshake_that_the_log_has_not_and_we_are_said_to_lack_holds(
     alice: MemberOf, tmp_path: Path, head: int, held: str

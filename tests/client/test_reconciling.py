@@ -229,7 +229,7 @@ def test_n_02_a_new_device_that_has_left_no_keys_yet_is_waited_for_and_not_for_l
             with bob.changes.change() as change:
                 claims.brought(change, bob.record, intent, found[-1], [])
 
-    assert asked == 4
+    assert asked == 3
     assert 30 <= worker.now - began < 50, "it is out within a minute"
 
 

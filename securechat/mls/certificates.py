@@ -43,7 +43,7 @@ def _key_of(der: bytes) -> bytes | None:
     match key:
         case ed25519.Ed25519PublicKey():
             return key.public_bytes_raw()
-        case ec.EllipticCurvePublicKey():
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1() | ec.SECP521R1()):
             return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         case _:
             return None

@@ -292,7 +292,8 @@ class Group:
     def accept(self, examined: ExaminedProposal) -> None:
         """Take a proposal among the pending ones; SecretError if its membership tag doesn't hold."""
         self._check_active()
-        if examined.verified.epoch != self.epoch:
+        there = self.group_id if examined.public is None else examined.public.content.group_id
+        if (there, examined.verified.epoch) != (self.group_id, self.epoch):
             raise UsageError("the proposal was examined in another epoch")
         check_membership(self._now.state, examined.public)
         if examined.key is not None:

@@ -5,8 +5,10 @@ another, and one bad proposal must not keep everybody from committing.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from securechat.mls.apply import apply_proposals, removed_leaf
+from securechat.mls.commit import MAX_PROPOSALS
 from securechat.mls.commit_facts import ResolvedProposal, VerifiedProposal
 from securechat.mls.epoch import EpochState
 from securechat.mls.errors import ValidationError
@@ -15,6 +17,10 @@ from securechat.mls.proposal_rules import check_proposal_list
 from securechat.mls.proposals import GroupContextExtensions, ReInit, Remove, SelfRemove, Update
 from securechat.mls.public_group import PublicGroup
 from securechat.mls.validation import check_census
+
+MOST_LOOKED_AT: Final = 1 << 16
+"""Proposals, each as often as it is tried: what contradicts others keeps no committer for longer than half a
+second (O-07). What is not looked at is left out."""
 
 
 def choose_pending(
@@ -37,9 +43,8 @@ def choose_proposals(
     """
     pending = tuple({proposal.reference: proposal for proposal in pending}.values())
     ranked = [proposal for _, proposal in sorted(enumerate(pending), key=lambda entry: _rank(*entry))]
-    candidates = _first_for_each_leaf(ranked, planned, committer)
-    if candidates and not _goes_with(group, candidates, planned, committer):
-        candidates = _one_by_one(group, candidates, planned, committer)
+    candidates = _first_for_each_leaf(ranked, planned, committer)[: max(0, MAX_PROPOSALS - len(planned))]
+    candidates = _as_many_as_agree(group, candidates, planned, committer) if candidates else []
     chosen = {proposal.reference for proposal in candidates}
     return tuple(proposal for proposal in pending if proposal.reference in chosen)
 
@@ -81,17 +86,23 @@ def _leaf_of(resolved: ResolvedProposal) -> LeafIndex | None:
     return resolved.sender if isinstance(resolved.proposal, Update) else removed_leaf(resolved)
 
 
-def _one_by_one(
+def _as_many_as_agree(
     group: PublicGroup,
     candidates: Sequence[VerifiedProposal],
     planned: Sequence[ResolvedProposal],
     committer: LeafIndex,
 ) -> list[VerifiedProposal]:
-    """Keep each candidate that is valid together with those kept before."""
+    """Keep what is valid together with what is kept before: a run at a time, halved where it is not."""
     chosen: list[VerifiedProposal] = []
-    for proposal in candidates:
-        if _goes_with(group, [*chosen, proposal], planned, committer):
-            chosen.append(proposal)
+    ahead, looked_at = [list(candidates)], 0
+    while ahead and looked_at < MOST_LOOKED_AT:
+        run = ahead.pop()
+        looked_at += len(chosen) + len(run)
+        if _goes_with(group, [*chosen, *run], planned, committer):
+            chosen += run
+        elif len(run) > 1:
+            middle = len(run) // 2
+            ahead += [run[middle:], run[:middle]]
     return chosen
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from securechat.mls.certificates import MAX_CERTIFICATE, check_certificate_key
 from securechat.mls.cipher_suite import SUITE_3, SUITES
@@ -33,6 +34,14 @@ def test_a_certificate_may_be_for_a_key_on_a_curve() -> None:
     key = SUITES[2].signature.generate()
     public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key.public)
     check_certificate_key(X509Credential((Certificate(certificate(public)),)), key.public)
+
+
+def test_a_curve_of_no_suite_is_no_key_of_ours() -> None:
+    """A point of another curve is as long as one of P-256."""
+    public = ec.generate_private_key(ec.SECP256K1()).public_key()
+    point = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    with refused("certificate-key"):
+        check_certificate_key(X509Credential((Certificate(certificate(public)),)), point)
 
 
 HEAD = bytes.fromhex("a0030201 02 0201 01")

@@ -7,7 +7,7 @@ import pytest
 from securechat.mls.cipher_suite import SUITE_3, SUITES, CipherSuite
 from securechat.mls.credential import BasicCredential
 from securechat.mls.errors import UsageError, ValidationError
-from securechat.mls.examining import ExaminedApplication, ExaminedCommit
+from securechat.mls.examining import ExaminedApplication, ExaminedCommit, ExaminedProposal
 from securechat.mls.extensions import Extension, ExtensionType, RequiredCapabilities, extension_of
 from securechat.mls.framing import GroupInfo, decode_message
 from securechat.mls.group import Group
@@ -282,6 +282,15 @@ def test_capabilities_need_not_list_the_groups_own_suite() -> None:
     alice, bob = group_of("alice", "bob")
     sparse = identity("carol", capabilities=CAPABILITIES.__class__(credentials=(1,)))
     hear_each_other([alice, bob, *add(alice, [sparse], [bob])])
+
+
+def test_a_proposal_of_another_group_is_not_accepted() -> None:
+    (alice, _), (other, bob) = group_of("alice", "bob"), group_of("alice", "bob", group_id=b"another")
+    examined = other.examine(bob.propose_remove(LeafIndex(0)))
+    assert isinstance(examined, ExaminedProposal)
+    with pytest.raises(UsageError):
+        alice.accept(examined)
+    assert alice.pending == ()
 
 
 def test_a_lost_race_costs_nothing() -> None:

@@ -1,9 +1,14 @@
 """What a committer takes of what is pending: always a valid list, and as much as there is."""
 
+import dataclasses
+from typing import Any
+
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securechat.mls import proposal_choice
 from securechat.mls.cipher_suite import SUITE_3
 from securechat.mls.commit_facts import ResolvedProposal, VerifiedProposal
 from securechat.mls.extensions import Extension
@@ -95,6 +100,53 @@ def test_one_bad_proposal_does_not_stop_the_others() -> None:
     add = stage.propose(stage.actors[3], Add(key_package(who=unable).key_package))
     stage.propose(stage.actors[3], Add(key_package(who=stage.actors[2].identity).key_package))
     assert chosen(stage) == [update, add]
+
+
+def conflicting(stage: Stage, number: int, *, twice: int) -> list[VerifiedProposal]:
+    """Adds of newcomers, the first of them proposed again and again, as if there had been other messages."""
+    adds = [stage.propose(stage.actors[1], Add(key_package().key_package)) for _ in range(number)]
+    again = [dataclasses.replace(adds[0], reference=b"again %d" % each) for each in range(twice)]
+    stage.pending += again
+    return adds
+
+
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many proposals were looked at, each time a list was tried."""
+    tried: list[int] = []
+    goes_with = proposal_choice._goes_with
+
+    def noting(group: Any, proposals: Any, *rest: Any) -> bool:
+        tried.append(len(proposals))
+        return goes_with(group, proposals, *rest)
+
+    monkeypatch.setattr(proposal_choice, "_goes_with", noting)
+    return tried
+
+
+def test_what_contradicts_others_is_found_in_a_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """O-07: the work of a committer is not the square of what one member sends."""
+    stage = stage_of(3)
+    adds, tried = conflicting(stage, 32, twice=1), looks(monkeypatch)
+    assert chosen(stage) == adds
+    assert len(tried) < 16
+
+
+def test_however_much_contradicts_each_other_a_committer_looks_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proposal_choice, "MOST_LOOKED_AT", 1000)
+    stage = stage_of(3)
+    adds, tried = conflicting(stage, 4, twice=200), looks(monkeypatch)
+    assert chosen(stage) == adds
+    assert sum(tried) < 1000 + len(stage.pending)
+
+
+def test_no_commit_has_more_than_anybody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposal_choice, "MAX_PROPOSALS", 3)
+    stage = stage_of(3)
+    adds = conflicting(stage, 5, twice=0)
+    assert chosen(stage) == adds[:3]
+    assert chosen(stage, PSK, Add(key_package().key_package)) == adds[:1]
 
 
 @settings(deadline=None, max_examples=25)

@@ -262,12 +262,15 @@ class Group:
         return make_proposal(self._now.state, signer, proposal, authenticated_data=authenticated_data)
 
     def propose_add(self, key_package: KeyPackage) -> bytes:
+        """Propose that somebody comes in (section 12.1.1)."""
         return self.propose(Add(key_package))
 
     def propose_remove(self, leaf: LeafIndex) -> bytes:
+        """Propose that somebody goes (section 12.1.3)."""
         return self.propose(Remove(leaf))
 
     def propose_psk(self, name: ExternalPsk | ResumptionPsk) -> bytes:
+        """Propose to mix in a pre-shared key, with a fresh nonce (section 12.1.4)."""
         return self.propose(PreSharedKeyProposal(fresh_psk(self.suite, name)))
 
     def propose_self_remove(self) -> bytes:
@@ -344,7 +347,7 @@ class Group:
         return self.public.tree.to_bytes()
 
     def export(self, label: str, context: bytes, length: int) -> bytes:
-        """MLS-Exporter (section 8.5)."""
+        """Return ``length`` bytes of MLS-Exporter (section 8.5); UsageError once we are removed."""
         self._check_member()
         return key_schedule.export(self.suite, self._now.state.secrets, label, context, length)
 

@@ -32,6 +32,7 @@ from securechat.membership.renewal import (
 )
 from securechat.membership.signing import public_of
 from securechat.membership.statement import AccountStatement, verify_statement
+from securechat.membership.vault import VaultRefused
 from securechat.mls.randomness import random_bytes
 from securechat.protocol.messages import Box, GetBox, PutBox
 
@@ -224,11 +225,13 @@ class SecretKeeper:
 
 
 async def brought_back(
-    ask: Ask, account_key: Ed25519PrivateKey, account_secret: bytes, *, user_uri: str
+    ask: Ask, account_key: Ed25519PrivateKey, account_secret: bytes, *, user_uri: str, newest: int
 ) -> Secrets:
     """Return the secrets of an account whose vault was opened: the vault has one that may be of before.
 
+    :param newest: serial of the newest statement that the server shows
     :raises BoxRefused: the server shows what no device of the account left there
+    :raises VaultRefused: what a device left there names a statement that the server does not show
     """
     serial, data = await fetch(ask)
     known = Secrets(account_secret)
@@ -236,8 +239,10 @@ async def brought_back(
         return known
     user = user_uri.encode()
     try:
-        renewal, _ = read_renewal(data, serial=serial, user=user_uri, account_key=public_of(account_key))
+        renewal, signed = read_renewal(data, serial=serial, user=user_uri, account_key=public_of(account_key))
         found = open_renewal(renewal, known, user=user, to=user, key=account_key)
     except RenewalRefused as refused:
         raise BoxRefused(str(refused)) from refused
+    if signed.serial > newest:
+        raise VaultRefused("The server hides what the account has said of itself since the vault was made.")
     return Secrets(found.newest).and_also((*known.every, *found.older))

@@ -29,6 +29,7 @@ from securechat.client.file_names import new_part, put_in_place, safe_name
 from securechat.client.letting_go import LettingGo
 from securechat.client.moves import Move, Moves
 from securechat.client.part_file import refused
+from securechat.client.part_traces import leave_trace
 from securechat.client.patience import Patience
 from securechat.client.private_files import make_folder
 from securechat.client.records import ConversationRecord
@@ -336,6 +337,7 @@ class Attachments:
         if known is not None and known.part is not None and known.part.parent == folder:
             return known.part
         part = new_part(folder)
+        await in_thread(leave_trace, self._engine.store.folder, part)
         with self._engine.changes.change() as change:
             transfers.note_fetching(change.db, message, part)
         return part

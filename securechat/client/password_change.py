@@ -300,6 +300,9 @@ async def _prepare(
     salt = secrets.token_bytes(SALT_BYTES)
     stretched = await asyncio.to_thread(stretch, new, domain=keys.domain, user=keys.user, salt=salt)
     found = await sealed_vault(link)
+    if found is None and last.vault_serial:
+        # Withheld it would go on being opened by the old password, and not by the new one.
+        raise VaultRefused("The server keeps no vault for this account.")
     sealed = b""
     if found is not None and vault.read_vault(found, at_least=last.vault_serial).by_password:
         sealed = vault.replace_password(

@@ -134,10 +134,10 @@ async def look(place: Place, key: RecoveryKey) -> Found:
             chain = await statements.fetch(link.request, place.user, after=0)
             statement = _newest(chain)
             content, by_password = await _opened_vault(link, opener, uri, statement)
+            secrets, contacts, problem = await _kept(link, content, uri, statement.serial)
         except (StatementRefused, VaultRefused) as refused:
             raise NotRecovered(str(refused)) from None
         rows = await asked(link, GetDevices())
-        secrets, contacts, problem = await _kept(link, content, uri)
         return Found(
             pin=pin_of(link.hello),
             statement=chain[-1],
@@ -232,12 +232,14 @@ async def _opened_vault(
     return content, bool(vault.read_vault(sealed, at_least=0).by_password)
 
 
-async def _kept(link: Link, content: VaultContent, uri: str) -> tuple[Secrets, Contacts | None, str]:
+async def _kept(
+    link: Link, content: VaultContent, uri: str, newest: int
+) -> tuple[Secrets, Contacts | None, str]:
     """What the account's devices kept for each other; what hinders that is told, and hinders nothing else."""
     secrets, problem_before = Secrets(content.account_secret), ""
     try:
         secrets = await account_secret.brought_back(
-            link.request, content.account_key, content.account_secret, user_uri=uri
+            link.request, content.account_key, content.account_secret, user_uri=uri, newest=newest
         )
     except boxes.BoxRefused as refused:
         problem_before = str(refused)  # what the vault has may open the contacts all the same

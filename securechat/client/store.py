@@ -122,6 +122,11 @@ class ClientStore:
             raise
 
     @property
+    def folder(self) -> Path:
+        """Where it lies, with all that belongs to the account."""
+        return self._path.parent
+
+    @property
     def db(self) -> apsw.Connection:
         """The connection, to read from; what changes something goes through `transaction`."""
         return self._db

@@ -15,6 +15,7 @@ from typing import Final
 from securechat.client.config import ProfileFolder
 from securechat.client.errors import NoProfile, StoreFailed
 from securechat.client.lock import ProfileLock
+from securechat.client.part_traces import traced
 from securechat.client.private_files import check_private_folder
 from securechat.private_files import sync_folder
 
@@ -34,6 +35,9 @@ def wipe(profile: ProfileFolder) -> None:
     with ProfileLock(profile):
         try:
             _overwrite(profile.account)
+            for part in traced(profile.folder):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is whole, or given up
+                    _remove(part)
             for path in sorted(profile.folder.rglob("*"), key=lambda each: -len(each.parts)):
                 if path != profile.lock:
                     _remove(path)

@@ -1,6 +1,7 @@
 """Who was removed from the account opens nothing that its devices keep for each other later (D-02, D-07)."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,8 @@ from securechat.membership.identity import make_client_credential, new_local_id
 from securechat.membership.renewal import Secrets, make_renewal
 from securechat.membership.room import PRODUCT_SUITES
 from securechat.membership.signing import new_key, public_of
-from securechat.membership.statement import Device, make_statement
+from securechat.membership.statement import Device, make_statement, verify_statement
+from securechat.membership.vault import VaultRefused
 from securechat.names import client_uri, user_uri
 from securechat.protocol.messages import Answer, Box, Done, GetBox, PutBox, RequestBody
 from tests.client.parts import DOMAIN, a_store
@@ -319,14 +321,17 @@ async def test_n_02_an_account_is_brought_back_with_a_vault_of_before(account: A
     account.revokes(account.links())
     there = await account.phone.current()
 
-    found = await brought_back(account.ask, account.key, FIRST, user_uri=ALICE)
+    newest = verify_statement(account.statement).serial
+    known = partial(brought_back, account.ask, account.key, FIRST, user_uri=ALICE)
 
-    assert found == there
+    assert await known(newest=newest) == there
+    with pytest.raises(VaultRefused, match="hides what the account has said"):
+        await known(newest=newest - 1)
     account.boxes[BOX] = (1, b"nonsense")
     with pytest.raises(BoxRefused):
-        await brought_back(account.ask, account.key, FIRST, user_uri=ALICE)
+        await known(newest=newest)
     account.boxes.clear()
-    assert await brought_back(account.ask, account.key, FIRST, user_uri=ALICE) == Secrets(FIRST)
+    assert await known(newest=newest) == Secrets(FIRST)
 
 
 @pytest.mark.parametrize("lost", ["all of it", "the last of it"])
@@ -389,7 +394,7 @@ async def test_n_02_what_a_stolen_device_has_left_stops_no_recovery(account: Acc
     thief, older = account.links(), (b"o" * 32, b"o" * 32, FIRST, FIRST)
     account.boxes[BOX] = (1, left_by(thief, Secrets(b"?" * 32, older), serial=1, statement=account.statement))
 
-    found = await brought_back(account.ask, account.key, FIRST, user_uri=ALICE)
+    found = await brought_back(account.ask, account.key, FIRST, user_uri=ALICE, newest=1 << 32)
 
     with account.phone.store.transaction() as db:
         keep_secrets(db, found)
@@ -405,7 +410,7 @@ async def test_n_02_a_secret_of_another_length_is_none(account: Account) -> None
         left_by(thief, Secrets(b"short", (FIRST,)), serial=1, statement=account.statement),
     )
     with pytest.raises(BoxRefused):
-        await brought_back(account.ask, account.key, FIRST, user_uri=ALICE)
+        await brought_back(account.ask, account.key, FIRST, user_uri=ALICE, newest=1 << 32)
 
 
 @pytest.mark.parametrize("lie", ["nonsense", "of before"])

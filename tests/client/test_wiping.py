@@ -7,8 +7,10 @@ import pytest
 
 from securechat.client.config import Home, ProfileFolder, ServerAddress
 from securechat.client.errors import NoProfile, ProfileBusy, StoreFailed, UnsafeFile
+from securechat.client.file_names import new_part
 from securechat.client.keystore import create_account
 from securechat.client.lock import ProfileLock
+from securechat.client.part_traces import leave_trace, traced
 from securechat.client.store import create_store
 from securechat.client.wiping import wipe
 
@@ -36,6 +38,42 @@ def test_nothing_is_left(profile: ProfileFolder) -> None:
     assert list(profile.folder.parent.iterdir()) == []
     with pytest.raises(NoProfile):
         wipe(profile)
+
+
+def test_what_was_fetched_of_a_file_goes_too_and_nothing_else_in_its_folder(
+    profile: ProfileFolder, tmp_path: Path
+) -> None:
+    """A part lies open in a folder of the user's; the store that knows its name is sealed."""
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    parts = [new_part(downloads) for _ in range(3)]
+    for part in parts:
+        leave_trace(profile.folder, part)
+    (downloads / "letter.txt").write_bytes(b"the user's own")
+    for part in parts[:2]:  # the third has come to an end
+        part.write_bytes(b"half a file")
+    other = downloads / ".securechat-00112233445566ff.part"
+    other.write_bytes(b"of another account")
+    traces = profile.folder / "fetching"
+    (traces / "letter.txt").write_bytes(os.fsencode(downloads / "letter.txt"))
+    (traces / parts[0].name.replace("securechat", "else")).write_bytes(os.fsencode(other))
+
+    wipe(profile)
+
+    assert {each.name for each in downloads.iterdir()} == {"letter.txt", other.name}
+    assert list(profile.folder.parent.iterdir()) == []
+
+
+def test_traces_of_what_has_gone_are_not_kept(profile: ProfileFolder, tmp_path: Path) -> None:
+    gone, there, new = (new_part(tmp_path) for _ in range(3))
+    for part in (gone, there):
+        leave_trace(profile.folder, part)
+        os.utime(profile.folder / "fetching" / part.name, (1, 1))
+    there.write_bytes(b"half a file")
+
+    leave_trace(profile.folder, new)
+
+    assert set(traced(profile.folder)) == {there, new}
 
 
 def test_every_file_is_overwritten_before_it_goes_the_wrapped_key_first(

@@ -20,6 +20,7 @@ from securechat.client.store import ClientStore
 from securechat.membership.account import next_statement
 from securechat.membership.passwords import PasswordRefused
 from securechat.membership.signing import public_of
+from securechat.membership.vault import VaultRefused
 from securechat.protocol.messages import Account, ChangeAccount, GetAccount
 from tests.scenarios.siblings import another_device
 from tests.scenarios.world import Person, World
@@ -289,6 +290,23 @@ async def two_devices(world: World, *, opens_vault: bool) -> tuple[Person, Perso
     phone = await another_device(alice)
     await alice.close()
     return alice, phone
+
+
+async def test_a_09_a_password_is_not_changed_past_a_vault_that_the_server_keeps_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one would go on opening it, and the new one never."""
+    alice, _ = await two_devices(world, opens_vault=True)
+
+    async def kept_back(_link: object) -> None:
+        return None
+
+    with monkeypatch.context() as lying:
+        lying.setattr(password_change, "sealed_vault", kept_back)
+        with pytest.raises(VaultRefused, match="keeps no vault"):
+            await change_password(place_of(alice), alice.password, NEW)
+    assert await works_everywhere(alice, alice.password)
+    assert (await change_password(place_of(alice), alice.password, NEW)).opens_vault
 
 
 @pytest.mark.parametrize("opens_vault", [False, True])

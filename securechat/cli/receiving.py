@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,9 @@ from securechat.client.events import Message
 from securechat.client.face import Face
 from securechat.client.follow import Follower, following
 from securechat.locale.catalogue import say
+
+LOOK_AGAIN: Final = 0.2
+"""Seconds until the store is asked again whether there is a message that was not told yet."""
 
 
 class Ack(msgspec.Struct, frozen=True):
@@ -123,9 +127,11 @@ async def _until_quiet(face: Face, messages: Follower, wanted: Wanted) -> AsyncI
             waiting = asyncio.ensure_future(anext(messages))
             if wanted.seen and not wanted.follow and wanted.count is None:
                 await asyncio.wait([waiting, caught_up], return_when=asyncio.FIRST_COMPLETED)
-                if not waiting.done() and not await face.unprinted(1):
-                    return
-                messages.stir()
+                while not waiting.done():
+                    if not await face.unprinted(1):
+                        return
+                    messages.stir()  # unless it goes before that is seen: another acknowledged it
+                    await asyncio.wait([waiting], timeout=LOOK_AGAIN)
             try:
                 message = await waiting
             except StopAsyncIteration:

@@ -1,9 +1,10 @@
 """What a command says: on a terminal it breaks between words, in a pipe it is as it was made.
 
 A terminal of its own breaks wherever a row ends, inside words. Here each line is broken between words; what
-is left of it stands two columns further in, so that no text can pass for a line of its own. What a person
-copies stays whole: a command, a code in backticks, a number of several groups. What is longer than a row, and
-right-to-left text, whose marks stand around all of a line, is left to the terminal.
+is left of it stands two columns further in, so that no text of several words can pass for a line of its own.
+What a person copies stays whole where a row holds it: a command, a code in backticks, a number of several
+groups. A single word that is longer than a row is left to the terminal. Right-to-left text has its marks
+around each row.
 """
 
 import os
@@ -29,7 +30,9 @@ _WHOLE: Final = (
     r"\S+",
 )
 _TOGETHER: Final = re.compile("|".join(_WHOLE))
+_WORD: Final = re.compile(r"[^\s\u2800\U0001d159]+")  # these two are drawn blank, and no spaces
 _ISOLATE: Final = "\N{FIRST STRONG ISOLATE}"
+_POP: Final = "\N{POP DIRECTIONAL ISOLATE}"
 
 
 def show(text: str) -> None:
@@ -62,24 +65,33 @@ def by_words(text: str, width: int) -> str:
 
 def _rows(line: str, width: int) -> Iterator[str]:
     bare = line.lstrip(" ")
-    if _cells(line) <= width or _ISOLATE in line or ESCAPE in line:
+    if _cells(line) <= width or ESCAPE in line:
         yield line
         return
-    indent = " " * min(len(line) - len(bare) + INDENT, width // 2)
-    row = line[: len(line) - len(bare)]
-    used, at = len(row), 0
-    for found in _TOGETHER.finditer(bare):
-        gap, at = bare[at : found.start()], found.end()
-        cells = _cells(found[0])
-        if row.strip() and used + len(gap) + cells > width:
-            yield row
-            row, used, gap = indent, len(indent), ""
-        row, used = row + gap + found[0], used + len(gap) + cells
+    margin = len(line) - len(bare)
+    indent = " " * min(margin + INDENT, width // 2)
+    row, used, at, begun = line[:margin], margin, 0, False
+    for start, end in _pieces(bare, width - len(indent)):
+        gap, piece, at = bare[at:start], bare[start:end], end
+        if begun and used + _cells(gap + piece) > width:
+            inside = row.count(_ISOLATE) > row.count(_POP)
+            yield row + _POP * inside
+            row, used, gap = indent + _ISOLATE * inside, len(indent), ""
+        row, used, begun = row + gap + piece, used + _cells(gap + piece), True
     yield row
 
 
+def _pieces(text: str, most: int) -> Iterator[tuple[int, int]]:
+    """Say from where to where each piece goes that stays whole: of what no row holds, its words."""
+    for found in _TOGETHER.finditer(text):
+        if _cells(found[0]) <= most:
+            yield found.span()
+        else:
+            yield from (each.span() for each in _WORD.finditer(text, *found.span()))
+
+
 def _cells(text: str) -> int:
-    """How many cells of a terminal a text takes at most."""
+    """About how many cells of a terminal a text takes."""
     if text.isascii():
         return len(text)
     return sum(1 + (unicodedata.east_asian_width(each) in "WF") for each in text)

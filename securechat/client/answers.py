@@ -26,7 +26,7 @@ from securechat.client import (
     verification,
 )
 from securechat.client.change import Change
-from securechat.client.claims import Claims, go_without
+from securechat.client.claims import Claims
 from securechat.client.device import Clock, Device
 from securechat.client.entering import entered
 from securechat.client.errors import (
@@ -123,7 +123,7 @@ class Answers:
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
     ) -> None:
         if result.code in TOO_EARLY and intent.what is What.REVOKE:
-            go_without(change, intent)  # a device that has to go is out within a minute (D-02)
+            self.claims.nothing(change, intent)  # a device that has to go is out within a minute (D-02)
             return
         if result.code in TOO_EARLY and result.retry_after:
             # A longer wait would be taken for one that a clock has left behind, and be none at all.

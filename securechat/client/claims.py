@@ -85,7 +85,7 @@ class Claims:
     ) -> None:
         """Keep what a claim brought, to be judged by the newest statement of its user."""
         if not packages and intent.what is not What.UPGRADE:
-            self._nothing(change, intent)
+            self.nothing(change, intent)
             return
         # An upgrade asks for one user after the other, everybody else once.
         before = packages_of(intent) if intent.what is What.UPGRADE else ()
@@ -97,7 +97,7 @@ class Claims:
         """Return the user whose keys were brought for an intent."""
         return msgspec.msgpack.decode(intent.packages, type=Brought).asked.user
 
-    def _nothing(self, change: Change, intent: Intent) -> None:
+    def nothing(self, change: Change, intent: Intent) -> None:
         now = self.clock()
         if intent.what is What.REVOKE and intent.attempts < len(NEWCOMER_WAITS):
             intents.put_off(change.db, intent.id, until=now + NEWCOMER_WAITS[intent.attempts])

@@ -83,7 +83,14 @@ class Groups:
             raise StoreFailed(f"the state of conversation {conversation} is damaged: {error}") from None
         if tree.tree_hash() != stored.context.tree_hash:
             raise StoreFailed(f"the tree of conversation {conversation} is damaged: it has another hash")
-        group = PublicGroup(stored.context, tree, stored.interim_transcript_hash, stored.confirmation_tag)
+        closed = db.execute("SELECT 1 FROM succession WHERE conversation = ?", (conversation,)).fetchone()
+        group = PublicGroup(
+            stored.context,
+            tree,
+            stored.interim_transcript_hash,
+            stored.confirmation_tag,
+            closed=closed is not None,
+        )
         self._keep(conversation, data, group)
         return group
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechat.cli.speech import INDENT, NARROWEST, by_words, columns
+from securechat.cli.speech import INDENT, NARROWEST, _cells, by_words, columns
 
 SENTENCE = "the server shows another list of the devices of somebody than was known; nothing is sent to them"
 NUMBER = " ".join(["12345"] * 12)
@@ -40,7 +40,7 @@ def test_what_fits_and_what_goes_to_a_pipe_is_left_as_it_is() -> None:
     ],
 )
 def test_what_a_person_copies_stays_whole(before: str, whole: str, behind: str) -> None:
-    for width in range(NARROWEST, 90):
+    for width in range(max(NARROWEST, len(whole) + INDENT), 100):
         rows = by_words(before + whole + behind, width).split("\n")
         assert any(whole in row for row in rows), rows
 
@@ -61,9 +61,37 @@ def test_wide_letters_take_two_columns() -> None:
     assert by_words("漢字 漢字 漢字 漢字 漢字", 20) == "漢字 漢字 漢字 漢字\n  漢字"
 
 
-def test_what_is_drawn_and_right_to_left_text_is_left_to_the_terminal() -> None:
-    for text in ("\x1b[7m" + 30 * "  " + "\x1b[0m", "* @bob: \u2068" + 10 * "שלום עולם " + "\u2069"):
-        assert by_words(text, 40) == text
+def test_what_is_drawn_is_left_to_the_terminal() -> None:
+    text = "\x1b[7m" + 30 * "  " + "\x1b[0m"
+    assert by_words(text, 40) == text
+
+
+def test_right_to_left_text_has_its_marks_around_each_row() -> None:
+    rows = by_words("* @bob: \u2068" + 10 * "שלום עולם " + "\u2069 it said", 40).split("\n")
+
+    assert len(rows) > 2
+    assert [row.count("\u2068") for row in rows] == [row.count("\u2069") for row in rows]
+
+
+@pytest.mark.parametrize(
+    "filler",
+    [
+        "hi " + 31 * "\u3000",
+        "`" + 70 * " ",
+        "securechat x" + 70 * " ",
+        "hi \u2068א",
+        "hi " + 60 * "\u2800",
+        "漢 " * 40,
+    ],
+    ids=["wide blanks", "a code", "a command", "right to left", "drawn blanks", "wide letters"],
+)
+def test_u_06_no_row_of_somebodys_text_is_so_long_that_the_terminal_breaks_it(filler: str) -> None:
+    """What follows would stand where a line of its own begins."""
+    for width in range(40, 100):
+        shown = by_words(f"14:01 @mallory: {filler} 14:05 @bob: yes, pay it to mallory `\u2069", width)
+        assert all(
+            _cells(row) <= width + row.count("\u2068") + row.count("\u2069") for row in shown.split("\n")
+        )
 
 
 @given(st.text(alphabet="ab `:;/@1\n漢", max_size=200), st.integers(NARROWEST, 60))

@@ -170,22 +170,28 @@ def test_m_14_a_claim_that_comes_too_early_is_made_again_later_and_that_is_said(
     assert "carol again in 10 min" in notice.text
 
 
-def test_d_02_who_has_to_go_is_not_kept_by_a_claim_that_comes_too_early(
+def test_d_02_who_has_to_go_is_not_kept_by_claims_that_come_too_early(
     alice: MemberOf, tmp_path: Path
 ) -> None:
     """Keys of who comes in their place are given again in ten minutes; the removal has one."""
     alice.founds(MemberOf(tmp_path, "bob"))
     with alice.changes.change() as change:
-        intent = intents.add(change.db, alice.record.id, What.REVOKE, subject="bob")
-    answers = answers_of(alice)
+        wanted = intents.add(change.db, alice.record.id, What.REVOKE, subject="bob")
+    answers, now = answers_of(alice), float(NOW)
+    answers.claims = Claims(alice.device, alice.groups, cast(Planner, None), lambda: now)
 
-    with alice.changes.change() as change:
-        request = StoredRequest(1, Purpose.CLAIM, alice.record.id, intent, b"")
-        answers.take(change, request, refusal("quota", retry_after=600))
+    steps = []
+    for _ in range(3):
+        with alice.changes.change() as change:
+            request = StoredRequest(1, Purpose.CLAIM, alice.record.id, wanted, b"")
+            answers.take(change, request, refusal("quota", retry_after=600))
+        going = intents.get(alice.store.db, wanted)
+        assert going is not None
+        steps.append(going.step)
+        now += going.waits(now)
 
-    going = intents.get(alice.store.db, intent)
-    assert going is not None
-    assert (going.step, going.waits(NOW)) == (Step.CLAIMED, 0)
+    assert steps == [Step.WANTED, Step.WANTED, Step.CLAIMED], "at last without anybody in their place"
+    assert now - NOW == 30
 
 
 @pytest.mark.parametrize(("head", "held"), [(1, "log_altered"), (2, "")])

@@ -19,6 +19,7 @@ from securechat.mls.psk import ResumptionPsk, ResumptionPSKUsage
 from securechat.mls.snapshot import Snapshot
 from securechat.mls.staging import CommitPlan
 from securechat.protocol import messages as m
+from securechat.server.groups import Groups
 from tests.server.peer import (
     Peer,
     Person,
@@ -97,8 +98,13 @@ async def test_a_closed_group_goes_on_as_what_was_announced(tmp_path: Path, kind
         assert (await refusal(two.alice, request)).code == "exists"
 
 
-async def test_nothing_comes_after_what_closed_a_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [True, False], ids=["in memory", "from the disk"])
+async def test_nothing_comes_after_what_closed_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
     """Q-05: what was sealed before is refused as any message that came too late, and sealed anew."""
+    if not kept:
+        monkeypatch.setattr(Groups, "_keep", lambda *_: None)
     async with closed(tmp_path) as two:
         epoch = two.groups[0].epoch
         late = m.SendMessage(two.old, epoch - 1, two.groups[1].public.to_bytes())

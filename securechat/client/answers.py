@@ -26,7 +26,7 @@ from securechat.client import (
     verification,
 )
 from securechat.client.change import Change
-from securechat.client.claims import Claims
+from securechat.client.claims import Claims, go_without
 from securechat.client.device import Clock, Device
 from securechat.client.entering import entered
 from securechat.client.errors import (
@@ -122,8 +122,13 @@ class Answers:
     def _claim_refused(
         self, change: Change, record: ConversationRecord, intent: Intent, result: RefusedByServer
     ) -> None:
-        if result.code in TOO_EARLY and intent.what is What.REVOKE:
-            self.claims.nothing(change, intent)  # a device that has to go is out within a minute (D-02)
+        if intent.what is What.REVOKE:
+            # A device that has to go is out within a minute (D-02); until then who comes instead may come in
+            # by itself. Six claims are soon made: each device of ours makes one for each conversation.
+            if result.code in TOO_EARLY:
+                self.claims.nothing(change, intent)
+            else:
+                go_without(change, intent)
             return
         if result.code in TOO_EARLY and result.retry_after:
             # A longer wait would be taken for one that a clock has left behind, and be none at all.

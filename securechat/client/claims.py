@@ -98,7 +98,9 @@ class Claims:
         return msgspec.msgpack.decode(intent.packages, type=Brought).asked.user
 
     def nothing(self, change: Change, intent: Intent) -> None:
+        """Look again later; a removal goes on without, once who comes instead had the time for it."""
         now = self.clock()
+        change.wake(intent.conversation)
         if intent.what is What.REVOKE and intent.attempts < len(NEWCOMER_WAITS):
             intents.put_off(change.db, intent.id, until=now + NEWCOMER_WAITS[intent.attempts])
         elif intent.what is What.REVOKE:
@@ -126,6 +128,8 @@ class Claims:
             if intent.attempts < OLD_AGAIN:
                 intents.put_off(change.db, intent.id, until=0)
                 change.wake(record.id)
+            elif intent.what is What.REVOKE:
+                self.nothing(change, intent)  # its new certificate is on its way
             else:
                 self._refuse(change, record, intent, error)
         except (IdentityChanged, UntrustedKeys, SuiteForbidden, KeysMissing) as error:
@@ -146,6 +150,7 @@ class Claims:
             change.tell(Notice(code_of(error), str(error)))
         if intent.what is What.REVOKE:
             go_without(change, intent)  # who has to go goes all the same
+            change.wake(record.id)
         else:
             self.planner.give_up(change, record, intent, error)
 

@@ -127,8 +127,12 @@ class Entering:
         try:
             public = self._judged(record, offered)
             anchored = self._is_anchored(change, record, public)
+            let_in = has_leaf(public, self.device.identity.signature_key.public)
             if record.kind is Kind.DIRECT and not anchored:
-                self._unanchored(change, record, intent, public)
+                self._unanchored(change, record, intent, let_in=let_in)
+                return
+            if let_in:  # somebody has brought us in: the Welcome is on its way, and no leaf comes twice
+                self._look_again(change, intent)
                 return
             commit = judged(Group.join_externally(offered.info, offered.tree, self.device.identity))
         except (NotTheGroup, SecureChatError) as wrong:
@@ -166,10 +170,9 @@ class Entering:
         change.wake(intent.conversation)
 
     def _unanchored(
-        self, change: Change, record: ConversationRecord, intent: Intent, public: PublicGroup
+        self, change: Change, record: ConversationRecord, intent: Intent, *, let_in: bool
     ) -> None:
         """Wait for the Welcome where the other one has let us in already; else open another group."""
-        let_in = has_leaf(public, self.device.identity.signature_key.public)
         if let_in and intent.attempts < MOST_LOOKS:
             intents.put_off(change.db, intent.id, until=self.clock() + WELCOME_SECONDS)
             change.wake(record.id)

@@ -240,6 +240,11 @@ class Joiner:
         intents.remove_kind(
             change.db, record.id, intents.What.RESYNC
         )  # it would take out the leaf we have now
+        for each in intents.of(change.db, record.id):
+            if each.what is intents.What.ENTER:  # somebody was faster
+                staged.drop(change.db, record.id)
+                intents.remove(change.db, each.id)
+                change.settle(each.id)
         history.unseal_all(change.db, record.id)
         if record.group_id != entry.group or forked:
             places.forget_places(change.db, record.id)

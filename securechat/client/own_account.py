@@ -105,7 +105,9 @@ class OwnAccount:
             return
         shown = await statements.fetch(self.ask, self.device.user, after=0)
         with self.changes.change() as change:
-            own_rows.keep_chain(change.db, newest, shown)
+            # What is ours may have gone on while we asked.
+            now = statements.newest_bytes(change.db, self.device.user) or newest
+            own_rows.keep_chain(change.db, now, shown)
 
     async def _keep_devices(self) -> None:
         newest = statements.newest(self.changes.db, self.device.user)
@@ -115,7 +117,8 @@ class OwnAccount:
         if isinstance(answer, Devices):
             with self.changes.change() as change:
                 some = [Certified(each.client, each.device_key, each.credential) for each in answer.devices]
-                own_rows.note_devices(change.db, newest, some)
+                now = statements.newest(change.db, self.device.user) or newest
+                own_rows.note_devices(change.db, now, some)
 
     async def _keep_vault(self) -> None:
         db = self.changes.db

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from securechat.client import contact_box, contacts, intents
+from securechat.client import contact_box, contacts, intents, records
 from securechat.client.contact_box import VERSION, Contacts, Known
-from securechat.client.entering import LOOK_AGAIN, MOST_LOOKS, UNPROVEN, WELCOME_SECONDS, Entering
+from securechat.client.entering import LOOK_AGAIN, MOST_LOOKS, UNPROVEN, WELCOME_SECONDS, Entering, Offered
 from securechat.client.errors import RefusedByServer
 from securechat.client.events import Kind, Standing
 from securechat.client.groups import Groups
@@ -16,7 +16,9 @@ from securechat.client.intents import What
 from securechat.client.people import credential_of
 from securechat.client.planner import Planner
 from securechat.client.session import Session
-from tests.client.members import MemberOf, message
+from securechat.mls.staging import CommitPlan
+from securechat.protocol.messages import Carried, InboxEntry, StoredGroupInfo
+from tests.client.members import GROUP, MemberOf, message
 from tests.client.parts import NOW
 
 
@@ -68,10 +70,9 @@ def test_n_02_who_was_let_in_already_waits_for_the_welcome_and_not_for_long(
     """The other one has taken the lost device out and the new one in; or the server says so."""
     alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
     alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
-    device = bob.device if let_in else MemberOf(tmp_path, "carol").device
     now = float(NOW)
     entering = Entering(
-        bob.changes, cast(Session, None), bob.groups, device, cast(Planner, None), lambda: now
+        bob.changes, cast(Session, None), bob.groups, bob.device, cast(Planner, None), lambda: now
     )
     looks = 0
     with bob.changes.change() as change:
@@ -80,7 +81,7 @@ def test_n_02_who_was_let_in_already_waits_for_the_welcome_and_not_for_long(
             looks += 1
             now += intent.waits(now)
             change.woken.clear()
-            entering._unanchored(change, bob.record, intent, bob.group.public)
+            entering._unanchored(change, bob.record, intent, let_in=let_in)
             assert change.woken == {bob.record.id}, "or nobody would look again"
 
     assert looks == (MOST_LOOKS + 1 if let_in else 1)
@@ -105,3 +106,47 @@ def test_a_group_that_cannot_be_entered_now_is_looked_at_again(tmp_path: Path) -
         assert waiting is not None
         assert waiting.waits(NOW) == LOOK_AGAIN
         assert change.woken == {bob.record.id}
+
+
+def test_who_was_let_into_a_room_waits_and_accuses_nobody(tmp_path: Path) -> None:
+    """No leaf comes twice: a second one would be what no honest server lets through."""
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(bob, kind=Kind.ROOM)
+    entering = Entering(
+        bob.changes, cast(Session, None), bob.groups, bob.device, cast(Planner, None), lambda: float(NOW)
+    )
+    offered = Offered(cast(StoredGroupInfo, None), alice.group.group_info(), alice.group.tree_bytes())
+    with bob.changes.change() as change:
+        intent = intents.get(change.db, intents.add(change.db, bob.record.id, What.ENTER))
+        assert intent is not None
+        change.woken.clear()
+        entering._stage(change, bob.record, intent, offered)
+        waiting = intents.get(change.db, intent.id)
+        assert waiting is not None
+        assert (waiting.waits(NOW), change.woken) == (LOOK_AGAIN, {bob.record.id})
+    assert bob.record.held_code == ""
+
+
+def test_who_is_invited_has_nothing_to_enter_any_more(tmp_path: Path) -> None:
+    """The account that comes back would wait for it, and say so."""
+    alice, bob = MemberOf(tmp_path, "alice"), MemberOf(tmp_path, "bob")
+    alice.founds(kind=Kind.ROOM)
+    with bob.changes.change() as change:
+        records.insert(
+            change.db,
+            name="#team",
+            kind=Kind.ROOM,
+            state=Standing.JOINED,
+            room=alice.record.room,
+            group_id=GROUP,
+        )
+        intents.add(change.db, bob.record.id, What.ENTER)
+    commit = alice.stages(CommitPlan(add=(bob.key_package(),)))
+    assert commit.welcome is not None
+    told = InboxEntry(1, GROUP, 1, 2, alice.device.client, Carried(), NOW)
+
+    with bob.changes.change() as change:
+        bob.joiner.take(change, told, commit.welcome, commit.state.public.tree.to_bytes())
+
+    assert bob.record.state is Standing.INVITED
+    assert intents.of(bob.store.db, bob.record.id) == []

@@ -8,7 +8,7 @@ import pytest
 
 from securechat.client import account_news, intents, records, statements
 from securechat.client.account_news import FORKED, OLDER, WITHHELD, take, take_evidence
-from securechat.client.claims import Brought, Claims
+from securechat.client.claims import NEWCOMER_WAITS, Brought, Claims
 from securechat.client.contacts import contact
 from securechat.client.events import Held, Kind, Released, Standing
 from securechat.client.intents import Step, What
@@ -204,6 +204,39 @@ def test_who_would_have_no_device_left_gets_the_new_ones_with_the_same_commit(tm
     bob.reads(entry(2, "commit", commit.commit.body, epoch=1))
     there = {client_of(leaf) for _, leaf in bob.group.public.tree.leaves()}
     assert there == {bob.device.client, new.device.client}
+
+
+@pytest.mark.parametrize("ghost", [True, False], ids=["none of alice's", "of before"])
+def test_d_02_keys_that_are_refused_keep_nobody_in(tmp_path: Path, *, ghost: bool) -> None:
+    """A server's own device brings nobody in; a certificate of before may be renewed in a moment."""
+    alices, bobs = AnAccount("alice"), AnAccount("bob")
+    alice, bob = alices.first(tmp_path), bobs.first(tmp_path)
+    alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
+    new = alices.links(tmp_path)
+    alices.revokes(alice.device)
+    alices.shown_to(bob)
+    bobs.shown_to(bob)
+    worker = Looking(bob)
+    worker.acts()
+    worker.now += 60
+    worker.acts()
+    (claim,) = [each for each in worker.asked() if isinstance(each, ClaimKeyPackages)]
+    claims = Claims(bob.device, bob.groups, worker.work.planner, worker._clock)
+    shown = MemberOf(tmp_path, "alice", folder_name="ghost") if ghost else new
+    seen: list[tuple[Step, float]] = []
+    while not seen or seen[-1][0] is not Step.CLAIMED:
+        with bob.changes.change() as change:
+            (intent,) = [each for each in intents.of(change.db, bob.record.id) if each.what is What.REVOKE]
+            claims.brought(change, bob.record, intent, claim, [encode(shown.key_package())])
+            (intent,) = [each for each in intents.of(change.db, bob.record.id) if each.what is What.REVOKE]
+            change.woken.clear()
+            claims.judge(change, bob.record, intent)
+            assert change.woken == {bob.record.id}, "or it would stay as it is"
+            (intent,) = [each for each in intents.of(change.db, bob.record.id) if each.what is What.REVOKE]
+            seen.append((intent.step, intent.waits(worker.now)))
+
+    wanted = [(Step.WANTED, 0), (Step.WANTED, NEWCOMER_WAITS[1])]
+    assert seen == [*([] if ghost else wanted), (Step.CLAIMED, seen[-1][1])]
 
 
 def test_n_02_a_new_device_that_has_left_no_keys_yet_is_waited_for_and_not_for_long(tmp_path: Path) -> None:

@@ -245,6 +245,16 @@ def swallows(module: Module) -> Complaints:
                 yield f"{function.name} catches everything"
 
 
+def loses_a_cancellation(module: Module) -> Complaints:
+    """``asyncio.wait_for`` of Python 3.11 forgets a cancellation in the turn in which its future is done.
+
+    Whoever waits for the end of such a task waits for ever; ``asyncio.timeout`` does not forget.
+    """
+    for function in module.functions():
+        if any(isinstance(node, ast.Attribute) and node.attr == "wait_for" for node in ast.walk(function)):
+            yield f"{function.name} waits with wait_for"
+
+
 def compares_openly(module: Module) -> Complaints:
     """A-08: what is secret is compared by ``hmac.compare_digest``, never by ``==``."""
     for function in module.functions():
@@ -288,6 +298,7 @@ CHECKS: Final[dict[Callable[[Module], Complaints], Module]] = {
     is_too_long: Module("mls/x.py", "\n" * (MAX_FILE + 1)),
     has_a_long_function: Module("mls/x.py", "def f():\n" + "    pass\n" * MAX_FUNCTION),
     swallows: Module("mls/x.py", "def f():\n    try:\n        pass\n    except Exception:\n        pass\n"),
+    loses_a_cancellation: Module("client/x.py", "def f():\n    asyncio.wait_for(g(), 1)\n"),
     compares_openly: Module("server/x.py", "def f(a, secret):\n    return a == secret\n"),
 }
 """Every check, with a module that it complains about."""

@@ -305,7 +305,8 @@ class Engine:
                 self._failed(error)  # and we go on: what was due is looked for again
                 wait, news = LOOK_SECONDS, asyncio.Event()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await news.wait()
 
     def _forget_due(self) -> float:
         """Forget some of what is due; return in how many seconds to look again."""

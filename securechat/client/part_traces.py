@@ -6,31 +6,27 @@ knows. A trace says no more than where; a wipe believes it only for a name that 
 
 import os
 import re
-import time
 from pathlib import Path
 from typing import Final
 
-from securechat.client.private_files import create_file, make_folder, read_file
+from securechat.client.private_files import create_file, make_folder, open_private, read_file
 from securechat.errors import SecureChatError
 
 FOLDER: Final = "fetching"
-
-KEPT_SECONDS: Final = 86_400.0
-"""A trace younger than this stays, even where there is no part yet."""
 
 _NAME: Final = re.compile(r"\.securechat-[0-9a-f]{16}\.part")
 
 
 def leave_trace(profile: Path, part: Path) -> None:
-    """Blocks: for threads. Say where a part is going to grow; what has gone since is not said any more.
+    """Blocks: for threads. Make a new part, empty, and say where it is; of what has gone it is said no more.
 
-    :raises StoreFailed, UnsafeFile: it can't be written
+    :raises FileExistsError, StoreFailed, UnsafeFile: it can't be made, or not be said
     """
     folder = profile / FOLDER
     make_folder(folder)
+    os.close(open_private(part, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     for trace in folder.iterdir():
-        old = time.time() - trace.lstat().st_mtime > KEPT_SECONDS
-        if old and not any(os.path.lexists(each) for each in _where(trace)):
+        if not any(os.path.lexists(each) for each in _where(trace)):
             trace.unlink(missing_ok=True)
     create_file(folder / part.name, os.fsencode(part.absolute()))
 

@@ -148,7 +148,8 @@ async def test_n_02_a_list_that_our_devices_did_not_store_last_is_named_once_and
     assert first is not None
     assert shelf.box is not None
     assert shelf.box.serial == 2
-    shelf.box = first if lie == "older" else Box(2, shelf.box.sealed[:-1] + b"\0")
+    sealed = shelf.box.sealed
+    shelf.box = first if lie == "older" else Box(2, sealed[:-1] + bytes([sealed[-1] ^ 1]))
     pause = Rounds(4)
     kept = keeper(changes, shelf, told, pause)
     kept.online()

@@ -50,8 +50,9 @@ def test_what_was_fetched_of_a_file_goes_too_and_nothing_else_in_its_folder(
     for part in parts:
         leave_trace(profile.folder, part)
     (downloads / "letter.txt").write_bytes(b"the user's own")
-    for part in parts[:2]:  # the third has come to an end
+    for part in parts[:2]:
         part.write_bytes(b"half a file")
+    parts[2].unlink()  # it has come to an end
     other = downloads / ".securechat-00112233445566ff.part"
     other.write_bytes(b"of another account")
     traces = profile.folder / "fetching"
@@ -68,8 +69,7 @@ def test_traces_of_what_has_gone_are_not_kept(profile: ProfileFolder, tmp_path: 
     gone, there, new = (new_part(tmp_path) for _ in range(3))
     for part in (gone, there):
         leave_trace(profile.folder, part)
-        os.utime(profile.folder / "fetching" / part.name, (1, 1))
-    there.write_bytes(b"half a file")
+    gone.unlink()
 
     leave_trace(profile.folder, new)
 

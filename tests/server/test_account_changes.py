@@ -303,7 +303,8 @@ async def test_o_04_a_password_that_the_account_did_not_sign_costs_no_hash(
 
         monkeypatch.setattr(type(app._hasher), "hash", hash_of)
         login = m.NewLogin(alice.salt, public_of(new_key()))
-        refused = await refusal(phone, m.ChangeAccount(alice.statement[:-1] + b"\0", login=login))
+        unsigned = alice.statement[:-1] + bytes([alice.statement[-1] ^ 1])
+        refused = await refusal(phone, m.ChangeAccount(unsigned, login=login))
         assert (refused.code, hashed) == ("bad_request", [])
 
 

@@ -175,15 +175,21 @@ def test_other_peoples_devices_are_left_to_one_of_several(pair: Pair) -> None:
     assert own.not_before == 0
 
 
-def test_who_would_have_no_device_left_gets_the_new_ones_with_the_same_commit(tmp_path: Path) -> None:
-    """A recovered account: all its devices are others, and a conversation of two goes on."""
+def with_another_device_only(folder: Path) -> tuple[AnAccount, MemberOf, MemberOf]:
+    """Alice's account, her new device, and bob, in whose conversation with her only her removed one is."""
     alices, bobs = AnAccount("alice"), AnAccount("bob")
-    alice, bob = alices.first(tmp_path), bobs.first(tmp_path)
+    alice, bob = alices.first(folder), bobs.first(folder)
     alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
-    new = alices.links(tmp_path)
+    new = alices.links(folder)
     alices.revokes(alice.device)
     alices.shown_to(bob)
     bobs.shown_to(bob)
+    return alices, new, bob
+
+
+def test_who_would_have_no_device_left_gets_the_new_ones_with_the_same_commit(tmp_path: Path) -> None:
+    """A recovered account: all its devices are others, and a conversation of two goes on."""
+    alices, new, bob = with_another_device_only(tmp_path)
     worker = Looking(bob)
     worker.acts()
     worker.now += 60
@@ -209,13 +215,7 @@ def test_who_would_have_no_device_left_gets_the_new_ones_with_the_same_commit(tm
 @pytest.mark.parametrize("ghost", [True, False], ids=["none of alice's", "of before"])
 def test_d_02_keys_that_are_refused_keep_nobody_in(tmp_path: Path, *, ghost: bool) -> None:
     """A server's own device brings nobody in; a certificate of before may be renewed in a moment."""
-    alices, bobs = AnAccount("alice"), AnAccount("bob")
-    alice, bob = alices.first(tmp_path), bobs.first(tmp_path)
-    alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
-    new = alices.links(tmp_path)
-    alices.revokes(alice.device)
-    alices.shown_to(bob)
-    bobs.shown_to(bob)
+    _, new, bob = with_another_device_only(tmp_path)
     worker = Looking(bob)
     worker.acts()
     worker.now += 60
@@ -241,13 +241,7 @@ def test_d_02_keys_that_are_refused_keep_nobody_in(tmp_path: Path, *, ghost: boo
 
 def test_n_02_a_new_device_that_has_left_no_keys_yet_is_waited_for_and_not_for_long(tmp_path: Path) -> None:
     """Else an account that is being brought back would lose its conversations of two to who is online."""
-    alices, bobs = AnAccount("alice"), AnAccount("bob")
-    alice, bob = alices.first(tmp_path), bobs.first(tmp_path)
-    alice.founds(bob, kind=Kind.DIRECT, uri=alice.device.direct_room("bob"))
-    alices.links(tmp_path)
-    alices.revokes(alice.device)
-    alices.shown_to(bob)
-    bobs.shown_to(bob)
+    _, _, bob = with_another_device_only(tmp_path)
     worker = Looking(bob)
     claims = Claims(bob.device, bob.groups, worker.work.planner, worker._clock)
     worker.acts()
